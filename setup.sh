@@ -1,0 +1,108 @@
+#!/usr/bin/env bash
+# Puts in place what clipdb is built with: system packages, LibTorch (from the
+# Python wheel, without its GPU-only dependencies) and `.cargo/config.toml`,
+# which tells cargo where LibTorch lies. Safe to repeat; asks for root only when
+# a package is missing. `./setup.sh test` adds what the page's tests need.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+cache="${CLIPDB_CACHE:-$HOME/.cache/clipdb}"
+torch_version=2.11.0
+libtorch="$cache/libtorch-$torch_version"
+rust_minimum=89
+
+say() { printf '\033[1msetup:\033[0m %s\n' "$*"; }
+fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
+
+check_rust() {
+    command -v cargo >/dev/null ||
+        fail "there is no Rust toolchain: install one (1.$rust_minimum or newer) from https://rustup.rs, then run this again."
+    local version minor
+    version="$(rustc --version | cut -d' ' -f2)"
+    minor="$(cut -d. -f2 <<<"$version")"
+    [ "$minor" -ge "$rust_minimum" ] ||
+        fail "rustc $version is too old: clipdb needs 1.$rust_minimum or newer ('rustup update')."
+}
+
+install_packages() {
+    local wanted=(g++ make cmake pkg-config libopenblas-dev python3 ca-certificates) missing=() package
+    python3 -m pip --version >/dev/null 2>&1 || [ -e "$libtorch/.complete" ] || missing+=(python3-pip)
+    if [ "${1:-}" = test ]; then
+        command -v node >/dev/null || missing+=(nodejs)
+        command -v npm >/dev/null || missing+=(npm)
+        # Ubuntu's chromium package is a snap, which does not run headless as root.
+        command -v chromium >/dev/null || grep -q '^ID=ubuntu' /etc/os-release || missing+=(chromium)
+    fi
+    for package in "${wanted[@]}"; do
+        dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+    done
+    [ ${#missing[@]} -gt 0 ] || return 0
+    local as_root=()
+    if [ "$(id -u)" != 0 ]; then
+        command -v sudo >/dev/null ||
+            fail "these packages are missing and this is not root: ${missing[*]}. Ask for 'apt-get install ${missing[*]}'."
+        as_root=(sudo)
+    fi
+    say "installing ${missing[*]}"
+    "${as_root[@]}" apt-get update -qq || fail "'apt-get update' did not work: these packages are missing: ${missing[*]}."
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null ||
+        fail "apt-get could not install ${missing[*]}."
+}
+
+# The wheel's own layout stays as it is: libtorch_cpu.so finds libcudart and
+# libcupti, which it needs even on a CPU, by its RPATH in nvidia/cu13/lib.
+fetch_libtorch() {
+    [ -e "$libtorch/.complete" ] && return 0
+    say "fetching LibTorch $torch_version (0.55 GB) into $cache"
+    mkdir -p "$cache"
+    local staging
+    staging="$(mktemp -d "$cache/libtorch.XXXXXX")"
+    python3 -m pip install --quiet --no-deps --target "$staging" \
+        "torch==$torch_version" nvidia-cuda-runtime==13.0.96 nvidia-cuda-cupti==13.0.85 ||
+        { rm -rf "$staging"; fail "pip could not fetch torch $torch_version: LibTorch is missing."; }
+    # torch-sys links CUDA when it sees libtorch_cuda.so: give it a folder without.
+    mkdir -p "$staging/link/lib"
+    local library
+    for library in libtorch_cpu.so libc10.so libtorch.so libgomp.so.1; do
+        ln -s "../../torch/lib/$library" "$staging/link/lib/$library"
+    done
+    touch "$staging/.complete"
+    rm -rf "$libtorch"
+    mv "$staging" "$libtorch"
+}
+
+# Ignored by git, since its paths are this machine's. With it plain `cargo build`
+# works, and a binary that is moved elsewhere still finds LibTorch.
+write_cargo_config() {
+    local flags=""
+    if grep -qw avx2 /proc/cpuinfo && grep -qw f16c /proc/cpuinfo; then
+        flags="-mavx2 -mfma -mf16c -mpopcnt" # FAISS compiles its AVX2 kernels only when told
+    fi
+    mkdir -p .cargo
+    local config
+    config="$(cat <<CONFIG
+# Written by setup.sh.
+[env]
+LIBTORCH_INCLUDE = "$libtorch/torch"
+LIBTORCH_LIB = "$libtorch/link"
+LIBTORCH_CXX11_ABI = "1"
+CXXFLAGS = "$flags"
+
+[build]
+rustflags = ["-C", "link-arg=-Wl,-rpath,$libtorch/torch/lib"]
+CONFIG
+)"
+    [ "$(cat .cargo/config.toml 2>/dev/null)" = "$config" ] || printf '%s\n' "$config" > .cargo/config.toml
+}
+
+install_page_test_tools() {
+    [ -d tests/page/node_modules/playwright-core ] && return 0
+    say "installing playwright-core for the page's tests"
+    (cd tests/page && npm ci --silent --no-audit --no-fund) || fail "npm could not install playwright-core."
+}
+
+check_rust
+install_packages "${1:-}"
+fetch_libtorch
+write_cargo_config
+if [ "${1:-}" = test ]; then install_page_test_tools; fi
