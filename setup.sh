@@ -83,6 +83,7 @@ write_cargo_config() {
     config="$(cat <<CONFIG
 # Written by setup.sh.
 [env]
+LIBTORCH = "$libtorch/link"
 LIBTORCH_INCLUDE = "$libtorch/torch"
 LIBTORCH_LIB = "$libtorch/link"
 LIBTORCH_CXX11_ABI = "1"
