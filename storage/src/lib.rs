@@ -1,1 +1,32 @@
-//! See ARCHITECTURE.md.
+//! clipdb's source of truth: documents, vectors and collection definitions in sled, image bytes as
+//! content-addressed files beside it. Whatever [`CollectionStore::commit`] has returned survives
+//! kill -9 and power loss; every index elsewhere is derived from here and may be deleted.
+//!
+//! Start with [`Store`] (one data folder, locked), [`CollectionStore`] (one collection's documents)
+//! and [`Write`] (what a group of changes is made of).
+//!
+//! This crate searches nothing, embeds nothing and knows no HTTP. All of it blocks: call it from a
+//! thread that may.
+
+mod clock;
+mod collection;
+mod definition;
+mod document;
+mod error;
+mod hash;
+mod id;
+mod name;
+mod store;
+mod write;
+
+pub use collection::CollectionStore;
+pub use definition::{CollectionDefinition, MAX_DIM};
+pub use document::{Document, StoredImage, Vector, VectorKind};
+pub use error::StorageError;
+pub use hash::BlobHash;
+pub use id::{DocumentId, DocumentKey};
+pub use name::CollectionName;
+pub use store::{Creation, Store, StoreOptions};
+pub use write::{
+    Committed, Metadata, NewDocument, NewImage, NewText, Outcome, Part, Revision, Write,
+};

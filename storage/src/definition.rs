@@ -1,0 +1,55 @@
+//! What a collection is.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{CollectionName, StorageError};
+
+/// The longest vector a collection may have.
+///
+/// sled moves a tree's leaf (up to 17 values) out of its log into a file that it never syncs when
+/// the leaf outgrows a quarter of a segment; see `layout`.
+pub const MAX_DIM: usize = 8192;
+
+/// A collection's definition, fixed when it is created. Later fields come with a serde default.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CollectionDefinition {
+    pub name: CollectionName,
+    /// The name of the model whose vectors the collection holds.
+    pub model: String,
+    /// The length of every vector in it, 1 to [`MAX_DIM`].
+    pub dim: usize,
+    /// Unix milliseconds.
+    pub created_at: u64,
+}
+
+impl CollectionDefinition {
+    /// A definition created now.
+    pub fn new(name: CollectionName, model: impl Into<String>, dim: usize) -> Self {
+        CollectionDefinition {
+            name,
+            model: model.into(),
+            dim,
+            created_at: crate::clock::unix_ms(),
+        }
+    }
+
+    /// Whether both define the same collection, whenever they were made.
+    pub(crate) fn same_as(&self, other: &Self) -> bool {
+        *self
+            == CollectionDefinition {
+                created_at: self.created_at,
+                ..other.clone()
+            }
+    }
+
+    pub(crate) fn check(&self) -> Result<(), StorageError> {
+        if (1..=MAX_DIM).contains(&self.dim) {
+            Ok(())
+        } else {
+            Err(StorageError::InvalidDim {
+                name: self.name.clone(),
+                dim: self.dim,
+            })
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Everything that can go wrong here: what happened, to what, and what to do.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::{BlobHash, CollectionName, DocumentId, MAX_DIM};
+
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    #[error("the data folder {} is in use by another clipdb{}; stop it or choose another folder", dir.display(), holder(*pid))]
+    Locked { dir: PathBuf, pid: Option<u32> },
+
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        action: &'static str,
+        path: PathBuf,
+        source: io::Error,
+    },
+
+    #[error("cannot {action} in the data folder's sled: {source}")]
+    Sled {
+        action: &'static str,
+        source: sled::Error,
+    },
+
+    #[error(transparent)]
+    Migration(#[from] clipdb_migrations::MigrationError),
+
+    #[error(
+        "{what} is damaged on disk ({reason}); restore the data folder from a copy, or write it again"
+    )]
+    Damaged { what: String, reason: String },
+
+    #[error("the image file {} of {hash} is damaged ({reason}); upload the image again", path.display())]
+    DamagedImage {
+        hash: BlobHash,
+        path: PathBuf,
+        reason: String,
+    },
+
+    #[error(
+        "the collection name {given:?} is not 1 to 64 characters of a-z, 0-9, '_' and '-' that start with a letter or digit"
+    )]
+    InvalidCollectionName { given: String },
+
+    #[error("the document id cannot be used: {reason}")]
+    InvalidDocumentId { reason: &'static str },
+
+    #[error("{given:?} is not an image hash of 64 lower-case hexadecimal digits")]
+    InvalidHash { given: String },
+
+    #[error("the collection {name} cannot have vectors of {dim} dimensions; choose 1 to {MAX_DIM}")]
+    InvalidDim { name: CollectionName, dim: usize },
+
+    #[error("the document {id} cannot be stored: {reason}")]
+    InvalidWrite { id: DocumentId, reason: String },
+
+    #[error(
+        "the collection {name} exists with another definition; drop it first or choose another name"
+    )]
+    Conflict { name: CollectionName },
+
+    #[error("there is no collection {name}")]
+    UnknownCollection { name: CollectionName },
+
+    #[error(
+        "storage takes no more writes since one failed half-way ({reason}); free disk space if it ran out, then restart the server"
+    )]
+    Stopped { reason: String },
+}
+
+impl StorageError {
+    pub(crate) fn io(
+        action: &'static str,
+        path: impl Into<PathBuf>,
+    ) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| StorageError::Io {
+            action,
+            path,
+            source,
+        }
+    }
+
+    pub(crate) fn sled(action: &'static str) -> impl FnOnce(sled::Error) -> Self {
+        move |source| StorageError::Sled { action, source }
+    }
+}
+
+fn holder(pid: Option<u32>) -> String {
+    pid.map_or_else(String::new, |pid| format!(" (process {pid})"))
+}

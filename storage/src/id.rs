@@ -1,0 +1,111 @@
+//! How documents are told apart: the user's id, and the key of one stored version of it.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::StorageError;
+
+const MAX_BYTES: usize = 256;
+
+/// A document's id within its collection: 1 to 256 bytes of UTF-8 without control characters,
+/// and neither `.` nor `..`, which URL paths swallow.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct DocumentId(String);
+
+impl DocumentId {
+    /// A new id that sorts after those made before it (UUIDv7).
+    pub fn generate() -> Self {
+        DocumentId(uuid::Uuid::now_v7().to_string())
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for DocumentId {
+    type Error = StorageError;
+
+    fn try_from(id: String) -> Result<Self, StorageError> {
+        let reason = if id.is_empty() {
+            "it is empty"
+        } else if id.len() > MAX_BYTES {
+            "it is longer than 256 bytes"
+        } else if id.chars().any(char::is_control) {
+            "it holds a control character"
+        } else if id == "." || id == ".." {
+            "\".\" and \"..\" vanish from URL paths"
+        } else {
+            return Ok(DocumentId(id));
+        };
+        Err(StorageError::InvalidDocumentId { reason })
+    }
+}
+
+impl FromStr for DocumentId {
+    type Err = StorageError;
+
+    fn from_str(id: &str) -> Result<Self, StorageError> {
+        id.to_owned().try_into()
+    }
+}
+
+impl From<DocumentId> for String {
+    fn from(id: DocumentId) -> String {
+        id.0
+    }
+}
+
+impl fmt::Display for DocumentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One stored version of a document. Keys rise with every write and are never used again in their
+/// collection, so an index is right exactly when its keys are those of [`live_keys`].
+///
+/// [`live_keys`]: crate::CollectionStore::live_keys
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct DocumentKey(u64);
+
+impl DocumentKey {
+    pub const fn new(key: u64) -> Self {
+        DocumentKey(key)
+    }
+
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for DocumentKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_checked_at_the_door() {
+        for good in ["a", "cat 1", "…/é", "a/b?c#d", "...", &"x".repeat(256)] {
+            assert_eq!(good.parse::<DocumentId>().unwrap().as_str(), good);
+        }
+        for bad in ["", ".", "..", "a\nb", "\u{85}", &"x".repeat(257)] {
+            assert!(bad.parse::<DocumentId>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn generated_ids_sort_by_time() {
+        let ids: Vec<_> = (0..1000).map(|_| DocumentId::generate()).collect();
+        assert!(ids.is_sorted_by(|a, b| a < b));
+    }
+}
