@@ -1,0 +1,324 @@
+//! One server, spoken to over HTTP: where it is, the key, and the patience for
+//! a server that restarts or is full.
+
+use super::{ClientError, ServerArguments};
+use reqwest::blocking::{Client, RequestBuilder, Response};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use reqwest::{StatusCode, Url};
+use serde::Deserialize;
+use serde_json::Value;
+use std::error::Error;
+use std::time::{Duration, Instant};
+
+/// How long a full, starting or restarting server is waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// A batch of pictures on a large model and a slow CPU takes minutes.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(600);
+
+#[derive(Debug)]
+pub struct Connection {
+    http: Client,
+    base: Url,
+    collection: String,
+}
+
+/// The parts of an `application/problem+json` body that a person reads.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Problem {
+    pub title: String,
+    pub detail: String,
+    pub code: String,
+}
+
+impl Problem {
+    /// The most exact sentence the server gave.
+    pub fn sentence(&self) -> &str {
+        [&self.detail, &self.title, &self.code]
+            .into_iter()
+            .find(|text| !text.is_empty())
+            .map_or("no reason given", String::as_str)
+    }
+}
+
+impl Connection {
+    /// Finds the server and waits until it is ready.
+    ///
+    /// # Errors
+    /// `NotRunning` at once when nothing listens; `NotReady` after a minute.
+    pub fn open(arguments: &ServerArguments) -> Result<Self, ClientError> {
+        let connection = Self::new(arguments)?;
+        match connection.patiently(|| connection.http.get(connection.url(&["ready"])), false) {
+            Ok(_) => Ok(connection),
+            Err(ClientError::Refused {
+                status: 503,
+                detail,
+                ..
+            }) => Err(ClientError::NotReady {
+                server: connection.server(),
+                seconds: PATIENCE.as_secs(),
+                detail,
+            }),
+            Err(ClientError::Refused { status, .. }) => Err(ClientError::NotClipdb {
+                server: connection.server(),
+                detail: format!("GET /ready answers {status}"),
+            }),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn new(arguments: &ServerArguments) -> Result<Self, ClientError> {
+        let base = parse_address(&arguments.server)?;
+        let mut headers = HeaderMap::new();
+        if let Some(key) = &arguments.api_key {
+            let mut bearer =
+                HeaderValue::from_str(&format!("Bearer {key}")).map_err(|_| ClientError::Key)?;
+            bearer.set_sensitive(true);
+            headers.insert(AUTHORIZATION, bearer);
+        }
+        let mut http = Client::builder()
+            .default_headers(headers)
+            .connect_timeout(Duration::from_secs(10))
+            .timeout(ANSWER_TIMEOUT);
+        if is_this_machine(&base) {
+            http = http.no_proxy();
+        }
+        let http = http
+            .build()
+            .map_err(|source| ClientError::Setup { source })?;
+        Ok(Self {
+            http,
+            base,
+            collection: arguments.collection.clone(),
+        })
+    }
+
+    pub fn collection(&self) -> &str {
+        &self.collection
+    }
+
+    pub fn server(&self) -> String {
+        self.base.as_str().trim_end_matches('/').to_owned()
+    }
+
+    /// Makes the collection with the server's defaults unless it is there.
+    pub fn ensure_collection(&self) -> Result<(), ClientError> {
+        let url = self.collection_url(&[]);
+        match self.request(|| self.http.get(url.clone())) {
+            Err(ClientError::NoCollection { .. }) => self
+                .request(|| self.http.put(url.clone()).json(&serde_json::json!({})))
+                .map(drop),
+            other => other.map(drop),
+        }
+    }
+
+    /// Sends documents; `build` adds the body to the request, once an attempt.
+    pub fn post_documents(
+        &self,
+        build: impl Fn(RequestBuilder) -> RequestBuilder,
+    ) -> Result<Value, ClientError> {
+        let url = self.collection_url(&["documents"]);
+        self.request(|| build(self.http.post(url.clone())))
+    }
+
+    pub fn search(&self, query: &Value) -> Result<Value, ClientError> {
+        let url = self.collection_url(&["search"]);
+        self.request(|| self.http.post(url.clone()).json(query))
+    }
+
+    fn request(&self, build: impl Fn() -> RequestBuilder) -> Result<Value, ClientError> {
+        let response = self.patiently(build, true)?;
+        response.json().map_err(|error| ClientError::NotClipdb {
+            server: self.server(),
+            detail: innermost(&error),
+        })
+    }
+
+    /// Sends until the server takes the request. Every request of this client
+    /// may be repeated: documents carry their ids.
+    fn patiently(
+        &self,
+        build: impl Fn() -> RequestBuilder,
+        wait_for_a_server: bool,
+    ) -> Result<Response, ClientError> {
+        let started = Instant::now();
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let (error, may_pass) = match build().send() {
+                Ok(response) if response.status().is_success() => return Ok(response),
+                Ok(response) => {
+                    let may_pass = matches!(
+                        response.status(),
+                        StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS
+                    );
+                    (self.refusal(response), may_pass)
+                }
+                Err(error) => {
+                    let may_pass = wait_for_a_server && !error.is_timeout() && !error.is_builder();
+                    (self.failure(&error), may_pass)
+                }
+            };
+            if !may_pass || started.elapsed() + pause > PATIENCE {
+                return Err(error);
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    fn failure(&self, error: &reqwest::Error) -> ClientError {
+        if error.is_connect() {
+            ClientError::NotRunning {
+                server: self.server(),
+            }
+        } else {
+            ClientError::Broken {
+                server: self.server(),
+                detail: innermost(error),
+            }
+        }
+    }
+
+    fn refusal(&self, response: Response) -> ClientError {
+        let status = response.status().as_u16();
+        let problem: Problem = response.json().unwrap_or_default();
+        let detail = problem.sentence().to_owned();
+        match (status, problem.code.as_str()) {
+            (401 | 403, _) => ClientError::Unauthorized {
+                server: self.server(),
+                detail,
+            },
+            (404, "collection_not_found") => ClientError::NoCollection {
+                collection: self.collection.clone(),
+            },
+            (_, code) => ClientError::Refused {
+                status,
+                code: code.to_owned(),
+                detail,
+            },
+        }
+    }
+
+    fn collection_url(&self, tail: &[&str]) -> Url {
+        let mut path = vec!["collections", &self.collection];
+        path.extend_from_slice(tail);
+        self.url(&path)
+    }
+
+    fn url(&self, path: &[&str]) -> Url {
+        let mut url = self.base.clone();
+        // Only a URL without a host has no path, and `parse_address` refuses those.
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(path);
+        }
+        url
+    }
+}
+
+/// `HOST:PORT` is taken as http.
+fn parse_address(server: &str) -> Result<Url, ClientError> {
+    let full = if server.contains("://") {
+        server.to_owned()
+    } else {
+        format!("http://{server}")
+    };
+    Url::parse(&full)
+        .ok()
+        .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+        .ok_or_else(|| ClientError::Address {
+            server: server.to_owned(),
+        })
+}
+
+/// A proxy from the environment cannot reach this machine's own addresses.
+fn is_this_machine(url: &Url) -> bool {
+    url.host_str().is_some_and(|host| {
+        host == "localhost"
+            || host
+                .trim_matches(['[', ']'])
+                .parse::<std::net::IpAddr>()
+                .is_ok_and(|address| address.is_loopback())
+    })
+}
+
+/// The cause at the bottom: reqwest's own sentence only repeats the URL.
+fn innermost(error: &dyn Error) -> String {
+    let mut deepest = error;
+    while let Some(source) = deepest.source() {
+        deepest = source;
+    }
+    deepest.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn connection(server: &str) -> Connection {
+        Connection::new(&ServerArguments {
+            server: server.to_owned(),
+            api_key: None,
+            collection: "my pictures".to_owned(),
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn an_address_may_lack_its_scheme_and_carry_a_path() {
+        let url = |server: &str| {
+            connection(server)
+                .collection_url(&["documents"])
+                .to_string()
+        };
+        assert_eq!(
+            url("localhost:9000"),
+            "http://localhost:9000/collections/my%20pictures/documents"
+        );
+        assert_eq!(
+            url("https://example.org/clipdb/"),
+            "https://example.org/clipdb/collections/my%20pictures/documents"
+        );
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused() {
+        for server in ["", "ftp://host", "http://", "a b"] {
+            assert!(
+                matches!(parse_address(server), Err(ClientError::Address { .. })),
+                "{server}"
+            );
+        }
+    }
+
+    #[test]
+    fn this_machine_is_known_by_name_and_number() {
+        for (server, expected) in [
+            ("http://localhost:1", true),
+            ("http://127.0.0.2", true),
+            ("http://[::1]:8080", true),
+            ("http://10.0.0.1", false),
+            ("http://example.org", false),
+        ] {
+            assert_eq!(
+                is_this_machine(&parse_address(server).unwrap()),
+                expected,
+                "{server}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_server_that_is_not_running_is_told_at_once() {
+        let arguments = ServerArguments {
+            server: "127.0.0.1:1".to_owned(),
+            api_key: None,
+            collection: "default".to_owned(),
+        };
+        let started = Instant::now();
+        let error = Connection::open(&arguments).unwrap_err();
+        assert!(error.to_string().contains("clipdb serve"), "{error}");
+        assert!(started.elapsed() < Duration::from_secs(5));
+    }
+}

@@ -1,0 +1,201 @@
+//! `clipdb ingest`: files to a server, in bounded memory, whatever their number.
+//!
+//! One thread reads files into batches; a few requests are on their way at
+//! once, so that the server always has a full batch for its model.
+
+mod batches;
+mod delivery;
+mod drafts;
+mod progress;
+mod walk;
+
+use super::connection::Connection;
+use super::{ClientError, ServerArguments, print_out};
+use batches::Batch;
+use clap::Args;
+use drafts::{Draft, drafts};
+use progress::{Progress, summary};
+use serde_json::{Map, Value};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use walk::Walk;
+
+#[derive(Debug, Args)]
+pub struct IngestArguments {
+    /// Pictures, folders (searched for pictures, .txt and .ndjson), text files
+    /// (a document a line), NDJSON (`.ndjson`, `.jsonl`)
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+
+    /// Metadata added to every document; the value is JSON, or else a string.
+    /// May repeat
+    #[arg(long, value_name = "KEY=VALUE", value_parser = parse_metadata)]
+    pub metadata: Vec<(String, Value)>,
+
+    /// Requests on their way at once
+    #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub in_flight: u16,
+
+    #[command(flatten)]
+    pub server: ServerArguments,
+}
+
+/// One document, or file, that did not make it.
+#[derive(Debug)]
+pub struct Failure {
+    origin: String,
+    detail: String,
+    /// Bytes of the source that are done with it.
+    weight: u64,
+}
+
+impl Failure {
+    fn new(origin: String, detail: String) -> Self {
+        Self {
+            origin,
+            detail,
+            weight: 0,
+        }
+    }
+}
+
+/// Sends everything under the paths; each document that fails is named on
+/// standard error.
+///
+/// # Errors
+/// What ends the whole ingest: no server, a wrong key. Documents that fail
+/// alone make the exit code 1 instead.
+pub fn run(arguments: &IngestArguments) -> Result<ExitCode, ClientError> {
+    let connection = Connection::open(&arguments.server)?;
+    connection.ensure_collection()?;
+    let bytes = Walk::new(&arguments.paths)
+        .filter_map(Result::ok)
+        .map(|file| file.bytes)
+        .sum();
+    let progress = Progress::start(bytes);
+    let sent = send_all(arguments, &connection, &progress);
+    let (counts, elapsed) = progress.finish();
+    if counts == progress::Counts::default() && sent.is_ok() {
+        print_out("nothing to send: no picture, .txt, .ndjson or .jsonl file was found\n")?;
+    } else {
+        print_out(&summary(counts, elapsed))?;
+    }
+    sent?;
+    Ok(if counts.failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn send_all(
+    arguments: &IngestArguments,
+    connection: &Connection,
+    progress: &Progress,
+) -> Result<(), ClientError> {
+    let metadata: Map<String, Value> = arguments.metadata.iter().cloned().collect();
+    let in_flight = usize::from(arguments.in_flight);
+    // One batch waits for each that is on its way: the bound on memory.
+    let (sender, receiver) = sync_channel::<Vec<Draft>>(in_flight);
+    let receiver = Arc::new(Mutex::new(receiver));
+    let stopped = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let senders: Vec<_> = (0..in_flight)
+            .map(|_| {
+                let receiver = Arc::clone(&receiver);
+                let stopped = &stopped;
+                scope.spawn(move || {
+                    let outcome = send_batches(&receiver, stopped, connection, progress);
+                    stopped.fetch_or(outcome.is_err(), Ordering::Relaxed);
+                    outcome
+                })
+            })
+            .collect();
+        // The last sending thread to end must close the channel, or the
+        // reading below would wait for ever after a failure of all.
+        drop(receiver);
+        let mut batch = Batch::default();
+        let documents = Walk::new(&arguments.paths).flat_map(|file| match file {
+            Ok(file) => drafts(file, &metadata),
+            Err(failure) => Box::new(std::iter::once(Err(failure))),
+        });
+        for document in documents {
+            match document {
+                Ok(draft) => {
+                    if let Some(full) = batch.push(draft)
+                        && sender.send(full).is_err()
+                    {
+                        break;
+                    }
+                }
+                Err(failure) => progress.failed(&failure),
+            }
+        }
+        if let Some(rest) = batch.take() {
+            // Refused only when every sending thread has ended with the error below.
+            let _ = sender.send(rest);
+        }
+        drop(sender);
+        senders
+            .into_iter()
+            .map(|sender| match sender.join() {
+                Ok(outcome) => outcome,
+                Err(panic) => std::panic::resume_unwind(panic),
+            })
+            .fold(Ok(()), Result::and)
+    })
+}
+
+/// Sends until there is no more, or another thread met an error that ends all.
+fn send_batches(
+    batches: &Mutex<Receiver<Vec<Draft>>>,
+    stopped: &AtomicBool,
+    connection: &Connection,
+    progress: &Progress,
+) -> Result<(), ClientError> {
+    while !stopped.load(Ordering::Relaxed) {
+        let next = batches
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .recv();
+        match next {
+            Ok(batch) => delivery::deliver(connection, &batch, progress)?,
+            Err(_) => break,
+        }
+    }
+    Ok(())
+}
+
+fn parse_metadata(given: &str) -> Result<(String, Value), String> {
+    match given.split_once('=') {
+        Some((key, value)) if !key.is_empty() => {
+            let value = serde_json::from_str(value).unwrap_or_else(|_| value.into());
+            Ok((key.to_owned(), value))
+        }
+        _ => Err("metadata is given as KEY=VALUE, such as year=2024".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn metadata_values_are_json_or_else_strings() {
+        for (given, key, value) in [
+            ("year=2024", "year", json!(2024)),
+            ("tags=[\"cat\"]", "tags", json!(["cat"])),
+            ("city=Le Mans", "city", json!("Le Mans")),
+            ("formula=a=b", "formula", json!("a=b")),
+            ("empty=", "empty", json!("")),
+        ] {
+            assert_eq!(parse_metadata(given), Ok((key.to_owned(), value)));
+        }
+        assert!(parse_metadata("year").is_err());
+        assert!(parse_metadata("=2024").is_err());
+    }
+}

@@ -1,0 +1,117 @@
+//! What the user sees while an ingest runs, and the counts at its end.
+
+use super::Failure;
+use indicatif::{HumanCount, ProgressBar, ProgressStyle};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+/// How often a line is written where no bar can be drawn.
+const LINE_EVERY: Duration = Duration::from_secs(10);
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Counts {
+    pub created: u64,
+    pub updated: u64,
+    pub failed: u64,
+}
+
+struct State {
+    counts: Counts,
+    last_line: Instant,
+}
+
+/// A bar by bytes of the source, since the number of documents in a file is
+/// known only at its end. On standard error, and plain lines where that is no
+/// terminal.
+pub struct Progress {
+    bar: ProgressBar,
+    started: Instant,
+    state: Mutex<State>,
+}
+
+impl Progress {
+    pub fn start(bytes: u64) -> Self {
+        let bar = ProgressBar::new(bytes);
+        if let Ok(style) =
+            ProgressStyle::with_template("{bar:30.cyan/dim} {percent:>3}%  {msg}  {eta} left")
+        {
+            bar.set_style(style.progress_chars("━━─"));
+        }
+        bar.enable_steady_tick(Duration::from_millis(200));
+        let now = Instant::now();
+        Self {
+            bar,
+            started: now,
+            state: Mutex::new(State {
+                counts: Counts::default(),
+                last_line: now,
+            }),
+        }
+    }
+
+    pub fn done(&self, weight: u64, created: u64, updated: u64) {
+        self.advance(weight, |counts| {
+            counts.created += created;
+            counts.updated += updated;
+        });
+    }
+
+    pub fn failed(&self, failure: &Failure) {
+        self.bar
+            .suspend(|| eprintln!("failed: {}: {}", failure.origin, failure.detail));
+        self.advance(failure.weight, |counts| counts.failed += 1);
+    }
+
+    /// Takes the bar away and answers the counts and the time they took.
+    pub fn finish(self) -> (Counts, Duration) {
+        self.bar.finish_and_clear();
+        let state = self
+            .state
+            .into_inner()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        (state.counts, self.started.elapsed())
+    }
+
+    fn advance(&self, weight: u64, count: impl FnOnce(&mut Counts)) {
+        let mut state = self
+            .state
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        count(&mut state.counts);
+        self.bar.inc(weight);
+        let message = message(state.counts, self.started.elapsed());
+        if self.bar.is_hidden() && state.last_line.elapsed() > LINE_EVERY {
+            state.last_line = Instant::now();
+            eprintln!("{message}");
+        }
+        self.bar.set_message(message);
+    }
+}
+
+fn message(counts: Counts, elapsed: Duration) -> String {
+    let documents = counts.created + counts.updated;
+    format!(
+        "{} documents, {}/s, {} failed",
+        HumanCount(documents),
+        rate(documents, elapsed),
+        HumanCount(counts.failed)
+    )
+}
+
+/// The line at the end.
+pub fn summary(counts: Counts, elapsed: Duration) -> String {
+    let documents = counts.created + counts.updated;
+    format!(
+        "{} documents in {:.1} s ({}/s): {} created, {} updated, {} failed\n",
+        HumanCount(documents),
+        elapsed.as_secs_f64(),
+        rate(documents, elapsed),
+        HumanCount(counts.created),
+        HumanCount(counts.updated),
+        HumanCount(counts.failed)
+    )
+}
+
+fn rate(documents: u64, elapsed: Duration) -> String {
+    format!("{:.0}", documents as f64 / elapsed.as_secs_f64().max(0.001))
+}

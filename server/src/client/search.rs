@@ -1,0 +1,303 @@
+//! `clipdb search`: one query by words, a picture or both.
+
+use super::connection::Connection;
+use super::{ClientError, ServerArguments, print_out, table};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use clap::{Args, ValueEnum};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+#[derive(Debug, Args)]
+pub struct SearchArguments {
+    /// What to look for, in words
+    #[arg(required_unless_present_any = ["image", "keywords"], value_name = "WORDS")]
+    pub words: Vec<String>,
+
+    /// A picture to look for; with words, both count
+    #[arg(long, value_name = "FILE")]
+    pub image: Option<PathBuf>,
+
+    /// How to compare [default: hybrid when there are words]
+    #[arg(long, value_enum)]
+    pub mode: Option<Mode>,
+
+    /// How many hits
+    #[arg(long, short = 'n', default_value_t = 10, value_name = "N")]
+    pub limit: u32,
+
+    /// Words for the keyword side, when they differ from WORDS
+    #[arg(long, value_name = "WORDS")]
+    pub keywords: Option<String>,
+
+    /// Show the parts each score is made of
+    #[arg(long)]
+    pub explain: bool,
+
+    /// Print the server's answer as JSON
+    #[arg(long)]
+    pub json: bool,
+
+    #[command(flatten)]
+    pub server: ServerArguments,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Mode {
+    /// Meaning and keywords, fused
+    Hybrid,
+    /// Meaning alone
+    Vector,
+    /// Keywords alone
+    Keyword,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    hits: Vec<Hit>,
+    took_ms: f64,
+}
+
+#[derive(Deserialize)]
+struct Hit {
+    id: String,
+    score: f64,
+    text: Option<String>,
+    image: Option<String>,
+    metadata: Option<Map<String, Value>>,
+    explain: Option<Value>,
+}
+
+/// Asks and prints.
+///
+/// # Errors
+/// An unreadable picture, and whatever the server or the way to it objects to.
+pub fn run(arguments: &SearchArguments) -> Result<ExitCode, ClientError> {
+    let query = query(arguments)?;
+    let connection = Connection::open(&arguments.server)?;
+    let answer = connection.search(&query)?;
+    let output = if arguments.json {
+        format!("{answer:#}\n")
+    } else {
+        let answer = serde_json::from_value(answer).map_err(|error| ClientError::NotClipdb {
+            server: connection.server(),
+            detail: format!("the answer to a search: {error}"),
+        })?;
+        describe(&answer, connection.collection(), table::columns())
+    };
+    print_out(&output)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The body of a search for a picture's bytes.
+pub fn image_query(bytes: &[u8]) -> Value {
+    json!({"image": {"base64": STANDARD.encode(bytes)}})
+}
+
+fn query(arguments: &SearchArguments) -> Result<Value, ClientError> {
+    let words = arguments.words.join(" ");
+    let words = (!words.is_empty()).then(|| json!({"text": words}));
+    let image = match &arguments.image {
+        Some(path) => Some(image_query(&std::fs::read(path).map_err(|source| {
+            ClientError::Unreadable {
+                path: path.clone(),
+                source,
+            }
+        })?)),
+        None => None,
+    };
+    let mut query = match (words, image) {
+        (Some(words), Some(image)) => json!({"query": [words, image]}),
+        (one, other) => one.or(other).unwrap_or_else(|| json!({})),
+    };
+    query["limit"] = json!(arguments.limit);
+    let mode = arguments.mode.map(|mode| match mode {
+        Mode::Hybrid => "hybrid",
+        Mode::Vector => "vector",
+        Mode::Keyword => "keyword",
+    });
+    if let Some(mode) = mode {
+        query["mode"] = json!(mode);
+    }
+    if let Some(keywords) = &arguments.keywords {
+        query["keywords"] = json!(keywords);
+    }
+    if arguments.explain {
+        query["explain"] = json!(true);
+    }
+    Ok(query)
+}
+
+fn describe(answer: &Answer, collection: &str, columns: usize) -> String {
+    if answer.hits.is_empty() {
+        return format!("nothing found in collection '{collection}'\n");
+    }
+    let row = |(place, hit): (usize, &Hit)| {
+        [
+            (place + 1).to_string(),
+            format!("{:.4}", hit.score),
+            table::fit(&hit.id, columns / 3),
+            content(hit),
+        ]
+    };
+    let rows: Vec<_> = answer.hits.iter().enumerate().map(row).collect();
+    let table = table::render(["rank", "score", "id", "document"], &rows, columns);
+    let mut lines = table.lines();
+    let mut output = format!("{}\n", lines.next().unwrap_or_default());
+    for (line, hit) in lines.zip(&answer.hits) {
+        output += &format!("{line}\n");
+        if let Some(explain) = &hit.explain {
+            explain_lines(explain, 6, columns, &mut output);
+        }
+    }
+    output + &format!("{} hits in {:.1} ms\n", answer.hits.len(), answer.took_ms)
+}
+
+/// The text; for a picture without one that it is one, and its metadata.
+fn content(hit: &Hit) -> String {
+    let mut parts = Vec::new();
+    if hit.image.is_some() {
+        parts.push("[picture]".to_owned());
+    }
+    match (&hit.text, &hit.metadata) {
+        (Some(text), _) => parts.push(text.clone()),
+        (None, Some(metadata)) => parts.extend(
+            metadata
+                .iter()
+                .map(|(key, value)| format!("{key}: {}", plain(value))),
+        ),
+        (None, None) => {}
+    }
+    parts.join(" ")
+}
+
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => match number.as_f64() {
+            Some(real) if number.is_f64() => format!("{real:.4}"),
+            _ => number.to_string(),
+        },
+        other => other.to_string(),
+    }
+}
+
+/// Whatever the server explains, an indented line a part.
+fn explain_lines(value: &Value, indent: usize, columns: usize, output: &mut String) {
+    let blank = " ".repeat(indent);
+    let mut line = |text: String| {
+        *output += &format!(
+            "{blank}{}\n",
+            table::fit(&text, columns.saturating_sub(indent))
+        );
+    };
+    match value {
+        Value::Object(parts) => {
+            let (nested, flat): (Vec<_>, Vec<_>) = parts
+                .iter()
+                .filter(|(_, part)| !part.is_null())
+                .partition(|(_, part)| part.is_object() || part.is_array());
+            if !flat.is_empty() {
+                let flat: Vec<_> = flat
+                    .iter()
+                    .map(|(key, part)| format!("{key} {}", plain(part)))
+                    .collect();
+                line(flat.join(", "));
+            }
+            for (key, part) in nested {
+                *output += &format!("{blank}{key}\n");
+                explain_lines(part, indent + 2, columns, output);
+            }
+        }
+        Value::Array(parts) => {
+            for part in parts {
+                explain_lines(part, indent, columns, output);
+            }
+        }
+        flat => line(plain(flat)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        search: SearchArguments,
+    }
+
+    fn parse(words: &[&str]) -> SearchArguments {
+        Command::try_parse_from([&["search"], words].concat())
+            .unwrap()
+            .search
+    }
+
+    #[test]
+    fn words_need_no_quotes_and_options_reach_the_query() {
+        assert_eq!(
+            query(&parse(&["a", "happy potato"])).unwrap(),
+            json!({"text": "a happy potato", "limit": 10})
+        );
+        let all = [
+            "x",
+            "-n",
+            "3",
+            "--mode",
+            "keyword",
+            "--keywords",
+            "+y",
+            "--explain",
+        ];
+        assert_eq!(
+            query(&parse(&all)).unwrap(),
+            json!({"text": "x", "limit": 3, "mode": "keyword", "keywords": "+y", "explain": true})
+        );
+        assert!(Command::try_parse_from(["search"]).is_err());
+    }
+
+    #[test]
+    fn a_picture_goes_as_base64_and_beside_words_as_a_part() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), b"bytes").unwrap();
+        let path = file.path().to_str().unwrap();
+        let image = json!({"base64": "Ynl0ZXM="});
+        assert_eq!(
+            query(&parse(&["--image", path])).unwrap(),
+            json!({"image": image, "limit": 10})
+        );
+        assert_eq!(
+            query(&parse(&["red", "--image", path])).unwrap(),
+            json!({"query": [{"text": "red"}, {"image": image}], "limit": 10})
+        );
+        assert!(matches!(
+            query(&parse(&["--image", "/absent.png"])),
+            Err(ClientError::Unreadable { .. })
+        ));
+    }
+
+    #[test]
+    fn hits_are_told_in_one_line_each_and_their_parts_below() {
+        let answer = serde_json::from_value(json!({
+            "took_ms": 12.34,
+            "hits": [
+                {"id": "emoji/potato", "score": 0.03279, "text": null, "image": "/x", "metadata": {"name": "potato"},
+                 "explain": {"score": 0.03279, "lists": [{"list": "image", "rank": 1}]}},
+                {"id": "novel:4", "score": 0.5, "text": "A very long sentence about excellent boiled potatoes.", "image": null, "metadata": {}},
+            ]
+        }))
+        .unwrap();
+        assert_eq!(
+            describe(&answer, "default", 60),
+            "rank  score   id            document\n\
+             1     0.0328  emoji/potato  [picture] name: potato\n      \
+             score 0.0328\n      lists\n        list image, rank 1\n\
+             2     0.5000  novel:4       A very long sentence about exce…\n\
+             2 hits in 12.3 ms\n"
+        );
+    }
+}

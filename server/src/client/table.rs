@@ -1,0 +1,87 @@
+//! Lines that fit the terminal.
+
+use console::{Term, measure_text_width, truncate_str};
+use std::borrow::Cow;
+
+/// Columns where the output is no terminal, such as a pipe.
+const COLUMNS_OF_A_PIPE: usize = 100;
+
+/// Columns of the terminal that standard output is.
+pub fn columns() -> usize {
+    Term::stdout()
+        .size_checked()
+        .map_or(COLUMNS_OF_A_PIPE, |(_, columns)| usize::from(columns))
+}
+
+/// One line of at most `width` columns: control characters and runs of blanks
+/// become one blank, what is cut off becomes an ellipsis. Wide characters
+/// (Chinese, emoji) count as two columns.
+pub fn fit(text: &str, width: usize) -> String {
+    let blank: String = text
+        .chars()
+        .map(|letter| if letter.is_control() { ' ' } else { letter })
+        .collect();
+    let line = blank.split_whitespace().collect::<Vec<_>>().join(" ");
+    truncate_str(&line, width, "…").into_owned()
+}
+
+/// Rows under a header, columns as wide as their widest cell; the last column
+/// takes what is left of `width`.
+pub fn render<const N: usize>(header: [&str; N], rows: &[[String; N]], width: usize) -> String {
+    let mut widths = header.map(measure_text_width);
+    for row in rows {
+        for (widest, cell) in widths.iter_mut().zip(row) {
+            *widest = (*widest).max(measure_text_width(cell));
+        }
+    }
+    let before: usize = widths.iter().take(N - 1).map(|width| width + 2).sum();
+    let line = |cells: [Cow<'_, str>; N]| {
+        let mut line = String::new();
+        for (column, (cell, width)) in cells.iter().zip(widths).enumerate() {
+            if column + 1 == N {
+                line += cell;
+            } else {
+                line += cell;
+                line += &" ".repeat(width - measure_text_width(cell) + 2);
+            }
+        }
+        line.trim_end().to_owned() + "\n"
+    };
+    let mut table = line(header.map(Cow::from));
+    for row in rows {
+        let mut cells = row.each_ref().map(|cell| Cow::from(cell.as_str()));
+        if let Some(last) = cells.last_mut() {
+            *last = fit(last, width.saturating_sub(before).max(20)).into();
+        }
+        table += &line(cells);
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_one_line_and_no_wider_than_asked() {
+        assert_eq!(fit("two\n\t lines\u{1b}[31m", 40), "two lines [31m");
+        assert_eq!(fit("a happy potato", 8), "a happy…");
+        assert_eq!(measure_text_width(&fit("土豆很开心今天", 8)), 7);
+    }
+
+    #[test]
+    fn columns_line_up_under_their_header() {
+        let rows = [
+            [
+                "1".to_owned(),
+                "土豆".to_owned(),
+                "long words that are cut".to_owned(),
+            ],
+            ["10".to_owned(), "potato".to_owned(), String::new()],
+        ];
+        assert_eq!(
+            render(["rank", "id", "what"], &rows, 34),
+            "rank  id      what\n1     土豆    long words that are…\n10    potato\n"
+        );
+    }
+}
