@@ -1,1 +1,32 @@
-fn main() {}
+//! The `clipdb` binary: `serve` opens the database and its doors; the other
+//! commands are clients of a running server, or look at models.
+
+mod banner;
+mod client;
+mod command_line;
+mod configuration;
+mod lifecycle;
+mod models;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use command_line::{Command, CommandLine};
+
+fn main() -> ExitCode {
+    match CommandLine::parse().command {
+        Command::Serve(arguments) => lifecycle::serve(arguments),
+        Command::Models(arguments) => models::run(&arguments),
+        Command::Ingest(arguments) => report(client::ingest::run(&arguments)),
+        Command::Search(arguments) => report(client::search::run(&arguments)),
+        Command::Profile(arguments) => report(client::profile::run(&arguments)),
+    }
+}
+
+fn report(outcome: Result<ExitCode, client::ClientError>) -> ExitCode {
+    outcome.unwrap_or_else(|error| {
+        eprintln!("clipdb: {error}");
+        ExitCode::FAILURE
+    })
+}

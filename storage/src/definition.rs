@@ -16,6 +16,10 @@ pub struct CollectionDefinition {
     pub name: CollectionName,
     /// The name of the model whose vectors the collection holds.
     pub model: String,
+    /// A digest of that model's files, so that a model of the same name with other weights is
+    /// told apart. Empty where it is not known.
+    #[serde(default)]
+    pub model_fingerprint: String,
     /// The length of every vector in it, 1 to [`MAX_DIM`].
     pub dim: usize,
     /// Unix milliseconds.
@@ -28,9 +32,16 @@ impl CollectionDefinition {
         CollectionDefinition {
             name,
             model: model.into(),
+            model_fingerprint: String::new(),
             dim,
             created_at: crate::clock::unix_ms(),
         }
+    }
+
+    /// The same, for the weights with this digest.
+    pub fn with_model_fingerprint(mut self, fingerprint: String) -> Self {
+        self.model_fingerprint = fingerprint;
+        self
     }
 
     /// Whether both define the same collection, whenever they were made.

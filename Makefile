@@ -1,0 +1,39 @@
+# Two commands set everything up: `make run` and `make test`.
+# Both are safe to repeat; the second time costs only what has changed.
+
+BINARY := target/release/clipdb
+DATA   ?= ./data
+LISTEN ?= 127.0.0.1:8080
+
+.PHONY: help run test demo bench setup build lint
+
+help:
+	@echo "make run    install what is missing, build, serve $(DATA) on $(LISTEN)"
+	@echo "make test   install what is missing, build, run every test"
+	@echo "make demo   fill the server with emoji and sentences of a novel, and search them"
+	@echo "make bench  measure ingest and search on this machine"
+	@echo "make lint   formatting and clippy"
+
+setup:
+	@./setup.sh
+
+build: setup
+	@echo "make: building clipdb in release mode (the first time takes about a quarter of an hour on 2 cores)"
+	@cargo build --release --locked --package clipdb-server
+
+run: build
+	@exec $(BINARY) serve --data $(DATA) --listen $(LISTEN)
+
+test:
+	@./setup.sh test
+	@./tests/run.sh
+
+demo: build
+	@CLIPDB_DATA=$(DATA) ./demo.sh
+
+bench: build
+	@./tests/bench.sh
+
+lint:
+	@cargo fmt --all --check
+	@cargo clippy --release --locked --workspace --all-targets -- -D warnings

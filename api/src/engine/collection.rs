@@ -1,0 +1,102 @@
+//! One open collection: its documents, its indexes and its committer.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+
+use clipdb_index::{CollectionIndex, VectorKind};
+use clipdb_storage::{CollectionDefinition, CollectionStore, Outcome, Write};
+
+use super::committer::{Committer, GroupCommit, Ticket};
+use super::rows;
+use super::settings::EngineSettings;
+use super::statistics::Statistics;
+use crate::error::ApiError;
+
+pub struct Collection {
+    pub(super) store: CollectionStore,
+    pub(super) index: Arc<CollectionIndex>,
+    committer: Committer,
+    available: Arc<AtomicBool>,
+}
+
+/// What `GET /collections/{name}` tells.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct CollectionSummary {
+    pub name: String,
+    pub model: String,
+    pub dim: usize,
+    pub documents: u64,
+    pub images: usize,
+    pub texts: usize,
+    pub created_at: u64,
+}
+
+impl Collection {
+    /// Opens the indexes in `folder` and brings them up to date with `store`. Blocks.
+    pub(super) fn open(
+        store: CollectionStore,
+        folder: &Path,
+        settings: &EngineSettings,
+        statistics: &Arc<Statistics>,
+    ) -> Result<Self, ApiError> {
+        let definition = store.definition().clone();
+        let (index, opened) = CollectionIndex::open(folder, definition.dim)?;
+        let sequence = store.sequence();
+        if !opened.is_at(sequence) {
+            tracing::info!(collection = %definition.name, ?opened, sequence, "bringing the search index up to date");
+            rows::reconcile(&store, &index)?;
+        }
+        let index = Arc::new(index);
+        let available = Arc::new(AtomicBool::new(true));
+        let committer = Committer::start(GroupCommit {
+            store: store.clone(),
+            index: Arc::clone(&index),
+            available: Arc::clone(&available),
+            settings: settings.clone(),
+            statistics: Arc::clone(statistics),
+        })
+        .map_err(ApiError::Thread)?;
+        Ok(Self { store, index, committer, available })
+    }
+
+    pub fn definition(&self) -> &CollectionDefinition {
+        self.store.definition()
+    }
+
+    pub fn summary(&self) -> CollectionSummary {
+        let definition = self.definition();
+        CollectionSummary {
+            name: definition.name.to_string(),
+            model: definition.model.clone(),
+            dim: definition.dim,
+            documents: self.store.len(),
+            images: self.index.len(VectorKind::Image),
+            texts: self.index.len(VectorKind::Text),
+            created_at: definition.created_at,
+        }
+    }
+
+    /// The indexes, unless they were lost and could not be rebuilt.
+    pub(super) fn searchable(&self) -> Result<&CollectionIndex, ApiError> {
+        if self.available.load(Ordering::Acquire) {
+            Ok(&self.index)
+        } else {
+            Err(ApiError::IndexUnavailable(self.definition().name.clone()))
+        }
+    }
+
+    pub(super) async fn submit(&self, write: Write) -> Result<Ticket, ApiError> {
+        self.committer.submit(write).await
+    }
+
+    /// Submits and waits until the write is durable and searchable.
+    pub(super) async fn write(&self, write: Write) -> Result<Outcome, ApiError> {
+        self.submit(write).await?.wait().await
+    }
+
+    /// Finishes accepted writes and saves the indexes. Blocks.
+    pub(super) fn close(&self) {
+        self.committer.close();
+    }
+}

@@ -1,0 +1,204 @@
+//! One thread a collection turns writes into groups and makes them durable and
+//! searchable: image files and one sled batch, flushed; then FAISS; then a
+//! tantivy commit; then everybody in the group is answered.
+//!
+//! Whatever waits when the thread is free forms the next group, so a lone write
+//! pays for one flush and a thousand concurrent writes share one.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use clipdb_index::{CollectionIndex, OwnedRow, RowId};
+use clipdb_storage::{CollectionStore, DocumentKey, Outcome, Part, Write};
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, oneshot};
+
+use super::rows;
+use super::settings::EngineSettings;
+use super::statistics::Statistics;
+use crate::error::ApiError;
+
+/// A write on its way; resolves once it is durable and searchable.
+pub struct Ticket(oneshot::Receiver<Result<Outcome, ApiError>>);
+
+impl Ticket {
+    pub async fn wait(self) -> Result<Outcome, ApiError> {
+        self.0.await.unwrap_or(Err(ApiError::Interrupted))
+    }
+}
+
+struct Entry {
+    write: Write,
+    bytes: usize,
+    reply: oneshot::Sender<Result<Outcome, ApiError>>,
+}
+
+/// The handle to the thread; closing it finishes what was accepted.
+pub(super) struct Committer {
+    sender: Mutex<Option<mpsc::Sender<Entry>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Committer {
+    pub(super) fn start(work: GroupCommit) -> std::io::Result<Self> {
+        // Twice a group: the next one gathers while one is being committed.
+        let (sender, receiver) = mpsc::channel(2 * work.settings.group_documents);
+        let name = format!("commit-{}", work.store.definition().name);
+        let thread = std::thread::Builder::new().name(name).spawn(move || work.run(receiver))?;
+        Ok(Self { sender: Mutex::new(Some(sender)), thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Queues `write` behind those submitted before it. Waits while the queue is full.
+    pub(super) async fn submit(&self, write: Write) -> Result<Ticket, ApiError> {
+        let sender = self.sender.lock().clone().ok_or(ApiError::Stopping)?;
+        let (reply, receiver) = oneshot::channel();
+        let bytes = size_of_write(&write);
+        sender.send(Entry { write, bytes, reply }).await.map_err(|_| ApiError::Stopping)?;
+        Ok(Ticket(receiver))
+    }
+
+    /// Takes no more writes, finishes those accepted and joins the thread. Blocks.
+    pub(super) fn close(&self) {
+        drop(self.sender.lock().take());
+        if let Some(thread) = self.thread.lock().take() {
+            if thread.join().is_err() {
+                tracing::error!("a committer thread panicked; what it had acknowledged is safe");
+            }
+        }
+    }
+}
+
+fn size_of_write(write: &Write) -> usize {
+    match write {
+        Write::Put(document) => {
+            document.image.as_ref().map_or(0, |image| image.bytes.len())
+                + document.text.as_ref().map_or(0, String::len)
+        }
+        Write::Revise(revision) => match &revision.image {
+            Part::Replace((image, _)) => image.bytes.len(),
+            Part::Keep | Part::Remove => 0,
+        },
+        Write::Merge { .. } | Write::Delete(_) => 0,
+    }
+}
+
+/// What the thread owns.
+pub(super) struct GroupCommit {
+    pub(super) store: CollectionStore,
+    pub(super) index: Arc<CollectionIndex>,
+    pub(super) available: Arc<AtomicBool>,
+    pub(super) settings: EngineSettings,
+    pub(super) statistics: Arc<Statistics>,
+}
+
+impl GroupCommit {
+    fn run(self, mut queue: mpsc::Receiver<Entry>) {
+        let mut unsaved_groups = 0;
+        while let Some(first) = queue.blocking_recv() {
+            let group = self.gather(first, &mut queue);
+            let started = Instant::now();
+            let documents = group.len();
+            self.commit(group);
+            self.statistics.group_committed(documents, started.elapsed());
+            unsaved_groups += 1;
+            if unsaved_groups >= self.settings.save_every_groups {
+                unsaved_groups = 0;
+                self.save();
+            }
+        }
+        if unsaved_groups > 0 {
+            self.save();
+        }
+    }
+
+    fn gather(&self, first: Entry, queue: &mut mpsc::Receiver<Entry>) -> Vec<Entry> {
+        let mut bytes = first.bytes;
+        let mut group = vec![first];
+        while group.len() < self.settings.group_documents && bytes < self.settings.group_bytes {
+            let Ok(entry) = queue.try_recv() else { break };
+            bytes += entry.bytes;
+            group.push(entry);
+        }
+        group
+    }
+
+    fn commit(&self, group: Vec<Entry>) {
+        let (writes, replies): (Vec<_>, Vec<_>) =
+            group.into_iter().map(|entry| (entry.write, entry.reply)).unzip();
+        match self.make_durable_and_searchable(writes) {
+            Ok(outcomes) => {
+                for (reply, outcome) in replies.into_iter().zip(outcomes) {
+                    // The client may have gone; its write stands all the same.
+                    let _ = reply.send(Ok(outcome));
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, documents = replies.len(), "a group of writes failed");
+                let shared = Arc::new(error);
+                for reply in replies {
+                    let _ = reply.send(Err(ApiError::Group(Arc::clone(&shared))));
+                }
+            }
+        }
+    }
+
+    fn make_durable_and_searchable(&self, writes: Vec<Write>) -> Result<Vec<Outcome>, ApiError> {
+        let committed = self.store.commit(writes)?;
+        let (removed, added) = changed_keys(&committed.outcomes);
+        let applied = if self.available.load(Ordering::Acquire) {
+            self.apply(&removed, &added, committed.sequence)
+        } else {
+            self.reconcile()
+        };
+        if let Err(error) = applied {
+            tracing::error!(%error, "the search index took no write: rebuilding it from the stored documents");
+            self.reconcile()?;
+        }
+        Ok(committed.outcomes)
+    }
+
+    fn apply(&self, removed: &[RowId], added: &[DocumentKey], sequence: u64) -> Result<(), ApiError> {
+        let rows = added.iter().map(|key| rows::read(&self.store, *key)).collect::<Result<Vec<_>, _>>()?;
+        let borrowed: Vec<_> = rows.iter().map(OwnedRow::as_row).collect();
+        Ok(self.index.apply(removed, &borrowed, sequence)?)
+    }
+
+    fn reconcile(&self) -> Result<(), ApiError> {
+        let outcome = rows::reconcile(&self.store, &self.index);
+        self.available.store(outcome.is_ok(), Ordering::Release);
+        outcome.map_err(|error| {
+            tracing::error!(%error, "the search index could not be rebuilt");
+            ApiError::IndexUnavailable(self.store.definition().name.clone())
+        })
+    }
+
+    fn save(&self) {
+        if let Err(error) = self.index.save() {
+            tracing::warn!(%error, "the vector index was not written to disk; the next start rebuilds it");
+        }
+    }
+}
+
+/// The index rows to remove and the documents to add, when a group may write one
+/// id several times: only the last version of each is added.
+fn changed_keys(outcomes: &[Outcome]) -> (Vec<RowId>, Vec<DocumentKey>) {
+    let mut removed = Vec::new();
+    let mut added = Vec::new();
+    for outcome in outcomes {
+        match outcome {
+            Outcome::Created { key } => added.push(*key),
+            Outcome::Updated { key, replaced } => {
+                added.push(*key);
+                removed.push(*replaced);
+            }
+            Outcome::Deleted { key } => removed.push(*key),
+            Outcome::NotFound | Outcome::NothingLeft => {}
+        }
+    }
+    let gone: HashSet<DocumentKey> = removed.iter().copied().collect();
+    added.retain(|key| !gone.contains(key));
+    (removed.into_iter().map(rows::row_id).collect(), added)
+}

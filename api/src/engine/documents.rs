@@ -1,0 +1,128 @@
+//! Reading, changing and deleting single documents.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use clipdb_embed::{EmbedError, Thumbnail};
+use clipdb_storage::{Document, DocumentId, NewText, Outcome, Part, StoredImage, Write};
+use serde_json::{Map, Value};
+
+use super::collection::Collection;
+use super::ingest::{embed_image, embed_text};
+use super::{Engine, blocking};
+use crate::error::ApiError;
+
+/// A change of some parts of a document.
+#[derive(Debug)]
+pub struct Revision {
+    pub text: Change<String>,
+    pub image: Change<Bytes>,
+    /// Merged as RFC 7396 says: null removes.
+    pub metadata: Map<String, Value>,
+}
+
+#[derive(Debug)]
+pub enum Change<T> {
+    Keep,
+    Remove,
+    To(T),
+}
+
+impl Engine {
+    pub async fn document(&self, collection: &Arc<Collection>, id: DocumentId) -> Result<Document, ApiError> {
+        let store = collection.store.clone();
+        blocking(move || {
+            store.get(&id)?.ok_or_else(|| ApiError::DocumentNotFound {
+                collection: store.definition().name.clone(),
+                id,
+            })
+        })
+        .await?
+    }
+
+    /// Documents in the order of their ids, those after `after` first.
+    pub async fn list(
+        &self,
+        collection: &Arc<Collection>,
+        after: Option<DocumentId>,
+        limit: usize,
+    ) -> Result<Vec<Document>, ApiError> {
+        let store = collection.store.clone();
+        blocking(move || Ok(store.list(after.as_ref(), limit)?)).await?
+    }
+
+    /// Changes a document; only a new text or image is embedded.
+    pub async fn revise(
+        &self,
+        collection: &Arc<Collection>,
+        id: DocumentId,
+        revision: Revision,
+    ) -> Result<(), ApiError> {
+        let encoder = || self.models.of(collection.definition());
+        let text = match revision.text {
+            Change::Keep => Part::Keep,
+            Change::Remove => Part::Remove,
+            Change::To(text) => {
+                self.check_text(&text)?;
+                let (vector, truncated) = embed_text(encoder()?, text.clone()).await?;
+                Part::Replace(NewText { text, truncated, vector })
+            }
+        };
+        let image = match revision.image {
+            Change::Keep => Part::Keep,
+            Change::Remove => Part::Remove,
+            Change::To(bytes) => {
+                let (vector, image) = embed_image(encoder()?, bytes).await?;
+                Part::Replace((image, vector))
+            }
+        };
+        let write =
+            Write::Revise(clipdb_storage::Revision { id: id.clone(), text, image, metadata: revision.metadata });
+        self.found(collection, id, collection.write(write).await?)
+    }
+
+    pub async fn delete(&self, collection: &Arc<Collection>, id: DocumentId) -> Result<(), ApiError> {
+        let outcome = collection.write(Write::Delete(id.clone())).await?;
+        self.found(collection, id, outcome)
+    }
+
+    fn found(&self, collection: &Collection, id: DocumentId, outcome: Outcome) -> Result<(), ApiError> {
+        match outcome {
+            Outcome::NotFound => {
+                Err(ApiError::DocumentNotFound { collection: collection.definition().name.clone(), id })
+            }
+            Outcome::NothingLeft => Err(ApiError::EmptyDocument),
+            Outcome::Created { .. } | Outcome::Updated { .. } | Outcome::Deleted { .. } => Ok(()),
+        }
+    }
+
+    /// The original bytes of the document's image, verified against their hash.
+    pub async fn image(
+        &self,
+        collection: &Arc<Collection>,
+        id: DocumentId,
+    ) -> Result<(StoredImage, Bytes), ApiError> {
+        let image =
+            self.document(collection, id.clone()).await?.image.ok_or_else(|| ApiError::NoImage(id.clone()))?;
+        let store = collection.store.clone();
+        blocking(move || {
+            // None: the document was given another picture, or deleted, just now.
+            let bytes = store.read_image(&image.hash)?.ok_or(ApiError::NoImage(id))?;
+            Ok((image, bytes))
+        })
+        .await?
+    }
+
+    /// The image drawn at most `width` pixels wide.
+    pub async fn thumbnail(
+        &self,
+        collection: &Arc<Collection>,
+        id: DocumentId,
+        width: u32,
+    ) -> Result<Thumbnail, ApiError> {
+        let (_, bytes) = self.image(collection, id).await?;
+        let _turn = self.thumbnails.acquire().await.map_err(|_| ApiError::Stopping)?;
+        let limits = self.settings.image_limits.clone();
+        blocking(move || Ok(clipdb_embed::thumbnail(&bytes, width, &limits).map_err(EmbedError::from)?)).await?
+    }
+}

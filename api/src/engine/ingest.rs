@@ -1,0 +1,181 @@
+//! A document's way in: its draft is checked, embedded and handed to its
+//! collection's committer. What could not be embedded is never stored.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use clipdb_embed::{Encoder, Priority, TextEmbedding};
+use clipdb_storage::{DocumentId, NewDocument, NewImage, Outcome, VectorKind, Write};
+use futures_util::future::OptionFuture;
+use futures_util::stream::{Stream, StreamExt};
+use serde_json::{Map, Value};
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::collection::Collection;
+use super::{Engine, Ticket};
+use crate::error::ApiError;
+
+/// A document as a client sent it.
+#[derive(Debug, Clone, Default)]
+pub struct Draft {
+    pub id: Option<DocumentId>,
+    pub text: Option<String>,
+    pub image: Option<Bytes>,
+    pub metadata: Map<String, Value>,
+}
+
+impl Draft {
+    /// What it holds in memory, roughly, for the ceiling on documents under way.
+    pub fn bytes(&self) -> usize {
+        self.text.as_ref().map_or(0, String::len) + self.image.as_ref().map_or(0, Bytes::len)
+    }
+}
+
+/// An item of an ingest request: a draft, or why there is none, with the id where it is known.
+pub struct Incoming {
+    pub draft: Result<Draft, ApiError>,
+    pub id: Option<String>,
+    /// Its share of the ceiling on documents under way, given back when it is answered.
+    pub permit: Option<OwnedSemaphorePermit>,
+}
+
+/// What became of one document.
+pub struct Ingested {
+    pub id: Option<String>,
+    pub outcome: Result<Stored, ApiError>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stored {
+    pub created: bool,
+    /// The text was longer than the model reads; its end is not in the vector.
+    pub truncated: bool,
+}
+
+struct Prepared {
+    id: DocumentId,
+    truncated: bool,
+    write: Write,
+}
+
+impl Engine {
+    /// Embeds and stores a stream of documents; answers in the order of the stream.
+    ///
+    /// Several are embedded at once, but they enter the committer in order, so
+    /// that of two documents with one id the later one stands.
+    pub fn ingest<'a>(
+        &'a self,
+        collection: &'a Arc<Collection>,
+        incoming: impl Stream<Item = Incoming> + 'a,
+    ) -> impl Stream<Item = Ingested> + 'a {
+        let window = self.settings.ingest_window;
+        incoming
+            .map(move |item| async move {
+                let prepared = match item.draft {
+                    Ok(draft) => self.prepare(collection, draft).await,
+                    Err(error) => Err(error),
+                };
+                (item.id, item.permit, prepared)
+            })
+            .buffered(window)
+            .then(move |(id, permit, prepared)| async move {
+                let submitted = match prepared {
+                    Ok(prepared) => collection.submit(prepared.write).await.map(|ticket| {
+                        (ticket, prepared.id.to_string(), prepared.truncated)
+                    }),
+                    Err(error) => Err(error),
+                };
+                (id, permit, submitted)
+            })
+            .map(move |(id, permit, submitted)| async move {
+                let answer = self.answer(id, submitted).await;
+                drop(permit);
+                answer
+            })
+            .buffered(window)
+    }
+
+    async fn answer(
+        &self,
+        id: Option<String>,
+        submitted: Result<(Ticket, String, bool), ApiError>,
+    ) -> Ingested {
+        let (id, outcome) = match submitted {
+            Ok((ticket, id, truncated)) => {
+                let stored = ticket.wait().await.map(|outcome| Stored {
+                    created: matches!(outcome, Outcome::Created { .. }),
+                    truncated,
+                });
+                (Some(id), stored)
+            }
+            Err(error) => (id, Err(error)),
+        };
+        self.statistics.document_ingested(outcome.is_ok());
+        Ingested { id, outcome }
+    }
+
+    async fn prepare(&self, collection: &Collection, draft: Draft) -> Result<Prepared, ApiError> {
+        let encoder = self.models.of(collection.definition())?;
+        let text = draft.text.filter(|text| !text.trim().is_empty());
+        if text.is_none() && draft.image.is_none() {
+            return Err(ApiError::EmptyDocument);
+        }
+        if let Some(text) = &text {
+            self.check_text(text)?;
+        }
+        let image = OptionFuture::from(draft.image.map(|bytes| embed_image(encoder, bytes)));
+        let words = OptionFuture::from(text.clone().map(|text| embed_text(encoder, text)));
+        let (image, embedded_text) = futures_util::join!(image, words);
+        let (image, embedded_text) = (image.transpose()?, embedded_text.transpose()?);
+        let mut vectors = Vec::with_capacity(2);
+        let image = image.map(|(vector, image)| {
+            vectors.push((VectorKind::Image, vector));
+            image
+        });
+        let mut truncated = false;
+        if let Some((vector, cut)) = embedded_text {
+            vectors.push((VectorKind::Text, vector));
+            truncated = cut;
+        }
+        let id = draft.id.unwrap_or_else(DocumentId::generate);
+        let write = Write::Put(NewDocument {
+            id: id.clone(),
+            text,
+            text_truncated: truncated,
+            image,
+            metadata: draft.metadata,
+            vectors,
+        });
+        Ok(Prepared { id, truncated, write })
+    }
+
+    pub(super) fn check_text(&self, text: &str) -> Result<(), ApiError> {
+        let limit = self.settings.max_text_bytes;
+        if text.len() > limit {
+            return Err(ApiError::TooLarge { what: "the text", limit: limit as u64, setting: "max_text_bytes" });
+        }
+        Ok(())
+    }
+}
+
+pub(super) async fn embed_image(encoder: &Encoder, bytes: Bytes) -> Result<(Vec<f32>, NewImage), ApiError> {
+    let embedded = encoder.image(bytes.clone(), Priority::Ingest).await?;
+    let image = NewImage {
+        bytes,
+        media_type: embedded.info.media_type.to_string(),
+        width: embedded.info.width,
+        height: embedded.info.height,
+    };
+    Ok((embedded.embedding.into_vec(), image))
+}
+
+/// The vector, and whether the model read only the text's beginning.
+pub(super) async fn embed_text(encoder: &Encoder, text: String) -> Result<(Vec<f32>, bool), ApiError> {
+    let text = only(encoder.texts(vec![text], Priority::Ingest).await?)?;
+    Ok((text.embedding.into_vec(), text.truncated))
+}
+
+/// The one embedding of one text.
+pub(crate) fn only(embedded: Vec<TextEmbedding>) -> Result<TextEmbedding, ApiError> {
+    embedded.into_iter().next().ok_or(ApiError::Interrupted)
+}

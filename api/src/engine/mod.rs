@@ -1,0 +1,207 @@
+//! The open database: collections by name, the loaded models, and the paths of a
+//! document ([`ingest`](Engine::ingest)) and of a query ([`search`](Engine::search)).
+//!
+//! Invariants: a write is answered only by its collection's committer, so after
+//! it is durable and searchable; nothing that blocks runs on an async thread
+//! (see [`blocking`]); a vector is compared only with vectors of its own model.
+
+mod collection;
+mod committer;
+mod documents;
+mod ingest;
+mod models;
+pub mod query;
+mod rows;
+mod search;
+mod settings;
+mod statistics;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use clipdb_storage::{CollectionDefinition, CollectionName, Store, StoreOptions};
+use parking_lot::RwLock;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+pub use collection::{Collection, CollectionSummary};
+pub use committer::Ticket;
+pub use documents::{Change, Revision};
+pub(crate) use ingest::only;
+pub use ingest::{Draft, Incoming, Ingested, Stored};
+pub use models::Models;
+pub use query::Query;
+pub use search::{Answer, Hit, SearchTimings, TotalKind};
+pub use settings::EngineSettings;
+pub use statistics::Statistics;
+
+use crate::error::ApiError;
+
+pub struct Engine {
+    store: Store,
+    models: Models,
+    collections: RwLock<BTreeMap<CollectionName, Arc<Collection>>>,
+    settings: EngineSettings,
+    statistics: Arc<Statistics>,
+    /// KiB of documents that may be under way in all requests together.
+    under_way: Arc<Semaphore>,
+    /// Bounds the memory that drawing thumbnails takes.
+    thumbnails: Semaphore,
+}
+
+impl Engine {
+    /// Opens the data folder, migrates it, and brings every derived index up to
+    /// date with the stored documents. Blocks.
+    pub fn open(settings: EngineSettings, models: Models, statistics: Arc<Statistics>) -> Result<Self, ApiError> {
+        let store = Store::open(&settings.data, &StoreOptions { cache_bytes: settings.cache_bytes })?;
+        let engine = Self {
+            models,
+            collections: RwLock::default(),
+            under_way: Arc::new(Semaphore::new(kibibytes(settings.ingest_bytes) as usize)),
+            thumbnails: Semaphore::new(settings.thumbnail_threads),
+            settings,
+            statistics,
+            store,
+        };
+        for definition in engine.store.collections() {
+            let collection = engine.open_collection(&definition.name)?;
+            engine.collections.write().insert(definition.name, collection);
+        }
+        engine.sweep_index_folders()?;
+        Ok(engine)
+    }
+
+    pub fn models(&self) -> &Models {
+        &self.models
+    }
+
+    pub fn settings(&self) -> &EngineSettings {
+        &self.settings
+    }
+
+    pub fn statistics(&self) -> &Statistics {
+        &self.statistics
+    }
+
+    pub fn collections(&self) -> Vec<CollectionSummary> {
+        self.collections.read().values().map(|collection| collection.summary()).collect()
+    }
+
+    pub fn collection(&self, name: &CollectionName) -> Result<Arc<Collection>, ApiError> {
+        self.collections
+            .read()
+            .get(name)
+            .cloned()
+            .ok_or_else(|| ApiError::CollectionNotFound(name.clone()))
+    }
+
+    /// Makes the collection, for the default model where none is named. The flag
+    /// tells whether it is new. The same definition twice is no change.
+    pub async fn create_collection(
+        self: &Arc<Self>,
+        name: CollectionName,
+        model: Option<String>,
+    ) -> Result<(Arc<Collection>, bool), ApiError> {
+        let engine = Arc::clone(self);
+        blocking(move || engine.create_collection_now(name, model)).await?
+    }
+
+    fn create_collection_now(
+        &self,
+        name: CollectionName,
+        model: Option<String>,
+    ) -> Result<(Arc<Collection>, bool), ApiError> {
+        let encoder = match &model {
+            Some(model) => self.models.named(model)?,
+            None => self.models.default_model(),
+        };
+        let card = encoder.card();
+        // Held while the indexes are opened, so that two requests open them once.
+        let mut collections = self.collections.write();
+        if let Some(existing) = collections.get(&name) {
+            let definition = existing.definition();
+            if definition.model != card.name && (model.is_some() || name != CollectionName::default()) {
+                return Err(ApiError::CollectionDiffers {
+                    name,
+                    existing: definition.model.clone(),
+                    dim: definition.dim,
+                    wanted: card.name.clone(),
+                });
+            }
+            return Ok((Arc::clone(existing), false));
+        }
+        let definition = CollectionDefinition::new(name.clone(), card.name.clone(), card.dim)
+            .with_model_fingerprint(card.fingerprint.clone());
+        self.store.create_collection(definition)?;
+        let collection = self.open_collection(&name)?;
+        collections.insert(name, Arc::clone(&collection));
+        Ok((collection, true))
+    }
+
+    /// Removes the collection with all that it holds; durable when it returns.
+    pub async fn drop_collection(self: &Arc<Self>, name: CollectionName) -> Result<(), ApiError> {
+        let engine = Arc::clone(self);
+        blocking(move || {
+            let collection = engine
+                .collections
+                .write()
+                .remove(&name)
+                .ok_or_else(|| ApiError::CollectionNotFound(name.clone()))?;
+            collection.close();
+            engine.store.drop_collection(&name)?;
+            engine.sweep_index_folders()
+        })
+        .await?
+    }
+
+    /// Waits until `bytes` more may be under way in memory.
+    pub async fn admit(&self, bytes: usize) -> Result<OwnedSemaphorePermit, ApiError> {
+        let share = kibibytes(bytes).min(kibibytes(self.settings.ingest_bytes));
+        Arc::clone(&self.under_way).acquire_many_owned(share).await.map_err(|_| ApiError::Stopping)
+    }
+
+    /// Finishes accepted writes, saves the indexes. Blocks.
+    pub fn close(&self) {
+        let collections = std::mem::take(&mut *self.collections.write());
+        for collection in collections.values() {
+            collection.close();
+        }
+    }
+
+    fn open_collection(&self, name: &CollectionName) -> Result<Arc<Collection>, ApiError> {
+        let store = self.store.collection(name)?;
+        let folder = self.settings.data.join("index").join(index_folder(store.definition()));
+        Ok(Arc::new(Collection::open(store, &folder, &self.settings, &self.statistics)?))
+    }
+
+    /// Deletes index folders of collections that are no more: a crash may leave one.
+    fn sweep_index_folders(&self) -> Result<(), ApiError> {
+        let live: Vec<String> =
+            self.collections.read().values().map(|collection| index_folder(collection.definition())).collect();
+        let root = self.settings.data.join("index");
+        let Ok(entries) = std::fs::read_dir(&root) else { return Ok(()) };
+        for entry in entries.flatten() {
+            if !live.iter().any(|folder| entry.file_name() == folder.as_str()) {
+                if let Err(error) = std::fs::remove_dir_all(entry.path()) {
+                    tracing::warn!(%error, folder = %entry.path().display(), "an old index folder could not be removed");
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A collection that takes the name of a dropped one must not meet its index.
+fn index_folder(definition: &CollectionDefinition) -> String {
+    format!("{}-{}", definition.name, definition.created_at)
+}
+
+fn kibibytes(bytes: usize) -> u32 {
+    u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX >> 3).min(u32::MAX >> 3)
+}
+
+/// Runs `work` on the pool for blocking work and waits for it.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, ApiError> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| ApiError::Interrupted)
+}

@@ -1,0 +1,77 @@
+//! A search on its way in, checked: what to look for, where, and how to rank it.
+
+use bytes::Bytes;
+use clipdb_index::ListKind;
+use clipdb_index::fusion::Fusion;
+use clipdb_storage::DocumentId;
+
+/// One thing to look for; several are summed by weight.
+#[derive(Debug, Clone)]
+pub struct Part {
+    pub content: Content,
+    /// Negative pushes away.
+    pub weight: f32,
+}
+
+#[derive(Debug, Clone)]
+pub enum Content {
+    Text(String),
+    Image(Bytes),
+    /// The stored image vector of a document of the same collection.
+    ImageOf(DocumentId),
+    /// Given numbers, in the collection's dimension; any length, not zero.
+    Vector(Vec<f32>),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    Hybrid,
+    Vector,
+    Keyword,
+}
+
+/// Which of a document's vectors the query is compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Targets {
+    pub image: bool,
+    pub text: bool,
+}
+
+impl Targets {
+    pub const BOTH: Self = Self { image: true, text: true };
+}
+
+#[derive(Debug, Clone)]
+pub struct Query {
+    pub parts: Vec<Part>,
+    /// Words for the keyword side; without them the texts with a positive weight.
+    pub keywords: Option<String>,
+    pub mode: Mode,
+    pub targets: Targets,
+    pub fusion: Fusion,
+    pub limit: usize,
+    pub offset: usize,
+    pub min_score: Option<f32>,
+}
+
+impl Query {
+    /// The words that the keyword list is asked for.
+    pub(super) fn words(&self) -> String {
+        if let Some(keywords) = &self.keywords {
+            return keywords.clone();
+        }
+        let texts = self.parts.iter().filter(|part| part.weight > 0.0).filter_map(|part| match &part.content {
+            Content::Text(text) => Some(text.as_str()),
+            _ => None,
+        });
+        texts.collect::<Vec<_>>().join(" ")
+    }
+
+    pub(super) fn wants(&self, list: ListKind) -> bool {
+        match list {
+            ListKind::Keyword => self.mode != Mode::Vector,
+            ListKind::Image => self.mode != Mode::Keyword && self.targets.image && !self.parts.is_empty(),
+            ListKind::Text => self.mode != Mode::Keyword && self.targets.text && !self.parts.is_empty(),
+        }
+    }
+}

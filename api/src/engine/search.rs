@@ -1,0 +1,292 @@
+//! A query's way through: embed its parts ahead of any ingest, ask each list,
+//! fuse, read the hits' documents.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use clipdb_embed::Priority;
+use clipdb_index::fusion::{self, FusedHit, ListSet, RankedList};
+use clipdb_index::{CollectionIndex, KeywordQuery, ListKind, RowId, Scored, VectorKind};
+use clipdb_storage::{CollectionStore, Document, DocumentId};
+
+use super::collection::Collection;
+use super::ingest::only;
+use super::query::{Content, Mode, Part, Query};
+use super::rows;
+use super::{Engine, blocking};
+use crate::error::ApiError;
+
+/// Candidates taken from each list beyond those the page needs, so that a
+/// document that only the fusion lifts is still among them.
+const MINIMUM_DEPTH: usize = 200;
+
+/// Microseconds spent in each stage of one search.
+#[derive(Debug, Clone, Copy, Default, serde::Serialize)]
+pub struct SearchTimings {
+    pub queue_us: u64,
+    pub preprocess_us: u64,
+    pub model_us: u64,
+    pub vector_us: u64,
+    pub keyword_us: u64,
+    pub fusion_us: u64,
+    pub fetch_us: u64,
+    pub total_us: u64,
+}
+
+pub struct Hit {
+    pub document: Document,
+    pub score: f64,
+    pub parts: Vec<fusion::Part>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TotalKind {
+    /// All documents that match, counted.
+    Exact,
+    /// The candidates that were ranked; a vector query matches every document a little.
+    Top,
+}
+
+pub struct Answer {
+    pub hits: Vec<Hit>,
+    pub total: usize,
+    pub total_kind: TotalKind,
+    /// A query text was longer than the model reads.
+    pub truncated: bool,
+    pub timings: SearchTimings,
+}
+
+impl Engine {
+    pub async fn search(&self, collection: &Arc<Collection>, query: Query) -> Result<Answer, ApiError> {
+        let started = Instant::now();
+        let mut timings = SearchTimings::default();
+        let mut truncated = false;
+        let vector = if query.wants(ListKind::Image) || query.wants(ListKind::Text) {
+            Some(self.query_vector(collection, &query.parts, &mut timings, &mut truncated).await?)
+        } else {
+            None
+        };
+        let collection = Arc::clone(collection);
+        let mut answer =
+            blocking(move || rank_and_fetch(&collection, &query, vector.as_deref(), timings)).await??;
+        answer.truncated = truncated;
+        answer.timings.total_us = microseconds(started);
+        self.statistics.searched(started.elapsed());
+        Ok(answer)
+    }
+
+    /// The weighted sum of the parts' unit vectors, of length 1.
+    async fn query_vector(
+        &self,
+        collection: &Arc<Collection>,
+        parts: &[Part],
+        timings: &mut SearchTimings,
+        truncated: &mut bool,
+    ) -> Result<Vec<f32>, ApiError> {
+        let dim = collection.definition().dim;
+        let mut sum = vec![0.0f32; dim];
+        for part in parts {
+            let unit = self.part_vector(collection, &part.content, timings, truncated).await?;
+            for (total, value) in sum.iter_mut().zip(&unit) {
+                *total += part.weight * value;
+            }
+        }
+        unit_length(sum).ok_or(ApiError::CancelledQuery)
+    }
+
+    async fn part_vector(
+        &self,
+        collection: &Arc<Collection>,
+        content: &Content,
+        timings: &mut SearchTimings,
+        truncated: &mut bool,
+    ) -> Result<Vec<f32>, ApiError> {
+        match content {
+            Content::Text(text) => {
+                self.check_text(text)?;
+                let encoder = self.models.of(collection.definition())?;
+                let text = only(encoder.texts(vec![text.clone()], Priority::Search).await?)?;
+                *truncated |= text.truncated;
+                timings.add_embedding(&text.timings);
+                Ok(text.embedding.into_vec())
+            }
+            Content::Image(bytes) => {
+                let encoder = self.models.of(collection.definition())?;
+                let image = encoder.image(bytes.clone(), Priority::Search).await?;
+                timings.add_embedding(&image.timings);
+                Ok(image.embedding.into_vec())
+            }
+            Content::ImageOf(id) => {
+                let (store, id) = (collection.store.clone(), id.clone());
+                blocking(move || stored_image_vector(&store, id)).await?
+            }
+            Content::Vector(vector) => {
+                let wanted = collection.definition().dim;
+                if vector.len() != wanted {
+                    return Err(ApiError::WrongDimension {
+                        collection: collection.definition().name.clone(),
+                        got: vector.len(),
+                        wanted,
+                    });
+                }
+                unit_length(vector.clone()).ok_or(ApiError::CancelledQuery)
+            }
+        }
+    }
+}
+
+impl SearchTimings {
+    fn add_embedding(&mut self, spent: &clipdb_embed::Timings) {
+        self.queue_us += spent.queue_us;
+        self.preprocess_us += spent.preprocess_us;
+        self.model_us += spent.model_us;
+    }
+}
+
+fn microseconds(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX)
+}
+
+fn unit_length(mut vector: Vec<f32>) -> Option<Vec<f32>> {
+    let norm = vector.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt();
+    if !norm.is_finite() || norm < 1e-6 {
+        return None;
+    }
+    for value in &mut vector {
+        *value = (f64::from(*value) / norm) as f32;
+    }
+    Some(vector)
+}
+
+fn stored_image_vector(store: &CollectionStore, id: DocumentId) -> Result<Vec<f32>, ApiError> {
+    let document = store.get(&id)?.ok_or_else(|| ApiError::DocumentNotFound {
+        collection: store.definition().name.clone(),
+        id: id.clone(),
+    })?;
+    let vectors = store.vectors(document.key)?;
+    vectors
+        .into_iter()
+        .find(|(kind, _)| rows::vector_kind(*kind) == VectorKind::Image)
+        .map(|(_, vector)| vector)
+        .ok_or(ApiError::NoImage(id))
+}
+
+fn rank_and_fetch(
+    collection: &Collection,
+    query: &Query,
+    vector: Option<&[f32]>,
+    mut timings: SearchTimings,
+) -> Result<Answer, ApiError> {
+    let index = collection.searchable()?;
+    let depth = MINIMUM_DEPTH.max(2 * (query.offset + query.limit));
+    let mut lists = Vec::with_capacity(3);
+    let mut keyword_total = 0;
+
+    let clock = Instant::now();
+    if let Some(vector) = vector {
+        for (list, kind) in [(ListKind::Image, VectorKind::Image), (ListKind::Text, VectorKind::Text)] {
+            if query.wants(list) && index.len(kind) > 0 {
+                lists.push(RankedList { list, hits: index.nearest(vector, kind, depth)? });
+            }
+        }
+    }
+    timings.vector_us = microseconds(clock);
+
+    let clock = Instant::now();
+    if query.wants(ListKind::Keyword) {
+        let found = index.keyword(&KeywordQuery::new(query.words()), depth)?;
+        keyword_total = found.total;
+        lists.push(RankedList { list: ListKind::Keyword, hits: found.hits });
+    }
+    timings.keyword_us = microseconds(clock);
+
+    let clock = Instant::now();
+    let store = &collection.store;
+    let fused = if query.mode != Mode::Hybrid && lists.len() == 1 {
+        lists.pop().map(single_list).unwrap_or_default()
+    } else {
+        fusion::fuse(&lists, &query.fusion, |row| eligible(store, row))
+    };
+    timings.fusion_us = microseconds(clock);
+
+    let clock = Instant::now();
+    let (hits, total) = page(store, query, fused)?;
+    timings.fetch_us = microseconds(clock);
+    let (total, total_kind) = match query.mode {
+        Mode::Keyword => (keyword_total, TotalKind::Exact),
+        Mode::Hybrid | Mode::Vector => (total, TotalKind::Top),
+    };
+    Ok(Answer { hits, total, total_kind, truncated: false, timings })
+}
+
+/// One list needs no fusion: its own scores (cosine or BM25) say more than ranks.
+fn single_list(list: RankedList) -> Vec<FusedHit> {
+    let kind = list.list;
+    list.hits
+        .into_iter()
+        .enumerate()
+        .map(|(position, Scored { row, score })| FusedHit {
+            row,
+            score: f64::from(score),
+            parts: vec![fusion::Part {
+                list: kind,
+                rank: position + 1,
+                raw: score,
+                weight: 1.0,
+                contribution: f64::from(score),
+            }],
+        })
+        .collect()
+}
+
+/// The lists that a document could appear in, from what it holds.
+fn eligible(store: &CollectionStore, row: RowId) -> ListSet {
+    match store.get_by_key(rows::document_key(row)) {
+        Ok(Some(document)) => ListSet {
+            image: document.image.is_some(),
+            text: document.text.is_some(),
+            keyword: document.text.is_some() || CollectionIndex::has_words(&document.metadata),
+        },
+        // Replaced since the lists were read, or damaged: fetching it tells.
+        Ok(None) | Err(_) => ListSet::default(),
+    }
+}
+
+/// The documents of the wanted page, best first, and how many there are in all.
+/// The documents that the query itself names are left out.
+fn page(
+    store: &CollectionStore,
+    query: &Query,
+    fused: Vec<FusedHit>,
+) -> Result<(Vec<Hit>, usize), ApiError> {
+    let named: Vec<&DocumentId> = query
+        .parts
+        .iter()
+        .filter_map(|part| match &part.content {
+            Content::ImageOf(id) => Some(id),
+            _ => None,
+        })
+        .collect();
+    let mut hits = Vec::with_capacity(query.limit);
+    let mut total = 0;
+    for fused in fused {
+        if query.min_score.is_some_and(|least| fused.score < f64::from(least)) {
+            break;
+        }
+        if named.is_empty() && (total < query.offset || hits.len() == query.limit) {
+            total += 1;
+            continue;
+        }
+        // A document that was replaced or deleted since the lists were read has no such version.
+        let Some(document) = store.get_by_key(rows::document_key(fused.row))? else { continue };
+        if named.contains(&&document.id) {
+            continue;
+        }
+        total += 1;
+        if total > query.offset && hits.len() < query.limit {
+            hits.push(Hit { document, score: fused.score, parts: fused.parts });
+        }
+    }
+    Ok((hits, total))
+}

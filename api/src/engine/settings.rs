@@ -1,0 +1,46 @@
+//! The engine's limits and sizes. The server's configuration fills them in.
+
+use std::path::PathBuf;
+
+use clipdb_embed::image::ImageLimits;
+
+#[derive(Debug, Clone)]
+pub struct EngineSettings {
+    /// The one folder of data.
+    pub data: PathBuf,
+    /// sled's page cache, in bytes.
+    pub cache_bytes: u64,
+    /// The most documents that one group commits together.
+    pub group_documents: usize,
+    /// The most bytes of pictures and texts that one group holds.
+    pub group_bytes: usize,
+    /// Documents of one request that are embedded at the same time.
+    pub ingest_window: usize,
+    /// Bytes of documents that may be under way in all requests together.
+    pub ingest_bytes: usize,
+    /// The longest text of a document or a query, in bytes.
+    pub max_text_bytes: usize,
+    /// What a stored picture may need when its thumbnail is drawn.
+    pub image_limits: ImageLimits,
+    /// Thumbnails that are drawn at the same time.
+    pub thumbnail_threads: usize,
+    /// Committed groups between two savings of the vector index.
+    pub save_every_groups: u64,
+}
+
+impl Default for EngineSettings {
+    fn default() -> Self {
+        Self {
+            data: PathBuf::from("./data"),
+            cache_bytes: 256 << 20,
+            group_documents: 512,
+            group_bytes: 64 << 20,
+            ingest_window: 64,
+            ingest_bytes: 512 << 20,
+            max_text_bytes: 1 << 20,
+            image_limits: ImageLimits::default(),
+            thumbnail_threads: 2,
+            save_every_groups: 2_000,
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Everything that can go wrong between a request and its answer.
+//!
+//! `rest::problem` maps each variant to its stable code and HTTP status.
+
+use clipdb_embed::EmbedError;
+use clipdb_index::IndexError;
+use clipdb_storage::{CollectionName, DocumentId, StorageError};
+
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    #[error(transparent)]
+    Embed(#[from] EmbedError),
+
+    #[error(transparent)]
+    Group(std::sync::Arc<ApiError>),
+    #[error("the operating system gave no thread: {0}")]
+    Thread(std::io::Error),
+    #[error("collection '{collection}' lists version {key} of a document and does not hold it; run 'clipdb serve' again and look at its log")]
+    LostVersion { collection: CollectionName, key: u64 },
+
+    #[error("the metrics could not be written: {0}")]
+    Metrics(String),
+
+    #[error("the server is still starting: {0}; ask GET /ready until it answers 200")]
+    Starting(String),
+    #[error("the server is stopping and takes no more work")]
+    Stopping,
+    #[error("a thread that the request waited for ended early; the request may be sent again")]
+    Interrupted,
+    #[error(
+        "collection '{0}' has lost its search index and could not rebuild it; \
+         its documents are safe: restart the server and look at its log"
+    )]
+    IndexUnavailable(CollectionName),
+
+    #[error(
+        "there is no collection '{0}'; PUT /collections/{0} makes it \
+         (the collection 'default' is made by its first document)"
+    )]
+    CollectionNotFound(CollectionName),
+    #[error("collection '{name}' exists with model '{existing}', dimension {dim}; it can't be changed to '{wanted}'")]
+    CollectionDiffers { name: CollectionName, existing: String, dim: usize, wanted: String },
+    #[error("there is no document '{id}' in collection '{collection}'")]
+    DocumentNotFound { collection: CollectionName, id: DocumentId },
+    #[error("document '{0}' has no image")]
+    NoImage(DocumentId),
+    #[error(
+        "collection '{collection}' was embedded with model '{wanted}', which is not loaded \
+         (loaded: {loaded}); start the server with --model {wanted}"
+    )]
+    ModelNotLoaded { collection: CollectionName, wanted: String, loaded: String },
+    #[error(
+        "collection '{collection}' was embedded with other weights of model '{model}' than those loaded; \
+         their vectors can't be compared: load the old model or make a new collection"
+    )]
+    ModelChanged { collection: CollectionName, model: String },
+    #[error("no model is configured; give --model NAME")]
+    NoModel,
+    #[error("the model '{0}' is configured twice; give each once")]
+    ModelTwice(String),
+    #[error("there is no model '{wanted}' in this server (loaded: {loaded})")]
+    UnknownModel { wanted: String, loaded: String },
+
+    #[error("the request has no valid API key; send 'Authorization: Bearer KEY'")]
+    Unauthorized,
+    #[error("there is nothing at {0}; GET /openapi.json lists the routes")]
+    NoSuchRoute(String),
+    #[error("{0} is not allowed here")]
+    MethodNotAllowed(String),
+    #[error("the body is not JSON: {0}")]
+    InvalidJson(String),
+    #[error("{0}")]
+    UnknownField(String),
+    #[error("{0}")]
+    InvalidField(String),
+    #[error("{0}")]
+    InvalidMultipart(String),
+    #[error("a document needs a 'text' or an 'image'; this one has neither")]
+    EmptyDocument,
+    #[error("a search needs one of 'text', 'image', 'vector', 'query' or 'keywords'")]
+    EmptyQuery,
+    #[error("the parts of the query cancel each other out: nothing is left to look for")]
+    CancelledQuery,
+    #[error("the vector has {got} numbers; collection '{collection}' has {wanted}")]
+    WrongDimension { collection: CollectionName, got: usize, wanted: usize },
+    #[error("the image is not valid base64: {0}")]
+    InvalidBase64(String),
+    #[error("this server does not fetch images from URLs; send the bytes as 'base64' or as a multipart file")]
+    UrlIngestDisabled,
+    #[error("the multipart request has no part named '{0}'")]
+    MissingPart(String),
+    #[error("{what} is larger than the limit of {limit} bytes ('{setting}')")]
+    TooLarge { what: &'static str, limit: u64, setting: &'static str },
+    #[error("'{0}' is not a media type this route takes; it takes {1}")]
+    UnsupportedMediaType(String, &'static str),
+    #[error("the client ended the request body early: {0}")]
+    BrokenBody(String),
+}

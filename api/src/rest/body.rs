@@ -1,0 +1,84 @@
+//! Reading request bodies within their limits, and JSON with clear errors.
+
+use std::time::Duration;
+
+use actix_web::http::header;
+use actix_web::{HttpRequest, web};
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
+use serde::de::DeserializeOwned;
+
+use crate::engine::blocking;
+use crate::error::ApiError;
+
+/// A client that sends nothing for this long has its request ended.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(super) async fn next_chunk(payload: &mut web::Payload) -> Result<Option<Bytes>, ApiError> {
+    match tokio::time::timeout(PATIENCE, payload.next()).await {
+        Err(_) => Err(ApiError::BrokenBody(format!("nothing came for {} seconds", PATIENCE.as_secs()))),
+        Ok(None) => Ok(None),
+        Ok(Some(chunk)) => chunk.map(Some).map_err(|error| ApiError::BrokenBody(error.to_string())),
+    }
+}
+
+/// The whole body, at most `limit` bytes.
+pub(super) async fn read_whole(payload: &mut web::Payload, limit: usize) -> Result<Bytes, ApiError> {
+    let mut whole = BytesMut::new();
+    while let Some(chunk) = next_chunk(payload).await? {
+        if whole.len() + chunk.len() > limit {
+            return Err(body_too_large(limit));
+        }
+        whole.extend_from_slice(&chunk);
+    }
+    Ok(whole.freeze())
+}
+
+pub(super) fn body_too_large(limit: usize) -> ApiError {
+    ApiError::TooLarge { what: "the request body", limit: limit as u64, setting: "max_body_bytes" }
+}
+
+/// How many bytes the client says it sends, or the limit when it does not say.
+pub(super) fn announced_length(request: &HttpRequest, limit: usize) -> Result<usize, ApiError> {
+    let announced = request
+        .headers()
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.parse::<usize>().ok());
+    match announced {
+        Some(length) if length > limit => Err(body_too_large(limit)),
+        Some(length) => Ok(length),
+        None => Ok(limit),
+    }
+}
+
+/// The media type without its parameters, in lower case; empty when there is none.
+pub(super) fn media_type(request: &HttpRequest) -> String {
+    let value = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    value.split(';').next().unwrap_or("").trim().to_ascii_lowercase()
+}
+
+/// A JSON body of at most `limit` bytes as `T`.
+pub(super) async fn read_json<T: DeserializeOwned + Send + 'static>(
+    payload: &mut web::Payload,
+    limit: usize,
+) -> Result<T, ApiError> {
+    let whole = read_whole(payload, limit).await?;
+    blocking(move || parse(&whole)).await?
+}
+
+/// JSON as `T`; what is wrong is told with its place.
+pub(super) fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, ApiError> {
+    serde_json::from_slice(json).map_err(json_error)
+}
+
+pub(super) fn json_error(error: serde_json::Error) -> ApiError {
+    let message = error.to_string();
+    if !error.is_data() {
+        ApiError::InvalidJson(message)
+    } else if message.starts_with("unknown field") {
+        ApiError::UnknownField(message)
+    } else {
+        ApiError::InvalidField(message)
+    }
+}

@@ -1,0 +1,120 @@
+//! The four ways in (one object, an array, NDJSON, multipart) as one stream of drafts.
+
+use std::sync::Arc;
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use bytes::Bytes;
+use futures_util::stream;
+use serde_json::value::RawValue;
+
+use super::wire::DocumentBody;
+use super::{ndjson, results};
+use crate::engine::{Collection, Draft, Engine, Incoming, blocking};
+use crate::error::ApiError;
+use crate::rest::multipart::{self, FilePart};
+use crate::rest::{RestSettings, body};
+
+const TAKES: &str = "application/json, application/x-ndjson, multipart/form-data";
+
+/// Drafts that came in one body.
+struct Batch {
+    items: Vec<Incoming>,
+    /// The body was one document, not a list of them.
+    single: bool,
+}
+
+pub(super) async fn take_in(
+    engine: &Arc<Engine>,
+    collection: &Arc<Collection>,
+    settings: &RestSettings,
+    request: &HttpRequest,
+    mut payload: web::Payload,
+) -> Result<HttpResponse, ApiError> {
+    let limit = settings.max_body_bytes;
+    let kind = body::media_type(request);
+    if matches!(kind.as_str(), "application/x-ndjson" | "application/ndjson" | "application/jsonl") {
+        let lines = ndjson::read(Arc::clone(engine), payload, settings.max_line_bytes);
+        return Ok(results::collect(engine.ingest(collection, lines)).await.respond(false));
+    }
+    // Held until the last document of the body is answered.
+    let _share = engine.admit(body::announced_length(request, limit)?).await?;
+    let batch = match kind.as_str() {
+        "application/json" | "text/json" | "" => {
+            let json = body::read_whole(&mut payload, limit).await?;
+            blocking(move || from_json(&json, &mut Vec::new())).await??
+        }
+        "multipart/form-data" => {
+            let files = multipart::read(request, payload, limit).await?;
+            blocking(move || from_multipart(files)).await??
+        }
+        _ => return Err(ApiError::UnsupportedMediaType(kind, TAKES)),
+    };
+    let single = batch.single;
+    let answer = results::collect(engine.ingest(collection, stream::iter(batch.items))).await;
+    Ok(answer.respond(single))
+}
+
+/// One document or an array of them; each is judged alone.
+fn from_json(json: &[u8], files: &mut Vec<FilePart>) -> Result<Batch, ApiError> {
+    if json.trim_ascii_start().first() == Some(&b'[') {
+        let documents: Vec<&RawValue> = body::parse(json)?;
+        let items = documents.into_iter().map(|document| incoming(document.get().as_bytes(), files)).collect();
+        Ok(Batch { items, single: false })
+    } else {
+        let document: &RawValue = body::parse(json)?;
+        Ok(Batch { items: vec![incoming(document.get().as_bytes(), files)], single: true })
+    }
+}
+
+/// One document's JSON as an item of the stream.
+pub(super) fn incoming(json: &[u8], files: &mut Vec<FilePart>) -> Incoming {
+    let parsed = body::parse::<DocumentBody>(json);
+    let id = match &parsed {
+        Ok(document) => document.id.clone(),
+        Err(_) => stated_id(json),
+    };
+    Incoming { id, draft: parsed.and_then(|document| document.into_draft(files)), permit: None }
+}
+
+/// The id of a document that is otherwise wrong, so that its failure can name it.
+fn stated_id(json: &[u8]) -> Option<String> {
+    let value: serde_json::Value = serde_json::from_slice(json).ok()?;
+    value.get("id")?.as_str().map(str::to_owned)
+}
+
+/// The part `documents` first (an object, an array or lines), then each file that
+/// none of its documents names, as a document of its own.
+fn from_multipart(mut files: Vec<FilePart>) -> Result<Batch, ApiError> {
+    let mut items = Vec::new();
+    if let Some(at) = files.iter().position(|file| file.name == "documents" && !file.is_picture()) {
+        let documents = files.remove(at).bytes;
+        match from_json(&documents, &mut files) {
+            Ok(batch) => items = batch.items,
+            Err(ApiError::InvalidJson(_)) if documents.contains(&b'\n') => {
+                let lines = documents.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
+                items.extend(lines.map(|line| incoming(line, &mut files)));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    items.extend(files.into_iter().map(from_file));
+    if items.is_empty() {
+        return Err(ApiError::InvalidMultipart("the multipart request has no parts".to_owned()));
+    }
+    Ok(Batch { items, single: false })
+}
+
+/// A file alone is a document: a picture, or a text where its type says so. Its
+/// name becomes metadata, so that it can be found by it.
+fn from_file(file: FilePart) -> Incoming {
+    let metadata = file.filename.iter().map(|name| ("filename".to_owned(), name.clone().into())).collect();
+    let draft = if file.is_text() {
+        match String::from_utf8(Vec::from(file.bytes)) {
+            Ok(text) => Ok(Draft { text: Some(text), metadata, ..Draft::default() }),
+            Err(_) => Err(ApiError::InvalidField(format!("the text file '{}' is not UTF-8", file.name))),
+        }
+    } else {
+        Ok(Draft { image: Some(Bytes::clone(&file.bytes)), metadata, ..Draft::default() })
+    };
+    Incoming { id: None, draft, permit: None }
+}

@@ -1,0 +1,152 @@
+//! Documents over HTTP: add, read, change, delete, list, and their images.
+
+mod intake;
+mod ndjson;
+mod read;
+mod results;
+pub(super) mod wire;
+
+use std::sync::Arc;
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use futures_util::stream;
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
+
+use super::collections::collection_name;
+use super::state::{Open, RestState};
+use super::{body, method_not_allowed};
+use crate::engine::{Change, Collection, Engine, Incoming, Revision};
+use crate::error::ApiError;
+use crate::{CollectionName, DocumentId};
+
+pub(super) fn routes(config: &mut web::ServiceConfig) {
+    config
+        .service(
+            web::resource("/documents")
+                .route(web::post().to(add_to_default))
+                .default_service(web::to(method_not_allowed)),
+        )
+        .service(
+            web::resource("/collections/{name}/documents")
+                .route(web::post().to(add))
+                .route(web::get().to(read::list))
+                .default_service(web::to(method_not_allowed)),
+        )
+        .service(
+            web::resource("/collections/{name}/documents/{id}")
+                .route(web::get().to(read::show))
+                .route(web::put().to(put))
+                .route(web::patch().to(patch))
+                .route(web::delete().to(delete))
+                .default_service(web::to(method_not_allowed)),
+        )
+        .service(
+            web::resource("/collections/{name}/documents/{id}/image")
+                .route(web::get().to(read::image))
+                .default_service(web::to(method_not_allowed)),
+        );
+}
+
+/// The path's collection and document id.
+fn place(engine: &Engine, path: &(String, String)) -> Result<(Arc<Collection>, DocumentId), ApiError> {
+    let collection = engine.collection(&collection_name(&path.0)?)?;
+    Ok((collection, path.1.parse::<DocumentId>()?))
+}
+
+async fn add_to_default(
+    Open(engine): Open,
+    state: web::Data<RestState>,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, ApiError> {
+    let (collection, _) = engine.create_collection(CollectionName::default(), None).await?;
+    intake::take_in(&engine, &collection, &state.settings, &request, payload).await
+}
+
+async fn add(
+    Open(engine): Open,
+    state: web::Data<RestState>,
+    name: web::Path<String>,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, ApiError> {
+    let name = collection_name(&name)?;
+    let collection = if name == CollectionName::default() {
+        engine.create_collection(name, None).await?.0
+    } else {
+        engine.collection(&name)?
+    };
+    intake::take_in(&engine, &collection, &state.settings, &request, payload).await
+}
+
+async fn put(
+    Open(engine): Open,
+    state: web::Data<RestState>,
+    path: web::Path<(String, String)>,
+    request: HttpRequest,
+    mut payload: web::Payload,
+) -> Result<HttpResponse, ApiError> {
+    let (collection, id) = place(&engine, &path)?;
+    let limit = state.settings.max_body_bytes;
+    let permit = engine.admit(body::announced_length(&request, limit)?).await?;
+    let mut document: wire::DocumentBody = body::read_json(&mut payload, limit).await?;
+    if document.id.as_ref().is_some_and(|given| given != id.as_str()) {
+        return Err(ApiError::InvalidField(format!("the body's 'id' is not the path's '{id}'")));
+    }
+    document.id = Some(id.to_string());
+    let draft = document.into_draft(&mut Vec::new());
+    let item = Incoming { id: Some(id.to_string()), draft, permit: Some(permit) };
+    let answer = results::collect(engine.ingest(&collection, stream::iter([item]))).await;
+    Ok(answer.respond(true))
+}
+
+/// A field that is absent stays, `null` removes it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RevisionBody {
+    #[serde(default, deserialize_with = "present")]
+    text: Option<Option<String>>,
+    #[serde(default, deserialize_with = "present")]
+    image: Option<Option<wire::ImageBody>>,
+    #[serde(default)]
+    metadata: Map<String, Value>,
+}
+
+fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(value: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(value).map(Some)
+}
+
+fn change<A, B>(
+    field: Option<Option<A>>,
+    read: impl FnOnce(A) -> Result<B, ApiError>,
+) -> Result<Change<B>, ApiError> {
+    match field {
+        None => Ok(Change::Keep),
+        Some(None) => Ok(Change::Remove),
+        Some(Some(value)) => Ok(Change::To(read(value)?)),
+    }
+}
+
+async fn patch(
+    Open(engine): Open,
+    state: web::Data<RestState>,
+    path: web::Path<(String, String)>,
+    mut payload: web::Payload,
+) -> Result<HttpResponse, ApiError> {
+    let (collection, id) = place(&engine, &path)?;
+    let body: RevisionBody = body::read_json(&mut payload, state.settings.max_body_bytes).await?;
+    let revision = Revision {
+        text: change(body.text, Ok)?,
+        image: change(body.image, |image| image.into_bytes(&mut Vec::new()))?,
+        metadata: body.metadata,
+    };
+    engine.revise(&collection, id.clone(), revision).await?;
+    read::answer(&engine, &collection, id).await
+}
+
+async fn delete(Open(engine): Open, path: web::Path<(String, String)>) -> Result<HttpResponse, ApiError> {
+    let (collection, id) = place(&engine, &path)?;
+    engine.delete(&collection, id).await?;
+    Ok(HttpResponse::NoContent().finish())
+}

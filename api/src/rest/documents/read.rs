@@ -1,0 +1,125 @@
+//! `GET` of a document, of a page of them, of an image and its thumbnails.
+
+use std::sync::Arc;
+
+use actix_web::http::header::{self, CacheControl, CacheDirective, ETag, EntityTag};
+use actix_web::{HttpRequest, HttpResponse, web};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::place;
+use super::wire::DocumentAnswer;
+use crate::DocumentId;
+use crate::engine::{Collection, Engine};
+use crate::error::ApiError;
+use crate::rest::collections::collection_name;
+use crate::rest::state::Open;
+use crate::rest::query_string;
+
+const LIST_LIMIT: usize = 1000;
+const THUMBNAIL_WIDTHS: std::ops::RangeInclusive<u32> = 16..=2048;
+
+pub(super) async fn answer(
+    engine: &Engine,
+    collection: &Arc<Collection>,
+    id: DocumentId,
+) -> Result<HttpResponse, ApiError> {
+    let document = engine.document(collection, id).await?;
+    Ok(HttpResponse::Ok().json(DocumentAnswer::new(&collection.definition().name, document)))
+}
+
+pub(super) async fn show(
+    Open(engine): Open,
+    path: web::Path<(String, String)>,
+) -> Result<HttpResponse, ApiError> {
+    let (collection, id) = place(&engine, &path)?;
+    answer(&engine, &collection, id).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ListQuery {
+    limit: Option<usize>,
+    cursor: Option<String>,
+}
+
+pub(super) async fn list(
+    Open(engine): Open,
+    name: web::Path<String>,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
+    let collection = engine.collection(&collection_name(&name)?)?;
+    let query: ListQuery = query_string(&request)?;
+    let limit = query.limit.unwrap_or(100);
+    if !(1..=LIST_LIMIT).contains(&limit) {
+        return Err(ApiError::InvalidField(format!("'limit' is {limit}; it goes from 1 to {LIST_LIMIT}")));
+    }
+    let after = query.cursor.as_deref().map(cursor_id).transpose()?;
+    let documents = engine.list(&collection, after, limit).await?;
+    let cursor = match documents.last() {
+        Some(last) if documents.len() == limit => Some(URL_SAFE_NO_PAD.encode(last.id.as_str())),
+        _ => None,
+    };
+    let name = &collection.definition().name;
+    let documents: Vec<_> = documents.into_iter().map(|document| DocumentAnswer::new(name, document)).collect();
+    Ok(HttpResponse::Ok().json(json!({ "documents": documents, "cursor": cursor })))
+}
+
+/// A cursor is the last id seen, so that writes before and after it change nothing.
+fn cursor_id(cursor: &str) -> Result<DocumentId, ApiError> {
+    let wrong = || ApiError::InvalidField("'cursor' is not one that this server gave".to_owned());
+    let id = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| wrong())?;
+    String::from_utf8(id).map_err(|_| wrong())?.parse().map_err(|_| wrong())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ImageQuery {
+    width: Option<u32>,
+}
+
+pub(super) async fn image(
+    Open(engine): Open,
+    path: web::Path<(String, String)>,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
+    let (collection, id) = place(&engine, &path)?;
+    let query: ImageQuery = query_string(&request)?;
+    if query.width.is_some_and(|width| !THUMBNAIL_WIDTHS.contains(&width)) {
+        return Err(ApiError::InvalidField(format!(
+            "'width' goes from {} to {}",
+            THUMBNAIL_WIDTHS.start(),
+            THUMBNAIL_WIDTHS.end()
+        )));
+    }
+    let stored = engine.document(&collection, id.clone()).await?.image.ok_or_else(|| ApiError::NoImage(id.clone()))?;
+    let tag = match query.width {
+        Some(width) => format!("{}-{width}", stored.hash),
+        None => stored.hash.to_string(),
+    };
+    let known = request.headers().get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
+    let unchanged = known.is_some_and(|known| known.trim_matches('"') == tag);
+    let mut answer = if unchanged { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+    answer
+        .insert_header(ETag(EntityTag::new_strong(tag)))
+        // The document may get another picture: ask again, and be told "not modified".
+        .insert_header(CacheControl(vec![CacheDirective::Private, CacheDirective::NoCache]))
+        // A stored file is data: it never runs in the server's origin.
+        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .insert_header((header::CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox"));
+    if unchanged {
+        return Ok(answer.finish());
+    }
+    match query.width {
+        Some(width) => {
+            let thumbnail = engine.thumbnail(&collection, id, width).await?;
+            Ok(answer.content_type(thumbnail.media_type).body(thumbnail.bytes))
+        }
+        None => {
+            let (image, bytes) = engine.image(&collection, id).await?;
+            Ok(answer.content_type(image.media_type).body(bytes))
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! A document's JSON, in and out.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use clipdb_storage::Document;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::engine::Draft;
+use crate::error::ApiError;
+use crate::rest::multipart::FilePart;
+use crate::{CollectionName, DocumentId};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::rest) struct DocumentBody {
+    pub id: Option<String>,
+    text: Option<String>,
+    image: Option<ImageBody>,
+    #[serde(default)]
+    metadata: Option<Map<String, Value>>,
+}
+
+/// Exactly one of its fields names the picture.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::rest) struct ImageBody {
+    pub base64: Option<String>,
+    pub url: Option<String>,
+    pub file: Option<String>,
+    /// A stored document's picture; in searches only.
+    pub id: Option<String>,
+}
+
+impl DocumentBody {
+    /// Checks the document; a picture named by `file` is taken out of `files`.
+    pub(in crate::rest) fn into_draft(self, files: &mut Vec<FilePart>) -> Result<Draft, ApiError> {
+        let id = self.id.map(|id| id.parse::<DocumentId>()).transpose()?;
+        let image = match self.image {
+            None => None,
+            Some(image) if image.id.is_some() => {
+                return Err(ApiError::UnknownField(
+                    "unknown field `id` in 'image', expected one of `base64`, `url`, `file`".to_owned(),
+                ));
+            }
+            Some(image) => Some(image.into_bytes(files)?),
+        };
+        Ok(Draft { id, text: self.text, image, metadata: self.metadata.unwrap_or_default() })
+    }
+}
+
+impl ImageBody {
+    /// The picture's bytes.
+    pub(in crate::rest) fn into_bytes(self, files: &mut Vec<FilePart>) -> Result<Bytes, ApiError> {
+        match (self.base64, self.url, self.file) {
+            (Some(base64), None, None) => decode_base64(&base64),
+            (None, Some(_), None) => Err(ApiError::UrlIngestDisabled),
+            (None, None, Some(name)) => {
+                let position = files.iter().position(|file| file.is_called(&name));
+                position.map(|at| files.remove(at).bytes).ok_or(ApiError::MissingPart(name))
+            }
+            _ => Err(ApiError::InvalidField(
+                "an image is exactly one of {\"base64\"}, {\"url\"} and {\"file\"}".to_owned(),
+            )),
+        }
+    }
+}
+
+/// Standard base64, with or without padding, line breaks or a `data:` prefix.
+fn decode_base64(text: &str) -> Result<Bytes, ApiError> {
+    let payload = match text.strip_prefix("data:") {
+        Some(uri) => uri
+            .split_once(";base64,")
+            .map(|(_, payload)| payload)
+            .ok_or_else(|| ApiError::InvalidBase64("the data URI is not base64".to_owned()))?,
+        None => text,
+    };
+    let compact: String;
+    let payload = if payload.contains(char::is_whitespace) {
+        compact = payload.split_whitespace().collect();
+        &compact
+    } else {
+        payload
+    };
+    let unpadded = payload.trim_end_matches('=');
+    base64::engine::general_purpose::STANDARD_NO_PAD
+        .decode(unpadded)
+        .or_else(|_| STANDARD.decode(payload))
+        .map(Bytes::from)
+        .map_err(|error| ApiError::InvalidBase64(error.to_string()))
+}
+
+#[derive(Serialize)]
+pub(in crate::rest) struct DocumentAnswer {
+    pub id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// The URL path of the stored image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image_info: Option<ImageInfo>,
+    pub metadata: Map<String, Value>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    truncated: bool,
+    created_at: u64,
+    updated_at: u64,
+}
+
+#[derive(Serialize)]
+struct ImageInfo {
+    media_type: String,
+    width: u32,
+    height: u32,
+    bytes: u64,
+}
+
+impl DocumentAnswer {
+    pub(in crate::rest) fn new(collection: &CollectionName, document: Document) -> Self {
+        let image = document.image.as_ref().map(|_| image_path(collection, &document.id));
+        Self {
+            id: document.id.to_string(),
+            text: document.text,
+            image,
+            image_info: document.image.map(|image| ImageInfo {
+                media_type: image.media_type,
+                width: image.width,
+                height: image.height,
+                bytes: image.bytes,
+            }),
+            metadata: document.metadata,
+            truncated: document.text_truncated,
+            created_at: document.created_at,
+            updated_at: document.updated_at,
+        }
+    }
+}
+
+/// `/collections/{name}/documents/{id}/image`, the id percent-encoded.
+pub(in crate::rest) fn image_path(collection: &CollectionName, id: &DocumentId) -> String {
+    let mut encoded = String::with_capacity(id.as_str().len());
+    for byte in id.as_str().bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    format!("/collections/{collection}/documents/{encoded}/image")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn draft(json: &str) -> Result<Draft, ApiError> {
+        crate::rest::body::parse::<DocumentBody>(json.as_bytes())?.into_draft(&mut Vec::new())
+    }
+
+    #[test]
+    fn base64_is_taken_in_all_its_usual_spellings() {
+        for text in ["aGk", "aGk=", "a\nGk=", "data:image/png;base64,aGk="] {
+            assert_eq!(decode_base64(text).unwrap(), Bytes::from_static(b"hi"), "{text}");
+        }
+        assert!(matches!(decode_base64("a*b"), Err(ApiError::InvalidBase64(_))));
+        assert!(matches!(decode_base64("data:image/png,hi"), Err(ApiError::InvalidBase64(_))));
+    }
+
+    #[test]
+    fn an_unknown_field_is_named() {
+        let error = draft(r#"{"txt": "a"}"#).unwrap_err();
+        assert!(matches!(&error, ApiError::UnknownField(text) if text.contains("txt")), "{error}");
+    }
+
+    #[test]
+    fn an_image_is_exactly_one_thing() {
+        assert!(matches!(draft(r#"{"image": {}}"#), Err(ApiError::InvalidField(_))));
+        assert!(matches!(draft(r#"{"image": {"base64": "", "file": "a"}}"#), Err(ApiError::InvalidField(_))));
+        assert!(matches!(draft(r#"{"image": {"url": "http://x/"}}"#), Err(ApiError::UrlIngestDisabled)));
+        assert!(matches!(draft(r#"{"image": {"file": "a"}}"#), Err(ApiError::MissingPart(_))));
+    }
+
+    #[test]
+    fn ids_are_encoded_in_paths() {
+        let id: DocumentId = "a b/ç".parse().unwrap();
+        assert_eq!(
+            image_path(&CollectionName::default(), &id),
+            "/collections/default/documents/a%20b%2F%C3%A7/image"
+        );
+    }
+}

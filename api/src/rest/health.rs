@@ -1,0 +1,37 @@
+//! `GET /health`, `GET /ready`, `GET /metrics`.
+
+use actix_web::{HttpResponse, web};
+use serde_json::json;
+
+use super::state::{Open, RestState};
+use crate::error::ApiError;
+
+pub(super) fn routes(config: &mut web::ServiceConfig) {
+    config
+        .route("/health", web::get().to(health))
+        .route("/ready", web::get().to(ready))
+        .route("/metrics", web::get().to(metrics));
+}
+
+async fn health() -> HttpResponse {
+    HttpResponse::Ok().json(json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") }))
+}
+
+/// 200 once the model is loaded and every collection is recovered; 503 before.
+async fn ready(Open(engine): Open) -> HttpResponse {
+    let models: Vec<_> = engine
+        .models()
+        .all()
+        .iter()
+        .map(|encoder| {
+            let card = encoder.card();
+            json!({ "name": card.name, "dim": card.dim, "device": card.device, "precision": card.precision })
+        })
+        .collect();
+    HttpResponse::Ok().json(json!({ "status": "ready", "models": models }))
+}
+
+async fn metrics(state: web::Data<RestState>) -> Result<HttpResponse, ApiError> {
+    let text = state.statistics.render().map_err(|error| ApiError::Metrics(error.to_string()))?;
+    Ok(HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text))
+}

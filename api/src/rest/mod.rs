@@ -1,0 +1,91 @@
+//! HTTP over the engine: routes, JSON shapes, the page. Handlers are thin: parse,
+//! call one engine function, map the answer. Decisions belong to the engine.
+
+mod access;
+mod body;
+mod collections;
+mod documents;
+mod encode;
+mod health;
+mod multipart;
+mod page;
+pub mod problem;
+mod request_log;
+mod search;
+mod state;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use actix_cors::Cors;
+use actix_web::dev::Server;
+use actix_web::middleware::{Compress, from_fn};
+use actix_web::{App, HttpRequest, HttpServer, web};
+
+pub use state::{ApiKey, RestSettings, RestState};
+
+use crate::error::ApiError;
+
+/// Seconds that requests under way get to finish after a stop was asked for.
+const SHUTDOWN_SECONDS: u64 = 60;
+
+/// Binds `address` and returns the server, to be awaited, with the address it really has.
+pub fn bind(
+    state: Arc<RestState>,
+    address: SocketAddr,
+    workers: usize,
+) -> std::io::Result<(Server, SocketAddr)> {
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(web::Data::from(Arc::clone(&state)))
+            .configure(routes)
+            .default_service(web::to(no_such_route))
+            .wrap(from_fn(access::require_key))
+            .wrap(cors(&state.settings))
+            .wrap(Compress::default())
+            .wrap(from_fn(request_log::log))
+    })
+    .workers(workers)
+    .shutdown_timeout(SHUTDOWN_SECONDS)
+    .disable_signals()
+    .bind(address)?;
+    let bound = server.addrs().first().copied().unwrap_or(address);
+    Ok((server.run(), bound))
+}
+
+fn routes(config: &mut web::ServiceConfig) {
+    health::routes(config);
+    collections::routes(config);
+    documents::routes(config);
+    search::routes(config);
+    encode::routes(config);
+    page::routes(config);
+}
+
+fn cors(settings: &RestSettings) -> Cors {
+    let base = Cors::default().allow_any_method().allow_any_header().max_age(3600);
+    settings.cors_origins.iter().fold(base, |cors, origin| match origin.as_str() {
+        "*" => cors.allow_any_origin(),
+        origin => cors.allowed_origin(origin),
+    })
+}
+
+async fn no_such_route(request: HttpRequest) -> Result<&'static str, ApiError> {
+    Err(ApiError::NoSuchRoute(request.path().to_owned()))
+}
+
+/// The query string as `T`; an unknown parameter is an error that names it.
+fn query_string<T: serde::de::DeserializeOwned>(request: &HttpRequest) -> Result<T, ApiError> {
+    web::Query::<T>::from_query(request.query_string()).map(web::Query::into_inner).map_err(|error| {
+        let message = error.to_string();
+        match message.find("unknown field") {
+            Some(at) => ApiError::UnknownField(message[at..].to_owned()),
+            None => ApiError::InvalidField(message),
+        }
+    })
+}
+
+/// For a path that exists with other methods.
+async fn method_not_allowed(request: HttpRequest) -> Result<&'static str, ApiError> {
+    Err(ApiError::MethodNotAllowed(format!("{} {}", request.method(), request.path())))
+}

@@ -1,0 +1,159 @@
+//! The one table from an error to its HTTP status and its stable `code`, and the
+//! `application/problem+json` (RFC 9457) that carries them.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header;
+use actix_web::{HttpResponse, ResponseError};
+use clipdb_embed::{EmbedError, ImageError};
+use clipdb_storage::StorageError;
+use serde_json::{Value, json};
+
+use crate::error::ApiError;
+
+/// The status and the code that clients may switch on; a code never changes its meaning.
+fn classify(error: &ApiError) -> (StatusCode, &'static str) {
+    match error {
+        ApiError::Group(error) => classify(error),
+        ApiError::Storage(error) => classify_storage(error),
+        ApiError::Embed(error) => classify_embed(error),
+        ApiError::Index(_) | ApiError::LostVersion { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "index_failed"),
+        ApiError::IndexUnavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "index_unavailable"),
+        ApiError::Thread(_) | ApiError::Metrics(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+        ApiError::Starting(_) => (StatusCode::SERVICE_UNAVAILABLE, "starting"),
+        ApiError::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
+        ApiError::Interrupted => (StatusCode::INTERNAL_SERVER_ERROR, "interrupted"),
+        ApiError::CollectionNotFound(_) => (StatusCode::NOT_FOUND, "collection_not_found"),
+        ApiError::CollectionDiffers { .. } => (StatusCode::CONFLICT, "collection_exists"),
+        ApiError::DocumentNotFound { .. } => (StatusCode::NOT_FOUND, "document_not_found"),
+        ApiError::NoImage(_) => (StatusCode::NOT_FOUND, "no_image"),
+        ApiError::ModelNotLoaded { .. } => (StatusCode::CONFLICT, "model_not_loaded"),
+        ApiError::ModelChanged { .. } => (StatusCode::CONFLICT, "model_changed"),
+        ApiError::NoModel | ApiError::ModelTwice(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+        ApiError::UnknownModel { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "unknown_model"),
+        ApiError::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized"),
+        ApiError::NoSuchRoute(_) => (StatusCode::NOT_FOUND, "no_such_route"),
+        ApiError::MethodNotAllowed(_) => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
+        ApiError::InvalidJson(_) => (StatusCode::BAD_REQUEST, "invalid_json"),
+        ApiError::UnknownField(_) => (StatusCode::UNPROCESSABLE_ENTITY, "unknown_field"),
+        ApiError::InvalidField(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_field"),
+        ApiError::InvalidMultipart(_) => (StatusCode::BAD_REQUEST, "invalid_multipart"),
+        ApiError::EmptyDocument => (StatusCode::UNPROCESSABLE_ENTITY, "empty_document"),
+        ApiError::EmptyQuery => (StatusCode::UNPROCESSABLE_ENTITY, "empty_query"),
+        ApiError::CancelledQuery => (StatusCode::UNPROCESSABLE_ENTITY, "cancelled_query"),
+        ApiError::WrongDimension { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "wrong_dimension"),
+        ApiError::InvalidBase64(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_base64"),
+        ApiError::UrlIngestDisabled => (StatusCode::UNPROCESSABLE_ENTITY, "url_ingest_disabled"),
+        ApiError::MissingPart(_) => (StatusCode::UNPROCESSABLE_ENTITY, "missing_part"),
+        ApiError::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
+        ApiError::UnsupportedMediaType(..) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
+        ApiError::BrokenBody(_) => (StatusCode::BAD_REQUEST, "broken_body"),
+    }
+}
+
+fn classify_storage(error: &StorageError) -> (StatusCode, &'static str) {
+    match error {
+        StorageError::InvalidCollectionName { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_collection_name"),
+        StorageError::InvalidDocumentId { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_document_id"),
+        StorageError::InvalidHash { .. }
+        | StorageError::InvalidDim { .. }
+        | StorageError::InvalidWrite { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_document"),
+        StorageError::Conflict { .. } => (StatusCode::CONFLICT, "collection_exists"),
+        StorageError::UnknownCollection { .. } => (StatusCode::NOT_FOUND, "collection_not_found"),
+        StorageError::Damaged { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "document_damaged"),
+        StorageError::DamagedImage { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "image_damaged"),
+        StorageError::Stopped { .. } => (StatusCode::SERVICE_UNAVAILABLE, "storage_stopped"),
+        StorageError::Io { .. }
+        | StorageError::Sled { .. }
+        | StorageError::Locked { .. }
+        | StorageError::Migration(_) => (StatusCode::INTERNAL_SERVER_ERROR, "storage_failed"),
+    }
+}
+
+fn classify_embed(error: &EmbedError) -> (StatusCode, &'static str) {
+    match error {
+        EmbedError::Image(ImageError::TooManyPixels { .. }) | EmbedError::DecodeMemory { .. } => {
+            (StatusCode::PAYLOAD_TOO_LARGE, "image_too_large")
+        }
+        EmbedError::Image(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_image"),
+        EmbedError::Tokens { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_text"),
+        EmbedError::NoDirection { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "no_embedding"),
+        EmbedError::Unsupported { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "model_unsupported"),
+        EmbedError::Stopped => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
+        EmbedError::ModelUnavailable { .. }
+        | EmbedError::ModelFile { .. }
+        | EmbedError::Tensor { .. }
+        | EmbedError::Device { .. }
+        | EmbedError::Setting { .. }
+        | EmbedError::Torch { .. }
+        | EmbedError::Panicked { .. }
+        | EmbedError::Io { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "model_failed"),
+    }
+}
+
+/// The problem as JSON, for a whole answer or for one document of a batch.
+pub fn body(error: &ApiError) -> Value {
+    let (status, code) = classify(error);
+    json!({
+        "type": format!("urn:clipdb:problem:{code}"),
+        "title": title(code),
+        "status": status.as_u16(),
+        "detail": error.to_string(),
+        "code": code,
+    })
+}
+
+/// An answer with the error's status and `body`, which holds at least the problem.
+pub(super) fn response(error: &ApiError, body: &Value) -> HttpResponse {
+    let (status, _) = classify(error);
+    let mut answer = HttpResponse::build(status);
+    answer.content_type("application/problem+json");
+    if status == StatusCode::UNAUTHORIZED {
+        answer.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
+    }
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        answer.insert_header((header::RETRY_AFTER, "1"));
+    }
+    if status.is_server_error() && status != StatusCode::SERVICE_UNAVAILABLE {
+        tracing::error!(%error, "a request failed");
+    }
+    answer.body(body.to_string())
+}
+
+/// `document_not_found` as "Document not found".
+fn title(code: &str) -> String {
+    let words = code.replace('_', " ");
+    let mut letters = words.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+impl ResponseError for ApiError {
+    fn status_code(&self) -> StatusCode {
+        classify(self).0
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        response(self, &body(self))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_has_its_five_fields() {
+        let problem = body(&ApiError::EmptyDocument);
+        assert_eq!(problem["status"], 422);
+        assert_eq!(problem["code"], "empty_document");
+        assert_eq!(problem["title"], "Empty document");
+        assert_eq!(problem["type"], "urn:clipdb:problem:empty_document");
+        assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains("'text' or an 'image'")));
+    }
+
+    #[test]
+    fn a_group_s_failure_keeps_its_own_code() {
+        let error = ApiError::Group(std::sync::Arc::new(ApiError::Stopping));
+        assert_eq!(body(&error)["code"], "stopping");
+        assert_eq!(error.status_code(), StatusCode::SERVICE_UNAVAILABLE);
+    }
+}

@@ -1,0 +1,51 @@
+//! One log line a request: its id, route, status and timings; never a document's
+//! content, a query or a key. The id comes back in `x-request-id`.
+
+use std::time::Instant;
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::middleware::Next;
+use actix_web::{HttpMessage, web};
+
+use super::state::RestState;
+use crate::engine::SearchTimings;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+pub(super) async fn log<B: MessageBody>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<B>, actix_web::Error> {
+    let started = Instant::now();
+    let id = request_id(&request);
+    let method = request.method().clone();
+    let state = request.app_data::<web::Data<RestState>>().cloned();
+    let mut response = next.call(request).await?;
+    let status = response.status().as_u16();
+    if let Some(state) = state {
+        state.statistics.request_answered(status);
+    }
+    // The pattern, not the path: ids and names belong to the user.
+    let route = response.request().match_pattern().unwrap_or_else(|| "-".to_owned());
+    let ms = started.elapsed().as_secs_f64() * 1e3;
+    let timings = response.request().extensions().get::<SearchTimings>().copied();
+    match timings {
+        Some(timings) => tracing::info!(%id, %method, route, status, ms, ?timings, "request"),
+        None => tracing::info!(%id, %method, route, status, ms, "request"),
+    }
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    Ok(response)
+}
+
+/// The client's own id where it is short and plain, else a new one.
+fn request_id(request: &ServiceRequest) -> String {
+    let given = request.headers().get(REQUEST_ID).and_then(|value| value.to_str().ok());
+    match given {
+        Some(id) if !id.is_empty() && id.len() <= 64 && id.chars().all(|c| c.is_ascii_graphic()) => id.to_owned(),
+        _ => uuid::Uuid::now_v7().simple().to_string(),
+    }
+}

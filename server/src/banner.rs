@@ -1,0 +1,34 @@
+//! What a person who started the server sees once it is ready: where it is, what
+//! runs, and three things to try.
+
+use std::net::SocketAddr;
+
+use clipdb_api::Engine;
+
+use crate::configuration::Configuration;
+
+pub fn print(engine: &Engine, configuration: &Configuration, address: SocketAddr) {
+    let url = format!("http://{address}");
+    let collections = engine.collections();
+    let documents: u64 = collections.iter().map(|collection| collection.documents).sum();
+    let data = configuration.engine.data.display();
+    println!("clipdb {} is ready\n", env!("CARGO_PKG_VERSION"));
+    println!("  address  {url}");
+    for encoder in engine.models().all() {
+        let card = encoder.card();
+        println!("  model    {} ({} dimensions)", card.name, card.dim);
+        println!("  device   {}, {}", card.device, card.precision);
+        if let Some(note) = &card.device_note {
+            println!("           {note}");
+        }
+    }
+    if documents == 0 {
+        println!("  data     {data}, empty ('make demo' fills it with emoji and sentences of a novel)");
+    } else {
+        println!("  data     {data}: {documents} documents in {} collections", collections.len());
+    }
+    println!("\nTry:");
+    println!("  open {url} in a browser and drop pictures on it");
+    println!("  curl {url}/documents -H 'content-type: application/json' -d '{{\"text\": \"a cat asleep on a mat\"}}'");
+    println!("  curl '{url}/search?q=a+sleeping+pet'");
+}

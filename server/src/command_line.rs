@@ -1,0 +1,28 @@
+//! The command line: commands and where their arguments are declared.
+
+use clap::{Parser, Subcommand};
+
+use crate::client::{ingest, profile, search};
+use crate::configuration::ServeArguments;
+use crate::models::ModelsArguments;
+
+#[derive(Parser)]
+#[command(name = "clipdb", version, about, long_about = None, max_term_width = 100)]
+pub struct CommandLine {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Start the server; it is ready when GET /ready answers 200
+    Serve(Box<ServeArguments>),
+    /// Send files, folders, NDJSON or a text file's lines to a running server
+    Ingest(ingest::IngestArguments),
+    /// Search a running server by words or by a picture
+    Search(search::SearchArguments),
+    /// Show where the time of a search goes
+    Profile(profile::ProfileArguments),
+    /// List the models known, cached and bundled; pull or check one
+    Models(ModelsArguments),
+}

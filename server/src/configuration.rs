@@ -1,0 +1,348 @@
+//! All settings of the server: one typed struct with documented defaults.
+//!
+//! Each setting is a flag, an environment variable `CLIPDB_…` and a key of the
+//! TOML file, under one name; flags win over environment, environment over file.
+//! What is wrong is told at start-up with the key's name.
+
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use clipdb_api::EngineSettings;
+use clipdb_api::rest::{ApiKey, RestSettings};
+use clipdb_embed::image::ImageLimits;
+use clipdb_embed::{DeviceChoice, EncoderSettings, Precision};
+use serde::{Deserialize, Serialize};
+
+#[derive(Args)]
+pub struct ServeArguments {
+    /// A TOML file with any of the settings below, by their long names with '_' for '-'
+    #[arg(long, env = "CLIPDB_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+/// What was given, by flag, environment or file; nothing is a default yet.
+#[derive(Args, Serialize, Deserialize, Default, Clone, Debug)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// The folder that holds everything [default: ./data]
+    #[arg(long, env = "CLIPDB_DATA", value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<PathBuf>,
+
+    /// Where to listen [default: 127.0.0.1:8080]; others than this machine need an API key
+    #[arg(long, env = "CLIPDB_LISTEN", value_name = "HOST:PORT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    listen: Option<String>,
+
+    /// A bundled model's name, a folder in the Hugging Face layout, or a hub id; may repeat, the
+    /// first is the default [default: clipdb-mini]
+    #[arg(long, env = "CLIPDB_MODEL", value_name = "NAME|DIR|HUB-ID", value_delimiter = ',')]
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "one_or_many")]
+    model: Vec<String>,
+
+    /// The folder for models that were pulled [default: ~/.cache/clipdb/models]
+    #[arg(long, env = "CLIPDB_MODEL_CACHE", value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model_cache: Option<PathBuf>,
+
+    /// auto, cpu, cuda or cuda:N [default: auto]
+    #[arg(long, env = "CLIPDB_DEVICE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device: Option<String>,
+
+    /// Number format of weights and activations: f32, f16 or bf16 [default: f32]
+    #[arg(long, env = "CLIPDB_PRECISION")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    precision: Option<String>,
+
+    /// The most inputs that the model computes at once [default: the device decides]
+    #[arg(long, env = "CLIPDB_BATCH_SIZE", value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    batch_size: Option<usize>,
+
+    /// Milliseconds that a batch of ingest waits to fill; searches never wait [default: 0]
+    #[arg(long, env = "CLIPDB_BATCH_DELAY_MS", value_name = "MS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    batch_delay_ms: Option<u64>,
+
+    /// Threads of the model and of vector search, each [default: the number of cores]
+    #[arg(long, env = "CLIPDB_THREADS", value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    threads: Option<usize>,
+
+    /// Threads that decode pictures [default: the number of cores, at least 2]
+    #[arg(long, env = "CLIPDB_DECODE_THREADS", value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decode_threads: Option<usize>,
+
+    /// Memory that decoding pictures may take, all together, in MiB [default: 1024]
+    #[arg(long, env = "CLIPDB_DECODE_MEMORY_MIB", value_name = "MIB")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decode_memory_mib: Option<u64>,
+
+    /// Pictures with more pixels are refused unread [default: 64000000]
+    #[arg(long, env = "CLIPDB_MAX_IMAGE_PIXELS", value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_image_pixels: Option<u64>,
+
+    /// The longest text of a document or query, in bytes [default: 1048576]
+    #[arg(long, env = "CLIPDB_MAX_TEXT_BYTES", value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_text_bytes: Option<usize>,
+
+    /// The largest JSON or multipart body, in bytes [default: 134217728]
+    #[arg(long, env = "CLIPDB_MAX_BODY_BYTES", value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_body_bytes: Option<usize>,
+
+    /// The longest line of NDJSON, in bytes [default: 50331648]
+    #[arg(long, env = "CLIPDB_MAX_LINE_BYTES", value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_line_bytes: Option<usize>,
+
+    /// Memory of documents on their way in, all requests together, in MiB [default: 512]
+    #[arg(long, env = "CLIPDB_INGEST_MEMORY_MIB", value_name = "MIB")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ingest_memory_mib: Option<usize>,
+
+    /// Memory of the database's page cache, in MiB [default: 256]
+    #[arg(long, env = "CLIPDB_CACHE_MIB", value_name = "MIB")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cache_mib: Option<u64>,
+
+    /// The key that clients send as 'Authorization: Bearer KEY'
+    #[arg(long, env = "CLIPDB_API_KEY", hide_env_values = true, value_name = "KEY")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    api_key: Option<String>,
+
+    /// Serve others than this machine without a key, on purpose
+    #[arg(long, env = "CLIPDB_NO_AUTH")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    no_auth: bool,
+
+    /// An origin whose pages may call the API, or '*'; may repeat [default: none]
+    #[arg(long, env = "CLIPDB_CORS_ORIGIN", value_name = "ORIGIN", value_delimiter = ',')]
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "one_or_many")]
+    cors_origin: Vec<String>,
+
+    /// What is logged, as tracing's filters say [default: info]
+    #[arg(long, env = "CLIPDB_LOG", value_name = "FILTER")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log: Option<String>,
+}
+
+fn one_or_many<'de, D: serde::Deserializer<'de>>(value: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum OneOrMany {
+        One(String),
+        Many(Vec<String>),
+    }
+    Ok(match OneOrMany::deserialize(value)? {
+        OneOrMany::One(one) => vec![one],
+        OneOrMany::Many(many) => many,
+    })
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigurationError {
+    #[error("the configuration file {} can't be read: {source}", path.display())]
+    Unreadable { path: PathBuf, source: std::io::Error },
+    #[error("the configuration file {} is wrong: {reason}", path.display())]
+    File { path: PathBuf, reason: String },
+    #[error("the setting '{key}' is wrong: {reason}")]
+    Setting { key: &'static str, reason: String },
+    #[error(
+        "'{0}' can be reached by others and no API key is set: give --api-key KEY (or CLIPDB_API_KEY), \
+         or --no-auth to serve everybody on purpose"
+    )]
+    Open(SocketAddr),
+}
+
+/// Checked and complete.
+#[derive(Debug, Clone)]
+pub struct Configuration {
+    pub listen: SocketAddr,
+    pub models: Vec<String>,
+    pub model_cache: PathBuf,
+    pub encoder: EncoderSettings,
+    pub engine: EngineSettings,
+    pub rest: RestSettings,
+    pub search_threads: std::num::NonZeroUsize,
+    pub workers: usize,
+    pub log: String,
+}
+
+impl ServeArguments {
+    /// Flags and environment over the file over the defaults.
+    pub fn resolve(self) -> Result<Configuration, ConfigurationError> {
+        let settings = match &self.config {
+            Some(path) => self.settings.over(read_file(path)?, path)?,
+            None => self.settings,
+        };
+        settings.check()
+    }
+}
+
+fn read_file(path: &Path) -> Result<Settings, ConfigurationError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| ConfigurationError::Unreadable { path: path.to_owned(), source })?;
+    toml::from_str(&text).map_err(|error| wrong_file(path, &error))
+}
+
+fn wrong_file(path: &Path, error: &dyn std::error::Error) -> ConfigurationError {
+    ConfigurationError::File { path: path.to_owned(), reason: error.to_string() }
+}
+
+impl Settings {
+    /// These settings, and those of `file` where these say nothing.
+    fn over(self, file: Self, path: &Path) -> Result<Self, ConfigurationError> {
+        let mut merged = toml::Table::try_from(file).map_err(|error| wrong_file(path, &error))?;
+        merged.extend(toml::Table::try_from(self).map_err(|error| wrong_file(path, &error))?);
+        merged.try_into().map_err(|error| wrong_file(path, &error))
+    }
+
+    fn check(self) -> Result<Configuration, ConfigurationError> {
+        let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        let threads = at_least("threads", self.threads.unwrap_or(cores), 1)?;
+        let listen = address(self.listen.as_deref().unwrap_or("127.0.0.1:8080"))?;
+        let api_key = match self.api_key {
+            Some(key) if key.len() < 8 => {
+                return Err(wrong("api_key", "it is shorter than 8 characters"));
+            }
+            key => key.map(|key| ApiKey::new(&key)),
+        };
+        if api_key.is_none() && !self.no_auth && !is_local(listen.ip()) {
+            return Err(ConfigurationError::Open(listen));
+        }
+        let encoder = EncoderSettings {
+            device: parsed("device", self.device.as_deref().unwrap_or("auto"))?,
+            precision: parsed("precision", self.precision.as_deref().unwrap_or("f32"))?,
+            threads,
+            decode_threads: at_least("decode_threads", self.decode_threads.unwrap_or(cores.max(2)), 1)?,
+            batch_size: self.batch_size.map(|size| at_least("batch_size", size, 1)).transpose()?,
+            batch_delay: Duration::from_millis(self.batch_delay_ms.unwrap_or(0)),
+            max_image_pixels: at_least("max_image_pixels", self.max_image_pixels.unwrap_or(64_000_000), 1)?,
+            decode_memory: at_least("decode_memory_mib", self.decode_memory_mib.unwrap_or(1024), 16)? << 20,
+            ..EncoderSettings::default()
+        };
+        let engine = EngineSettings {
+            data: self.data.unwrap_or_else(|| PathBuf::from("./data")),
+            cache_bytes: at_least("cache_mib", self.cache_mib.unwrap_or(256), 1)? << 20,
+            ingest_bytes: at_least("ingest_memory_mib", self.ingest_memory_mib.unwrap_or(512), 1)? << 20,
+            max_text_bytes: at_least("max_text_bytes", self.max_text_bytes.unwrap_or(1 << 20), 1)?,
+            image_limits: ImageLimits { max_pixels: encoder.max_image_pixels },
+            ..EngineSettings::default()
+        };
+        let rest = RestSettings {
+            api_key,
+            cors_origins: self.cors_origin,
+            max_body_bytes: at_least("max_body_bytes", self.max_body_bytes.unwrap_or(128 << 20), 1024)?,
+            max_line_bytes: at_least("max_line_bytes", self.max_line_bytes.unwrap_or(48 << 20), 1024)?,
+        };
+        Ok(Configuration {
+            listen,
+            models: if self.model.is_empty() { vec!["clipdb-mini".to_owned()] } else { self.model },
+            model_cache: self.model_cache.unwrap_or_else(default_model_cache),
+            encoder,
+            engine,
+            rest,
+            search_threads: std::num::NonZeroUsize::new(threads).unwrap_or(std::num::NonZeroUsize::MIN),
+            workers: cores.max(2),
+            log: self.log.unwrap_or_else(|| "info".to_owned()),
+        })
+    }
+}
+
+/// `$CLIPDB_CACHE`, or `~/.cache/clipdb`, then `models`.
+pub fn default_model_cache() -> PathBuf {
+    let cache = std::env::var_os("CLIPDB_CACHE").map(PathBuf::from);
+    let home = || std::env::var_os("HOME").map_or_else(|| PathBuf::from("."), PathBuf::from);
+    cache.unwrap_or_else(|| home().join(".cache").join("clipdb")).join("models")
+}
+
+fn wrong(key: &'static str, reason: impl ToString) -> ConfigurationError {
+    ConfigurationError::Setting { key, reason: reason.to_string() }
+}
+
+fn at_least<T: PartialOrd + std::fmt::Display>(key: &'static str, value: T, least: T) -> Result<T, ConfigurationError> {
+    if value < least {
+        return Err(wrong(key, format!("{value} is less than {least}")));
+    }
+    Ok(value)
+}
+
+fn parsed<T: std::str::FromStr>(key: &'static str, text: &str) -> Result<T, ConfigurationError>
+where
+    T::Err: std::fmt::Display,
+{
+    text.parse().map_err(|error: T::Err| wrong(key, error))
+}
+
+fn address(text: &str) -> Result<SocketAddr, ConfigurationError> {
+    let mut found = text
+        .to_socket_addrs()
+        .map_err(|error| wrong("listen", format!("'{text}' is not HOST:PORT ({error})")))?;
+    found.next().ok_or_else(|| wrong("listen", format!("'{text}' names no address")))
+}
+
+fn is_local(address: IpAddr) -> bool {
+    address.is_loopback()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(text: &str) -> Result<Settings, ConfigurationError> {
+        toml::from_str(text).map_err(|error| wrong_file(Path::new("clipdb.toml"), &error))
+    }
+
+    #[test]
+    fn nothing_given_is_a_working_configuration() {
+        let configuration = Settings::default().check().unwrap();
+        assert_eq!(configuration.listen.to_string(), "127.0.0.1:8080");
+        assert_eq!(configuration.models, ["clipdb-mini"]);
+        assert_eq!(configuration.encoder.device, DeviceChoice::Auto);
+        assert_eq!(configuration.encoder.precision, Precision::F32);
+    }
+
+    #[test]
+    fn flags_win_over_the_file() {
+        let flags = Settings { listen: Some("127.0.0.1:9".into()), ..Settings::default() };
+        let file = file("listen = '127.0.0.1:8'\nmax_text_bytes = 7\nmodel = 'a'").unwrap();
+        let merged = flags.over(file, Path::new("f")).unwrap().check().unwrap();
+        assert_eq!(merged.listen.port(), 9);
+        assert_eq!(merged.engine.max_text_bytes, 7);
+        assert_eq!(merged.models, ["a"]);
+    }
+
+    #[test]
+    fn a_mistake_is_told_with_its_key() {
+        let cases = [
+            ("device = 'gpu'", "device"),
+            ("precision = 'int8'", "precision"),
+            ("threads = 0", "threads"),
+            ("listen = 'nowhere'", "listen"),
+            ("api_key = 'short'", "api_key"),
+            ("batch_size = 0", "batch_size"),
+        ];
+        for (text, key) in cases {
+            let message = file(text).and_then(Settings::check).unwrap_err().to_string();
+            assert!(message.contains(&format!("'{key}'")), "{text}: {message}");
+        }
+        assert!(file("divice = 'cpu'").unwrap_err().to_string().contains("divice"));
+    }
+
+    #[test]
+    fn an_open_door_needs_a_key_or_a_word() {
+        let open = |text: &str| file(text).and_then(Settings::check);
+        assert!(matches!(open("listen = '0.0.0.0:80'"), Err(ConfigurationError::Open(_))));
+        assert!(open("listen = '0.0.0.0:80'\nno_auth = true").is_ok());
+        assert!(open("listen = '0.0.0.0:80'\napi_key = 'a-long-secret'").is_ok());
+    }
+}

@@ -1,0 +1,165 @@
+//! Start and stop. The door opens first and answers 503 until the models are
+//! loaded and the collections recovered; a stop finishes what was accepted.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clipdb_api::engine::{Models, Statistics};
+use clipdb_api::rest::{self, RestState};
+use clipdb_api::{ApiError, Engine};
+use clipdb_embed::{EmbedError, Encoder, ModelSource};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
+use tracing_subscriber::EnvFilter;
+
+use crate::banner;
+use crate::configuration::{Configuration, ConfigurationError, ServeArguments};
+
+/// Exit code for a start that can't succeed without another configuration or model.
+const NOT_AS_CONFIGURED: u8 = 2;
+
+#[derive(Debug, thiserror::Error)]
+enum StartError {
+    #[error(transparent)]
+    Configuration(#[from] ConfigurationError),
+    #[error("the log filter '{filter}' ('log') is wrong: {reason}")]
+    Log { filter: String, reason: String },
+    #[error("can't listen on {address} ('listen'): {source}")]
+    Listen { address: SocketAddr, source: std::io::Error },
+    #[error(transparent)]
+    Model(#[from] EmbedError),
+    #[error(transparent)]
+    Engine(#[from] ApiError),
+    #[error("the operating system refused {what}: {source}")]
+    System { what: &'static str, source: std::io::Error },
+    #[error("the metrics can't be set up: {0}")]
+    Metrics(String),
+    #[error("the loading thread ended early; this is a defect, please report the lines above")]
+    LoaderGone,
+}
+
+impl StartError {
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Configuration(_) | Self::Log { .. } | Self::Model(EmbedError::ModelUnavailable { .. }) => {
+                ExitCode::from(NOT_AS_CONFIGURED)
+            }
+            _ => ExitCode::FAILURE,
+        }
+    }
+}
+
+pub fn serve(arguments: Box<ServeArguments>) -> ExitCode {
+    match arguments.resolve().map_err(StartError::from).and_then(run) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("clipdb: {error}");
+            error.exit_code()
+        }
+    }
+}
+
+fn run(configuration: Configuration) -> Result<(), StartError> {
+    start_log(&configuration.log)?;
+    actix_web::rt::System::new().block_on(serve_until_stopped(configuration))
+}
+
+fn start_log(filter: &str) -> Result<(), StartError> {
+    let filter = EnvFilter::try_new(filter)
+        .map_err(|error| StartError::Log { filter: filter.to_owned(), reason: error.to_string() })?;
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    Ok(())
+}
+
+async fn serve_until_stopped(configuration: Configuration) -> Result<(), StartError> {
+    let statistics = Arc::new(Statistics::new().map_err(|error| StartError::Metrics(error.to_string()))?);
+    let state = Arc::new(RestState::new(configuration.rest.clone(), Arc::clone(&statistics)));
+    let (server, address) = rest::bind(Arc::clone(&state), configuration.listen, configuration.workers)
+        .map_err(|source| StartError::Listen { address: configuration.listen, source })?;
+    let door = server.handle();
+    let serving = actix_web::rt::spawn(server);
+    let mut stop = StopSignals::new()?;
+
+    let (loaded, loading) = oneshot::channel();
+    let loader_state = Arc::clone(&state);
+    let loader = std::thread::Builder::new()
+        .name("loader".to_owned())
+        .spawn(move || {
+            let outcome = open_engine(&configuration, &loader_state, statistics).map(|engine| {
+                banner::print(&engine, &configuration, address);
+                loader_state.opened(Arc::clone(&engine));
+                engine
+            });
+            // The receiver is gone when a stop came first.
+            let _ = loaded.send(outcome);
+        })
+        .map_err(|source| StartError::System { what: "a thread", source })?;
+
+    let outcome = tokio::select! {
+        outcome = loading => outcome.unwrap_or(Err(StartError::LoaderGone)),
+        () = stop.wait() => {
+            door.stop(false).await;
+            return Ok(());
+        }
+    };
+    let engine = match outcome {
+        Ok(engine) => engine,
+        Err(error) => {
+            door.stop(false).await;
+            return Err(error);
+        }
+    };
+    // It sent its outcome, so it is at its end.
+    let _ = loader.join();
+
+    stop.wait().await;
+    tracing::info!("stopping: finishing what was accepted (a second signal ends at once)");
+    let finished = async {
+        door.stop(true).await;
+        let _ = serving.await;
+        let _ = tokio::task::spawn_blocking(move || engine.close()).await;
+    };
+    tokio::select! {
+        () = finished => tracing::info!("stopped"),
+        () = stop.wait() => tracing::warn!("ended by a second signal; acknowledged writes are safe"),
+    }
+    Ok(())
+}
+
+/// Loads the models, then opens the data with them. Blocks.
+fn open_engine(
+    configuration: &Configuration,
+    state: &RestState,
+    statistics: Arc<Statistics>,
+) -> Result<Arc<Engine>, StartError> {
+    state.starting("the model is being loaded");
+    let mut encoders = Vec::with_capacity(configuration.models.len());
+    for name in &configuration.models {
+        let source = ModelSource::resolve(name, &configuration.model_cache)?;
+        encoders.push(Encoder::load(&source, &configuration.encoder)?);
+    }
+    clipdb_api::index::set_search_threads(configuration.search_threads);
+    state.starting("the collections are being recovered");
+    let models = Models::new(encoders).map_err(StartError::Engine)?;
+    Ok(Arc::new(Engine::open(configuration.engine.clone(), models, statistics)?))
+}
+
+struct StopSignals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl StopSignals {
+    fn new() -> Result<Self, StartError> {
+        let listen = |kind| signal(kind).map_err(|source| StartError::System { what: "a signal handler", source });
+        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
+    }
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

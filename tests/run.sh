@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Every test, in the order from fast to slow: format and lints, each crate's own,
+# then end to end against the real binary, then the page in a browser.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+step() { printf '\n\033[1mtest:\033[0m %s\n' "$*"; }
+
+step "formatting and lints"
+make --no-print-directory lint
+
+step "the binary"
+cargo build --release --locked --package clipdb-server
+export CLIPDB_BINARY="${CARGO_TARGET_DIR:-$PWD/target}/release/clipdb"
+
+step "crates and end to end"
+cargo test --release --locked --workspace
+
+step "the page in a browser"
+if command -v chromium >/dev/null; then
+    (cd tests/page && npm test --silent)
+else
+    echo "test: there is no chromium here (Ubuntu has it only as a snap): the page's tests did not run" >&2
+fi
