@@ -1,0 +1,326 @@
+// The page: what is asked, what is shown, and the events that lead from one to the other.
+// Every search carries the number of the question it answers; an answer to an older one is dropped.
+
+import * as api from "/page/api.js";
+import { Details } from "/page/details.js";
+import { isPicture, takeFiles } from "/page/drop.js";
+import { counted, element } from "/page/element.js";
+import { keyDialog } from "/page/key.js";
+import { picture } from "/page/picture.js";
+import { base64, fromAddress, PAGE, Question } from "/page/question.js";
+import { card, moveByArrows, nameOf } from "/page/results.js";
+import { Upload } from "/page/upload.js";
+
+const TYPING_PAUSE_MS = 120;
+const RETRY_MS = 2500;
+const DEFAULT = "default";
+
+const at = (id) => document.getElementById(id);
+const [words, grid, more, notice, status, pinned, choice] =
+  ["words", "grid", "more", "notice", "status", "pinned", "collection-choice"].map(at);
+
+const question = new Question();
+let collections = [];
+let collection = DEFAULT;
+let shown = [];
+let cursor = null;
+let best = 0;
+let asked = 0;
+let inFlight = null;
+let typing = null;
+let retrying = null;
+
+const details = new Details({ like, remove, neighbour: (found, step) => shown[shown.findIndex(({ id }) => id === found.id) + step] });
+const upload = new Upload(async () => {
+  if (await loadCollections()) await ask();
+});
+const cardActions = { open: (found) => details.open(found), like };
+
+// ---- asking ---------------------------------------------------------------------------------
+
+/** Shows the first page of the question as it stands, or of the collection when nothing is asked. */
+async function ask({ remember = false } = {}) {
+  clearTimeout(typing);
+  const here = question.address(collections.length > 1 ? collection : null);
+  if (here !== location.pathname + location.search) history[remember ? "pushState" : "replaceState"](null, "", here);
+  cursor = null;
+  await fetchPage(0, (hits) => grid.replaceChildren(...cards(hits)));
+}
+
+const askMore = () => fetchPage(question.empty ? 0 : shown.length, (hits) => grid.append(...cards(hits)));
+
+async function fetchPage(offset, show) {
+  asked += 1;
+  const number = asked;
+  inFlight?.abort();
+  inFlight = new AbortController();
+  if (!known(collection)) return showEmpty();
+  at("busy").hidden = false;
+  try {
+    const answer = question.empty ? await browse(inFlight.signal) : await search(offset, inFlight.signal);
+    if (number !== asked) return;
+    quiet();
+    const first = offset === 0 && answer.follows !== true;
+    if (first) {
+      shown = answer.hits;
+      best = answer.scored ? Math.max(0, ...answer.hits.map((hit) => hit.score)) : null;
+    } else {
+      shown = [...shown, ...answer.hits];
+    }
+    show(answer.hits);
+    describe(answer);
+    if (!first) grid.children[shown.length - answer.hits.length]?.querySelector(".open").focus({ preventScroll: true });
+  } catch (error) {
+    if (error.name !== "AbortError" && number === asked) complain(error);
+  } finally {
+    if (number === asked) at("busy").hidden = true;
+  }
+}
+
+async function search(offset, signal) {
+  const answer = await api.search(collection, question.body(offset), signal);
+  const full = answer.hits.length === PAGE;
+  const itself = question.pin?.kind === "document" ? question.pin.id : null;
+  return { ...answer, scored: true, full, hits: answer.hits.filter(({ id }) => id !== itself) };
+}
+
+async function browse(signal) {
+  const follows = cursor !== null;
+  const answer = await api.listDocuments(collection, { limit: PAGE, cursor, signal });
+  cursor = answer.cursor;
+  return { hits: answer.documents, scored: false, follows, full: cursor !== null };
+}
+
+// ---- showing --------------------------------------------------------------------------------
+
+const cards = (hits) => hits.map((hit) => card(hit, best, cardActions));
+const known = (name) => collections.some((each) => each.name === name);
+
+function describe(answer) {
+  const none = shown.length === 0;
+  document.body.dataset.view = question.empty ? "browse" : "search";
+  more.hidden = !answer.full;
+  at("legend").hidden = none || !answer.scored;
+  at("empty").hidden = !(none && question.empty);
+  at("nothing").hidden = !none || question.empty;
+  at("nothing").textContent = question.mode === "keyword" && question.pin === null
+    ? "No document has these words. Hybrid looks for their meaning too."
+    : "Nothing was found.";
+  document.title = question.words.trim() === "" ? "clipdb" : `${question.words.trim()} – clipdb`;
+  if (question.empty) status.textContent = none ? "" : "All documents";
+  else status.textContent = `${hitsOf(answer.total)}${answer.took_ms === undefined ? "" : ` · ${milliseconds(answer.took_ms)}`}`;
+  status.title = Object.entries(answer.timings ?? {})
+    .filter(([, value]) => Number.isFinite(value)).map(([part, value]) => `${part} ${milliseconds(value)}`).join("\n");
+}
+
+function hitsOf(total) {
+  if (!total || total.value <= shown.length) return counted(shown.length, "hit");
+  const value = total.value.toLocaleString("en");
+  const whole = { exact: value, at_least: `${value} or more`, top: `the best ${value}` }[total.kind] ?? value;
+  return `${shown.length} of ${whole}`;
+}
+
+const milliseconds = (value) => `${value < 10 ? Number(value.toFixed(1)) : Math.round(value)} ms`;
+
+function showEmpty() {
+  shown = [];
+  cursor = null;
+  grid.replaceChildren();
+  describe({ full: false, scored: false });
+  at("empty").hidden = false;
+  at("nothing").hidden = true;
+}
+
+function complain(error) {
+  const unreachable = error instanceof api.Unreachable;
+  const starting = error instanceof api.Problem && error.status === 503;
+  if (!unreachable && !starting && !(error instanceof api.Problem)) throw error;
+  document.body.classList.toggle("stale", unreachable || starting);
+  const again = element("button.plain", { type: "button", onclick: () => resume() }, "Try again");
+  notice.replaceChildren(element("p", {}, element("strong", {}, unreachable ? "No answer. " : ""), error.message,
+    unreachable ? " It may have been stopped; this page goes on by itself when it is back." : ""), again);
+  notice.dataset.code = unreachable ? "unreachable" : error.code ?? "";
+  notice.hidden = false;
+  clearInterval(retrying);
+  if (unreachable || starting) retrying = setInterval(async () => (await api.ready()) && resume(), RETRY_MS);
+}
+
+function quiet() {
+  clearInterval(retrying);
+  notice.hidden = true;
+  document.body.classList.remove("stale");
+}
+
+async function resume() {
+  clearInterval(retrying);
+  if (await loadCollections()) await ask();
+}
+
+// ---- collections ----------------------------------------------------------------------------
+
+async function loadCollections() {
+  try {
+    collections = await api.collections();
+  } catch (error) {
+    complain(error);
+    return false;
+  }
+  quiet();
+  if (!known(collection)) collection = known(DEFAULT) || collections.length === 0 ? DEFAULT : collections[0].name;
+  showCollection();
+  return true;
+}
+
+function showCollection() {
+  const several = collections.length > 1;
+  choice.hidden = !several;
+  at("collection-only").hidden = several;
+  at("collection-only").textContent = collection;
+  choice.replaceChildren(...collections.map(({ name }) => element("option", { value: name, selected: name === collection }, name)));
+  choice.value = collection;
+  const current = collections.find(({ name }) => name === collection);
+  at("collection-size").textContent = current && Number.isFinite(current.documents) ? counted(current.documents, "document") : "";
+  at("model").textContent = current ? [current.model, current.dim ? `${current.dim} dimensions` : null].filter(Boolean).join(" · ") : "";
+  at("drop-collection").textContent = collection;
+}
+
+// ---- what people do -------------------------------------------------------------------------
+
+function setMode(mode) {
+  question.mode = mode;
+  at("ask").elements.mode.value = mode;
+}
+
+function pin(what) {
+  question.pin = what;
+  // What is pinned is looked for by meaning, whatever the mode.
+  at("modes").disabled = what !== null;
+  pinned.hidden = what === null;
+  if (what === null) {
+    pinned.replaceChildren();
+    words.placeholder = "Describe what you are looking for";
+    return;
+  }
+  words.placeholder = "Add words to it";
+  const label = what.kind === "file" ? `Searching by ${what.name}` : `More like ${what.name.slice(0, 120)}`;
+  const face = what.image
+    ? picture(what.image, { alt: label, width: 160 })
+    : what.url ? element("img", { src: what.url, alt: label }) : element("span.slip", {}, what.text);
+  pinned.replaceChildren(face, element("button.unpin", {
+    type: "button",
+    "aria-label": `${label}. Remove`,
+    title: "Remove",
+    onclick: () => { pin(null); words.focus(); ask({ remember: true }); },
+  }, "×"));
+}
+
+async function like(found) {
+  words.value = question.words = "";
+  pin({ kind: "document", id: found.id, text: found.text, image: found.image, name: nameOf(found) });
+  window.scrollTo({ top: 0 });
+  words.focus({ preventScroll: true });
+  await ask({ remember: true });
+}
+
+async function searchBy(file) {
+  if (!file) return;
+  if (!isPicture(file)) return complain(new api.Problem(0, { detail: `${file.name} is not a picture, so it cannot be searched by.` }));
+  words.value = question.words = "";
+  pin({ kind: "file", name: file.name, base64: await base64(file), url: URL.createObjectURL(file) });
+  await ask({ remember: true });
+}
+
+async function remove(found) {
+  await api.deleteDocument(collection, found.id);
+  const place = shown.findIndex(({ id }) => id === found.id);
+  shown = shown.filter(({ id }) => id !== found.id);
+  grid.children[place]?.remove();
+  await loadCollections();
+  if (shown.length === 0) await ask();
+  else grid.children[Math.min(place, shown.length - 1)].querySelector(".open").focus();
+}
+
+function add(files) {
+  upload.add(collection, files);
+}
+
+// ---- events ---------------------------------------------------------------------------------
+
+words.addEventListener("input", () => {
+  question.words = words.value;
+  clearTimeout(typing);
+  typing = setTimeout(ask, TYPING_PAUSE_MS);
+});
+at("ask").addEventListener("submit", (event) => {
+  event.preventDefault();
+  ask({ remember: true });
+});
+at("modes").addEventListener("change", (event) => {
+  setMode(event.target.value);
+  if (!question.empty) ask();
+});
+words.addEventListener("keydown", (event) => {
+  if (event.key === "ArrowDown" && grid.children.length) {
+    event.preventDefault();
+    grid.querySelector(".open").focus();
+  } else if (event.key === "Escape") {
+    event.preventDefault();
+    words.value = question.words = "";
+    pin(null);
+    ask();
+  } else if (event.key === "Backspace" && words.value === "" && question.pin !== null) {
+    pin(null);
+    ask({ remember: true });
+  }
+});
+document.addEventListener("keydown", (event) => {
+  const writing = event.target.matches("input:not([type=radio]), textarea, select");
+  if (event.key !== "/" || writing || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+  event.preventDefault();
+  words.focus();
+  words.select();
+});
+choice.addEventListener("change", () => {
+  collection = choice.value;
+  // A document pinned from one collection is unknown to another.
+  if (question.pin?.kind === "document") pin(null);
+  showCollection();
+  ask({ remember: true });
+});
+for (const [button, input, use] of [["by-picture", "picture-file", ([file]) => searchBy(file)], ["add", "add-files", add]]) {
+  at(button).addEventListener("click", () => at(input).click());
+  at(input).addEventListener("change", () => {
+    use([...at(input).files]);
+    at(input).value = "";
+  });
+}
+at("empty-add").addEventListener("click", () => at("add-files").click());
+more.addEventListener("click", askMore);
+moveByArrows(grid, () => words.focus());
+takeFiles({ dropped: (target, files) => (target === "add" ? add(files) : searchBy(files[0])), pasted: searchBy });
+window.addEventListener("popstate", start);
+api.onKeyWanted(keyDialog());
+
+/** Begins, or begins again, from the page's address. */
+async function start() {
+  const from = fromAddress(location.search);
+  words.value = question.words = from.words;
+  setMode(from.mode);
+  pin(null);
+  if (from.collection !== null) collection = from.collection;
+  if (!(await loadCollections())) return;
+  if (from.like !== null) {
+    try {
+      const found = await api.readDocument(collection, from.like);
+      pin({ kind: "document", id: found.id, text: found.text, image: found.image, name: nameOf(found) });
+    } catch (error) {
+      return complain(error);
+    }
+  }
+  await ask();
+}
+
+at("empty-curl").textContent = `curl ${location.origin}/documents \\
+  -H 'Content-Type: application/json' \\
+  -d '{"text": "a cat on a mat"}'`;
+start();

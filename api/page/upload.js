@@ -1,0 +1,198 @@
+// Adds files to a collection and shows how far it is. The bar's solid part is what the server has
+// stored and made searchable; the pale part ahead of it is what has been sent.
+
+import { addDocuments, Problem, Unreachable } from "/page/api.js";
+import { batches, halves } from "/page/batches.js";
+import { counted, element } from "/page/element.js";
+
+/** Two requests under way keep the server's model busy while the next one is being sent. */
+const AT_ONCE = 2;
+const SHOWN_FAILURES = 200;
+
+/** `added(collection)` is called after each upload that stored something. */
+export class Upload {
+  #tray = document.getElementById("tray");
+  #added;
+  #waiting = [];
+  #running = null;
+  #stop = null;
+
+  constructor(added) {
+    this.#added = added;
+  }
+
+  /** Starts, or joins what is running already. */
+  add(collection, files) {
+    if (files.length === 0) return;
+    this.#waiting.push({ collection, files: [...files] });
+    this.#running ??= this.#run().finally(() => (this.#running = null));
+  }
+
+  async #run() {
+    while (this.#waiting.length) {
+      const { collection, files } = this.#waiting.shift();
+      this.#stop = new AbortController();
+      const progress = new Progress(this.#tray, collection, files, this.#stop);
+      const source = batches(files);
+      await Promise.all(Array.from({ length: AT_ONCE }, () => this.#work(source, collection, progress)));
+      progress.finish(this.#stop.signal.aborted);
+      if (progress.stored > 0) this.#added(collection);
+    }
+  }
+
+  async #work(source, collection, progress) {
+    while (!this.#stop.signal.aborted) {
+      let next;
+      try {
+        next = await source.next();
+      } catch (error) {
+        // The file was moved or changed while it was being read.
+        progress.fail("A file could not be read", error.message);
+        return;
+      }
+      if (next.done) return;
+      const batch = next.value;
+      if (batch.refused) {
+        progress.fail(batch.refused, batch.why);
+        progress.answered(batch.bytes);
+      } else {
+        await this.#send(batch, collection, progress);
+      }
+    }
+  }
+
+  async #send(batch, collection, progress) {
+    const { signal } = this.#stop;
+    const flight = progress.depart(batch.bytes);
+    try {
+      const { results } = await addDocuments(collection, batch.body(), { sent: flight.sent, signal });
+      flight.land();
+      results.forEach((result, at) => {
+        if (result.status === "failed") progress.fail(batch.items[at]?.name ?? result.id, reason(result.error));
+        else progress.store(result.status);
+      });
+      progress.answered(batch.bytes);
+    } catch (error) {
+      flight.land();
+      if (error.name === "AbortError") return;
+      const parts = error instanceof Problem && error.status === 413 ? halves(batch) : null;
+      if (parts) {
+        for (const part of parts) await this.#send(part, collection, progress);
+        return;
+      }
+      if (!(error instanceof Problem || error instanceof Unreachable)) throw error;
+      for (const { name } of batch.items) progress.fail(name, error.message);
+      progress.answered(batch.bytes);
+      // Nothing that follows would arrive either.
+      if (error instanceof Unreachable || error.status === 401) this.#stop.abort();
+    }
+  }
+}
+
+const reason = (error) => error?.detail ?? error?.title ?? "The server gave no reason.";
+
+/** One upload's figures, and the tray that shows them. */
+class Progress {
+  stored = 0;
+  #updated = 0;
+  #failures = 0;
+  #total;
+  #answered = 0;
+  #flights = new Set();
+  #stop;
+  #parts;
+
+  constructor(tray, collection, files, stop) {
+    this.#total = Math.max(1, files.reduce((bytes, file) => bytes + file.size, 0));
+    this.#stop = stop;
+    const parts = {
+      title: element("strong", {}, `Adding to ${collection}`),
+      share: element("span.share"),
+      solid: element("span.stored"),
+      pale: element("span.sent"),
+      figures: element("p.figures", { "aria-live": "polite" }, "Reading…"),
+      button: element("button.plain", { type: "button", onclick: () => stop.abort() }, "Stop"),
+      list: element("ul"),
+      failed: element("summary", {}, ""),
+    };
+    parts.bar = element("div.progress", {
+      role: "progressbar", "aria-label": `Adding to ${collection}`, "aria-valuemin": 0, "aria-valuemax": 100, "aria-valuenow": 0,
+    }, parts.pale, parts.solid);
+    parts.failures = element("details.failures", { hidden: true, open: true }, parts.failed, parts.list);
+    tray.replaceChildren(
+      element("div.tray-head", {}, parts.title, parts.share),
+      parts.bar,
+      element("div.tray-foot", {}, parts.figures, parts.button),
+      parts.failures);
+    tray.hidden = false;
+    tray.dataset.state = "running";
+    this.#parts = { ...parts, tray };
+    this.#show();
+  }
+
+  /** A request of `bytes` is on its way. */
+  depart(bytes) {
+    const flight = { bytes, share: 0 };
+    this.#flights.add(flight);
+    return {
+      sent: (share) => {
+        flight.share = share;
+        this.#show();
+      },
+      land: () => this.#flights.delete(flight),
+    };
+  }
+
+  answered(bytes) {
+    this.#answered += bytes;
+    this.#show();
+  }
+
+  store(status) {
+    this.stored += 1;
+    if (status === "updated") this.#updated += 1;
+  }
+
+  fail(name, why) {
+    this.#failures += 1;
+    if (this.#failures <= SHOWN_FAILURES) {
+      this.#parts.list.append(element("li", {}, element("b", {}, name), " ", why));
+    }
+    this.#parts.failures.hidden = false;
+    this.#parts.failed.textContent = this.#failures > SHOWN_FAILURES
+      ? `${counted(this.#failures, "failure")}, the first ${SHOWN_FAILURES} of them:`
+      : `${counted(this.#failures, "failure")}`;
+  }
+
+  finish(stopped) {
+    const { tray, title, button, share, bar } = this.#parts;
+    title.textContent = stopped ? "Stopped" : this.#failures ? "Done, but not all of it" : "Done";
+    tray.dataset.state = stopped || this.#failures ? "partly" : "done";
+    if (!stopped) {
+      this.#answered = this.#total;
+      this.#show();
+    }
+    bar.setAttribute("aria-label", title.textContent);
+    share.hidden = stopped;
+    const close = element("button.plain", { type: "button", onclick: () => (tray.hidden = true) }, "Close");
+    button.replaceWith(close);
+  }
+
+  #show() {
+    const { bar, solid, pale, share, figures } = this.#parts;
+    const done = Math.min(1, this.#answered / this.#total);
+    const flying = [...this.#flights].reduce((bytes, flight) => bytes + flight.bytes * flight.share, 0);
+    const percent = Math.floor(done * 100);
+    solid.style.width = `${done * 100}%`;
+    pale.style.width = `${Math.min(1, done + flying / this.#total) * 100}%`;
+    bar.setAttribute("aria-valuenow", percent);
+    share.textContent = `${percent} %`;
+    if (this.stored + this.#failures === 0) return;
+    const added = this.stored - this.#updated;
+    figures.textContent = [
+      `${added.toLocaleString("en")} added`,
+      this.#updated ? `${this.#updated.toLocaleString("en")} replaced` : null,
+      this.#failures ? `${this.#failures.toLocaleString("en")} failed` : null,
+    ].filter(Boolean).join(", ");
+  }
+}
