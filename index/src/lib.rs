@@ -1,1 +1,25 @@
-//! See ARCHITECTURE.md.
+//! Derived indexes of one collection: FAISS over vectors, tantivy over words, and the
+//! fusion of the ranked lists they answer with.
+//!
+//! Everything here follows from the stored documents and may be deleted at any time: a
+//! file that is missing, old or damaged is wiped and reported, and
+//! [`CollectionIndex::reconcile`] fills it again. This crate knows neither storage nor
+//! models nor HTTP and touches no file outside the folder it is opened on.
+//!
+//! The three types to know: [`CollectionIndex`] (open, apply, search, save), [`Row`] (what
+//! is indexed of one version of a document) and [`fusion::Fusion`] (ranked lists into one).
+
+mod collection;
+mod error;
+pub mod fusion;
+mod reconcile;
+mod row;
+mod vectors;
+mod words;
+
+pub use collection::{CollectionIndex, Opened, Reason, State, Statistics};
+pub use error::{IndexError, ReconcileError};
+pub use reconcile::Reconciled;
+pub use row::{ListKind, OwnedRow, Row, RowId, Scored, VectorKind};
+pub use vectors::set_search_threads;
+pub use words::{KeywordHits, KeywordQuery};

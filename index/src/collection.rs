@@ -1,0 +1,236 @@
+//! One collection's indexes: vectors and words, opened, written, searched and saved together.
+
+use std::fmt;
+use std::path::Path;
+
+use parking_lot::Mutex;
+
+use crate::error::IndexError;
+use crate::row::{Row, RowId, Scored, VectorKind};
+use crate::vectors::VectorStore;
+use crate::words::{self, KeywordHits, KeywordQuery, WordIndex, WordWriter};
+
+/// The indexes of one collection.
+///
+/// Shared by threads: writes take turns, searches never wait for more than the moment in
+/// which new vectors are copied in.
+pub struct CollectionIndex {
+    pub(crate) vectors: VectorStore,
+    pub(crate) words: WordIndex,
+    pub(crate) writer: Mutex<Writer>,
+}
+
+/// What a write holds; its lock orders the writes.
+pub(crate) struct Writer {
+    pub(crate) words: WordWriter,
+    /// The sequence of the last write, which a save is named by.
+    pub(crate) sequence: u64,
+}
+
+/// What opening found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opened {
+    /// Of the vectors.
+    pub vectors: State,
+    /// Of the words.
+    pub words: State,
+}
+
+/// What one index holds after opening.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// What it held after the write of this sequence.
+    Loaded {
+        /// As given to [`CollectionIndex::apply`].
+        sequence: u64,
+    },
+    /// Nothing: whatever was there has been wiped.
+    Empty {
+        /// Why.
+        reason: Reason,
+    },
+}
+
+/// Why an index starts empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reason {
+    /// There was none.
+    Missing,
+    /// It was made by another version or for another model.
+    Format(String),
+    /// A file is cut, changed or gone.
+    Damaged(String),
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing => f.write_str("there was none"),
+            Self::Format(what) => write!(f, "it has another format: {what}"),
+            Self::Damaged(what) => write!(f, "it is damaged: {what}"),
+        }
+    }
+}
+
+/// Sizes of a collection's indexes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Statistics {
+    /// Vectors of pictures.
+    pub image_vectors: usize,
+    /// Vectors of texts.
+    pub text_vectors: usize,
+    /// Rows found by words.
+    pub keyword_rows: usize,
+    /// Tantivy's segments.
+    pub keyword_segments: usize,
+    /// Bytes of vectors in memory.
+    pub vector_memory_bytes: usize,
+    /// Bytes of tantivy's files, which are mapped, not held.
+    pub keyword_disk_bytes: u64,
+}
+
+impl CollectionIndex {
+    /// Opens the indexes in `dir`, which is theirs alone, for vectors of `dim` numbers.
+    ///
+    /// What is missing, of another format or damaged is wiped, starts empty and is reported
+    /// in [`Opened`]; then, and whenever a sequence is not the source of truth's,
+    /// [`CollectionIndex::reconcile`] is due.
+    ///
+    /// # Errors
+    /// The folder cannot be written, or `dim` is unusable.
+    pub fn open(dir: &Path, dim: usize) -> Result<(Self, Opened), IndexError> {
+        let (vectors, vectors_state) = VectorStore::open(&dir.join("vectors"), dim)?;
+        let (words, writer, words_state) = words::open(&dir.join("words"))?;
+        let opened = Opened {
+            vectors: vectors_state,
+            words: words_state,
+        };
+        // The older of the two: a save before the next write must not claim more.
+        let sequence = opened.vectors.sequence().min(opened.words.sequence());
+        let index = Self {
+            vectors,
+            words,
+            writer: Mutex::new(Writer {
+                words: writer,
+                sequence,
+            }),
+        };
+        Ok((index, opened))
+    }
+
+    /// Removes rows and adds others as one write: durable in tantivy, and everything of it
+    /// found, when this returns. A row that is there already is not added twice.
+    ///
+    /// # Errors
+    /// A vector's length or numbers, or a row too large: then nothing has changed. An error
+    /// of FAISS or tantivy may leave the two apart: [`CollectionIndex::reconcile`] then.
+    pub fn apply(
+        &self,
+        remove: &[RowId],
+        add: &[Row<'_>],
+        sequence: u64,
+    ) -> Result<(), IndexError> {
+        self.vectors.check(add)?;
+        let mut writer = self.writer.lock();
+        self.vectors.apply(remove, add)?;
+        let written = writer
+            .words
+            .stage(remove, add)
+            .and_then(|()| writer.words.commit(sequence));
+        if let Err(error) = written {
+            writer.words.roll_back()?;
+            return Err(error);
+        }
+        writer.sequence = sequence;
+        Ok(())
+    }
+
+    /// The `limit` rows whose vectors of this kind have the largest inner product with
+    /// `query`, exactly; best first, ties by row. `query` has the index's dimension.
+    ///
+    /// # Errors
+    /// The query's length or numbers, or FAISS's failure.
+    pub fn nearest(
+        &self,
+        query: &[f32],
+        kind: VectorKind,
+        limit: usize,
+    ) -> Result<Vec<Scored>, IndexError> {
+        self.vectors.search(query, kind, limit)
+    }
+
+    /// The `limit` best rows by BM25 (Robertson and Zaragoza 2009; k1 = 1.2, b = 0.75).
+    /// Nothing to look for finds nothing.
+    ///
+    /// # Errors
+    /// Tantivy's failure; never what the user wrote.
+    pub fn keyword(&self, query: &KeywordQuery, limit: usize) -> Result<KeywordHits, IndexError> {
+        self.words.search(query, limit)
+    }
+
+    /// Writes the vectors to disk, whole; words are there since their commit. Writes wait
+    /// meanwhile, searches do not. Does nothing when nothing changed since the last save.
+    ///
+    /// # Errors
+    /// The disk's; the last save is then still good.
+    pub fn save(&self) -> Result<(), IndexError> {
+        let writer = self.writer.lock();
+        self.vectors.save(writer.sequence)
+    }
+
+    /// The rows that have a vector, ascending.
+    pub fn vector_rows(&self) -> Vec<RowId> {
+        self.vectors.rows()
+    }
+
+    /// The rows that are found by words, ascending; also those without any.
+    ///
+    /// # Errors
+    /// Tantivy's failure to read.
+    pub fn keyword_rows(&self) -> Result<Vec<RowId>, IndexError> {
+        self.words.rows()
+    }
+
+    /// How many vectors of this kind there are.
+    pub fn len(&self, kind: VectorKind) -> usize {
+        self.vectors.len(kind)
+    }
+
+    /// Whether no row is indexed at all.
+    pub fn is_empty(&self) -> bool {
+        self.words.len() == 0
+            && self.len(VectorKind::Image) == 0
+            && self.len(VectorKind::Text) == 0
+    }
+
+    /// Bytes of vectors in memory.
+    pub fn memory_bytes(&self) -> usize {
+        self.vectors.memory_bytes()
+    }
+
+    /// Sizes, for metrics and a collection's description.
+    ///
+    /// # Errors
+    /// Tantivy's failure to measure its files.
+    pub fn statistics(&self) -> Result<Statistics, IndexError> {
+        let (keyword_segments, keyword_disk_bytes) = self.words.size()?;
+        Ok(Statistics {
+            image_vectors: self.len(VectorKind::Image),
+            text_vectors: self.len(VectorKind::Text),
+            keyword_rows: self.words.len(),
+            keyword_segments,
+            vector_memory_bytes: self.memory_bytes(),
+            keyword_disk_bytes,
+        })
+    }
+}
+
+impl State {
+    /// The sequence it stands for; 0 when empty.
+    pub fn sequence(&self) -> u64 {
+        match self {
+            Self::Loaded { sequence } => *sequence,
+            Self::Empty { .. } => 0,
+        }
+    }
+}

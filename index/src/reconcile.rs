@@ -1,0 +1,99 @@
+//! Bringing both indexes to hold exactly the rows that the source of truth holds.
+
+use std::collections::BTreeSet;
+
+use crate::collection::CollectionIndex;
+use crate::error::ReconcileError;
+use crate::row::{OwnedRow, Row, RowId};
+
+/// Rows read from the source of truth at a time.
+const BATCH: usize = 256;
+
+/// What was out of step.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Reconciled {
+    /// Rows whose vectors were added.
+    pub vectors_added: usize,
+    /// Rows whose vectors were removed.
+    pub vectors_removed: usize,
+    /// Rows whose words were added.
+    pub words_added: usize,
+    /// Rows whose words were removed.
+    pub words_removed: usize,
+}
+
+impl CollectionIndex {
+    /// Makes each of the two indexes hold exactly the rows of `live`, in any order: removes
+    /// what is extra and adds what is missing, which `fetch` reads row by row. At most a
+    /// few hundred fetched rows are held at a time.
+    ///
+    /// # Errors
+    /// `fetch`'s first error or the index's. Words are then as before, vectors may be further
+    /// along; calling it again continues.
+    pub fn reconcile<E>(
+        &self,
+        live: &[RowId],
+        sequence: u64,
+        mut fetch: impl FnMut(RowId) -> Result<OwnedRow, E>,
+    ) -> Result<Reconciled, ReconcileError<E>> {
+        let live: BTreeSet<RowId> = live.iter().copied().collect();
+        let mut writer = self.writer.lock();
+        let vectors = Difference::new(&live, self.vectors.rows());
+        let words = Difference::new(&live, self.words.rows()?);
+        let done = Reconciled {
+            vectors_added: vectors.missing.len(),
+            vectors_removed: vectors.extra.len(),
+            words_added: words.missing.len(),
+            words_removed: words.extra.len(),
+        };
+        if done == Reconciled::default() && writer.sequence == sequence {
+            return Ok(done);
+        }
+        let mut bring = || -> Result<(), ReconcileError<E>> {
+            self.vectors.apply(&vectors.extra, &[])?;
+            writer.words.stage(&words.extra, &[])?;
+            let missing: Vec<RowId> = vectors.missing.union(&words.missing).copied().collect();
+            for batch in missing.chunks(BATCH) {
+                let mut fetched = Vec::with_capacity(batch.len());
+                for &row in batch {
+                    let read = fetch(row).map_err(|cause| ReconcileError::Fetch { row, cause })?;
+                    fetched.push(read);
+                }
+                let rows: Vec<Row<'_>> = fetched.iter().map(OwnedRow::as_row).collect();
+                self.vectors.check(&rows)?;
+                self.vectors.apply(&[], &vectors.of(&rows))?;
+                writer.words.stage(&[], &words.of(&rows))?;
+            }
+            Ok(writer.words.commit(sequence)?)
+        };
+        if let Err(error) = bring() {
+            writer.words.roll_back()?;
+            return Err(error);
+        }
+        writer.sequence = sequence;
+        Ok(done)
+    }
+}
+
+/// What one index has too few and too many.
+struct Difference {
+    missing: BTreeSet<RowId>,
+    extra: Vec<RowId>,
+}
+
+impl Difference {
+    fn new(live: &BTreeSet<RowId>, held: Vec<RowId>) -> Self {
+        let held: BTreeSet<RowId> = held.into_iter().collect();
+        Self {
+            missing: live.difference(&held).copied().collect(),
+            extra: held.difference(live).copied().collect(),
+        }
+    }
+
+    fn of<'a>(&self, rows: &[Row<'a>]) -> Vec<Row<'a>> {
+        rows.iter()
+            .filter(|row| self.missing.contains(&row.id))
+            .cloned()
+            .collect()
+    }
+}

@@ -1,0 +1,285 @@
+//! Words: one tantivy index over text and metadata, searched by BM25.
+
+mod analysis;
+mod compile;
+mod parse;
+mod schema;
+
+pub use parse::KeywordQuery;
+
+use std::fs;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use tantivy::collector::sort_key::SortBySimilarityScore;
+use tantivy::collector::sort_key::SortByStaticFastValue;
+use tantivy::collector::{Count, TopDocs};
+use tantivy::directory::MmapDirectory;
+use tantivy::index::SegmentComponent;
+use tantivy::indexer::IndexWriterOptions;
+use tantivy::{
+    Index, IndexReader, IndexWriter, Order, ReloadPolicy, Searcher, TantivyDocument, TantivyError,
+    Term,
+};
+
+use self::schema::{Fields, ROW};
+use crate::collection::{Reason, State};
+use crate::error::IndexError;
+use crate::row::{Row, RowId, Scored};
+
+/// Written with each commit; raised whenever the schema or the analysis changes.
+const FORMAT: u32 = 1;
+
+/// Bytes of words gathered before tantivy writes a segment; it takes no less than 15 MB,
+/// and only as they fill.
+const WRITER_BYTES: usize = 32 << 20;
+
+/// The answer to a keyword query.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct KeywordHits {
+    /// The best rows by BM25, best first, ties by row.
+    pub hits: Vec<Scored>,
+    /// How many rows match.
+    pub total: usize,
+    /// The score of a row of average length that holds each asked word once: what the hits'
+    /// scores mean. 0 when nothing was asked.
+    pub full_score: f32,
+}
+
+/// The side that is searched.
+pub(crate) struct WordIndex {
+    fields: Fields,
+    reader: IndexReader,
+}
+
+/// The side that is written, by one thread at a time.
+pub(crate) struct WordWriter {
+    fields: Fields,
+    writer: IndexWriter,
+    reader: IndexReader,
+    /// The largest row ever added: a larger one needs no deletion before it is added.
+    highest: Option<u64>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Payload {
+    format: u32,
+    sequence: u64,
+}
+
+/// Opens what was committed in `folder`, or wipes it and starts empty, saying why.
+pub(crate) fn open(folder: &Path) -> Result<(WordIndex, WordWriter, State), IndexError> {
+    let (index, state) = match load(folder) {
+        Ok((index, sequence)) => (index, State::Loaded { sequence }),
+        Err(reason) => (create(folder)?, State::Empty { reason }),
+    };
+    index.tokenizers().register(analysis::ANALYZER, analysis::analyzer());
+    let (_, fields) = schema::schema();
+    let reader = index
+        .reader_builder()
+        .reload_policy(ReloadPolicy::Manual)
+        .try_into()
+        .map_err(IndexError::tantivy("open a reader"))?;
+    let options = IndexWriterOptions::builder()
+        .num_worker_threads(1)
+        .num_merge_threads(1)
+        .memory_budget_per_thread(WRITER_BYTES)
+        .build();
+    let writer = index
+        .writer_with_options(options)
+        .map_err(IndexError::tantivy("open a writer"))?;
+    let words = WordIndex {
+        fields,
+        reader: reader.clone(),
+    };
+    let highest = words.rows()?.last().map(|row| row.0);
+    let writer = WordWriter {
+        fields,
+        writer,
+        reader,
+        highest,
+    };
+    Ok((words, writer, state))
+}
+
+impl WordIndex {
+    /// BM25 over text and string metadata.
+    pub(crate) fn search(
+        &self,
+        query: &KeywordQuery,
+        limit: usize,
+    ) -> Result<KeywordHits, IndexError> {
+        let searcher = self.reader.searcher();
+        let Some(compiled) = compile::compile(query, &self.fields, &searcher)? else {
+            return Ok(KeywordHits::default());
+        };
+        let full_score = compiled.full_score;
+        let limit = limit.min(usize::try_from(searcher.num_docs()).unwrap_or(usize::MAX));
+        if limit == 0 {
+            let total = searcher
+                .search(&compiled.query, &Count)
+                .map_err(IndexError::tantivy("count"))?;
+            return Ok(KeywordHits {
+                hits: Vec::new(),
+                total,
+                full_score,
+            });
+        }
+        // By row where scores tie, so that the order survives merges of segments.
+        let by_row = SortByStaticFastValue::<u64>::for_field(ROW);
+        let best = TopDocs::with_limit(limit)
+            .order_by(((SortBySimilarityScore, Order::Desc), (by_row, Order::Asc)));
+        let (best, total) = searcher
+            .search(&compiled.query, &(best, Count))
+            .map_err(IndexError::tantivy("search"))?;
+        let hits = best
+            .into_iter()
+            .filter_map(|((score, row), _)| {
+                let row = RowId(row?);
+                Some(Scored { row, score })
+            })
+            .collect();
+        Ok(KeywordHits {
+            hits,
+            total,
+            full_score,
+        })
+    }
+
+    /// The rows that are found, ascending.
+    pub(crate) fn rows(&self) -> Result<Vec<RowId>, IndexError> {
+        let searcher = self.reader.searcher();
+        let mut rows = Vec::with_capacity(self.len());
+        for segment in searcher.segment_readers() {
+            let column = segment
+                .fast_fields()
+                .u64(ROW)
+                .map_err(IndexError::tantivy("read the rows"))?;
+            rows.extend(
+                segment
+                    .doc_ids_alive()
+                    .filter_map(|document| column.first(document).map(RowId)),
+            );
+        }
+        rows.sort_unstable();
+        Ok(rows)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        usize::try_from(self.reader.searcher().num_docs()).unwrap_or(usize::MAX)
+    }
+
+    /// Segments and bytes on disk of what is searched now.
+    pub(crate) fn size(&self) -> Result<(usize, u64), IndexError> {
+        let searcher: Searcher = self.reader.searcher();
+        let space = searcher
+            .space_usage()
+            .map_err(IndexError::io("measure", "tantivy's files"))?;
+        Ok((searcher.segment_readers().len(), space.total().get_bytes()))
+    }
+}
+
+impl WordWriter {
+    /// Removes and adds without committing: nothing of it is found before
+    /// [`WordWriter::commit`].
+    pub(crate) fn stage(&mut self, remove: &[RowId], add: &[Row<'_>]) -> Result<(), IndexError> {
+        for row in remove {
+            self.delete(*row);
+        }
+        for row in add {
+            if self.highest.is_some_and(|highest| row.id.0 <= highest) {
+                self.delete(row.id);
+            }
+            self.highest = self.highest.max(Some(row.id.0));
+            let document: TantivyDocument = schema::document(&self.fields, row);
+            self.writer
+                .add_document(document)
+                .map_err(IndexError::tantivy("take a document"))?;
+        }
+        Ok(())
+    }
+
+    /// Makes what was staged durable and findable, as the state of `sequence`.
+    pub(crate) fn commit(&mut self, sequence: u64) -> Result<(), IndexError> {
+        let payload = Payload {
+            format: FORMAT,
+            sequence,
+        };
+        let payload = serde_json::to_string(&payload)
+            .map_err(|error| TantivyError::InternalError(error.to_string()))
+            .map_err(IndexError::tantivy("describe a commit"))?;
+        let mut commit = self
+            .writer
+            .prepare_commit()
+            .map_err(IndexError::tantivy("prepare a commit"))?;
+        commit.set_payload(&payload);
+        commit.commit().map_err(IndexError::tantivy("commit"))?;
+        self.reader
+            .reload()
+            .map_err(IndexError::tantivy("show a commit"))
+    }
+
+    /// Forgets what was staged since the last commit.
+    pub(crate) fn roll_back(&mut self) -> Result<(), IndexError> {
+        self.writer
+            .rollback()
+            .map(drop)
+            .map_err(IndexError::tantivy("roll back"))
+    }
+
+    fn delete(&self, row: RowId) {
+        self.writer
+            .delete_term(Term::from_field_u64(self.fields.row, row.0));
+    }
+}
+
+fn load(folder: &Path) -> Result<(Index, u64), Reason> {
+    if !folder.join("meta.json").exists() {
+        return Err(Reason::Missing);
+    }
+    let damaged = |error: TantivyError| Reason::Damaged(error.to_string());
+    let index = Index::open_in_dir(folder).map_err(damaged)?;
+    let (expected, _) = schema::schema();
+    if index.schema() != expected {
+        return Err(Reason::Format("another schema".to_owned()));
+    }
+    let payload = index.load_metas().map_err(damaged)?.payload;
+    let payload: Payload = payload
+        .and_then(|payload| serde_json::from_str(&payload).ok())
+        .ok_or_else(|| Reason::Format("a commit without a sequence".to_owned()))?;
+    if payload.format != FORMAT {
+        return Err(Reason::Format(format!(
+            "format {} where {FORMAT} is expected",
+            payload.format
+        )));
+    }
+    let segments = index.searchable_segment_metas().map_err(damaged)?;
+    for segment in segments {
+        for component in SegmentComponent::iterator() {
+            let file = segment.relative_path(*component);
+            let due = *component != SegmentComponent::Delete || segment.has_deletes();
+            if due && !folder.join(&file).exists() {
+                return Err(Reason::Damaged(format!("{} is gone", file.display())));
+            }
+        }
+    }
+    let broken = index.validate_checksum().map_err(damaged)?;
+    if let Some(file) = broken.iter().next() {
+        return Err(Reason::Damaged(format!("the checksum of {}", file.display())));
+    }
+    Ok((index, payload.sequence))
+}
+
+fn create(folder: &Path) -> Result<Index, IndexError> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(IndexError::io("wipe", folder)(error));
+        }
+        _ => fs::create_dir_all(folder).map_err(IndexError::io("create", folder))?,
+    }
+    let directory = MmapDirectory::open(folder)
+        .map_err(|error| IndexError::tantivy("open its folder")(error.into()))?;
+    let (schema, _) = schema::schema();
+    Index::create(directory, schema, Default::default())
+        .map_err(IndexError::tantivy("make an index"))
+}
