@@ -31,9 +31,15 @@ pub struct Problem {
     pub title: String,
     pub detail: String,
     pub code: String,
+    pub status: u16,
 }
 
 impl Problem {
+    /// Whether the same may go through a little later.
+    pub fn may_pass(&self) -> bool {
+        matches!(self.status, 429 | 503)
+    }
+
     /// The most exact sentence the server gave.
     pub fn sentence(&self) -> &str {
         [&self.detail, &self.title, &self.code]
@@ -111,6 +117,15 @@ impl Connection {
                 .request(|| self.http.put(url.clone()).json(&serde_json::json!({})))
                 .map(drop),
             other => other.map(drop),
+        }
+    }
+
+    pub fn has_document(&self, id: &str) -> Result<bool, ClientError> {
+        let url = self.collection_url(&["documents", id]);
+        match self.request(|| self.http.get(url.clone())) {
+            Ok(_) => Ok(true),
+            Err(ClientError::Refused { status: 404, .. }) => Ok(false),
+            Err(error) => Err(error),
         }
     }
 

@@ -57,6 +57,11 @@ pub enum ClientError {
     #[error("cannot set up the HTTP client: {source}")]
     Setup { source: reqwest::Error },
 
+    #[error(
+        "the operating system gave no thread to send from: {source}. Try a smaller --in-flight"
+    )]
+    Thread { source: std::io::Error },
+
     #[error("cannot write the answer: {source}")]
     Output { source: std::io::Error },
 }

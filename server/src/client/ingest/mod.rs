@@ -35,6 +35,11 @@ pub struct IngestArguments {
     #[arg(long, value_name = "KEY=VALUE", value_parser = parse_metadata)]
     pub metadata: Vec<(String, Value)>,
 
+    /// Leave out documents whose id the collection has already: resumes an
+    /// ingest that was cut short
+    #[arg(long)]
+    pub skip_existing: bool,
+
     /// Requests on their way at once
     #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub in_flight: u16,
@@ -102,18 +107,32 @@ fn send_all(
     let (sender, receiver) = sync_channel::<Vec<Draft>>(in_flight);
     let receiver = Arc::new(Mutex::new(receiver));
     let stopped = AtomicBool::new(false);
+    let send = |batch: &[Draft]| {
+        let batch: Vec<&Draft> = if arguments.skip_existing {
+            delivery::missing(connection, batch, progress)?
+        } else {
+            batch.iter().collect()
+        };
+        if batch.is_empty() {
+            return Ok(());
+        }
+        delivery::deliver(connection, &batch, progress)
+    };
     std::thread::scope(|scope| {
         let senders: Vec<_> = (0..in_flight)
-            .map(|_| {
+            .map(|number| {
                 let receiver = Arc::clone(&receiver);
-                let stopped = &stopped;
-                scope.spawn(move || {
-                    let outcome = send_batches(&receiver, stopped, connection, progress);
-                    stopped.fetch_or(outcome.is_err(), Ordering::Relaxed);
-                    outcome
-                })
+                let (stopped, send) = (&stopped, &send);
+                std::thread::Builder::new()
+                    .name(format!("ingest-{number}"))
+                    .spawn_scoped(scope, move || {
+                        let outcome = send_batches(&receiver, stopped, send);
+                        stopped.fetch_or(outcome.is_err(), Ordering::Relaxed);
+                        outcome
+                    })
+                    .map_err(|source| ClientError::Thread { source })
             })
-            .collect();
+            .collect::<Result<_, _>>()?;
         // The last sending thread to end must close the channel, or the
         // reading below would wait for ever after a failure of all.
         drop(receiver);
@@ -153,8 +172,7 @@ fn send_all(
 fn send_batches(
     batches: &Mutex<Receiver<Vec<Draft>>>,
     stopped: &AtomicBool,
-    connection: &Connection,
-    progress: &Progress,
+    send: impl Fn(&[Draft]) -> Result<(), ClientError>,
 ) -> Result<(), ClientError> {
     while !stopped.load(Ordering::Relaxed) {
         let next = batches
@@ -162,7 +180,7 @@ fn send_batches(
             .unwrap_or_else(PoisonError::into_inner)
             .recv();
         match next {
-            Ok(batch) => delivery::deliver(connection, &batch, progress)?,
+            Ok(batch) => send(&batch)?,
             Err(_) => break,
         }
     }

@@ -12,7 +12,17 @@ const LINE_EVERY: Duration = Duration::from_secs(10);
 pub struct Counts {
     pub created: u64,
     pub updated: u64,
+    pub skipped: u64,
     pub failed: u64,
+}
+
+/// What became of a document that did not fail.
+#[derive(Debug, Clone, Copy)]
+pub enum Done {
+    Created,
+    Updated,
+    /// The collection had it before.
+    Skipped,
 }
 
 struct State {
@@ -49,10 +59,11 @@ impl Progress {
         }
     }
 
-    pub fn done(&self, weight: u64, created: u64, updated: u64) {
-        self.advance(weight, |counts| {
-            counts.created += created;
-            counts.updated += updated;
+    pub fn done(&self, weight: u64, done: Done) {
+        self.advance(weight, |counts| match done {
+            Done::Created => counts.created += 1,
+            Done::Updated => counts.updated += 1,
+            Done::Skipped => counts.skipped += 1,
         });
     }
 
@@ -101,15 +112,19 @@ fn message(counts: Counts, elapsed: Duration) -> String {
 /// The line at the end.
 pub fn summary(counts: Counts, elapsed: Duration) -> String {
     let documents = counts.created + counts.updated;
-    format!(
-        "{} documents in {:.1} s ({}/s): {} created, {} updated, {} failed\n",
+    let mut summary = format!(
+        "{} documents in {:.1} s ({}/s): {} created, {} updated, {} failed",
         HumanCount(documents),
         elapsed.as_secs_f64(),
         rate(documents, elapsed),
         HumanCount(counts.created),
         HumanCount(counts.updated),
         HumanCount(counts.failed)
-    )
+    );
+    if counts.skipped > 0 {
+        summary += &format!(", {} there already", HumanCount(counts.skipped));
+    }
+    summary + "\n"
 }
 
 fn rate(documents: u64, elapsed: Duration) -> String {
