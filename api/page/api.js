@@ -9,7 +9,8 @@ let asking = null;
 /** What the server refused, in its own words: problem+json's `status`, `code` and `detail`. */
 export class Problem extends Error {
   constructor(status, { title, detail, code } = {}) {
-    super(detail || title || `The server answered ${status}.`);
+    const words = detail || title || `the server answered ${status}`;
+    super(words[0].toUpperCase() + words.slice(1));
     this.status = status;
     this.code = code;
   }

@@ -10,8 +10,8 @@ const NDJSON = /\.(ndjson|jsonl)$/i;
 const TEXT = /\.txt$/i;
 
 /**
- * Yields { items, bytes, body() } where an item is { name, ... } and the answer's results come in
- * the items' order; or { refused: name, why } for a file that no document can be made of.
+ * Yields { items, body() } where an item is { name, ... } and the answer's results come in the
+ * items' order; or { refused: name, why } for a file that no document can be made of.
  */
 export async function* batches(files) {
   let pictures = [];
@@ -25,10 +25,20 @@ export async function* batches(files) {
     } else if (NDJSON.test(file.name) || TEXT.test(file.name)) {
       yield* lineBatches(file);
     } else {
-      yield { refused: file.name, bytes: file.size, why: "Only pictures, .txt and .ndjson files can be added." };
+      yield { refused: file.name, why: "Only pictures, .txt and .ndjson files can be added." };
     }
   }
   if (pictures.length) yield pictureBatch(pictures);
+}
+
+/** How many documents the files hold: one a picture, one a line that is not empty. */
+export async function documentsIn(files) {
+  let count = 0;
+  for (const file of files) {
+    if (!NDJSON.test(file.name) && !TEXT.test(file.name)) count += 1;
+    else for await (const line of linesOf(file)) count += line.trim() === "" ? 0 : 1;
+  }
+  return count;
 }
 
 /** The same batch in two halves, for a server that finds it too large; null for a single item. */
@@ -46,12 +56,12 @@ function pictureBatch(items) {
     for (const { file } of items) form.append("files", file, file.name);
     return form;
   };
-  return { items, bytes: sum(items), body, of: pictureBatch };
+  return { items, body, of: pictureBatch };
 }
 
 function lineBatch(items) {
   const body = () => items.map((item) => item.json).join("\n") + "\n";
-  return { items, bytes: sum(items), body, of: lineBatch };
+  return { items, body, of: lineBatch };
 }
 
 async function* lineBatches(file) {

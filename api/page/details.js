@@ -6,7 +6,10 @@ import { picture } from "/page/picture.js";
 import { nameOf } from "/page/results.js";
 import { explanation } from "/page/score.js";
 
-/** `actions`: { like(found), remove(found) → Promise, neighbour(found, step) → found or undefined } */
+/**
+ * `actions`: { read(found) → Promise of the stored document, like(found), remove(found) → Promise,
+ * neighbour(found, step) → found or undefined }
+ */
 export class Details {
   #dialog = document.getElementById("details");
   #actions;
@@ -29,6 +32,19 @@ export class Details {
     this.#dialog.classList.toggle("of-text", !found.image);
     if (!this.#dialog.open) this.#dialog.showModal();
     this.#dialog.querySelector(".about").scrollTop = 0;
+    this.#complete(found);
+  }
+
+  /** Adds what a hit does not carry: the picture's size, and when the document was stored. */
+  async #complete(found) {
+    let stored;
+    try {
+      stored = await this.#actions.read(found);
+    } catch {
+      // Deleted meanwhile, or no answer: what the hit says stays.
+      return;
+    }
+    if (this.#found === found) this.#dialog.querySelector(".metadata")?.append(...rows(kept(stored)));
   }
 
   close() {
@@ -99,10 +115,21 @@ export class Details {
 const glyph = (path) => drawing("svg", { viewBox: "0 0 24 24", "aria-hidden": "true" }, drawing("path", { d: path }));
 
 function metadata(found) {
-  const rows = [["id", found.id], ...flattened(found.metadata ?? {})];
-  return element("dl.metadata", {}, rows.map(([name, value]) =>
-    element("div", {}, element("dt", {}, name), element("dd", {}, value))));
+  return element("dl.metadata", {}, rows([["id", found.id], ...flattened(found.metadata ?? {})]));
 }
+
+const rows = (pairs) => pairs.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value)));
+
+function kept({ image_info: image, created_at: created, updated_at: updated }) {
+  const when = (milliseconds) => new Date(milliseconds).toLocaleString();
+  return [
+    image ? ["picture", `${image.width} × ${image.height}, ${image.media_type.replace("image/", "").toUpperCase()}, ${size(image.bytes)}`] : null,
+    created ? ["added", when(created)] : null,
+    updated && updated !== created ? ["replaced", when(updated)] : null,
+  ].filter(Boolean);
+}
+
+const size = (bytes) => (bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(1)} MB`);
 
 /** Nested objects by the dotted names that filters use. */
 function flattened(object, prefix = "") {

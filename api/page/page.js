@@ -30,7 +30,12 @@ let inFlight = null;
 let typing = null;
 let retrying = null;
 
-const details = new Details({ like, remove, neighbour: (found, step) => shown[shown.findIndex(({ id }) => id === found.id) + step] });
+const details = new Details({
+  like,
+  remove,
+  read: ({ id }) => api.readDocument(collection, id),
+  neighbour: (found, step) => shown[shown.findIndex(({ id }) => id === found.id) + step],
+});
 const upload = new Upload(async () => {
   if (await loadCollections()) await ask();
 });
@@ -135,7 +140,7 @@ function complain(error) {
   const unreachable = error instanceof api.Unreachable;
   const starting = error instanceof api.Problem && error.status === 503;
   if (!unreachable && !starting && !(error instanceof api.Problem)) throw error;
-  document.body.classList.toggle("stale", unreachable || starting);
+  document.body.classList.add("stale");
   const again = element("button.plain", { type: "button", onclick: () => resume() }, "Try again");
   notice.replaceChildren(element("p", {}, element("strong", {}, unreachable ? "No answer. " : ""), error.message,
     unreachable ? " It may have been stopped; this page goes on by itself when it is back." : ""), again);
@@ -198,7 +203,7 @@ function pin(what) {
   pinned.hidden = what === null;
   if (what === null) {
     pinned.replaceChildren();
-    words.placeholder = "Describe what you are looking for";
+    words.placeholder = "Find pictures and texts";
     return;
   }
   words.placeholder = "Add words to it";

@@ -20,7 +20,7 @@ export function typeOf(document, given) {
   if (choices) return choices.map((choice) => typeOf(document, choice)).join(" or ");
   if (schema.allOf) return schema.allOf.map((part) => typeOf(document, part)).join(" and ");
   if (schema.const !== undefined) return JSON.stringify(schema.const);
-  const types = [schema.type ?? (schema.properties ? "object" : "any")].flat();
+  const types = [schema.type ?? (schema.properties ? "object" : schema.enum ? "one of" : "any")].flat();
   return types.map((type) => (type === "array" && schema.items ? `array of ${typeOf(document, schema.items)}` : type)).join(" or ");
 }
 

@@ -2,7 +2,7 @@
 // stored and made searchable; the pale part ahead of it is what has been sent.
 
 import { addDocuments, Problem, Unreachable } from "/page/api.js";
-import { batches, halves } from "/page/batches.js";
+import { batches, documentsIn, halves } from "/page/batches.js";
 import { counted, element } from "/page/element.js";
 
 /** Two requests under way keep the server's model busy while the next one is being sent. */
@@ -32,9 +32,16 @@ export class Upload {
     while (this.#waiting.length) {
       const { collection, files } = this.#waiting.shift();
       this.#stop = new AbortController();
-      const progress = new Progress(this.#tray, collection, files, this.#stop);
-      const source = batches(files);
-      await Promise.all(Array.from({ length: AT_ONCE }, () => this.#work(source, collection, progress)));
+      const progress = new Progress(this.#tray, collection, this.#stop);
+      try {
+        progress.expect(await documentsIn(files));
+        const source = batches(files);
+        await Promise.all(Array.from({ length: AT_ONCE }, () => this.#work(source, collection, progress)));
+      } catch (error) {
+        if (!(error instanceof DOMException)) throw error;
+        // The file was moved or changed since it was chosen.
+        progress.fail("A file could not be read:", error.message);
+      }
       progress.finish(this.#stop.signal.aborted);
       if (progress.stored > 0) this.#added(collection);
     }
@@ -42,28 +49,16 @@ export class Upload {
 
   async #work(source, collection, progress) {
     while (!this.#stop.signal.aborted) {
-      let next;
-      try {
-        next = await source.next();
-      } catch (error) {
-        // The file was moved or changed while it was being read.
-        progress.fail("A file could not be read", error.message);
-        return;
-      }
-      if (next.done) return;
-      const batch = next.value;
-      if (batch.refused) {
-        progress.fail(batch.refused, batch.why);
-        progress.answered(batch.bytes);
-      } else {
-        await this.#send(batch, collection, progress);
-      }
+      const { value: batch, done } = await source.next();
+      if (done) return;
+      if (batch.refused) progress.fail(batch.refused, batch.why);
+      else await this.#send(batch, collection, progress);
     }
   }
 
   async #send(batch, collection, progress) {
     const { signal } = this.#stop;
-    const flight = progress.depart(batch.bytes);
+    const flight = progress.depart(batch.items.length);
     try {
       const { results } = await addDocuments(collection, batch.body(), { sent: flight.sent, signal });
       flight.land();
@@ -71,7 +66,6 @@ export class Upload {
         if (result.status === "failed") progress.fail(batch.items[at]?.name ?? result.id, reason(result.error));
         else progress.store(result.status);
       });
-      progress.answered(batch.bytes);
     } catch (error) {
       flight.land();
       if (error.name === "AbortError") return;
@@ -82,7 +76,6 @@ export class Upload {
       }
       if (!(error instanceof Problem || error instanceof Unreachable)) throw error;
       for (const { name } of batch.items) progress.fail(name, error.message);
-      progress.answered(batch.bytes);
       // Nothing that follows would arrive either.
       if (error instanceof Unreachable || error.status === 401) this.#stop.abort();
     }
@@ -96,21 +89,17 @@ class Progress {
   stored = 0;
   #updated = 0;
   #failures = 0;
-  #total;
-  #answered = 0;
+  #total = 0;
   #flights = new Set();
-  #stop;
   #parts;
 
-  constructor(tray, collection, files, stop) {
-    this.#total = Math.max(1, files.reduce((bytes, file) => bytes + file.size, 0));
-    this.#stop = stop;
+  constructor(tray, collection, stop) {
     const parts = {
-      title: element("strong", {}, `Adding to ${collection}`),
+      title: element("strong", { role: "status" }, `Adding to ${collection}`),
       share: element("span.share"),
       solid: element("span.stored"),
       pale: element("span.sent"),
-      figures: element("p.figures", { "aria-live": "polite" }, "Reading…"),
+      figures: element("p.figures", {}, "Reading…"),
       button: element("button.plain", { type: "button", onclick: () => stop.abort() }, "Stop"),
       list: element("ul"),
       failed: element("summary", {}, ""),
@@ -127,12 +116,16 @@ class Progress {
     tray.hidden = false;
     tray.dataset.state = "running";
     this.#parts = { ...parts, tray };
+  }
+
+  expect(documents) {
+    this.#total = documents;
     this.#show();
   }
 
-  /** A request of `bytes` is on its way. */
-  depart(bytes) {
-    const flight = { bytes, share: 0 };
+  /** A request of `documents` is on its way. */
+  depart(documents) {
+    const flight = { documents, share: 0 };
     this.#flights.add(flight);
     return {
       sent: (share) => {
@@ -143,14 +136,10 @@ class Progress {
     };
   }
 
-  answered(bytes) {
-    this.#answered += bytes;
-    this.#show();
-  }
-
   store(status) {
     this.stored += 1;
     if (status === "updated") this.#updated += 1;
+    this.#show();
   }
 
   fail(name, why) {
@@ -161,17 +150,14 @@ class Progress {
     this.#parts.failures.hidden = false;
     this.#parts.failed.textContent = this.#failures > SHOWN_FAILURES
       ? `${counted(this.#failures, "failure")}, the first ${SHOWN_FAILURES} of them:`
-      : `${counted(this.#failures, "failure")}`;
+      : counted(this.#failures, "failure");
+    this.#show();
   }
 
   finish(stopped) {
     const { tray, title, button, share, bar } = this.#parts;
     title.textContent = stopped ? "Stopped" : this.#failures ? "Done, but not all of it" : "Done";
     tray.dataset.state = stopped || this.#failures ? "partly" : "done";
-    if (!stopped) {
-      this.#answered = this.#total;
-      this.#show();
-    }
     bar.setAttribute("aria-label", title.textContent);
     share.hidden = stopped;
     const close = element("button.plain", { type: "button", onclick: () => (tray.hidden = true) }, "Close");
@@ -180,17 +166,17 @@ class Progress {
 
   #show() {
     const { bar, solid, pale, share, figures } = this.#parts;
-    const done = Math.min(1, this.#answered / this.#total);
-    const flying = [...this.#flights].reduce((bytes, flight) => bytes + flight.bytes * flight.share, 0);
-    const percent = Math.floor(done * 100);
-    solid.style.width = `${done * 100}%`;
-    pale.style.width = `${Math.min(1, done + flying / this.#total) * 100}%`;
+    const answered = this.stored + this.#failures;
+    const ofAll = (documents) => (this.#total === 0 ? 0 : Math.min(100, (100 * documents) / this.#total));
+    const flying = [...this.#flights].reduce((sum, flight) => sum + flight.documents * flight.share, 0);
+    const percent = Math.floor(ofAll(answered));
+    solid.style.width = `${ofAll(answered)}%`;
+    pale.style.width = `${ofAll(answered + flying)}%`;
     bar.setAttribute("aria-valuenow", percent);
     share.textContent = `${percent} %`;
-    if (this.stored + this.#failures === 0) return;
     const added = this.stored - this.#updated;
     figures.textContent = [
-      `${added.toLocaleString("en")} added`,
+      `${added.toLocaleString("en")} of ${this.#total.toLocaleString("en")} added`,
       this.#updated ? `${this.#updated.toLocaleString("en")} replaced` : null,
       this.#failures ? `${this.#failures.toLocaleString("en")} failed` : null,
     ].filter(Boolean).join(", ");
