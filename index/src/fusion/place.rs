@@ -1,0 +1,108 @@
+//! From ranks to places: steps 1 to 4 of the formula, and its constants in one spot.
+
+use std::collections::HashMap;
+
+use super::RankedList;
+use crate::row::{ListKind, RowId};
+
+/// The rank whose score is what any document gets.
+pub const BACKGROUND_RANK: usize = 50;
+
+/// Lists shorter than this do not show what any document gets.
+pub const SHORTEST_JUDGED: usize = 20;
+
+/// The first places of each list, which scores do not move.
+pub const PLACES_KEPT: usize = 2;
+
+/// How many places lie between a list's best score and its background.
+pub const SPREAD: f64 = 12.0;
+
+/// The `k` of the fusion of keyword and text list into one side: small, so that one list's
+/// firm answer is not outvoted by what both lists half know.
+pub const SIDE_K: f64 = 3.0;
+
+/// A row in one list.
+pub(super) struct Standing {
+    pub(super) row: RowId,
+    pub(super) list: ListKind,
+    pub(super) rank: usize,
+    pub(super) raw_score: f32,
+    pub(super) closeness: f64,
+    pub(super) place: f64,
+}
+
+/// Every row of every list with its place; `weight` is positive for all of them.
+pub(super) fn place(
+    lists: &[RankedList<'_>],
+    weight: impl Fn(ListKind) -> f64,
+) -> Vec<Standing> {
+    let mut standings: Vec<Standing> = lists.iter().flat_map(within_list).collect();
+    let mut side: HashMap<RowId, f64> = HashMap::new();
+    for standing in standings.iter().filter(|standing| of_texts(standing.list)) {
+        *side.entry(standing.row).or_default() +=
+            weight(standing.list) / (SIDE_K + standing.place);
+    }
+    let mut order: Vec<(RowId, f64)> = side.into_iter().collect();
+    order.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    let side_rank: HashMap<RowId, usize> = (1..)
+        .zip(order)
+        .map(|(rank, (row, _))| (row, rank))
+        .collect();
+    for standing in &mut standings {
+        if of_texts(standing.list)
+            && let Some(rank) = side_rank.get(&standing.row)
+        {
+            standing.place = standing.place.max(*rank as f64);
+        }
+    }
+    standings
+}
+
+fn of_texts(list: ListKind) -> bool {
+    match list {
+        ListKind::Keyword | ListKind::Text => true,
+        ListKind::Image => false,
+    }
+}
+
+fn within_list<'a>(list: &RankedList<'a>) -> impl Iterator<Item = Standing> + use<'a> {
+    let kind = list.kind;
+    let closeness = closeness(list);
+    (1..).zip(list.hits).map(move |(rank, hit)| {
+        let closeness = closeness(hit.score);
+        let place = if rank <= PLACES_KEPT {
+            rank as f64
+        } else {
+            (rank as f64).max(1.0 + SPREAD * (1.0 - closeness))
+        };
+        Standing {
+            row: hit.row,
+            list: kind,
+            rank,
+            raw_score: hit.score,
+            closeness,
+            place,
+        }
+    })
+}
+
+/// How close a score comes to the best that its list can give.
+fn closeness(list: &RankedList<'_>) -> impl Fn(f32) -> f64 + use<> {
+    let hits = list.hits;
+    let (best, background) = match (list.kind, hits.first()) {
+        (ListKind::Keyword, _) => (f64::from(list.full_score), 0.0),
+        (_, Some(best)) if hits.len() >= SHORTEST_JUDGED => {
+            let typical = hits[hits.len().min(BACKGROUND_RANK) - 1];
+            (f64::from(best.score), f64::from(typical.score))
+        }
+        _ => (0.0, 0.0),
+    };
+    let span = best - background;
+    move |score| {
+        if span > f64::EPSILON {
+            ((f64::from(score) - background) / span).clamp(0.0, 1.0)
+        } else {
+            1.0
+        }
+    }
+}
