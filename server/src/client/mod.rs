@@ -6,6 +6,8 @@ mod connection;
 mod error;
 pub mod ingest;
 pub mod profile;
+#[cfg(test)]
+mod scripted_server;
 pub mod search;
 mod table;
 

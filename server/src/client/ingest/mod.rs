@@ -199,8 +199,122 @@ fn parse_metadata(given: &str) -> Result<(String, Value), String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::scripted_server::{Request, ScriptedServer};
     use super::*;
     use serde_json::json;
+    use std::sync::atomic::AtomicU32;
+
+    const POST: &str = "POST /collections/default/documents";
+
+    /// Answers a line of NDJSON as `created`.
+    fn created(request: &Request) -> Vec<Value> {
+        let lines = request.body.lines();
+        lines
+            .map(|_| json!({"id": "x", "status": "created"}))
+            .collect()
+    }
+
+    fn ingest(server: &ScriptedServer, text: &str, more: &[&str]) -> Result<ExitCode, ClientError> {
+        #[derive(clap::Parser)]
+        struct Command {
+            #[command(flatten)]
+            ingest: IngestArguments,
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("book.txt");
+        std::fs::write(&path, text).unwrap();
+        let words = [&["ingest", path.to_str().unwrap()], more].concat();
+        let mut command = <Command as clap::Parser>::try_parse_from(words).unwrap();
+        command.ingest.server = server.arguments();
+        run(&command.ingest)
+    }
+
+    #[test]
+    fn a_full_server_is_asked_again_and_a_request_it_refuses_goes_in_halves() {
+        let asked = AtomicU32::new(0);
+        let server = ScriptedServer::start(move |request| {
+            if request.line != POST {
+                return (200, json!({}));
+            }
+            match asked.fetch_add(1, Ordering::Relaxed) {
+                0 => (503, json!({"code": "overloaded"})),
+                _ if request.body.lines().count() > 1 => (413, json!({"code": "too_large"})),
+                _ => (200, json!({"results": created(request)})),
+            }
+        });
+        let code = ingest(&server, "one\ntwo\nthree\n", &[]).unwrap();
+        assert_eq!(code, ExitCode::SUCCESS);
+        let lines: Vec<_> = server
+            .bodies(POST)
+            .iter()
+            .map(|body| body.lines().count())
+            .collect();
+        assert_eq!(lines, [3, 3, 1, 2, 1, 1]);
+    }
+
+    #[test]
+    fn a_document_fails_alone_and_one_the_server_had_no_time_for_is_sent_again() {
+        let asked = AtomicU32::new(0);
+        let server = ScriptedServer::start(move |request| {
+            if request.line != POST {
+                return (200, json!({}));
+            }
+            let mut results = created(request);
+            if asked.fetch_add(1, Ordering::Relaxed) == 0 {
+                let failed = |status| json!({"status": "failed", "error": {"status": status, "detail": "no"}});
+                results[0] = failed(503);
+                results[2] = failed(422);
+            }
+            (200, json!({"results": results}))
+        });
+        let code = ingest(&server, "one\ntwo\nthree\n", &[]).unwrap();
+        assert_eq!(code, ExitCode::FAILURE, "the third failed for good");
+        let bodies = server.bodies(POST);
+        assert_eq!(bodies.len(), 2);
+        assert!(bodies[1].contains("\"one\"") && bodies[1].lines().count() == 1);
+    }
+
+    #[test]
+    fn what_the_collection_has_is_left_out_when_asked() {
+        let server = ScriptedServer::start(|request| {
+            if request.line == POST {
+                (200, json!({"results": created(request)}))
+            } else if request.line.ends_with("book.txt:2") {
+                (404, json!({"code": "document_not_found"}))
+            } else {
+                (200, json!({}))
+            }
+        });
+        ingest(&server, "one\ntwo\nthree\n", &["--skip-existing"]).unwrap();
+        let [body] = &server.bodies(POST)[..] else {
+            panic!("one request")
+        };
+        assert!(
+            body.contains("\"two\"") && body.lines().count() == 1,
+            "{body}"
+        );
+    }
+
+    #[test]
+    fn a_collection_that_is_not_there_is_made() {
+        let server = ScriptedServer::start(|request| match request.line.as_str() {
+            "GET /collections/default" => (404, json!({"code": "collection_not_found"})),
+            POST => (200, json!({"results": created(request)})),
+            _ => (201, json!({})),
+        });
+        ingest(&server, "one\n", &[]).unwrap();
+        assert_eq!(server.bodies("PUT /collections/default"), ["{}"]);
+    }
+
+    #[test]
+    fn a_refused_key_and_an_answer_that_is_no_answer_end_the_ingest() {
+        let server = ScriptedServer::start(|_| (401, json!({"detail": "no key"})));
+        let error = ingest(&server, "one\n", &[]).unwrap_err();
+        assert!(matches!(error, ClientError::Unauthorized { .. }), "{error}");
+        let server = ScriptedServer::start(|_| (200, json!({"results": []})));
+        let error = ingest(&server, "one\n", &[]).unwrap_err();
+        assert!(matches!(error, ClientError::NotClipdb { .. }), "{error}");
+    }
 
     #[test]
     fn metadata_values_are_json_or_else_strings() {
