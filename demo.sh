@@ -28,7 +28,7 @@ start_server() {
     setsid "$clipdb" serve --data "$data" --listen "$listen" >"$log" 2>&1 </dev/null &
     server=$!
     until answers; do
-        kill -0 "$server" 2>/dev/null || fail "the server did not start: $(tail -n 1 "$log")"
+        kill -0 "$server" 2>/dev/null || fail "the server did not start: $(tail -n 5 "$log")"
         sleep 0.2
     done
     say "started a server on $listen over the data folder $data (its log: $log)"
@@ -58,7 +58,7 @@ emoji="$(examples/emoji/fetch.sh)"
 sentences="$(shelf)"
 answers || start_server
 
-say "sending emoji, by their drawings alone, and sentences of Pride and Prejudice"
+say "sending emoji (their drawings, with names as metadata) and sentences of Pride and Prejudice"
 "$clipdb" ingest --skip-existing "$emoji/emoji.ndjson" "$sentences"
 
 say "pictures and sentences by words"

@@ -14,7 +14,7 @@ use super::{ClientError, ServerArguments, print_out};
 use batches::Batch;
 use clap::Args;
 use drafts::{Draft, drafts};
-use progress::{Progress, summary};
+use progress::{Counts, Progress, summary};
 use serde_json::{Map, Value};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -83,10 +83,10 @@ pub fn run(arguments: &IngestArguments) -> Result<ExitCode, ClientError> {
     let progress = Progress::start(bytes);
     let sent = send_all(arguments, &connection, &progress);
     let (counts, elapsed) = progress.finish();
-    if counts == progress::Counts::default() && sent.is_ok() {
-        print_out("nothing to send: no picture, .txt, .ndjson or .jsonl file was found\n")?;
-    } else {
+    if counts != Counts::default() {
         print_out(&summary(counts, elapsed))?;
+    } else if sent.is_ok() {
+        print_out("nothing to send: no picture, .txt, .ndjson or .jsonl file was found\n")?;
     }
     sent?;
     Ok(if counts.failed == 0 {
