@@ -1,1 +1,41 @@
-//! See ARCHITECTURE.md.
+//! Dual encoders on LibTorch: texts and pictures in, L2-normalised vectors of one
+//! space out.
+//!
+//! Three types carry the crate:
+//! - [`ModelSource`](sources::ModelSource) is where a model's files are: in the
+//!   binary, in a folder, in the cache, on the hub.
+//! - [`Encoder`] is a loaded model: a device thread that owns the weights, fed by a
+//!   queue that batches what waits (searches first), and a pool beside it that
+//!   decodes pictures and makes tokens.
+//! - [`Embedding`] is what comes out: finite, of length one, or it does not exist.
+//!
+//! This crate knows nothing of documents, collections or HTTP.
+
+mod allocation;
+mod card;
+mod device;
+mod embedding;
+mod encoder;
+mod error;
+pub mod image;
+mod model;
+mod pool;
+mod queue;
+mod settings;
+pub mod sources;
+mod statistics;
+mod tokens;
+mod towers;
+mod weights;
+mod worker;
+
+pub use card::ModelCard;
+pub use embedding::{Embedding, ImageEmbedding, TextEmbedding, Timings};
+pub use encoder::Encoder;
+pub use error::EmbedError;
+pub use image::{ImageError, ImageInfo, Thumbnail, thumbnail};
+pub use queue::Priority;
+pub use settings::{DeviceChoice, EncoderSettings, Precision};
+pub use sources::ModelSource;
+pub use statistics::QueueStatistics;
+pub use tokens::{TextTokens, Tokens};

@@ -1,0 +1,28 @@
+//! glibc's allocator, set so that large tensors are reused.
+//!
+//! By default each large tensor is a mapping of its own that goes back to the kernel
+//! when it is freed, so that every operation faults its pages in again: a depthwise
+//! convolution takes six times as long. LibTorch calls `malloc` itself, which a Rust
+//! global allocator does not reach.
+#![allow(unsafe_code)]
+
+use std::sync::Once;
+
+/// Keeps freed memory for reuse, for the whole process; the first call counts.
+pub(crate) fn reuse_large_blocks() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        #[cfg(target_env = "gnu")]
+        {
+            const TRIM_THRESHOLD: i32 = 512 << 20;
+            // SAFETY: `mallopt` takes two integers and is thread-safe.
+            let accepted = unsafe {
+                libc::mallopt(libc::M_MMAP_MAX, 0) == 1
+                    && libc::mallopt(libc::M_TRIM_THRESHOLD, TRIM_THRESHOLD) == 1
+            };
+            if !accepted {
+                tracing::warn!("the allocator refused its settings: image models run slower");
+            }
+        }
+    });
+}

@@ -1,0 +1,26 @@
+//! What a loaded model says of itself.
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModelCard {
+    pub name: String,
+    /// `model_type` of its configuration.
+    pub model_type: String,
+    /// Components of an embedding.
+    pub dim: usize,
+    /// `cpu`, or `cuda:0` and so on.
+    pub device: String,
+    /// Why the device is not a faster one, when `auto` looked for one.
+    pub device_note: Option<String>,
+    pub precision: String,
+    /// Pixels of the square the image tower sees, along one side.
+    pub image_size: usize,
+    /// Tokens the text tower sees, the special ones included.
+    pub context_length: usize,
+    pub license: Option<String>,
+    /// What cosines are multiplied by before a softmax over candidates.
+    pub logit_scale: f64,
+    /// Numbers in the weights.
+    pub parameters: u64,
+    pub has_image: bool,
+    pub has_text: bool,
+}

@@ -1,0 +1,213 @@
+//! The handle to a loaded model.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+use crate::image::{self, ImageLimits, Pixels, Preprocessor};
+use crate::pool::Pool;
+use crate::queue::{Embedded, Entry, Queue};
+use crate::statistics::{Counters, QueueStatistics, micros};
+use crate::tokens::Tokens;
+use crate::worker::{self, DeviceThread};
+use crate::{
+    EmbedError, EncoderSettings, ImageEmbedding, ImageInfo, ModelCard, ModelSource, Priority,
+    TextEmbedding, TextTokens, Timings,
+};
+
+const PREPROCESSOR: &str = "preprocessor_config.json";
+
+/// A loaded model; clones share it. When the last one is dropped what waits is still
+/// answered, then the model's threads are joined: that drop blocks for a batch or so.
+#[derive(Clone)]
+pub struct Encoder {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    card: ModelCard,
+    tokens: Arc<Tokens>,
+    preprocessor: Arc<Preprocessor>,
+    limits: ImageLimits,
+    queue: Arc<Queue>,
+    counters: Arc<Counters>,
+    pool: Pool,
+    _device: DeviceThread,
+}
+
+impl Encoder {
+    /// Loads a model and starts its threads. Blocks, seconds for a large model.
+    ///
+    /// # Errors
+    /// Names the file, the tensor or the setting that is at fault.
+    pub fn load(source: &ModelSource, settings: &EncoderSettings) -> Result<Self, EmbedError> {
+        crate::allocation::reuse_large_blocks();
+        let files = source.files();
+        let preprocessor = Preprocessor::from_config(&files.bytes(PREPROCESSOR)?)?;
+        let counters = Arc::new(Counters::default());
+        let queue = Arc::new(Queue::new(settings.queue_capacity, Arc::clone(&counters)));
+        let (card, device) = worker::start(source, settings, &queue, &counters)?;
+        let shared = Shared {
+            tokens: Arc::new(Tokens::open(files, card.context_length)?),
+            card,
+            preprocessor: Arc::new(preprocessor),
+            limits: ImageLimits {
+                max_pixels: settings.max_image_pixels,
+            },
+            queue,
+            counters,
+            pool: Pool::new(settings.decode_threads, settings.decode_memory)?,
+            _device: device,
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+        })
+    }
+
+    #[must_use]
+    pub fn card(&self) -> &ModelCard {
+        &self.shared.card
+    }
+
+    /// Embeds texts, in order. They travel in the model's batches one by one, so the
+    /// number of them is not limited by the queue.
+    ///
+    /// # Errors
+    /// The first that any of them meets.
+    pub async fn texts(
+        &self,
+        texts: Vec<String>,
+        priority: Priority,
+    ) -> Result<Vec<TextEmbedding>, EmbedError> {
+        let shared = &self.shared;
+        let begun = Instant::now();
+        let (tokens, preprocess) = {
+            let _turn = shared.pool.turn(priority).await?;
+            let tokenizer = Arc::clone(&shared.tokens);
+            let job = move || {
+                let begun = Instant::now();
+                let tokens = texts
+                    .iter()
+                    .map(|text| tokenizer.encode(text))
+                    .collect::<Result<Vec<_>, _>>()?;
+                Ok((tokens, begun.elapsed()))
+            };
+            shared.pool.run("making tokens", job).await?
+        };
+        let mut waiting = Vec::with_capacity(tokens.len());
+        for text in tokens {
+            let truncated = text.truncated;
+            waiting.push((truncated, shared.push_text(text, priority).await?));
+        }
+        let mut embeddings = Vec::with_capacity(waiting.len());
+        for (truncated, answer) in waiting {
+            let embedded = answer.await.unwrap_or(Err(EmbedError::Stopped))?;
+            embeddings.push(TextEmbedding {
+                timings: timings(begun.elapsed(), preprocess, &embedded),
+                embedding: embedded.embedding,
+                truncated,
+            });
+        }
+        Ok(embeddings)
+    }
+
+    /// Embeds a picture from the bytes of its file.
+    ///
+    /// # Errors
+    /// [`EmbedError::Image`] when the bytes are at fault.
+    pub async fn image(
+        &self,
+        bytes: Bytes,
+        priority: Priority,
+    ) -> Result<ImageEmbedding, EmbedError> {
+        let shared = &self.shared;
+        let begun = Instant::now();
+        // A place first: decoded pictures wait only where their number is bounded.
+        let place = shared.queue.place(priority).await?;
+        let (info, pixels, preprocess) = shared.decode(bytes, priority).await?;
+        let (reply, answer) = oneshot::channel();
+        let entry = Entry {
+            input: pixels,
+            reply,
+            _place: place,
+        };
+        shared.queue.push(priority, entry)?;
+        let embedded = answer.await.unwrap_or(Err(EmbedError::Stopped))?;
+        Ok(ImageEmbedding {
+            timings: timings(begun.elapsed(), preprocess, &embedded),
+            embedding: embedded.embedding,
+            info,
+        })
+    }
+
+    #[must_use]
+    pub fn statistics(&self) -> QueueStatistics {
+        let (waiting_search, waiting_ingest) = self.shared.queue.waiting();
+        QueueStatistics {
+            waiting_search,
+            waiting_ingest,
+            decoding_bytes: self.shared.pool.reserved_bytes(),
+            ..self.shared.counters.snapshot()
+        }
+    }
+}
+
+impl Shared {
+    async fn push_text(
+        &self,
+        input: TextTokens,
+        priority: Priority,
+    ) -> Result<oneshot::Receiver<Result<Embedded, EmbedError>>, EmbedError> {
+        let place = self.queue.place(priority).await?;
+        let (reply, answer) = oneshot::channel();
+        let entry = Entry {
+            input,
+            reply,
+            _place: place,
+        };
+        self.queue.push(priority, entry)?;
+        Ok(answer)
+    }
+
+    /// Judges a picture by its header, reserves what it takes, decodes it.
+    async fn decode(
+        &self,
+        bytes: Bytes,
+        priority: Priority,
+    ) -> Result<(ImageInfo, Pixels, Duration), EmbedError> {
+        let _turn = self.pool.turn(priority).await?;
+        let limits = self.limits.clone();
+        let header = bytes.clone();
+        let inspect = move || Ok(image::inspect(&header, &limits)?);
+        let info = self.pool.run("reading a picture's header", inspect).await?;
+        let reservation = self.pool.reserve(image::decode_cost(&info)).await?;
+        let limits = self.limits.clone();
+        let preprocessor = Arc::clone(&self.preprocessor);
+        let side = self.card.image_size;
+        let decode = move || {
+            let begun = Instant::now();
+            let pixels = preprocessor.pixels(&bytes, &limits)?;
+            drop(reservation);
+            let (width, height) = (pixels.width, pixels.height);
+            if width as usize != side || height as usize != side {
+                return Err(EmbedError::file(
+                    PREPROCESSOR,
+                    format!("it makes pictures of {width}×{height} for a model that sees {side}×{side}"),
+                ));
+            }
+            Ok((pixels, begun.elapsed()))
+        };
+        let (pixels, preprocess) = self.pool.run("decoding a picture", decode).await?;
+        Ok((info, pixels, preprocess))
+    }
+}
+
+fn timings(total: Duration, preprocess: Duration, embedded: &Embedded) -> Timings {
+    Timings {
+        queue_us: micros(total.saturating_sub(preprocess + embedded.model)),
+        preprocess_us: micros(preprocess),
+        model_us: micros(embedded.model),
+    }
+}

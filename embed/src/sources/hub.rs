@@ -1,0 +1,147 @@
+//! Models from the Hugging Face hub, or a mirror of it.
+//!
+//! Files gather in a hidden folder beside the cache's models; it gets the model's name
+//! when all of them are there and verified. An interrupted pull goes on where it was.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::cache;
+use super::download::{Downloads, FetchError};
+use crate::EmbedError;
+
+/// Overrides where models are pulled from.
+const HUB_VARIABLE: &str = "CLIPDB_HUB";
+const HUB: &str = "https://huggingface.co";
+const CONFIGURATION: [&str; 3] = ["config.json", "preprocessor_config.json", "tokenizer.json"];
+const WEIGHTS: &str = "model.safetensors";
+const INDEX: &str = "model.safetensors.index.json";
+
+/// A model on the hub that is known to work.
+#[derive(Debug)]
+pub struct KnownModel {
+    pub name: &'static str,
+    pub about: &'static str,
+}
+
+#[must_use]
+pub fn known_models() -> &'static [KnownModel] {
+    &[
+        KnownModel {
+            name: "openai/clip-vit-base-patch32",
+            about: "CLIP ViT-B/32: 512 dimensions, 0.6 GB, the quickest of the three",
+        },
+        KnownModel {
+            name: "openai/clip-vit-base-patch16",
+            about: "CLIP ViT-B/16: 512 dimensions, 0.6 GB, finer pictures, 4 times the work",
+        },
+        KnownModel {
+            name: "openai/clip-vit-large-patch14",
+            about: "CLIP ViT-L/14: 768 dimensions, 1.7 GB, the best of the three, for a GPU",
+        },
+    ]
+}
+
+/// Pulls `name` into the cache and gives its folder.
+pub(super) fn pull(name: &str, cache: &Path) -> Result<PathBuf, EmbedError> {
+    let hub = std::env::var(HUB_VARIABLE).unwrap_or_else(|_| HUB.to_owned());
+    pull_from(hub.trim_end_matches('/'), name, cache)
+}
+
+fn pull_from(hub: &str, name: &str, cache: &Path) -> Result<PathBuf, EmbedError> {
+    let unavailable = |reason: String| EmbedError::ModelUnavailable {
+        name: name.to_owned(),
+        reason,
+        advice: advice(),
+    };
+    let Some(folder) = cache::folder(name, cache) else {
+        return Err(unavailable(
+            "it is no bundled model, no folder, and no name of the hub (owner/name)".to_owned(),
+        ));
+    };
+    let parent = folder.parent().unwrap_or(cache);
+    fs::create_dir_all(parent).map_err(EmbedError::io(parent))?;
+    let lock_path = beside(&folder, "lock");
+    let lock = File::create(&lock_path).map_err(EmbedError::io(&lock_path))?;
+    // Two servers that start together must not write one file twice.
+    lock.lock().map_err(EmbedError::io(&lock_path))?;
+    if let Some(found) = cache::find(name, cache) {
+        return Ok(found);
+    }
+    let staging = beside(&folder, "partial");
+    fs::create_dir_all(&staging).map_err(EmbedError::io(&staging))?;
+    tracing::info!(model = name, %hub, "fetching the model");
+    let pulled = Downloads::new(format!("{hub}/{name}/resolve/main"), &staging)
+        .and_then(|downloads| fetch_all(&downloads, &staging));
+    pulled.map_err(|error| match error {
+        FetchError::Disk { path, source } => EmbedError::Io { path, source },
+        other => unavailable(other.to_string()),
+    })?;
+    fs::rename(&staging, &folder).map_err(EmbedError::io(&folder))?;
+    File::open(parent)
+        .and_then(|parent| parent.sync_all())
+        .map_err(EmbedError::io(parent))?;
+    Ok(folder)
+}
+
+fn fetch_all(downloads: &Downloads, staging: &Path) -> Result<(), FetchError> {
+    for file in CONFIGURATION {
+        downloads.require(file)?;
+    }
+    if downloads.fetch(WEIGHTS)? {
+        return Ok(());
+    }
+    #[derive(Deserialize)]
+    struct Index {
+        weight_map: HashMap<String, String>,
+    }
+    if !downloads.fetch(INDEX)? {
+        return Err(FetchError::Missing {
+            file: format!("{WEIGHTS} and no {INDEX}"),
+        });
+    }
+    let path = staging.join(INDEX);
+    let text = fs::read(&path).map_err(FetchError::disk(&path))?;
+    let index: Index = serde_json::from_slice(&text).map_err(|error| FetchError::Damaged {
+        file: INDEX.to_owned(),
+        reason: error.to_string(),
+    })?;
+    let mut shards: Vec<_> = index.weight_map.into_values().collect();
+    shards.sort_unstable();
+    shards.dedup();
+    for shard in shards {
+        // The index is foreign: its names must stay in this folder.
+        if shard.contains(['/', '\\']) || !shard.ends_with(".safetensors") {
+            return Err(FetchError::Damaged {
+                file: INDEX.to_owned(),
+                reason: format!("it names '{shard}' as a shard"),
+            });
+        }
+        downloads.require(&shard)?;
+    }
+    Ok(())
+}
+
+/// `/models/owner--name` to `/models/.owner--name.SUFFIX`.
+fn beside(folder: &Path, suffix: &str) -> PathBuf {
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    folder.with_file_name(format!(".{name}.{suffix}"))
+}
+
+fn advice() -> String {
+    let bundled: Vec<_> = super::bundled_models()
+        .iter()
+        .map(|model| model.name)
+        .collect();
+    format!(
+        "Use a bundled model ({}), the path of a model's folder, or fetch it where there is a \
+         network with 'clipdb models pull'",
+        bundled.join(", ")
+    )
+}
+
+#[cfg(test)]
+mod tests;

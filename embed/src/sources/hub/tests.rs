@@ -1,0 +1,242 @@
+//! Pulls from a small HTTP server that behaves as the hub does: large files are a
+//! redirect whose headers tell size and checksum, ranges are served, and on demand a
+//! transfer breaks off or comes damaged.
+
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+
+use sha2::{Digest, Sha256};
+
+use super::*;
+
+const MODEL: &str = "owner/model";
+
+#[derive(Default)]
+struct Behaviour {
+    files: HashMap<String, Vec<u8>>,
+    /// Breaks the first transfer of `WEIGHTS` off after so many bytes.
+    break_after: Option<usize>,
+    damage: bool,
+    /// `METHOD path range`, as they came.
+    seen: Vec<String>,
+}
+
+/// A server for one test; it ends with the process.
+struct FakeHub {
+    address: String,
+    behaviour: Arc<Mutex<Behaviour>>,
+}
+
+impl FakeHub {
+    fn start(files: &[(&str, &[u8])]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let behaviour = Arc::new(Mutex::new(Behaviour {
+            files: files
+                .iter()
+                .map(|(name, bytes)| ((*name).to_owned(), bytes.to_vec()))
+                .collect(),
+            ..Behaviour::default()
+        }));
+        let shared = Arc::clone(&behaviour);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let shared = Arc::clone(&shared);
+                std::thread::spawn(move || serve(stream, &shared));
+            }
+        });
+        Self { address, behaviour }
+    }
+
+    fn seen(&self, start: &str) -> Vec<String> {
+        let behaviour = self.behaviour.lock().unwrap();
+        let matching = behaviour.seen.iter().filter(|line| line.starts_with(start));
+        matching.cloned().collect()
+    }
+}
+
+/// One request a connection.
+fn serve(mut stream: TcpStream, behaviour: &Mutex<Behaviour>) {
+    let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+    let request = lines.next().unwrap().unwrap();
+    let mut range = None;
+    for line in lines.map(Result::unwrap).take_while(|line| !line.is_empty()) {
+        if let Some(from) = line.to_ascii_lowercase().strip_prefix("range: bytes=") {
+            range = from.trim_end_matches('-').parse::<usize>().ok();
+        }
+    }
+    let mut words = request.split(' ');
+    let (method, path) = (words.next().unwrap(), words.next().unwrap());
+    let mut behaviour = behaviour.lock().unwrap();
+    behaviour
+        .seen
+        .push(format!("{method} {path} {}", range.unwrap_or(0)));
+    let (linked, name) = match path.strip_prefix("/linked/") {
+        Some(name) => (true, name),
+        None => (false, path.rsplit('/').next().unwrap()),
+    };
+    let Some(bytes) = behaviour.files.get(name).cloned() else {
+        write!(stream, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").unwrap();
+        return;
+    };
+    if !linked && name.ends_with(".safetensors") {
+        let digest: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        write!(
+            stream,
+            "HTTP/1.1 302 Found\r\nLocation: /linked/{name}\r\nX-Linked-Size: {}\r\n\
+             X-Linked-Etag: \"{digest}\"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+            bytes.len()
+        )
+        .unwrap();
+        return;
+    }
+    let (status, from) = match range {
+        Some(from) => ("206 Partial Content", from),
+        None => ("200 OK", 0),
+    };
+    write!(
+        stream,
+        "HTTP/1.1 {status}\r\nContent-Length: {}\r\nContent-Range: bytes {from}-{}/{}\r\nConnection: close\r\n\r\n",
+        bytes.len() - from,
+        bytes.len() - 1,
+        bytes.len()
+    )
+    .unwrap();
+    if method == "HEAD" {
+        return;
+    }
+    let mut body = bytes[from..].to_vec();
+    if linked && behaviour.damage {
+        body[0] ^= 1;
+    }
+    if let Some(after) = behaviour.break_after.take_if(|_| linked) {
+        body.truncate(after);
+    }
+    stream.write_all(&body).unwrap();
+}
+
+fn weights() -> Vec<u8> {
+    (0..300_000_u32).map(|number| (number % 251) as u8).collect()
+}
+
+fn whole(weights: &[u8]) -> FakeHub {
+    FakeHub::start(&[
+        ("config.json", b"{}"),
+        ("preprocessor_config.json", b"{}"),
+        ("tokenizer.json", b"{}"),
+        (WEIGHTS, weights),
+    ])
+}
+
+fn partial(cache: &Path) -> PathBuf {
+    beside(&cache::folder(MODEL, cache).unwrap(), "partial")
+}
+
+#[test]
+fn pulls_once() {
+    let (hub, cache) = (whole(&weights()), tempfile::tempdir().unwrap());
+    let folder = pull_from(&hub.address, MODEL, cache.path()).unwrap();
+    assert_eq!(fs::read(folder.join(WEIGHTS)).unwrap(), weights());
+    assert!(folder.join("tokenizer.json").exists());
+    assert!(!partial(cache.path()).exists());
+    let requests = hub.seen("").len();
+    assert_eq!(pull_from(&hub.address, MODEL, cache.path()).unwrap(), folder);
+    assert_eq!(hub.seen("").len(), requests, "the cache needs no network");
+    assert_eq!(cache::cached_models(cache.path())[0].name, MODEL);
+}
+
+#[test]
+fn goes_on_where_a_transfer_broke_off() {
+    let (hub, cache) = (whole(&weights()), tempfile::tempdir().unwrap());
+    hub.behaviour.lock().unwrap().break_after = Some(100_000);
+    let folder = pull_from(&hub.address, MODEL, cache.path()).unwrap();
+    assert_eq!(fs::read(folder.join(WEIGHTS)).unwrap(), weights());
+    assert_eq!(
+        hub.seen("GET /linked"),
+        [
+            "GET /linked/model.safetensors 0",
+            "GET /linked/model.safetensors 100000"
+        ]
+    );
+}
+
+#[test]
+fn goes_on_where_an_earlier_run_ended() {
+    let (hub, cache) = (whole(&weights()), tempfile::tempdir().unwrap());
+    let staging = partial(cache.path());
+    fs::create_dir_all(&staging).unwrap();
+    fs::write(staging.join("model.safetensors.part"), &weights()[..4096]).unwrap();
+    let folder = pull_from(&hub.address, MODEL, cache.path()).unwrap();
+    assert_eq!(fs::read(folder.join(WEIGHTS)).unwrap(), weights());
+    assert_eq!(hub.seen("GET /linked"), ["GET /linked/model.safetensors 4096"]);
+}
+
+#[test]
+fn a_damaged_file_does_not_count() {
+    let (hub, cache) = (whole(&weights()), tempfile::tempdir().unwrap());
+    hub.behaviour.lock().unwrap().damage = true;
+    let error = pull_from(&hub.address, MODEL, cache.path()).unwrap_err();
+    assert!(matches!(error, EmbedError::ModelUnavailable { .. }));
+    assert!(error.to_string().contains("SHA-256"), "{error}");
+    assert!(cache::find(MODEL, cache.path()).is_none());
+    assert!(!partial(cache.path()).join("model.safetensors.part").exists());
+
+    hub.behaviour.lock().unwrap().damage = false;
+    pull_from(&hub.address, MODEL, cache.path()).unwrap();
+}
+
+#[test]
+fn pulls_shards_by_their_index() {
+    let index = br#"{"weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"}}"#;
+    let hub = whole(&[]);
+    {
+        let files = &mut hub.behaviour.lock().unwrap().files;
+        files.remove(WEIGHTS);
+        files.insert(INDEX.to_owned(), index.to_vec());
+        files.insert("model-1.safetensors".to_owned(), b"one".to_vec());
+        files.insert("model-2.safetensors".to_owned(), b"two".to_vec());
+    }
+    let cache = tempfile::tempdir().unwrap();
+    let folder = pull_from(&hub.address, MODEL, cache.path()).unwrap();
+    assert_eq!(fs::read(folder.join("model-2.safetensors")).unwrap(), b"two");
+}
+
+#[test]
+fn an_index_does_not_lead_out_of_the_folder() {
+    let hub = whole(&[]);
+    {
+        let files = &mut hub.behaviour.lock().unwrap().files;
+        files.remove(WEIGHTS);
+        let index = br#"{"weight_map": {"a": "../../evil.safetensors"}}"#;
+        files.insert(INDEX.to_owned(), index.to_vec());
+    }
+    let cache = tempfile::tempdir().unwrap();
+    let error = pull_from(&hub.address, MODEL, cache.path()).unwrap_err();
+    assert!(error.to_string().contains("evil"), "{error}");
+}
+
+#[test]
+fn says_what_is_missing() {
+    let cache = tempfile::tempdir().unwrap();
+    let nothing = FakeHub::start(&[]);
+    let error = pull_from(&nothing.address, MODEL, cache.path()).unwrap_err().to_string();
+    assert!(error.contains("no such public model"), "{error}");
+    let bare = FakeHub::start(&[("config.json", b"{}"), ("preprocessor_config.json", b"{}")]);
+    let error = pull_from(&bare.address, MODEL, cache.path()).unwrap_err().to_string();
+    assert!(error.contains("no tokenizer.json"), "{error}");
+}
+
+#[test]
+fn without_a_network_it_is_one_sentence_and_what_to_do() {
+    let cache = tempfile::tempdir().unwrap();
+    // A port that was free a moment ago: nobody listens.
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let error = pull_from(&format!("http://127.0.0.1:{port}"), MODEL, cache.path()).unwrap_err();
+    assert!(matches!(error, EmbedError::ModelUnavailable { .. }));
+    let text = error.to_string();
+    assert!(text.contains("cannot be reached") && text.contains("clipdb models pull"), "{text}");
+    let error = pull_from("http://127.0.0.1:1", "no-such-model", cache.path()).unwrap_err();
+    assert!(error.to_string().contains("no name of the hub"), "{error}");
+}

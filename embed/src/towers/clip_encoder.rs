@@ -1,0 +1,74 @@
+//! The pre-norm transformer that both of CLIP's towers are made of.
+
+use tch::Tensor;
+
+use super::layers::{Activation, LayerNorm, Linear, Mlp, SelfAttention, Visible, check_heads};
+use crate::EmbedError;
+use crate::weights::Scope;
+
+/// The shape of one tower's transformer.
+pub(crate) struct Shape {
+    pub width: i64,
+    pub inner: i64,
+    pub layers: i64,
+    pub heads: i64,
+    pub activation: Activation,
+    pub eps: f64,
+}
+
+pub(crate) struct ClipEncoder {
+    layers: Vec<Layer>,
+}
+
+struct Layer {
+    norm1: LayerNorm,
+    attention: SelfAttention,
+    norm2: LayerNorm,
+    mlp: Mlp,
+}
+
+impl ClipEncoder {
+    /// `weights` is the scope `encoder`.
+    pub fn new(weights: &Scope<'_>, shape: &Shape) -> Result<Self, EmbedError> {
+        check_heads(shape.width, shape.heads)?;
+        let layers = (0..shape.layers)
+            .map(|number| Layer::new(&weights.at("layers").at(number), shape))
+            .collect::<Result<_, _>>()?;
+        Ok(Self { layers })
+    }
+
+    /// `[n, length, width]` to the same.
+    pub fn forward(&self, x: Tensor, visible: &Visible<'_>) -> tch::Result<Tensor> {
+        self.layers
+            .iter()
+            .try_fold(x, |x, layer| layer.forward(&x, visible))
+    }
+}
+
+impl Layer {
+    fn new(weights: &Scope<'_>, shape: &Shape) -> Result<Self, EmbedError> {
+        let width = shape.width;
+        let attention = weights.at("self_attn");
+        let projection = |name| Linear::new(&attention.at(name), width, width);
+        Ok(Self {
+            norm1: LayerNorm::new(&weights.at("layer_norm1"), width, shape.eps)?,
+            attention: SelfAttention::new(
+                [projection("q_proj")?, projection("k_proj")?, projection("v_proj")?],
+                projection("out_proj")?,
+                shape.heads,
+            )?,
+            norm2: LayerNorm::new(&weights.at("layer_norm2"), width, shape.eps)?,
+            mlp: Mlp::new(
+                Linear::new(&weights.at("mlp").at("fc1"), width, shape.inner)?,
+                shape.activation,
+                Linear::new(&weights.at("mlp").at("fc2"), shape.inner, width)?,
+            ),
+        })
+    }
+
+    fn forward(&self, x: &Tensor, visible: &Visible<'_>) -> tch::Result<Tensor> {
+        let mut attended = self.attention.forward(&self.norm1.forward(x)?, visible)?;
+        let x = attended.f_add_(x)?;
+        self.mlp.forward(&self.norm2.forward(&x)?)?.f_add_(&x)
+    }
+}

@@ -1,0 +1,116 @@
+//! CLIP's text tower (Radford et al. 2021): a causal transformer read at the
+//! end-of-text token.
+
+use serde::Deserialize;
+use tch::{IndexOp, Tensor};
+
+use super::clip_encoder::{ClipEncoder, Shape};
+use super::layers::{Activation, LayerNorm, Visible, embed};
+use super::{TextTower, TokenBatch};
+use crate::EmbedError;
+use crate::weights::Scope;
+
+/// `text_config`; the defaults are those of `transformers`, whose files leave out
+/// what equals them.
+#[derive(Debug, Deserialize)]
+#[serde(default)]
+pub(crate) struct ClipTextConfig {
+    vocab_size: i64,
+    hidden_size: i64,
+    intermediate_size: i64,
+    num_hidden_layers: i64,
+    num_attention_heads: i64,
+    max_position_embeddings: i64,
+    hidden_act: Activation,
+    layer_norm_eps: f64,
+    eos_token_id: u32,
+}
+
+impl Default for ClipTextConfig {
+    fn default() -> Self {
+        Self {
+            vocab_size: 49408,
+            hidden_size: 512,
+            intermediate_size: 2048,
+            num_hidden_layers: 12,
+            num_attention_heads: 8,
+            max_position_embeddings: 77,
+            hidden_act: Activation::QuickGelu,
+            layer_norm_eps: 1e-5,
+            eos_token_id: 49407,
+        }
+    }
+}
+
+pub(crate) struct ClipText {
+    token_embedding: Tensor,
+    position_embedding: Tensor,
+    encoder: ClipEncoder,
+    final_layer_norm: LayerNorm,
+    config: ClipTextConfig,
+}
+
+impl ClipText {
+    pub fn new(weights: &Scope<'_>, config: ClipTextConfig) -> Result<Self, EmbedError> {
+        let width = config.hidden_size;
+        let embeddings = weights.at("embeddings");
+        let shape = Shape {
+            width,
+            inner: config.intermediate_size,
+            layers: config.num_hidden_layers,
+            heads: config.num_attention_heads,
+            activation: config.hidden_act,
+            eps: config.layer_norm_eps,
+        };
+        Ok(Self {
+            token_embedding: embeddings.get("token_embedding.weight", &[config.vocab_size, width])?,
+            position_embedding: embeddings.get(
+                "position_embedding.weight",
+                &[config.max_position_embeddings, width],
+            )?,
+            encoder: ClipEncoder::new(&weights.at("encoder"), &shape)?,
+            final_layer_norm: LayerNorm::new(
+                &weights.at("final_layer_norm"),
+                width,
+                config.layer_norm_eps,
+            )?,
+            config,
+        })
+    }
+
+    /// Where a text is read. Early checkpoints say that their end-of-text token is 2,
+    /// which it is not: for them it is the largest number, as in OpenAI's code.
+    fn pooled_position(&self, row: &[u32]) -> i64 {
+        let wanted = match self.config.eos_token_id {
+            2 => row.iter().copied().max(),
+            id => Some(id),
+        };
+        row.iter()
+            .position(|&id| Some(id) == wanted)
+            .unwrap_or_default() as i64
+    }
+}
+
+impl TextTower for ClipText {
+    fn forward(&self, batch: &TokenBatch) -> tch::Result<Tensor> {
+        let positions = self.position_embedding.f_narrow(0, 0, batch.longest())?;
+        let x = embed(&self.token_embedding, &batch.ids)?.f_add(&positions)?;
+        // Padding lies behind the token that is read, so the causal mask hides it.
+        let x = self.encoder.forward(x, &Visible::Causal)?;
+        let pooled = batch
+            .rows()
+            .iter()
+            .enumerate()
+            .map(|(number, row)| x.f_i((number as i64, self.pooled_position(row))))
+            .collect::<tch::Result<Vec<_>>>()?;
+        self.final_layer_norm.forward(&Tensor::f_stack(&pooled, 0)?)
+    }
+
+    fn width(&self) -> i64 {
+        self.config.hidden_size
+    }
+
+    fn context_length(&self) -> usize {
+        usize::try_from(self.config.max_position_embeddings).unwrap_or(0)
+    }
+}

@@ -1,0 +1,356 @@
+//! EfficientNet-Lite (Tan and Le 2019; Liu 2020): inverted bottlenecks (Sandler et al.
+//! 2018) without squeeze-and-excitation, with ReLU6, and a stem and head that do not
+//! scale with the width. Tensors are named as in PyPI's `efficientnet_lite_pytorch`.
+
+use serde::Deserialize;
+use tch::Tensor;
+
+use super::ImageTower;
+use crate::EmbedError;
+use crate::weights::Scope;
+
+const STEM: i64 = 32;
+const HEAD: i64 = 1280;
+const STAGES: [Stage; 7] = [
+    Stage::new(1, 3, 1, 1, 16),
+    Stage::new(2, 3, 2, 6, 24),
+    Stage::new(2, 5, 2, 6, 40),
+    Stage::new(3, 3, 2, 6, 80),
+    Stage::new(3, 5, 1, 6, 112),
+    Stage::new(4, 5, 2, 6, 192),
+    Stage::new(1, 3, 1, 6, 320),
+];
+
+/// Blocks of one kind in a row; only the first has the stride.
+struct Stage {
+    repeats: i64,
+    kernel: i64,
+    stride: i64,
+    expansion: i64,
+    channels: i64,
+}
+
+impl Stage {
+    const fn new(repeats: i64, kernel: i64, stride: i64, expansion: i64, channels: i64) -> Self {
+        Self {
+            repeats,
+            kernel,
+            stride,
+            expansion,
+            channels,
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct EfficientNetLiteConfig {
+    width_coefficient: f64,
+    depth_coefficient: f64,
+    image_size: i64,
+    #[serde(default = "default_eps")]
+    batch_norm_eps: f64,
+    /// What is read: of each, in order, the means over space and then the maxima.
+    /// Without any, the means of the head alone.
+    #[serde(default)]
+    taps: Vec<Tap>,
+}
+
+fn default_eps() -> f64 {
+    1e-3
+}
+
+/// `block:n-8`, counted from the end of the blocks, or `head`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+enum Tap {
+    BlockFromEnd(usize),
+    Head,
+}
+
+impl TryFrom<String> for Tap {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        match text.strip_prefix("block:n-").map(str::parse) {
+            Some(Ok(back)) => Ok(Self::BlockFromEnd(back)),
+            None if text == "head" => Ok(Self::Head),
+            _ => Err(format!("'{text}' is no tap: use block:n-NUMBER or head")),
+        }
+    }
+}
+
+pub(crate) struct EfficientNetLite {
+    stem: ConvNorm,
+    blocks: Vec<Block>,
+    head: ConvNorm,
+    taps: Vec<Tap>,
+    width: i64,
+    image_size: i64,
+}
+
+impl EfficientNetLite {
+    pub fn new(weights: &Scope<'_>, config: EfficientNetLiteConfig) -> Result<Self, EmbedError> {
+        let eps = config.batch_norm_eps;
+        let layer = |conv, norm, shape| ConvNorm::new(weights, conv, norm, shape, eps);
+        let stem = layer("_conv_stem", "_bn0", Convolution::dense(3, STEM, 3, 2))?;
+        let mut blocks: Vec<Block> = Vec::new();
+        let mut input = STEM;
+        for (number, stage) in STAGES.iter().enumerate() {
+            // The first and the last stage keep their one block at any depth.
+            let scaled = number > 0 && number + 1 < STAGES.len();
+            let repeats = if scaled {
+                (config.depth_coefficient * stage.repeats as f64).ceil() as i64
+            } else {
+                stage.repeats
+            };
+            let output = scaled_channels(stage.channels, config.width_coefficient);
+            for repeat in 0..repeats {
+                let stride = if repeat == 0 { stage.stride } else { 1 };
+                let scope = weights.at("_blocks").at(blocks.len());
+                blocks.push(Block::new(&scope, stage, stride, input, output, eps)?);
+                input = output;
+            }
+        }
+        let head = layer("_conv_head", "_bn1", Convolution::dense(input, HEAD, 1, 1))?;
+        let mut width = if config.taps.is_empty() { HEAD } else { 0 };
+        for tap in &config.taps {
+            width += 2 * match *tap {
+                Tap::Head => HEAD,
+                Tap::BlockFromEnd(back) if (1..=blocks.len()).contains(&back) => {
+                    blocks[blocks.len() - back].output
+                }
+                Tap::BlockFromEnd(back) => {
+                    return Err(EmbedError::file(
+                        "config.json",
+                        format!("the tap block:n-{back} is not among {} blocks", blocks.len()),
+                    ));
+                }
+            };
+        }
+        Ok(Self {
+            stem,
+            blocks,
+            head,
+            taps: config.taps,
+            width,
+            image_size: config.image_size,
+        })
+    }
+}
+
+impl ImageTower for EfficientNetLite {
+    fn forward(&self, pixels: &Tensor) -> tch::Result<Tensor> {
+        let count = self.blocks.len();
+        let mut x = self.stem.forward(pixels)?.f_clamp_(0.0, 6.0)?;
+        let mut read = Vec::new();
+        for (number, block) in self.blocks.iter().enumerate() {
+            x = block.forward(&x)?;
+            if self.taps.contains(&Tap::BlockFromEnd(count - number)) {
+                read.push((Tap::BlockFromEnd(count - number), mean_and_maximum(&x)?));
+            }
+        }
+        let x = self.head.forward(&x)?.f_clamp_(0.0, 6.0)?;
+        if self.taps.is_empty() {
+            return x.f_mean_dim([2i64, 3].as_slice(), false, None);
+        }
+        read.push((Tap::Head, mean_and_maximum(&x)?));
+        let in_order: Vec<&Tensor> = self
+            .taps
+            .iter()
+            .flat_map(|wanted| read.iter().find(|(tap, _)| tap == wanted))
+            .map(|(_, features)| features)
+            .collect();
+        Tensor::f_cat(&in_order, 1)
+    }
+
+    fn width(&self) -> i64 {
+        self.width
+    }
+
+    fn image_size(&self) -> usize {
+        usize::try_from(self.image_size).unwrap_or(0)
+    }
+}
+
+/// `[n, c, h, w]` to `[n, 2c]`.
+fn mean_and_maximum(x: &Tensor) -> tch::Result<Tensor> {
+    let space = [2i64, 3];
+    let mean = x.f_mean_dim(space.as_slice(), false, None)?;
+    Tensor::f_cat(&[mean, x.f_amax(space.as_slice(), false)?], 1)
+}
+
+/// Channels times `width`, rounded to a multiple of 8 but never down by more than 10 %.
+fn scaled_channels(channels: i64, width: f64) -> i64 {
+    let wanted = channels as f64 * width;
+    let rounded = (((wanted + 4.0) as i64) / 8 * 8).max(8);
+    if (rounded as f64) < 0.9 * wanted {
+        rounded + 8
+    } else {
+        rounded
+    }
+}
+
+/// An inverted bottleneck: expand, convolve each channel alone, project.
+struct Block {
+    expand: Option<ConvNorm>,
+    depthwise: ConvNorm,
+    project: ConvNorm,
+    skip: bool,
+    output: i64,
+}
+
+impl Block {
+    fn new(
+        weights: &Scope<'_>,
+        stage: &Stage,
+        stride: i64,
+        input: i64,
+        output: i64,
+        eps: f64,
+    ) -> Result<Self, EmbedError> {
+        let inner = input * stage.expansion;
+        let layer = |conv, norm, shape| ConvNorm::new(weights, conv, norm, shape, eps);
+        let expand = (stage.expansion != 1)
+            .then(|| layer("_expand_conv", "_bn0", Convolution::dense(input, inner, 1, 1)))
+            .transpose()?;
+        Ok(Self {
+            expand,
+            depthwise: layer(
+                "_depthwise_conv",
+                "_bn1",
+                Convolution::depthwise(inner, stage.kernel, stride),
+            )?,
+            project: layer("_project_conv", "_bn2", Convolution::dense(inner, output, 1, 1))?,
+            skip: stride == 1 && input == output,
+            output,
+        })
+    }
+
+    fn forward(&self, input: &Tensor) -> tch::Result<Tensor> {
+        let expanded = self
+            .expand
+            .as_ref()
+            .map(|expand| expand.forward(input)?.f_clamp_(0.0, 6.0))
+            .transpose()?;
+        let x = self
+            .depthwise
+            .forward(expanded.as_ref().unwrap_or(input))?
+            .f_clamp_(0.0, 6.0)?;
+        let mut x = self.project.forward(&x)?;
+        if self.skip { x.f_add_(input) } else { Ok(x) }
+    }
+}
+
+struct Convolution {
+    input: i64,
+    output: i64,
+    kernel: i64,
+    stride: i64,
+    groups: i64,
+}
+
+impl Convolution {
+    fn dense(input: i64, output: i64, kernel: i64, stride: i64) -> Self {
+        Self {
+            input,
+            output,
+            kernel,
+            stride,
+            groups: 1,
+        }
+    }
+
+    fn depthwise(channels: i64, kernel: i64, stride: i64) -> Self {
+        Self {
+            groups: channels,
+            ..Self::dense(channels, channels, kernel, stride)
+        }
+    }
+}
+
+/// A convolution with its batch norm folded in: at inference both are one.
+struct ConvNorm {
+    weight: Tensor,
+    bias: Tensor,
+    shape: Convolution,
+}
+
+impl ConvNorm {
+    fn new(
+        weights: &Scope<'_>,
+        conv: &str,
+        norm: &str,
+        shape: Convolution,
+        eps: f64,
+    ) -> Result<Self, EmbedError> {
+        let Convolution {
+            input,
+            output,
+            kernel,
+            groups,
+            ..
+        } = shape;
+        let weight = weights
+            .at(conv)
+            .get("weight", &[output, input / groups, kernel, kernel])?;
+        let norm = weights.at(norm);
+        let gamma = norm.get("weight", &[output])?;
+        let beta = norm.get("bias", &[output])?;
+        let mean = norm.get("running_mean", &[output])?;
+        let variance = norm.get("running_var", &[output])?;
+        let folded = || -> tch::Result<(Tensor, Tensor)> {
+            let scale = gamma.f_mul(&variance.f_add_scalar(eps)?.f_rsqrt()?)?;
+            let weight = weight.f_mul(&scale.f_view([output, 1, 1, 1])?)?;
+            let bias = beta.f_sub(&mean.f_mul(&scale)?)?;
+            Ok((weight, bias))
+        };
+        let (weight, bias) = folded().map_err(EmbedError::torch("loading weights"))?;
+        Ok(Self {
+            weight,
+            bias,
+            shape,
+        })
+    }
+
+    fn forward(&self, x: &Tensor) -> tch::Result<Tensor> {
+        let (_, _, height, width) = x.size4()?;
+        let (top, bottom) = self.same_padding(height);
+        let (left, right) = self.same_padding(width);
+        let Convolution { stride, groups, .. } = self.shape;
+        let bias = Some(&self.bias);
+        if top == bottom && left == right {
+            return x.f_conv2d(&self.weight, bias, stride, [top, left], 1, groups);
+        }
+        x.f_constant_pad_nd([left, right, top, bottom].as_slice())?
+            .f_conv2d(&self.weight, bias, stride, 0, 1, groups)
+    }
+
+    /// TensorFlow's SAME: `ceil(side / stride)` outputs, the odd pixel of padding at
+    /// the end.
+    fn same_padding(&self, side: i64) -> (i64, i64) {
+        let Convolution { kernel, stride, .. } = self.shape;
+        let outputs = (side + stride - 1) / stride;
+        let total = ((outputs - 1) * stride + kernel - side).max(0);
+        (total / 2, total - total / 2)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn channels_of_lite2() {
+        let scaled = STAGES.map(|stage| scaled_channels(stage.channels, 1.1));
+        assert_eq!(scaled, [16, 24, 48, 88, 120, 208, 352]);
+    }
+
+    #[test]
+    fn taps_are_read_or_refused() {
+        assert_eq!(Tap::try_from("block:n-8".to_owned()), Ok(Tap::BlockFromEnd(8)));
+        assert_eq!(Tap::try_from("head".to_owned()), Ok(Tap::Head));
+        for text in ["block:8", "block:n-", "tail"] {
+            assert!(Tap::try_from(text.to_owned()).is_err());
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! What transformers have in common.
+
+use serde::Deserialize;
+use tch::{Kind, Tensor};
+
+use crate::EmbedError;
+use crate::weights::Scope;
+
+pub(crate) struct Linear {
+    weight: Tensor,
+    bias: Option<Tensor>,
+}
+
+impl Linear {
+    /// `weight` `[output, input]` and `bias` `[output]` of `scope`.
+    pub fn new(scope: &Scope<'_>, input: i64, output: i64) -> Result<Self, EmbedError> {
+        Ok(Self {
+            weight: scope.get("weight", &[output, input])?,
+            bias: Some(scope.get("bias", &[output])?),
+        })
+    }
+
+    pub fn without_bias(scope: &Scope<'_>, input: i64, output: i64) -> Result<Self, EmbedError> {
+        Ok(Self {
+            weight: scope.get("weight", &[output, input])?,
+            bias: None,
+        })
+    }
+
+    /// Several layers over one input as a single product, outputs side by side.
+    fn joined(layers: &[Self]) -> tch::Result<Self> {
+        let weights: Vec<&Tensor> = layers.iter().map(|layer| &layer.weight).collect();
+        let biases: Vec<&Tensor> = layers.iter().filter_map(|layer| layer.bias.as_ref()).collect();
+        Ok(Self {
+            weight: Tensor::f_cat(&weights, 0)?,
+            bias: Some(Tensor::f_cat(&biases, 0)?),
+        })
+    }
+
+    pub fn forward(&self, x: &Tensor) -> tch::Result<Tensor> {
+        x.f_linear(&self.weight, self.bias.as_ref())
+    }
+}
+
+pub(crate) struct LayerNorm {
+    weight: Tensor,
+    bias: Tensor,
+    eps: f64,
+}
+
+impl LayerNorm {
+    pub fn new(scope: &Scope<'_>, width: i64, eps: f64) -> Result<Self, EmbedError> {
+        Ok(Self {
+            weight: scope.get("weight", &[width])?,
+            bias: scope.get("bias", &[width])?,
+            eps,
+        })
+    }
+
+    pub fn forward(&self, x: &Tensor) -> tch::Result<Tensor> {
+        x.f_layer_norm(
+            self.weight.size(),
+            Some(&self.weight),
+            Some(&self.bias),
+            self.eps,
+            true,
+        )
+    }
+}
+
+/// Names as in `hidden_act`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Activation {
+    /// `x · σ(1.702 x)`: what OpenAI's CLIP was trained with.
+    QuickGelu,
+    /// `x · Φ(x)`, exactly.
+    Gelu,
+    Relu,
+}
+
+impl Activation {
+    pub fn forward(self, x: &Tensor) -> tch::Result<Tensor> {
+        match self {
+            Self::QuickGelu => x.f_mul_scalar(1.702)?.f_sigmoid_()?.f_mul_(x),
+            Self::Gelu => x.f_gelu("none"),
+            Self::Relu => x.f_relu(),
+        }
+    }
+}
+
+/// Two linear layers with an activation between them.
+pub(crate) struct Mlp {
+    first: Linear,
+    activation: Activation,
+    second: Linear,
+}
+
+impl Mlp {
+    pub fn new(first: Linear, activation: Activation, second: Linear) -> Self {
+        Self {
+            first,
+            activation,
+            second,
+        }
+    }
+
+    pub fn forward(&self, x: &Tensor) -> tch::Result<Tensor> {
+        let hidden = self.first.forward(x)?;
+        self.second.forward(&self.activation.forward(&hidden)?)
+    }
+}
+
+/// Which positions a position may look at.
+pub(crate) enum Visible<'a> {
+    All,
+    /// Itself and what is before it.
+    Causal,
+    /// `[n, 1, 1, length]`, true where there is something to see.
+    Where(&'a Tensor),
+}
+
+/// Multi-head self-attention (Vaswani et al. 2017) on LibTorch's fused kernel.
+pub(crate) struct SelfAttention {
+    query_key_value: Linear,
+    output: Linear,
+    heads: i64,
+}
+
+impl SelfAttention {
+    /// `projections` are query, key and value.
+    pub fn new(projections: [Linear; 3], output: Linear, heads: i64) -> Result<Self, EmbedError> {
+        Ok(Self {
+            query_key_value: Linear::joined(&projections).map_err(EmbedError::torch("loading weights"))?,
+            output,
+            heads,
+        })
+    }
+
+    /// `x` and the answer: `[n, length, width]`.
+    pub fn forward(&self, x: &Tensor, visible: &Visible<'_>) -> tch::Result<Tensor> {
+        let (n, length, width) = x.size3()?;
+        let parts = self
+            .query_key_value
+            .forward(x)?
+            .f_view([n, length, 3, self.heads, width / self.heads])?
+            .f_permute([2, 0, 3, 1, 4])?;
+        let (mask, causal) = match visible {
+            Visible::All => (None, false),
+            Visible::Causal => (None, true),
+            Visible::Where(mask) => (Some(*mask), false),
+        };
+        let attended = Tensor::f_scaled_dot_product_attention(
+            &parts.f_select(0, 0)?,
+            &parts.f_select(0, 1)?,
+            &parts.f_select(0, 2)?,
+            mask,
+            0.0,
+            causal,
+            None,
+            false,
+        )?;
+        let joined = attended.f_transpose(1, 2)?.f_reshape([n, length, width])?;
+        self.output.forward(&joined)
+    }
+}
+
+/// Checks what `new` of every transformer divides by.
+pub(crate) fn check_heads(width: i64, heads: i64) -> Result<(), EmbedError> {
+    if heads > 0 && width > 0 && width % heads == 0 {
+        return Ok(());
+    }
+    Err(EmbedError::file(
+        "config.json",
+        format!("a width of {width} does not divide into {heads} attention heads"),
+    ))
+}
+
+/// Rows of `table` by number, for indices of any shape.
+pub(crate) fn embed(table: &Tensor, ids: &Tensor) -> tch::Result<Tensor> {
+    debug_assert_eq!(ids.kind(), Kind::Int64);
+    Tensor::f_embedding(table, ids, -1, false, false)
+}

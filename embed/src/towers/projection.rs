@@ -1,0 +1,139 @@
+//! From a tower's features into the space that both towers share.
+
+use serde::Deserialize;
+use tch::Tensor;
+
+use super::layers::{Activation, Linear};
+use crate::EmbedError;
+use crate::weights::Scope;
+
+pub(crate) enum Projection {
+    /// The features are in the shared space already.
+    Identity,
+    Linear(Linear),
+    Branches(Branches),
+}
+
+/// `image_projection` of a `clipdb-dual-encoder`.
+#[derive(Debug, Deserialize)]
+pub(crate) struct BranchesConfig {
+    branches: Vec<BranchConfig>,
+}
+
+#[derive(Debug, Deserialize)]
+struct BranchConfig {
+    name: String,
+    /// The features it reads: from the first to before the second.
+    input: (i64, i64),
+    activation: Activation,
+    #[serde(default)]
+    gate: bool,
+}
+
+/// Two-layer networks side by side, each on its own slice of the features; their
+/// outputs are summed. A gate, where there is one, says from the same slice how far
+/// its branch counts.
+pub(crate) struct Branches(Vec<Branch>);
+
+struct Branch {
+    start: i64,
+    length: i64,
+    /// Mean and deviation of each feature.
+    standard: Option<(Tensor, Tensor)>,
+    hidden: Linear,
+    activation: Activation,
+    output: Linear,
+    gate: Option<Linear>,
+}
+
+impl Projection {
+    pub fn forward(&self, features: &Tensor) -> tch::Result<Tensor> {
+        match self {
+            Self::Identity => Ok(features.shallow_clone()),
+            Self::Linear(linear) => linear.forward(features),
+            Self::Branches(branches) => branches.forward(features),
+        }
+    }
+}
+
+impl Branches {
+    /// `width` is the number of features, `dim` that of the shared space.
+    pub fn new(
+        weights: &Scope<'_>,
+        config: &BranchesConfig,
+        width: i64,
+        dim: i64,
+    ) -> Result<Self, EmbedError> {
+        if config.branches.is_empty() {
+            return Err(EmbedError::file("config.json", "its image_projection has no branches"));
+        }
+        config
+            .branches
+            .iter()
+            .map(|branch| Branch::new(&weights.at(&branch.name), branch, width, dim))
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+
+    fn forward(&self, features: &Tensor) -> tch::Result<Tensor> {
+        let outputs = self
+            .0
+            .iter()
+            .map(|branch| branch.forward(features))
+            .collect::<tch::Result<Vec<_>>>()?;
+        Tensor::f_stack(&outputs, 0)?.f_sum_dim_intlist([0i64].as_slice(), false, None)
+    }
+}
+
+impl Branch {
+    fn new(
+        weights: &Scope<'_>,
+        config: &BranchConfig,
+        width: i64,
+        dim: i64,
+    ) -> Result<Self, EmbedError> {
+        let (start, end) = config.input;
+        if start < 0 || end <= start || end > width {
+            return Err(EmbedError::file(
+                "config.json",
+                format!(
+                    "the branch '{}' reads features {start} to {end} of {width}",
+                    config.name
+                ),
+            ));
+        }
+        let length = end - start;
+        let standard = if weights.has("mean") || weights.has("std") {
+            Some((weights.get("mean", &[length])?, weights.get("std", &[length])?))
+        } else {
+            None
+        };
+        let units = weights.length("hidden.bias")?;
+        Ok(Self {
+            start,
+            length,
+            standard,
+            hidden: Linear::new(&weights.at("hidden"), length, units)?,
+            activation: config.activation,
+            output: Linear::without_bias(&weights.at("output"), units, dim)?,
+            gate: config
+                .gate
+                .then(|| Linear::new(&weights.at("gate"), length, 1))
+                .transpose()?,
+        })
+    }
+
+    fn forward(&self, features: &Tensor) -> tch::Result<Tensor> {
+        let slice = features.f_narrow(1, self.start, self.length)?;
+        let slice = match &self.standard {
+            Some((mean, deviation)) => slice.f_sub(mean)?.f_div(deviation)?,
+            None => slice,
+        };
+        let hidden = self.activation.forward(&self.hidden.forward(&slice)?)?;
+        let output = self.output.forward(&hidden)?;
+        match &self.gate {
+            Some(gate) => output.f_mul(&gate.forward(&slice)?.f_sigmoid_()?),
+            None => Ok(output),
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! A checkpoint's tensors by name, from `model.safetensors` or its shards.
+//!
+//! Tensors are read one by one, straight from the file, and each is converted before
+//! the next is read: the weights are never in memory twice. Reading rather than
+//! mapping, so that a file that shrinks meanwhile is an error and not a signal.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+
+use safetensors::tensor::{Dtype, Metadata};
+use serde::Deserialize;
+use tch::{Device, Kind, Tensor};
+
+use crate::EmbedError;
+use crate::sources::{ModelFile, ModelFiles};
+
+const SINGLE: &str = "model.safetensors";
+const INDEX: &str = "model.safetensors.index.json";
+/// The format's own limit for a header.
+const MAX_HEADER: u64 = 100_000_000;
+
+pub(crate) struct Weights {
+    shards: Vec<Shard>,
+    device: Device,
+    kind: Kind,
+    parameters: Cell<u64>,
+}
+
+/// Names below a prefix: `weights.at("vision_model").at("encoder")`.
+#[derive(Clone)]
+pub(crate) struct Scope<'a> {
+    weights: &'a Weights,
+    prefix: String,
+}
+
+struct Shard {
+    file: ModelFile,
+    metadata: Metadata,
+    data_start: u64,
+}
+
+#[derive(Deserialize)]
+struct Index {
+    weight_map: HashMap<String, String>,
+}
+
+impl Weights {
+    /// Reads the headers of every shard. `kind` is what tensors become on `device`.
+    pub fn open(files: &ModelFiles, device: Device, kind: Kind) -> Result<Self, EmbedError> {
+        let names = if files.has(SINGLE) {
+            vec![SINGLE.to_owned()]
+        } else if files.has(INDEX) {
+            let index: Index = files.json(INDEX)?;
+            let mut names: Vec<_> = index.weight_map.into_values().collect();
+            names.sort_unstable();
+            names.dedup();
+            names
+        } else {
+            return Err(EmbedError::file(
+                files.display(SINGLE),
+                format!("it is missing, and so is {INDEX}"),
+            ));
+        };
+        let shards = names
+            .iter()
+            .map(|name| Shard::open(files.open(name)?))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            shards,
+            device,
+            kind,
+            parameters: Cell::new(0),
+        })
+    }
+
+    pub fn at(&self, prefix: &str) -> Scope<'_> {
+        Scope {
+            weights: self,
+            prefix: prefix.to_owned(),
+        }
+    }
+
+    /// Numbers handed out so far.
+    pub fn parameters(&self) -> u64 {
+        self.parameters.get()
+    }
+
+    pub fn has(&self, name: &str) -> bool {
+        self.find(name).is_some()
+    }
+
+    /// The tensor `name`, which must have exactly `shape`.
+    pub fn get(&self, name: &str, shape: &[i64]) -> Result<Tensor, EmbedError> {
+        let (shard, info) = self.find(name).ok_or_else(|| self.missing(name))?;
+        let refuse = |reason: String| EmbedError::Tensor {
+            tensor: name.to_owned(),
+            file: shard.file.name().to_owned(),
+            reason,
+        };
+        let found: Vec<i64> = info.shape.iter().map(|&side| side as i64).collect();
+        if found != shape {
+            return Err(refuse(format!("its shape is {found:?}, expected {shape:?}")));
+        }
+        let stored = match info.dtype {
+            Dtype::F32 => Kind::Float,
+            Dtype::F16 => Kind::Half,
+            Dtype::BF16 => Kind::BFloat16,
+            other => return Err(refuse(format!("its type is {other:?}, expected F32, F16 or BF16"))),
+        };
+        let (start, end) = info.data_offsets;
+        let bytes = shard
+            .file
+            .read(shard.data_start + start as u64, end - start)?;
+        let tensor = Tensor::f_from_data_size(&bytes, shape, stored)
+            .and_then(|tensor| tensor.f_to_device(self.device))
+            .and_then(|tensor| tensor.f_to_kind(self.kind))
+            .map_err(EmbedError::torch("loading weights"))?;
+        let count: i64 = shape.iter().product();
+        self.parameters
+            .set(self.parameters.get() + count.unsigned_abs());
+        Ok(tensor)
+    }
+
+    fn find(&self, name: &str) -> Option<(&Shard, &safetensors::tensor::TensorInfo)> {
+        self.shards
+            .iter()
+            .find_map(|shard| shard.metadata.info(name).map(|info| (shard, info)))
+    }
+
+    fn length(&self, name: &str) -> Result<i64, EmbedError> {
+        let (_, info) = self.find(name).ok_or_else(|| self.missing(name))?;
+        Ok(info.shape.first().map_or(1, |&side| side as i64))
+    }
+
+    fn missing(&self, name: &str) -> EmbedError {
+        let files: Vec<_> = self.shards.iter().map(|shard| shard.file.name()).collect();
+        EmbedError::Tensor {
+            tensor: name.to_owned(),
+            file: files.join(", "),
+            reason: "it is missing".to_owned(),
+        }
+    }
+}
+
+impl Scope<'_> {
+    pub fn at(&self, name: impl std::fmt::Display) -> Self {
+        Self {
+            weights: self.weights,
+            prefix: format!("{}.{name}", self.prefix),
+        }
+    }
+
+    pub fn get(&self, name: &str, shape: &[i64]) -> Result<Tensor, EmbedError> {
+        self.weights.get(&self.full(name), shape)
+    }
+
+    pub fn has(&self, name: &str) -> bool {
+        self.weights.has(&self.full(name))
+    }
+
+    /// The first side of a tensor whose size the configuration does not tell.
+    pub fn length(&self, name: &str) -> Result<i64, EmbedError> {
+        self.weights.length(&self.full(name))
+    }
+
+    fn full(&self, name: &str) -> String {
+        format!("{}.{name}", self.prefix)
+    }
+}
+
+impl Shard {
+    fn open(file: ModelFile) -> Result<Self, EmbedError> {
+        let refuse = |reason: String| EmbedError::file(file.name(), reason);
+        if file.len() < 8 {
+            return Err(refuse("it is too short for a safetensors file".to_owned()));
+        }
+        let mut length = [0; 8];
+        length.copy_from_slice(&file.read(0, 8)?);
+        let length = u64::from_le_bytes(length);
+        if length > MAX_HEADER || length > file.len() - 8 {
+            return Err(refuse(
+                "it is truncated, or no safetensors file (its header is longer than itself)".to_owned(),
+            ));
+        }
+        // At most MAX_HEADER, so it fits.
+        let header = file.read(8, length as usize)?;
+        let metadata: Metadata = serde_json::from_slice(&header)
+            .map_err(|error| refuse(format!("its header cannot be read: {error}")))?;
+        let data_start = 8 + length;
+        let expected = data_start + metadata.data_len() as u64;
+        if expected != file.len() {
+            return Err(refuse(format!(
+                "it has {} bytes where its header promises {expected}",
+                file.len()
+            )));
+        }
+        Ok(Self {
+            file,
+            metadata,
+            data_start,
+        })
+    }
+}

@@ -1,0 +1,180 @@
+//! A model's own thread: it alone touches the weights.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use tch::Device;
+
+use crate::model::DualEncoder;
+use crate::queue::{Batch, Embedded, Entry, Limits, Queue};
+use crate::statistics::Counters;
+use crate::{EmbedError, Embedding, EncoderSettings, ModelCard, ModelSource, device};
+
+/// Texts are short: a batch of 32 of them takes the CPU as long as one picture or two.
+const CPU_TEXTS: usize = 32;
+const CPU_IMAGES: usize = 4;
+const CUDA_BATCH: usize = 128;
+
+/// The thread's owner: dropping it closes the queue, and joins the thread once what
+/// waits has been answered.
+pub(crate) struct DeviceThread {
+    queue: Arc<Queue>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for DeviceThread {
+    fn drop(&mut self) {
+        self.queue.close();
+        if let Some(thread) = self.thread.take() {
+            // Panics are caught inside; there is none to pass on.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Starts the thread and waits until it has loaded the model.
+pub(crate) fn start(
+    source: &ModelSource,
+    settings: &EncoderSettings,
+    queue: &Arc<Queue>,
+    counters: &Arc<Counters>,
+) -> Result<(ModelCard, DeviceThread), EmbedError> {
+    let owned = Arc::clone(queue);
+    let (ready, loaded) = mpsc::channel();
+    let (source, settings) = (source.clone(), settings.clone());
+    let (queue, counters) = (Arc::clone(queue), Arc::clone(counters));
+    let thread = std::thread::Builder::new()
+        .name("clipdb-device".to_owned())
+        .spawn(move || {
+            let during = "loading the model";
+            let model = catch_unwind(|| load(&source, &settings))
+                .unwrap_or_else(|payload| Err(EmbedError::panicked(during, &*payload)));
+            match model {
+                Ok((model, card, limits)) => {
+                    // The receiver waits below for exactly this.
+                    let _ = ready.send(Ok(card));
+                    serve(&model, &limits, &queue, &counters);
+                }
+                Err(error) => {
+                    let _ = ready.send(Err(error));
+                }
+            }
+        })
+        .map_err(EmbedError::io("the device thread"))?;
+    let thread = DeviceThread {
+        queue: owned,
+        thread: Some(thread),
+    };
+    let card = loaded.recv().unwrap_or(Err(EmbedError::Stopped))?;
+    Ok((card, thread))
+}
+
+fn load(
+    source: &ModelSource,
+    settings: &EncoderSettings,
+) -> Result<(DualEncoder, ModelCard, Limits), EmbedError> {
+    let begun = Instant::now();
+    let chosen = device::choose(settings.device)?;
+    device::use_threads(settings.threads);
+    let model = DualEncoder::load(source.files(), chosen.device, settings.precision.kind())?;
+    model.warm_up()?;
+    let card = ModelCard {
+        name: source.name().to_owned(),
+        model_type: model.model_type.clone(),
+        dim: usize::try_from(model.dim).unwrap_or_default(),
+        device: chosen.name(),
+        device_note: chosen.note,
+        precision: settings.precision.to_string(),
+        image_size: model.image_size(),
+        context_length: model.context_length(),
+        license: model.license.clone(),
+        logit_scale: model.logit_scale,
+        parameters: model.parameters,
+        has_image: true,
+        has_text: true,
+    };
+    let default = |cpu| match chosen.device {
+        Device::Cpu => cpu,
+        _ => CUDA_BATCH,
+    };
+    let limits = Limits {
+        texts: settings.batch_size.unwrap_or(default(CPU_TEXTS)),
+        images: settings.batch_size.unwrap_or(default(CPU_IMAGES)),
+        delay: settings.batch_delay,
+    };
+    tracing::info!(
+        model = card.name,
+        device = card.device,
+        precision = card.precision,
+        dim = card.dim,
+        parameters = card.parameters,
+        seconds = begun.elapsed().as_secs_f64(),
+        "model loaded"
+    );
+    Ok((model, card, limits))
+}
+
+fn serve(model: &DualEncoder, limits: &Limits, queue: &Queue, counters: &Counters) {
+    while let Some(batch) = queue.next(limits) {
+        let begun = Instant::now();
+        match batch {
+            Batch::Texts(entries) => {
+                Counters::add(&counters.texts, entries.len());
+                answer(entries, counters, |texts| {
+                    let rows: Vec<&[u32]> = texts.iter().map(|text| text.ids.as_slice()).collect();
+                    model.texts(&rows)
+                });
+            }
+            Batch::Images(entries) => {
+                Counters::add(&counters.images, entries.len());
+                answer(entries, counters, |pictures| model.images(pictures));
+            }
+        }
+        Counters::add(&counters.batches, 1);
+        counters.add_busy(begun.elapsed());
+    }
+}
+
+/// Answers every entry. When a batch fails its inputs run one by one, so that one bad
+/// input fails alone.
+fn answer<I>(
+    entries: Vec<Entry<I>>,
+    counters: &Counters,
+    run: impl Fn(&[&I]) -> Result<Vec<Vec<f32>>, EmbedError>,
+) {
+    let timed = |inputs: &[&I]| -> Result<(Vec<Vec<f32>>, Duration), EmbedError> {
+        let begun = Instant::now();
+        let vectors = catch_unwind(AssertUnwindSafe(|| run(inputs)))
+            .unwrap_or_else(|payload| Err(EmbedError::panicked("running the model", &*payload)))?;
+        Ok((vectors, begun.elapsed()))
+    };
+    let inputs: Vec<&I> = entries.iter().map(|entry| &entry.input).collect();
+    let results: Vec<Result<Embedded, EmbedError>> = match timed(&inputs) {
+        Ok((vectors, model)) => vectors
+            .into_iter()
+            .map(|vector| embedded(vector, model))
+            .collect(),
+        Err(error) if inputs.len() == 1 => vec![Err(error)],
+        Err(error) => {
+            tracing::warn!(%error, inputs = inputs.len(), "a batch failed: its inputs run one by one");
+            let alone = |input| {
+                let (vectors, model) = timed(&[input])?;
+                embedded(vectors.into_iter().next().unwrap_or_default(), model)
+            };
+            inputs.iter().map(|input| alone(*input)).collect()
+        }
+    };
+    let failed = results.iter().filter(|result| result.is_err()).count();
+    Counters::add(&counters.failed, failed);
+    for (entry, result) in entries.into_iter().zip(results) {
+        // A client that went away meanwhile needs no answer.
+        let _ = entry.reply.send(result);
+    }
+}
+
+fn embedded(vector: Vec<f32>, model: Duration) -> Result<Embedded, EmbedError> {
+    let embedding = Embedding::normalised(vector)?;
+    Ok(Embedded { embedding, model })
+}
