@@ -136,18 +136,23 @@ function showEmpty() {
   at("nothing").hidden = true;
 }
 
+/** Says what went wrong; only errors that the page knows end here, all others are its own faults. */
 function complain(error) {
   const unreachable = error instanceof api.Unreachable;
-  const starting = error instanceof api.Problem && error.status === 503;
-  if (!unreachable && !starting && !(error instanceof api.Problem)) throw error;
+  if (!unreachable && !(error instanceof api.Problem)) throw error;
+  const passing = unreachable || error.status === 503;
+  tell(element("p", {}, element("strong", {}, unreachable ? "No answer. " : ""), error.message,
+    unreachable ? " It may have been stopped; this page goes on by itself when it is back." : ""),
+  element("button.plain", { type: "button", onclick: resume }, "Try again"));
+  // What is shown answers an older question.
   document.body.classList.add("stale");
-  const again = element("button.plain", { type: "button", onclick: () => resume() }, "Try again");
-  notice.replaceChildren(element("p", {}, element("strong", {}, unreachable ? "No answer. " : ""), error.message,
-    unreachable ? " It may have been stopped; this page goes on by itself when it is back." : ""), again);
-  notice.dataset.code = unreachable ? "unreachable" : error.code ?? "";
-  notice.hidden = false;
+  if (passing) retrying = setInterval(async () => (await api.ready()) && resume(), RETRY_MS);
+}
+
+function tell(...content) {
   clearInterval(retrying);
-  if (unreachable || starting) retrying = setInterval(async () => (await api.ready()) && resume(), RETRY_MS);
+  notice.replaceChildren(...content);
+  notice.hidden = false;
 }
 
 function quiet() {
@@ -229,7 +234,7 @@ async function like(found) {
 
 async function searchBy(file) {
   if (!file) return;
-  if (!isPicture(file)) return complain(new api.Problem(0, { detail: `${file.name} is not a picture, so it cannot be searched by.` }));
+  if (!isPicture(file)) return tell(element("p", {}, `${file.name} is not a picture, so it cannot be searched by.`));
   words.value = question.words = "";
   pin({ kind: "file", name: file.name, base64: await base64(file), url: URL.createObjectURL(file) });
   await ask({ remember: true });

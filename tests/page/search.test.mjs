@@ -1,0 +1,232 @@
+// Looking for things by words, by pictures and by what was found before.
+
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { drop, fixture, launch, leave, photograph, visit } from "./browser.mjs";
+import { base64Of, fileOf, fill, TEXTS } from "./library.mjs";
+import { Server } from "./server.mjs";
+
+describe("searching", () => {
+  let server, browser, stored;
+  before(async () => {
+    [server, browser] = await Promise.all([Server.start(), launch()]);
+    stored = await fill(server);
+  });
+  after(async () => {
+    await browser?.close();
+    await server?.remove();
+  });
+
+  const ids = (page) => page.locator(".card").evaluateAll((cards) => cards.map((card) => card.dataset.id));
+  const firstIs = (page, id) => page.locator(`.card:first-child[data-id="${id}"]`).waitFor();
+  const count = async () => (await server.ask("GET", "/collections/default")).json.documents;
+
+  it("shows what is stored before anything is asked", async () => {
+    const page = await visit(browser, server.url);
+    await page.locator(".card").first().waitFor();
+    assert.equal(await page.locator(".card").count(), 30);
+    assert.equal(await page.textContent("#collection-size"), `${stored} documents`);
+    assert.match(await page.textContent("#model"), /\S+ · \d+ dimensions/);
+    assert.equal(await page.locator(".card .score").count(), 0);
+    await photograph(page, "browse");
+    await leave(page);
+  });
+
+  it("searches while words are typed", async () => {
+    const page = await visit(browser, server.url);
+    await page.keyboard.press("/");
+    await page.keyboard.type("fish at the harbour", { delay: 15 });
+    await firstIs(page, "harbour");
+    assert.match(await page.textContent("#status"), /^30 of .*\d · [\d.]+ ms$/);
+    assert.equal(new URL(page.url()).searchParams.get("q"), "fish at the harbour");
+    const scores = await page.locator(".score").allTextContents();
+    assert.deepEqual(scores.map(Number), scores.map(Number).sort((a, b) => b - a));
+    assert.ok(await page.locator('.card:first-child .bar [data-list="text"]').count(), "its text's part is in the bar");
+    await photograph(page, "typed");
+    await leave(page);
+  });
+
+  it("drops answers to older questions", async () => {
+    const page = await visit(browser, server.url);
+    await page.locator(".card").first().waitFor();
+    let held;
+    const isHeld = new Promise((resolve) => (held = resolve));
+    await page.route("**/search", async (route) => {
+      if (route.request().postDataJSON().text !== "umbrella") return route.continue();
+      held();
+      const answer = await route.fetch();
+      await new Promise((resolve) => setTimeout(resolve, 900));
+      // The page has usually given this request up by now.
+      await route.fulfill({ response: answer }).catch(() => {});
+    });
+    await page.fill("#words", "umbrella");
+    await isHeld;
+    await page.fill("#words", "fish at the harbour");
+    await firstIs(page, "harbour");
+    const now = await ids(page);
+    await page.waitForTimeout(1200);
+    assert.deepEqual(await ids(page), now);
+    await leave(page);
+  });
+
+  it("is used from the keyboard alone", async () => {
+    const page = await visit(browser, server.url);
+    await page.keyboard.press("/");
+    await page.keyboard.type("umbrella");
+    await page.locator(".score").first().waitFor();
+    await page.keyboard.press("ArrowDown");
+    assert.equal(await page.evaluate(() => document.activeElement === document.querySelectorAll(".open")[0]), true);
+    await page.keyboard.press("ArrowRight");
+    await page.keyboard.press("ArrowDown");
+    const columns = await page.evaluate(() => getComputedStyle(document.getElementById("grid")).gridTemplateColumns.split(" ").length);
+    assert.equal(await page.evaluate(() => [...document.querySelectorAll(".open")].indexOf(document.activeElement)), columns + 1);
+    await page.keyboard.press("Enter");
+    await page.locator("#details[open]").waitFor();
+    await page.keyboard.press("Escape");
+    await page.locator("#details[open]").waitFor({ state: "detached" });
+    await page.keyboard.press("ArrowUp");
+    await page.keyboard.press("ArrowUp");
+    assert.equal(await page.evaluate(() => document.activeElement.id), "words");
+    await page.keyboard.press("Escape");
+    await page.locator(".score").first().waitFor({ state: "detached" });
+    assert.equal(await page.inputValue("#words"), "");
+    await leave(page);
+  });
+
+  it("finds words alone in keyword mode, and says so when there are none", async () => {
+    const page = await visit(browser, server.url);
+    await page.getByText("Keyword", { exact: true }).click();
+    await page.fill("#words", "harbour");
+    await page.locator(".score").first().waitFor();
+    assert.deepEqual(await ids(page), ["harbour"]);
+    assert.deepEqual(await page.locator(".bar span").evaluateAll((parts) => parts.map((part) => part.dataset.list)), ["keyword"]);
+    await page.fill("#words", "zyzzyva");
+    await page.locator("#nothing").waitFor();
+    assert.match(await page.textContent("#nothing"), /Hybrid looks for their meaning/);
+    await page.reload();
+    await page.locator("#nothing").waitFor();
+    assert.equal(await page.isChecked("input[value=keyword]"), true);
+    await leave(page);
+  });
+
+  it("shows further pages without losing the place", async () => {
+    const page = await visit(browser, `${server.url}/?q=sacks+of+flour`);
+    await page.locator(".score").first().waitFor();
+    const first = await ids(page);
+    await page.locator("#more").click();
+    await page.waitForFunction(() => document.querySelectorAll(".card").length > 30);
+    const all = await ids(page);
+    assert.deepEqual(all.slice(0, 30), first);
+    assert.equal(new Set(all).size, all.length);
+    await page.goto(server.url);
+    await page.locator(".card").first().waitFor();
+    while (await page.locator("#more").isVisible()) {
+      const shown = await page.locator(".card").count();
+      await page.locator("#more").click();
+      await page.waitForFunction((shown) => document.querySelectorAll(".card").length > shown || document.getElementById("more").hidden, shown);
+    }
+    assert.equal(new Set(await ids(page)).size, stored);
+    await leave(page);
+  });
+
+  it("searches by a picture that is chosen, alone and with words", async () => {
+    const page = await visit(browser, server.url);
+    const [chooser] = await Promise.all([page.waitForEvent("filechooser"), page.locator("#by-picture").click()]);
+    await chooser.setFiles(fixture("fish.png"));
+    await firstIs(page, "fish");
+    assert.equal(await page.getByAltText("Searching by fish.png").count(), 1);
+    assert.equal(await count(), stored, "searching stores nothing");
+    const asked = page.waitForRequest("**/search");
+    await page.fill("#words", "in the sea");
+    const body = (await asked).postDataJSON();
+    assert.equal(body.query.length, 2);
+    assert.equal(body.query[1].text, "in the sea");
+    await page.waitForFunction(() => document.getElementById("status").textContent.includes("ms"));
+    await photograph(page, "by-picture");
+    await page.getByRole("button", { name: "Searching by fish.png. Remove" }).click();
+    await page.locator("#pinned").waitFor({ state: "hidden" });
+    await leave(page);
+  });
+
+  it("searches by a picture that is dropped on the search side", async () => {
+    const page = await visit(browser, server.url);
+    await page.locator(".card").first().waitFor();
+    const { name, type, base64 } = await fileOf("umbrella.png");
+    await drop(page, "[data-drop=search]", [{ name, type, base64 }]);
+    await firstIs(page, "umbrella");
+    assert.equal(await page.isVisible("#drop"), false);
+    assert.equal(await count(), stored, "searching stores nothing");
+    await leave(page);
+  });
+
+  it("searches by a picture that is pasted, and refuses what is no picture", async () => {
+    const page = await visit(browser, server.url);
+    await page.locator(".card").first().waitFor();
+    const base64 = await base64Of("sun.png");
+    await page.evaluate((base64) => {
+      const clipboard = new DataTransfer();
+      clipboard.items.add(new File([Uint8Array.from(atob(base64), (c) => c.charCodeAt(0))], "pasted.png", { type: "image/png" }));
+      document.body.dispatchEvent(new ClipboardEvent("paste", { clipboardData: clipboard, bubbles: true, cancelable: true }));
+    }, base64);
+    await firstIs(page, "sun");
+    await drop(page, "[data-drop=search]", [{ name: "notes.txt", type: "text/plain", base64: btoa("words") }]);
+    await page.locator("#notice").waitFor();
+    assert.match(await page.textContent("#notice"), /notes\.txt is not a picture/);
+    await drop(page, "[data-drop=search]", [{ name: "broken.png", type: "image/png", base64: btoa("no pixels in here") }]);
+    await page.waitForFunction(() => !document.getElementById("notice").textContent.includes("notes.txt"));
+    assert.ok((await page.textContent("#notice")).length > 20, "the server's reason is shown");
+    await leave(page);
+  });
+
+  it("finds more like a picture and more like a text", async () => {
+    const page = await visit(browser, `${server.url}/?q=fish+at+the+harbour`);
+    await firstIs(page, "harbour");
+    let asked = page.waitForRequest("**/search");
+    await page.locator('[data-id="harbour"] .like').click();
+    let body = (await asked).postDataJSON();
+    assert.equal(body.text, TEXTS.harbour);
+    await page.locator("#pinned .slip").waitFor();
+    await page.waitForFunction(() => !document.querySelector('[data-id="harbour"]'));
+
+    await page.goto(`${server.url}/?q=A+blue+fish`);
+    await page.locator('.score >> nth=0').waitFor();
+    asked = page.waitForRequest("**/search");
+    await page.locator('[data-id="fish"] .like').click();
+    body = (await asked).postDataJSON();
+    assert.deepEqual(body.image, { id: "fish" });
+    await page.waitForFunction(() => document.querySelector(".score") && !document.querySelector('[data-id="fish"]'));
+    await photograph(page, "more-like-this");
+    const here = await ids(page);
+    await page.reload();
+    await page.locator(".score").first().waitFor();
+    assert.deepEqual(await ids(page), here, "the address leads back to it");
+    await page.goBack();
+    await page.waitForFunction(() => document.getElementById("words").value === "A blue fish");
+    await leave(page);
+  });
+
+  it("shows what a document says as text, whatever it says", async () => {
+    const page = await visit(browser, `${server.url}/?mode=keyword&q=onerror`);
+    await firstIs(page, "markup");
+    assert.equal(await page.textContent('[data-id="markup"] .passage'), TEXTS.markup);
+    await page.locator('[data-id="markup"] .open').click();
+    assert.equal(await page.textContent(".full-text"), TEXTS.markup);
+    assert.equal(await page.locator("img[src=x], .full-text b").count(), 0);
+    assert.doesNotMatch(await page.title(), /broken in/);
+    await leave(page);
+  });
+
+  it("changes between collections", async () => {
+    assert.equal((await server.ask("PUT", "/collections/second", {})).status, 201);
+    await server.ask("POST", "/collections/second/documents", { id: "only", text: "The only text of the second collection." });
+    const page = await visit(browser, server.url);
+    await page.locator("#collection-choice").selectOption("second");
+    await firstIs(page, "only");
+    assert.deepEqual(await ids(page), ["only"]);
+    assert.equal(await page.textContent("#collection-size"), "1 document");
+    await page.reload();
+    await firstIs(page, "only");
+    assert.equal((await server.ask("DELETE", "/collections/second")).status, 204);
+    await leave(page);
+  });
+});

@@ -1,0 +1,96 @@
+// The real clipdb on a free port over a data folder of its own.
+//
+// CLIPDB_BINARY names the binary (default: the workspace's release build).
+
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import path from "node:path";
+
+const ROOT = path.resolve(import.meta.dirname, "../..");
+const BINARY = path.resolve(process.env.CLIPDB_BINARY ?? path.join(ROOT, "target/release/clipdb"));
+const READY_MS = 120_000;
+const STOP_MS = 30_000;
+
+export class Server {
+  #folder;
+  #process = null;
+  #said = "";
+
+  /** `settings` are further flags of `clipdb serve`. */
+  static async start(...settings) {
+    if (!existsSync(BINARY)) throw new Error(`${BINARY} is not there: build clipdb first, or set CLIPDB_BINARY`);
+    const server = new Server();
+    server.#folder = await mkdtemp(path.join(tmpdir(), "clipdb-page-"));
+    server.settings = settings;
+    server.port = await freePort();
+    server.url = `http://127.0.0.1:${server.port}`;
+    await server.start();
+    return server;
+  }
+
+  /** Starts it again, on the same port and folder. */
+  async start() {
+    const { CLIPDB_BINARY: _, CLIPDB_SCREENSHOTS: __, ...env } = process.env;
+    const data = path.join(this.#folder, "data");
+    this.#process = spawn(BINARY, ["serve", "--data", data, "--listen", `127.0.0.1:${this.port}`, ...this.settings], { cwd: ROOT, env });
+    for (const stream of [this.#process.stdout, this.#process.stderr]) stream.on("data", (some) => (this.#said += some));
+    const deadline = Date.now() + READY_MS;
+    while (!(await this.#ready())) {
+      if (this.#process.exitCode !== null || Date.now() > deadline) throw new Error(`clipdb did not become ready:\n${this.#said}`);
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  }
+
+  async #ready() {
+    try {
+      return (await fetch(`${this.url}/ready`)).ok;
+    } catch {
+      return false;
+    }
+  }
+
+  async stop() {
+    const running = this.#process;
+    if (running === null) return;
+    this.#process = null;
+    if (running.exitCode !== null) throw new Error(`clipdb had ended by itself (exit code ${running.exitCode}):\n${this.#said}`);
+    const ended = new Promise((resolve) => running.once("exit", resolve));
+    running.kill("SIGTERM");
+    const force = setTimeout(() => running.kill("SIGKILL"), STOP_MS);
+    await ended;
+    clearTimeout(force);
+  }
+
+  async remove() {
+    try {
+      await this.stop();
+    } finally {
+      await rm(this.#folder, { recursive: true, force: true });
+    }
+  }
+
+  /** An answer as JSON, with its status. */
+  async ask(method, route, body, headers = {}) {
+    const response = await fetch(this.url + route, {
+      method,
+      headers: { "Content-Type": "application/json", ...headers },
+      body: body === undefined ? undefined : JSON.stringify(body),
+    });
+    const text = await response.text();
+    return { status: response.status, headers: response.headers, json: text === "" ? null : JSON.parse(text) };
+  }
+}
+
+function freePort() {
+  return new Promise((resolve, reject) => {
+    const probe = createServer();
+    probe.once("error", reject);
+    probe.listen(0, "127.0.0.1", () => {
+      const { port } = probe.address();
+      probe.close(() => resolve(port));
+    });
+  });
+}
