@@ -120,10 +120,11 @@ function metadata(found) {
 
 const rows = (pairs) => pairs.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value)));
 
-function kept({ image_info: image, created_at: created, updated_at: updated }) {
+function kept({ image_info: image, created_at: created, updated_at: updated, truncated }) {
   const when = (milliseconds) => new Date(milliseconds).toLocaleString();
   return [
     image ? ["picture", `${image.width} × ${image.height}, ${image.media_type.replace("image/", "").toUpperCase()}, ${size(image.bytes)}`] : null,
+    truncated ? ["text", "longer than the model reads: its end is found by keywords only"] : null,
     created ? ["added", when(created)] : null,
     updated && updated !== created ? ["replaced", when(updated)] : null,
   ].filter(Boolean);

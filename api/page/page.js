@@ -115,7 +115,7 @@ function describe(answer) {
   if (question.empty) status.textContent = none ? "" : "All documents";
   else status.textContent = `${hitsOf(answer.total)}${answer.took_ms === undefined ? "" : ` · ${milliseconds(answer.took_ms)}`}`;
   status.title = Object.entries(answer.timings ?? {})
-    .filter(([, value]) => Number.isFinite(value)).map(([part, value]) => `${part} ${milliseconds(value)}`).join("\n");
+    .filter(([part]) => part.endsWith("_us")).map(([part, value]) => `${part.replace("_us", "")} ${milliseconds(value / 1000)}`).join("\n");
 }
 
 function hitsOf(total) {
@@ -125,7 +125,7 @@ function hitsOf(total) {
   return `${shown.length} of ${whole}`;
 }
 
-const milliseconds = (value) => `${value < 10 ? Number(value.toFixed(1)) : Math.round(value)} ms`;
+const milliseconds = (value) => `${value < 10 ? Number(value.toFixed(value < 1 ? 2 : 1)) : Math.round(value)} ms`;
 
 function showEmpty() {
   shown = [];

@@ -38,6 +38,7 @@ describe("searching", () => {
     await page.keyboard.type("fish at the harbour", { delay: 15 });
     await firstIs(page, "harbour");
     assert.match(await page.textContent("#status"), /^30 of .*\d · [\d.]+ ms$/);
+    assert.match(await page.getAttribute("#status", "title"), /^total [\d.]+ ms$/m);
     assert.equal(new URL(page.url()).searchParams.get("q"), "fish at the harbour");
     const scores = await page.locator(".score").allTextContents();
     assert.deepEqual(scores.map(Number), scores.map(Number).sort((a, b) => b - a));
