@@ -49,7 +49,7 @@ async function ask({ remember = false } = {}) {
   const here = question.address(collections.length > 1 ? collection : null);
   if (here !== location.pathname + location.search) history[remember ? "pushState" : "replaceState"](null, "", here);
   cursor = null;
-  await fetchPage(0, (hits) => grid.replaceChildren(...cards(hits)));
+  await fetchPage(0, replaceCards);
 }
 
 const askMore = () => fetchPage(question.empty ? 0 : shown.length, (hits) => grid.append(...cards(hits)));
@@ -97,6 +97,15 @@ async function browse(signal) {
 }
 
 // ---- showing --------------------------------------------------------------------------------
+
+/** New cards for old; someone who is among them stays on the same document, or else on the first. */
+function replaceCards(hits) {
+  const within = document.activeElement.closest("#grid .card");
+  grid.replaceChildren(...cards(hits));
+  if (within === null) return;
+  const same = [...grid.children].find((each) => each.dataset.id === within.dataset.id);
+  (same ?? grid.firstElementChild)?.querySelector(".open").focus({ preventScroll: true });
+}
 
 const cards = (hits) => hits.map((hit) => card(hit, best, cardActions));
 const known = (name) => collections.some((each) => each.name === name);

@@ -19,6 +19,8 @@ describe("searching", () => {
 
   const ids = (page) => page.locator(".card").evaluateAll((cards) => cards.map((card) => card.dataset.id));
   const firstIs = (page, id) => page.locator(`.card:first-child[data-id="${id}"]`).waitFor();
+  const settled = (page, words) => page.waitForFunction((words) => new URLSearchParams(location.search).get("q") === words
+    && document.getElementById("busy").hidden && document.querySelector(".score"), words);
   const count = async () => (await server.ask("GET", "/collections/default")).json.documents;
 
   it("shows what is stored before anything is asked", async () => {
@@ -74,7 +76,7 @@ describe("searching", () => {
     const page = await visit(browser, server.url);
     await page.keyboard.press("/");
     await page.keyboard.type("umbrella");
-    await page.locator(".score").first().waitFor();
+    await settled(page, "umbrella");
     await page.keyboard.press("ArrowDown");
     assert.equal(await page.evaluate(() => document.activeElement === document.querySelectorAll(".open")[0]), true);
     await page.keyboard.press("ArrowRight");
@@ -94,11 +96,26 @@ describe("searching", () => {
     await leave(page);
   });
 
+  it("keeps its place among the results when they change", async () => {
+    const page = await visit(browser, `${server.url}/?q=fish+at+the+harbour`);
+    await page.locator('[data-id="harbour"] .open').focus();
+    const asked = page.waitForResponse("**/search");
+    await page.evaluate(() => {
+      const words = document.getElementById("words");
+      words.value = "fish is sold at the harbour";
+      words.dispatchEvent(new Event("input"));
+    });
+    await asked;
+    await settled(page, "fish is sold at the harbour");
+    assert.equal(await page.evaluate(() => document.activeElement.closest(".card")?.dataset.id), "harbour");
+    await leave(page);
+  });
+
   it("finds words alone in keyword mode, and says so when there are none", async () => {
     const page = await visit(browser, server.url);
     await page.getByText("Keyword", { exact: true }).click();
     await page.fill("#words", "harbour");
-    await page.locator(".score").first().waitFor();
+    await settled(page, "harbour");
     assert.deepEqual(await ids(page), ["harbour"]);
     assert.deepEqual(await page.locator(".bar span").evaluateAll((parts) => parts.map((part) => part.dataset.list)), ["keyword"]);
     await page.fill("#words", "zyzzyva");
