@@ -1,0 +1,24 @@
+//! From a file's bytes to the pixels a tower reads, and to thumbnails.
+//!
+//! A picture is judged by its header ([`inspect`]) before anything is decoded: what it
+//! is, how large, what decoding it costs. [`Preprocessor`] then does what Hugging Face's
+//! image processors do on Pillow, to within a level or two of 255.
+//!
+//! Two choices hold for every model: a picture is turned upright by its EXIF orientation
+//! first, and transparency is shown over white (transformers does so since version 5;
+//! version 4 showed the colour that lay beneath).
+
+mod decode;
+mod error;
+mod header;
+mod jpeg;
+mod orient;
+mod preprocess;
+mod processor_config;
+mod resize;
+mod thumbnail;
+
+pub use error::ImageError;
+pub use header::{ImageInfo, ImageLimits, decode_cost, inspect};
+pub use preprocess::{Pixels, Preprocessor};
+pub use thumbnail::{Thumbnail, thumbnail};

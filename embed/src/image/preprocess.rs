@@ -1,0 +1,157 @@
+//! What Hugging Face's CLIP image processor does: resize, crop at the centre, normalise.
+
+use ::image::{DynamicImage, RgbImage, metadata::Orientation};
+use fast_image_resize::pixels::U8x3;
+
+use super::processor_config::{Resize, Settings};
+use super::resize::{Raster, Region, resize_part};
+use super::{ImageError, ImageLimits, decode, orient};
+
+/// A model's preprocessing, ready to run. Cheap to share between threads.
+#[derive(Debug, Clone)]
+pub struct Preprocessor {
+    settings: Settings,
+    /// Per channel, the normalised value of each of the 256 levels.
+    levels: [[f32; 256]; 3],
+}
+
+/// What an image tower reads.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pixels {
+    /// 3 × `height` × `width`, normalised: all of red, then green, then blue.
+    pub data: Vec<f32>,
+    pub width: u32,
+    pub height: u32,
+}
+
+impl Preprocessor {
+    /// From the bytes of `preprocessor_config.json`. What it asks for and is not
+    /// supported is [`ImageError::Config`].
+    pub fn from_config(json: &[u8]) -> Result<Self, ImageError> {
+        let settings = Settings::parse(json)?;
+        let mut levels = [[0.0; 256]; 3];
+        for (channel, table) in levels.iter_mut().enumerate() {
+            for (level, value) in table.iter_mut().enumerate() {
+                let scaled = level as f64 * settings.rescale;
+                *value = ((scaled - settings.mean[channel]) / settings.deviation[channel]) as f32;
+            }
+        }
+        Ok(Self { settings, levels })
+    }
+
+    /// Width and height of what [`pixels`](Self::pixels) returns, in pixels.
+    pub fn size(&self) -> (u32, u32) {
+        self.settings.crop
+    }
+
+    /// Decodes a file and prepares it. Blocks for as long as decoding takes.
+    pub fn pixels(&self, bytes: &[u8], limits: &ImageLimits) -> Result<Pixels, ImageError> {
+        let cropped = self.cropped(bytes, limits)?;
+        let (width, height) = cropped.dimensions();
+        let plane = width as usize * height as usize;
+        let mut data = vec![0.0; 3 * plane];
+        for (place, pixel) in cropped.pixels().enumerate() {
+            for (channel, level) in pixel.0.into_iter().enumerate() {
+                data[channel * plane + place] = self.levels[channel][usize::from(level)];
+            }
+        }
+        Ok(Pixels {
+            data,
+            width,
+            height,
+        })
+    }
+
+    /// The 8-bit picture before normalising: upright, resized, cropped, over white.
+    pub fn cropped(&self, bytes: &[u8], limits: &ImageLimits) -> Result<RgbImage, ImageError> {
+        let decoded = decode::decode(bytes, limits)?;
+        let full = self.full_size(decoded.info.width, decoded.info.height);
+        let (crop_width, crop_height) = self.settings.crop;
+        let across = Window::centred(full.0, crop_width);
+        let down = Window::centred(full.1, crop_height);
+        let wanted = Region {
+            left: across.start,
+            top: down.start,
+            width: across.length,
+            height: down.length,
+        };
+        let rgb = decode::over_white(decoded.image);
+        let part = self.resize(&rgb, decoded.orientation, full, wanted)?;
+        if part.dimensions() == self.settings.crop {
+            return Ok(part);
+        }
+        // Smaller than the crop, which exact sizes allow: black around it.
+        let mut framed = RgbImage::new(crop_width, crop_height);
+        let (left, top) = (i64::from(across.margin), i64::from(down.margin));
+        ::image::imageops::replace(&mut framed, &part, left, top);
+        Ok(framed)
+    }
+
+    /// The size of the whole picture after resizing, as transformers computes it.
+    fn full_size(&self, width: u32, height: u32) -> (u64, u64) {
+        match self.settings.resize {
+            Resize::Exact(width, height) => (width.into(), height.into()),
+            Resize::ShortestEdge(edge) => {
+                let (edge, width, height) = (u64::from(edge), u64::from(width), u64::from(height));
+                if width <= height {
+                    (edge, edge * height / width)
+                } else {
+                    (edge * width / height, edge)
+                }
+            }
+        }
+    }
+
+    /// Resizes before turning upright: turning a few pixels is cheaper than turning all.
+    fn resize(
+        &self,
+        stored: &RgbImage,
+        orientation: Orientation,
+        full: (u64, u64),
+        wanted: Region,
+    ) -> Result<RgbImage, ImageError> {
+        let part = orient::stored_region(orientation, full, wanted);
+        let source = Raster {
+            width: stored.width(),
+            height: stored.height(),
+            data: stored.as_raw(),
+        };
+        let stored_full = orient::upright_size(orientation, full.0, full.1);
+        let data = resize_part::<U8x3>(&source, stored_full, part, self.settings.filter)?;
+        let resized = RgbImage::from_raw(part.width, part.height, data).ok_or_else(|| {
+            ImageError::Damaged {
+                format: "picture",
+                reason: "resizing gave another size than asked".to_owned(),
+            }
+        })?;
+        let mut resized = DynamicImage::ImageRgb8(resized);
+        resized.apply_orientation(orientation);
+        Ok(resized.into_rgb8())
+    }
+}
+
+/// Along one axis, what a centred crop keeps and where it is put.
+struct Window {
+    start: u64,
+    length: u32,
+    margin: u32,
+}
+
+impl Window {
+    /// transformers' `center_crop`: an odd rest falls to the end when cutting, and to
+    /// the beginning when padding.
+    fn centred(full: u64, crop: u32) -> Self {
+        match u32::try_from(full) {
+            Ok(full) if full < crop => Self {
+                start: 0,
+                length: full,
+                margin: (crop - full).div_ceil(2),
+            },
+            _ => Self {
+                start: (full - u64::from(crop)) / 2,
+                length: crop,
+                margin: 0,
+            },
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Small versions of a picture, for looking at.
+
+use std::io::Cursor;
+
+use ::image::codecs::jpeg::JpegEncoder;
+use ::image::{DynamicImage, ImageFormat, RgbImage, RgbaImage};
+use fast_image_resize::pixels::{U8x3, U8x4};
+use fast_image_resize::{FilterType, PixelTrait};
+
+use super::resize::{Raster, Region, resize_part};
+use super::{ImageError, ImageLimits, decode, orient};
+
+/// An encoded small picture.
+#[derive(Debug, Clone)]
+pub struct Thumbnail {
+    pub bytes: Vec<u8>,
+    /// `image/jpeg`, or `image/png` when the picture has transparency.
+    pub media_type: &'static str,
+}
+
+const JPEG_QUALITY: u8 = 85;
+/// A very tall picture is bounded by its height instead.
+const TALLEST: u32 = 4;
+
+/// The (first) frame, upright, `width` pixels wide or less: it is never enlarged, and
+/// never taller than four times `width`.
+pub fn thumbnail(bytes: &[u8], width: u32, limits: &ImageLimits) -> Result<Thumbnail, ImageError> {
+    let decoded = decode::decode(bytes, limits)?;
+    let (wide, high) = (decoded.info.width, decoded.info.height);
+    let width = width.max(1);
+    let share = (f64::from(width) / f64::from(wide))
+        .min(f64::from(width.saturating_mul(TALLEST)) / f64::from(high))
+        .min(1.0);
+    let scaled = |side: u32| ((f64::from(side) * share).round() as u32).max(1);
+    let (width, height) = orient::upright_size(decoded.orientation, scaled(wide), scaled(high));
+    let mut small = shrink(decoded.image, width, height)?;
+    small.apply_orientation(decoded.orientation);
+    encode(small)
+}
+
+/// Keeps transparency, weighing colours by it.
+fn shrink(image: DynamicImage, width: u32, height: u32) -> Result<DynamicImage, ImageError> {
+    if image.color().has_alpha() {
+        let rgba = image.into_rgba8();
+        let data = resized::<U8x4>(rgba.as_raw(), rgba.dimensions(), width, height)?;
+        return RgbaImage::from_raw(width, height, data)
+            .map(DynamicImage::ImageRgba8)
+            .ok_or_else(wrong_size);
+    }
+    let rgb = image.into_rgb8();
+    let data = resized::<U8x3>(rgb.as_raw(), rgb.dimensions(), width, height)?;
+    RgbImage::from_raw(width, height, data)
+        .map(DynamicImage::ImageRgb8)
+        .ok_or_else(wrong_size)
+}
+
+fn resized<P: PixelTrait>(
+    data: &[u8],
+    (from_width, from_height): (u32, u32),
+    width: u32,
+    height: u32,
+) -> Result<Vec<u8>, ImageError> {
+    let source = Raster {
+        width: from_width,
+        height: from_height,
+        data,
+    };
+    let whole = Region {
+        left: 0,
+        top: 0,
+        width,
+        height,
+    };
+    let full = (u64::from(width), u64::from(height));
+    resize_part::<P>(&source, full, whole, FilterType::CatmullRom)
+}
+
+fn encode(small: DynamicImage) -> Result<Thumbnail, ImageError> {
+    let mut bytes = Vec::new();
+    let (written, media_type) = if small.color().has_alpha() {
+        let written = small.write_to(&mut Cursor::new(&mut bytes), ImageFormat::Png);
+        (written, "image/png")
+    } else {
+        let encoder = JpegEncoder::new_with_quality(&mut bytes, JPEG_QUALITY);
+        (small.write_with_encoder(encoder), "image/jpeg")
+    };
+    written.map_err(|error| ImageError::Thumbnail {
+        reason: error.to_string(),
+    })?;
+    Ok(Thumbnail { bytes, media_type })
+}
+
+fn wrong_size() -> ImageError {
+    ImageError::Thumbnail {
+        reason: "resizing gave another size than asked".to_owned(),
+    }
+}

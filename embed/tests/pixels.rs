@@ -1,0 +1,155 @@
+//! Preprocessed pixels against transformers' Pillow-based processor, before
+//! normalising: within 2 of 255 on PNG, 4 on JPEG. `embed/parity` made the references.
+
+use std::path::{Path, PathBuf};
+
+use clipdb_embed::image::{ImageError, ImageLimits, Preprocessor};
+use safetensors::SafeTensors;
+
+fn golden() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("parity/golden")
+}
+
+fn preprocessor(kind: &str) -> Preprocessor {
+    let config = std::fs::read(golden().join(format!("images/{kind}.json"))).unwrap();
+    Preprocessor::from_config(&config).unwrap()
+}
+
+/// A sample of every picture; `CLIPDB_PARITY_PIXELS` names the file with every pixel
+/// that `embed/parity/make.sh full` writes.
+#[test]
+fn pixels_are_those_of_pillow() {
+    let file = std::env::var_os("CLIPDB_PARITY_PIXELS")
+        .map_or_else(|| golden().join("pixels.safetensors"), PathBuf::from);
+    let bytes = std::fs::read(file).unwrap();
+    let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
+    let stride: usize = header.metadata().as_ref().unwrap()["stride"]
+        .parse()
+        .unwrap();
+    let references = SafeTensors::deserialize(&bytes).unwrap();
+    assert_eq!(references.len(), 2 * 2 * 20);
+
+    let mut worst = Vec::new();
+    for (name, reference) in references.iter() {
+        let (kind, picture) = name.split_once('/').unwrap();
+        let file = std::fs::read(golden().join("images").join(picture)).unwrap();
+        let cropped = preprocessor(kind)
+            .cropped(&file, &ImageLimits::default())
+            .unwrap();
+        let sampled = cropped
+            .enumerate_pixels()
+            .filter(|(x, y, _)| *x as usize % stride == 0 && *y as usize % stride == 0)
+            .flat_map(|(_, _, pixel)| pixel.0);
+        let mut compared = 0;
+        let mut difference = 0;
+        let mut total = 0;
+        for (ours, theirs) in sampled.zip(reference.data()) {
+            difference = difference.max(ours.abs_diff(*theirs));
+            total += u64::from(ours.abs_diff(*theirs));
+            compared += 1;
+        }
+        assert_eq!(compared, reference.data().len(), "{name}");
+        worst.push((difference, total as f64 / compared as f64, name.to_owned()));
+    }
+    worst.sort_by(|a, b| a.2.cmp(&b.2));
+    for (difference, mean, name) in &worst {
+        println!("{name}: max {difference}, mean {mean:.3}");
+    }
+    for (difference, _, name) in worst {
+        let allowed = if name.ends_with(".png") { 2 } else { 4 };
+        assert!(difference <= allowed, "{name} differs by {difference}");
+    }
+}
+
+#[test]
+fn values_are_normalised_channel_by_channel() {
+    let json = br#"{"size": 4, "crop_size": 4, "image_mean": [0.5, 0.25, 0.0],
+        "image_std": [0.5, 0.25, 2.0], "resample": 3}"#;
+    let picture = ::image::RgbImage::from_fn(4, 4, |x, _| ::image::Rgb([255, 0, 51 * x as u8]));
+    let mut file = std::io::Cursor::new(Vec::new());
+    picture
+        .write_to(&mut file, ::image::ImageFormat::Png)
+        .unwrap();
+    let pixels = Preprocessor::from_config(json)
+        .unwrap()
+        .pixels(file.get_ref(), &ImageLimits::default())
+        .unwrap();
+    assert_eq!((pixels.width, pixels.height), (4, 4));
+    assert_eq!(pixels.data.len(), 3 * 4 * 4);
+    assert!(pixels.data[..16].iter().all(|value| *value == 1.0));
+    assert!(pixels.data[16..32].iter().all(|value| *value == -1.0));
+    assert!((pixels.data[33] - 0.1).abs() < 1e-6);
+    assert!((pixels.data[35] - 0.3).abs() < 1e-6);
+}
+
+#[test]
+fn a_picture_smaller_than_the_crop_is_framed_in_black() {
+    let json = br#"{"size": {"height": 3, "width": 5}, "crop_size": 8, "resample": 3}"#;
+    let picture = ::image::RgbImage::from_pixel(5, 3, ::image::Rgb([200, 200, 200]));
+    let mut file = std::io::Cursor::new(Vec::new());
+    picture
+        .write_to(&mut file, ::image::ImageFormat::Png)
+        .unwrap();
+    let framed = Preprocessor::from_config(json)
+        .unwrap()
+        .cropped(file.get_ref(), &ImageLimits::default())
+        .unwrap();
+    assert_eq!(framed.dimensions(), (8, 8));
+    for (x, y, pixel) in framed.enumerate_pixels() {
+        // transformers puts the odd pixel of the frame before the picture.
+        let inside = (2..7).contains(&x) && (3..6).contains(&y);
+        assert_eq!(pixel.0[0], if inside { 200 } else { 0 }, "at {x}, {y}");
+    }
+}
+
+/// 1 × 2,000,000 pixels would be 224 × 448,000,000 when resized whole.
+#[test]
+fn extreme_shapes_cost_no_more_than_their_crop() {
+    for (width, height) in [(1, 2_000_000), (2_000_000, 1)] {
+        let picture = ::image::GrayImage::from_pixel(width, height, ::image::Luma([90]));
+        let mut file = std::io::Cursor::new(Vec::new());
+        picture
+            .write_to(&mut file, ::image::ImageFormat::Png)
+            .unwrap();
+        for json in [
+            br#"{"size": 224, "crop_size": 224}"#.as_slice(),
+            br#"{"size": {"height": 224, "width": 224}, "do_center_crop": false}"#,
+        ] {
+            let cropped = Preprocessor::from_config(json)
+                .unwrap()
+                .cropped(file.get_ref(), &ImageLimits::default())
+                .unwrap();
+            assert_eq!(cropped.dimensions(), (224, 224));
+            assert!(cropped.pixels().all(|pixel| pixel.0 == [90, 90, 90]));
+        }
+    }
+}
+
+#[test]
+fn a_configuration_that_cannot_be_followed_is_refused() {
+    for (json, field) in [
+        (r#"{"size": {"longest_edge": 224}}"#, "size"),
+        (
+            r#"{"size": {"shortest_edge": 224, "longest_edge": 300}}"#,
+            "size",
+        ),
+        (r#"{"size": 0}"#, "size"),
+        (r#"{"size": 224, "crop_size": 100000}"#, "crop_size"),
+        (r#"{"do_resize": false}"#, "do_resize"),
+        (r#"{"do_pad": true}"#, "do_pad"),
+        (
+            r#"{"size": 224, "do_center_crop": false}"#,
+            "do_center_crop",
+        ),
+        (r#"{"resample": 0}"#, "resample"),
+        (r#"{"image_mean": [0.5]}"#, "image_mean"),
+        (r#"{"image_std": [0.5, 0.0, 0.5]}"#, "image_std"),
+        (r#"{"rescale_factor": 0}"#, "rescale_factor"),
+        (r#"[1, 2"#, "the file"),
+    ] {
+        match Preprocessor::from_config(json.as_bytes()) {
+            Err(ImageError::Config { field: named, .. }) => assert_eq!(named, field, "{json}"),
+            other => panic!("{json}: {other:?}"),
+        }
+    }
+}
