@@ -17,6 +17,9 @@ pub struct ModelCard {
     /// Tokens the text tower sees, the special ones included.
     pub context_length: usize,
     pub license: Option<String>,
+    /// SHA-256 of the weights as stored and of how text and pixels are prepared, in
+    /// hexadecimal: vectors of two models compare only where this is equal.
+    pub fingerprint: String,
     /// What cosines are multiplied by before a softmax over candidates.
     pub logit_scale: f64,
     /// Numbers in the weights.

@@ -57,7 +57,9 @@ pub(crate) fn choose(choice: DeviceChoice) -> Result<Chosen, EmbedError> {
         DeviceChoice::Cuda(number) => {
             let count = cuda_devices().map_err(refuse)?;
             if number >= count {
-                return Err(refuse(format!("there are {count} CUDA devices, counted from 0")));
+                return Err(refuse(format!(
+                    "there are {count} CUDA devices, counted from 0"
+                )));
             }
             Ok(Chosen {
                 device: Device::Cuda(number),

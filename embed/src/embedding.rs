@@ -97,7 +97,12 @@ mod tests {
 
     #[test]
     fn refuses_what_has_no_direction() {
-        for values in [vec![], vec![0.0, 0.0], vec![1.0, f32::NAN], vec![f32::INFINITY]] {
+        for values in [
+            vec![],
+            vec![0.0, 0.0],
+            vec![1.0, f32::NAN],
+            vec![f32::INFINITY],
+        ] {
             assert!(matches!(
                 Embedding::normalised(values),
                 Err(EmbedError::NoDirection { .. })

@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use crate::image::{self, ImageLimits, Pixels, Preprocessor};
 use crate::pool::Pool;
 use crate::queue::{Embedded, Entry, Queue};
+use crate::sources::PREPROCESSOR;
 use crate::statistics::{Counters, QueueStatistics, micros};
 use crate::tokens::Tokens;
 use crate::worker::{self, DeviceThread};
@@ -16,8 +17,6 @@ use crate::{
     EmbedError, EncoderSettings, ImageEmbedding, ImageInfo, ModelCard, ModelSource, Priority,
     TextEmbedding, TextTokens, Timings,
 };
-
-const PREPROCESSOR: &str = "preprocessor_config.json";
 
 /// A loaded model; clones share it. When the last one is dropped what waits is still
 /// answered, then the model's threads are joined: that drop blocks for a batch or so.
@@ -45,12 +44,25 @@ impl Encoder {
     pub fn load(source: &ModelSource, settings: &EncoderSettings) -> Result<Self, EmbedError> {
         crate::allocation::reuse_large_blocks();
         let files = source.files();
-        let preprocessor = Preprocessor::from_config(&files.bytes(PREPROCESSOR)?)?;
+        let preprocessor = Preprocessor::from_config(&files.bytes(PREPROCESSOR)?)
+            .map_err(|error| EmbedError::file(files.display(PREPROCESSOR), error))?;
+        let mut tokens = Tokens::open(files)?;
         let counters = Arc::new(Counters::default());
         let queue = Arc::new(Queue::new(settings.queue_capacity, Arc::clone(&counters)));
         let (card, device) = worker::start(source, settings, &queue, &counters)?;
+        tokens.cut_at(card.context_length)?;
+        let (width, height) = preprocessor.size();
+        let side = card.image_size;
+        if width as usize != side || height as usize != side {
+            return Err(EmbedError::file(
+                files.display(PREPROCESSOR),
+                format!(
+                    "it makes pictures of {width}×{height} for a model that sees {side}×{side}"
+                ),
+            ));
+        }
         let shared = Shared {
-            tokens: Arc::new(Tokens::open(files, card.context_length)?),
+            tokens: Arc::new(tokens),
             card,
             preprocessor: Arc::new(preprocessor),
             limits: ImageLimits {
@@ -178,25 +190,17 @@ impl Shared {
         priority: Priority,
     ) -> Result<(ImageInfo, Pixels, Duration), EmbedError> {
         let _turn = self.pool.turn(priority).await?;
-        let limits = self.limits.clone();
+        let limits = self.limits;
         let header = bytes.clone();
         let inspect = move || Ok(image::inspect(&header, &limits)?);
         let info = self.pool.run("reading a picture's header", inspect).await?;
         let reservation = self.pool.reserve(image::decode_cost(&info)).await?;
-        let limits = self.limits.clone();
+        let limits = self.limits;
         let preprocessor = Arc::clone(&self.preprocessor);
-        let side = self.card.image_size;
         let decode = move || {
             let begun = Instant::now();
             let pixels = preprocessor.pixels(&bytes, &limits)?;
             drop(reservation);
-            let (width, height) = (pixels.width, pixels.height);
-            if width as usize != side || height as usize != side {
-                return Err(EmbedError::file(
-                    PREPROCESSOR,
-                    format!("it makes pictures of {width}×{height} for a model that sees {side}×{side}"),
-                ));
-            }
             Ok((pixels, begun.elapsed()))
         };
         let (pixels, preprocess) = self.pool.run("decoding a picture", decode).await?;

@@ -92,10 +92,7 @@ impl EmbedError {
     }
 
     /// From `catch_unwind`'s payload.
-    pub(crate) fn panicked(
-        during: &'static str,
-        payload: &(dyn std::any::Any + Send),
-    ) -> Self {
+    pub(crate) fn panicked(during: &'static str, payload: &(dyn std::any::Any + Send)) -> Self {
         let reason = payload
             .downcast_ref::<&str>()
             .map(|text| (*text).to_owned())

@@ -6,13 +6,11 @@ use tch::{Device, Kind, Tensor};
 
 use crate::EmbedError;
 use crate::image::Pixels;
-use crate::sources::ModelFiles;
+use crate::sources::{CONFIG, ModelFiles, PREPROCESSOR, TOKENIZER};
 use crate::towers::{
     self, Branches, BranchesConfig, ImageTower, Linear, Projection, TextTower, TokenBatch,
 };
 use crate::weights::Weights;
-
-const CONFIG: &str = "config.json";
 
 pub(crate) struct DualEncoder {
     pub model_type: String,
@@ -20,6 +18,7 @@ pub(crate) struct DualEncoder {
     pub dim: i64,
     pub logit_scale: f64,
     pub parameters: u64,
+    pub fingerprint: String,
     text: Box<dyn TextTower>,
     text_projection: Projection,
     image: Box<dyn ImageTower>,
@@ -53,6 +52,11 @@ impl DualEncoder {
     pub fn load(files: &ModelFiles, device: Device, kind: Kind) -> Result<Self, EmbedError> {
         let config: Config = files.json(CONFIG)?;
         let weights = Weights::open(files, device, kind)?;
+        // Not the configuration, which also holds names and licences: where it matters,
+        // other tensors are read.
+        for file in [TOKENIZER, PREPROCESSOR] {
+            weights.count_in(&files.bytes(file)?);
+        }
         match config.model_type.as_str() {
             "clip" => Self::clip(config, &weights, device, kind),
             "clipdb-dual-encoder" => Self::clipdb(config, &weights, device, kind),
@@ -65,12 +69,22 @@ impl DualEncoder {
     }
 
     /// The layout of `transformers`' `CLIPModel`.
-    fn clip(config: Config, weights: &Weights, device: Device, kind: Kind) -> Result<Self, EmbedError> {
+    fn clip(
+        config: Config,
+        weights: &Weights,
+        device: Device,
+        kind: Kind,
+    ) -> Result<Self, EmbedError> {
         let dim = config.projection_dim.unwrap_or(512);
         let text = config.text_config_dict.unwrap_or(config.text_config);
         let vision = config.vision_config_dict.unwrap_or(config.vision_config);
-        let text = towers::text_tower("clip_text_model", or_empty(text), &weights.at("text_model"))?;
-        let image = towers::image_tower("clip_vision_model", or_empty(vision), &weights.at("vision_model"))?;
+        let text =
+            towers::text_tower("clip_text_model", or_empty(text), &weights.at("text_model"))?;
+        let image = towers::image_tower(
+            "clip_vision_model",
+            or_empty(vision),
+            &weights.at("vision_model"),
+        )?;
         let linear = |name, width| {
             Linear::without_bias(&weights.at(name), width, dim).map(Projection::Linear)
         };
@@ -85,6 +99,7 @@ impl DualEncoder {
             dim,
             logit_scale: scale.exp(),
             parameters: weights.parameters(),
+            fingerprint: weights.fingerprint(),
             text,
             image,
             device,
@@ -94,30 +109,51 @@ impl DualEncoder {
 
     /// The layout of the bundled model: any two towers, the text's features being the
     /// shared space.
-    fn clipdb(config: Config, weights: &Weights, device: Device, kind: Kind) -> Result<Self, EmbedError> {
+    fn clipdb(
+        config: Config,
+        weights: &Weights,
+        device: Device,
+        kind: Kind,
+    ) -> Result<Self, EmbedError> {
         let missing = |field: &str| EmbedError::file(CONFIG, format!("it has no '{field}'"));
-        let dim = config.embedding_dim.ok_or_else(|| missing("embedding_dim"))?;
+        let dim = config
+            .embedding_dim
+            .ok_or_else(|| missing("embedding_dim"))?;
         let branches = config
             .image_projection
             .ok_or_else(|| missing("image_projection"))?;
-        let text_type = tower_type(&config.text_config).ok_or_else(|| missing("text_config.model_type"))?;
+        let text_type =
+            tower_type(&config.text_config).ok_or_else(|| missing("text_config.model_type"))?;
         let image_type =
             tower_type(&config.vision_config).ok_or_else(|| missing("vision_config.model_type"))?;
         let text = towers::text_tower(&text_type, config.text_config, &weights.at("text_model"))?;
-        let image = towers::image_tower(&image_type, config.vision_config, &weights.at("vision_model"))?;
+        let image = towers::image_tower(
+            &image_type,
+            config.vision_config,
+            &weights.at("vision_model"),
+        )?;
         if text.width() != dim {
             return Err(EmbedError::file(
                 CONFIG,
-                format!("the text tower is {} wide, and embedding_dim is {dim}", text.width()),
+                format!(
+                    "the text tower is {} wide, and embedding_dim is {dim}",
+                    text.width()
+                ),
             ));
         }
-        let branches = Branches::new(&weights.at("image_projection"), &branches, image.width(), dim)?;
+        let branches = Branches::new(
+            &weights.at("image_projection"),
+            &branches,
+            image.width(),
+            dim,
+        )?;
         Ok(Self {
             model_type: config.model_type,
             license: config.license,
             dim,
             logit_scale: config.logit_scale.ok_or_else(|| missing("logit_scale"))?,
             parameters: weights.parameters(),
+            fingerprint: weights.fingerprint(),
             text,
             text_projection: Projection::Identity,
             image,
@@ -139,7 +175,7 @@ impl DualEncoder {
     pub fn texts(&self, rows: &[&[u32]]) -> Result<Vec<Vec<f32>>, EmbedError> {
         let run = || {
             let batch = TokenBatch::new(rows, self.device)?;
-            let features = self.text.forward(&batch)?.f_to_kind(self.kind)?;
+            let features = self.text.forward(&batch)?;
             self.vectors(&self.text_projection.forward(&features)?)
         };
         tch::no_grad(run).map_err(EmbedError::torch("embedding texts"))

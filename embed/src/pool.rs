@@ -78,7 +78,9 @@ impl Pool {
     /// those with a turn wait, so a search waits for the decodes under way at most.
     pub async fn reserve(&self, bytes: u64) -> Result<Reservation, EmbedError> {
         let wanted = bytes.div_ceil(UNIT);
-        let units = u32::try_from(wanted).ok().filter(|units| *units <= self.units);
+        let units = u32::try_from(wanted)
+            .ok()
+            .filter(|units| *units <= self.units);
         let Some(units) = units else {
             return Err(EmbedError::DecodeMemory {
                 needed: bytes,
@@ -140,7 +142,10 @@ mod tests {
         for _ in 0..4 {
             let result: Result<(), _> = pool.run("testing", || panic!("on purpose")).await;
             let error = result.unwrap_err().to_string();
-            assert!(error.contains("testing") && error.contains("on purpose"), "{error}");
+            assert!(
+                error.contains("testing") && error.contains("on purpose"),
+                "{error}"
+            );
         }
         assert_eq!(pool.run("testing", || Ok(7)).await.unwrap(), 7);
     }
@@ -151,7 +156,11 @@ mod tests {
         let first = pool.reserve(600 << 10).await.unwrap();
         assert_eq!(pool.reserved_bytes(), 600 << 10);
         let soon = Duration::from_millis(20);
-        assert!(tokio::time::timeout(soon, pool.reserve(600 << 10)).await.is_err());
+        assert!(
+            tokio::time::timeout(soon, pool.reserve(600 << 10))
+                .await
+                .is_err()
+        );
         drop(first);
         assert!(pool.reserve(600 << 10).await.is_ok());
         assert!(matches!(
@@ -165,7 +174,11 @@ mod tests {
         let pool = Pool::new(2, 1 << 20).unwrap();
         let _ingest = pool.turn(Priority::Ingest).await.unwrap();
         let soon = Duration::from_millis(20);
-        assert!(tokio::time::timeout(soon, pool.turn(Priority::Ingest)).await.is_err());
+        assert!(
+            tokio::time::timeout(soon, pool.turn(Priority::Ingest))
+                .await
+                .is_err()
+        );
         assert!(pool.turn(Priority::Search).await.is_ok());
     }
 }

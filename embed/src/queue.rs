@@ -14,7 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::image::Pixels;
 use crate::statistics::Counters;
-use crate::{Embedding, EmbedError, TextTokens};
+use crate::{EmbedError, Embedding, TextTokens};
 
 /// After so many batches of searches in a row, one of ingest has its turn.
 const SEARCHES_IN_A_ROW: u32 = 16;
@@ -72,7 +72,7 @@ struct State {
 }
 
 #[derive(Default)]
-struct Lane {
+pub(crate) struct Lane {
     texts: VecDeque<(Instant, Entry<TextTokens>)>,
     images: VecDeque<(Instant, Entry<Pixels>)>,
 }
@@ -262,7 +262,14 @@ mod tests {
             truncated: false,
         };
         queue
-            .push(priority, Entry { input, reply, _place })
+            .push(
+                priority,
+                Entry {
+                    input,
+                    reply,
+                    _place,
+                },
+            )
             .unwrap();
         answer
     }
@@ -316,7 +323,10 @@ mod tests {
         let soon = Duration::from_millis(20);
         let second = tokio::time::timeout(soon, queue.place(Priority::Ingest)).await;
         assert!(second.is_err(), "the queue is full");
-        assert!(queue.place(Priority::Search).await.is_ok(), "searches have places of their own");
+        assert!(
+            queue.place(Priority::Search).await.is_ok(),
+            "searches have places of their own"
+        );
         queue.next(&LIMITS);
         assert!(queue.place(Priority::Ingest).await.is_ok());
         drop(first);
@@ -345,7 +355,10 @@ mod tests {
         let queue = queue(8);
         let _answer = push_text(&queue, Priority::Ingest, 7).await;
         queue.close();
-        assert!(matches!(queue.place(Priority::Search).await, Err(EmbedError::Stopped)));
+        assert!(matches!(
+            queue.place(Priority::Search).await,
+            Err(EmbedError::Stopped)
+        ));
         assert_eq!(ids(queue.next(&LIMITS)), [7]);
         assert!(queue.next(&LIMITS).is_none());
     }

@@ -137,7 +137,10 @@ mod tests {
         for text in ["auto", "cpu", "cuda:3"] {
             assert_eq!(text.parse::<DeviceChoice>().unwrap().to_string(), text);
         }
-        assert_eq!("cuda".parse::<DeviceChoice>().unwrap(), DeviceChoice::Cuda(0));
+        assert_eq!(
+            "cuda".parse::<DeviceChoice>().unwrap(),
+            DeviceChoice::Cuda(0)
+        );
         for text in ["f32", "f16", "bf16"] {
             assert_eq!(text.parse::<Precision>().unwrap().to_string(), text);
         }

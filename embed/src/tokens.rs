@@ -3,9 +3,8 @@
 use tokenizers::{Tokenizer, TruncationParams};
 
 use crate::EmbedError;
-use crate::sources::ModelFiles;
+use crate::sources::{CONFIG, ModelFiles, TOKENIZER};
 
-const FILE: &str = "tokenizer.json";
 /// Two special tokens around a text, and one of its own.
 const SHORTEST_CONTEXT: usize = 3;
 
@@ -23,44 +22,65 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    pub(crate) fn open(files: &ModelFiles, context_length: usize) -> Result<Self, EmbedError> {
-        let shown = files.display(FILE);
-        if !files.has(FILE) && files.has("vocab.json") && files.has("merges.txt") {
+    /// Reads `tokenizer.json`; until [`cut_at`](Self::cut_at) texts are not cut.
+    pub(crate) fn open(files: &ModelFiles) -> Result<Self, EmbedError> {
+        let shown = files.display(TOKENIZER);
+        if !files.has(TOKENIZER) && files.has("vocab.json") && files.has("merges.txt") {
             return Err(EmbedError::file(
                 shown,
                 "it is missing; vocab.json and merges.txt alone do not say how text is normalised. \
                  Save it with transformers: CLIPTokenizerFast.from_pretrained(…).save_pretrained(…)",
             ));
         }
-        Self::from_json(&files.bytes(FILE)?, context_length)
-            .map_err(|reason| EmbedError::file(shown, reason))
+        Self::parse(&files.bytes(TOKENIZER)?).map_err(|reason| EmbedError::file(shown, reason))
     }
 
-    /// Whatever the file itself says of padding and truncation is replaced: batches
-    /// are padded to their own longest text, and cut at the model's context.
-    fn from_json(json: &[u8], context_length: usize) -> tokenizers::Result<Self> {
-        if context_length < SHORTEST_CONTEXT {
-            return Err(format!("a context of {context_length} tokens holds no text").into());
-        }
+    /// From the contents of a `tokenizer.json`, for a model that sees `context_length`
+    /// tokens, the special ones included.
+    ///
+    /// # Errors
+    /// [`EmbedError::ModelFile`] when it is no tokenizer, or the context holds no text.
+    pub fn from_json(json: &[u8], context_length: usize) -> Result<Self, EmbedError> {
+        let mut tokens = Self::parse(json).map_err(|reason| EmbedError::file(TOKENIZER, reason))?;
+        tokens.cut_at(context_length)?;
+        Ok(tokens)
+    }
+
+    fn parse(json: &[u8]) -> tokenizers::Result<Self> {
         let mut tokenizer = Tokenizer::from_bytes(json)?;
+        // Whatever the file says of it: batches are padded to their own longest text.
         tokenizer.with_padding(None);
-        tokenizer.with_truncation(Some(TruncationParams {
+        tokenizer.with_truncation(None)?;
+        Ok(Self { tokenizer })
+    }
+
+    pub(crate) fn cut_at(&mut self, context_length: usize) -> Result<(), EmbedError> {
+        if context_length < SHORTEST_CONTEXT {
+            return Err(EmbedError::file(
+                CONFIG,
+                format!("a context of {context_length} tokens holds no text"),
+            ));
+        }
+        let truncation = TruncationParams {
             max_length: context_length,
             ..TruncationParams::default()
-        }))?;
-        Ok(Self { tokenizer })
+        };
+        self.tokenizer
+            .with_truncation(Some(truncation))
+            .map_err(|reason| EmbedError::file(TOKENIZER, reason))?;
+        Ok(())
     }
 
     /// # Errors
     /// [`EmbedError::Tokens`] when the tokenizer has no token for a part of the text
     /// and none for what is unknown either, or makes no token at all.
     pub fn encode(&self, text: &str) -> Result<TextTokens, EmbedError> {
-        let encoding = self
-            .tokenizer
-            .encode_fast(text, true)
-            .map_err(|error| EmbedError::Tokens {
-                reason: error.to_string(),
-            })?;
+        let encoding =
+            self.tokenizer
+                .encode_fast(text, true)
+                .map_err(|error| EmbedError::Tokens {
+                    reason: error.to_string(),
+                })?;
         if encoding.is_empty() {
             return Err(EmbedError::Tokens {
                 reason: "the model's tokenizer makes nothing of it".to_owned(),

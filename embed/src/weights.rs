@@ -4,18 +4,17 @@
 //! the next is read: the weights are never in memory twice. Reading rather than
 //! mapping, so that a file that shrinks meanwhile is an error and not a signal.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 
 use safetensors::tensor::{Dtype, Metadata};
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 
 use crate::EmbedError;
-use crate::sources::{ModelFile, ModelFiles};
+use crate::sources::{ModelFile, ModelFiles, WEIGHTS, WEIGHTS_INDEX};
 
-const SINGLE: &str = "model.safetensors";
-const INDEX: &str = "model.safetensors.index.json";
 /// The format's own limit for a header.
 const MAX_HEADER: u64 = 100_000_000;
 
@@ -24,6 +23,8 @@ pub(crate) struct Weights {
     device: Device,
     kind: Kind,
     parameters: Cell<u64>,
+    /// Of what was read so far.
+    digest: RefCell<Sha256>,
 }
 
 /// Names below a prefix: `weights.at("vision_model").at("encoder")`.
@@ -47,18 +48,18 @@ struct Index {
 impl Weights {
     /// Reads the headers of every shard. `kind` is what tensors become on `device`.
     pub fn open(files: &ModelFiles, device: Device, kind: Kind) -> Result<Self, EmbedError> {
-        let names = if files.has(SINGLE) {
-            vec![SINGLE.to_owned()]
-        } else if files.has(INDEX) {
-            let index: Index = files.json(INDEX)?;
+        let names = if files.has(WEIGHTS) {
+            vec![WEIGHTS.to_owned()]
+        } else if files.has(WEIGHTS_INDEX) {
+            let index: Index = files.json(WEIGHTS_INDEX)?;
             let mut names: Vec<_> = index.weight_map.into_values().collect();
             names.sort_unstable();
             names.dedup();
             names
         } else {
             return Err(EmbedError::file(
-                files.display(SINGLE),
-                format!("it is missing, and so is {INDEX}"),
+                files.display(WEIGHTS),
+                format!("it is missing, and so is {WEIGHTS_INDEX}"),
             ));
         };
         let shards = names
@@ -70,6 +71,7 @@ impl Weights {
             device,
             kind,
             parameters: Cell::new(0),
+            digest: RefCell::default(),
         })
     }
 
@@ -85,12 +87,23 @@ impl Weights {
         self.parameters.get()
     }
 
-    pub fn has(&self, name: &str) -> bool {
-        self.find(name).is_some()
+    /// Makes a file that is no tensor count for the fingerprint.
+    pub fn count_in(&self, bytes: &[u8]) {
+        self.digest.borrow_mut().update(bytes);
+    }
+
+    /// SHA-256 over every tensor handed out and what was counted in, in hexadecimal.
+    pub fn fingerprint(&self) -> String {
+        let digest = self.digest.borrow().clone().finalize();
+        digest.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// The tensor `name`, which must have exactly `shape`.
     pub fn get(&self, name: &str, shape: &[i64]) -> Result<Tensor, EmbedError> {
+        self.get_as(name, shape, self.kind)
+    }
+
+    fn get_as(&self, name: &str, shape: &[i64], kind: Kind) -> Result<Tensor, EmbedError> {
         let (shard, info) = self.find(name).ok_or_else(|| self.missing(name))?;
         let refuse = |reason: String| EmbedError::Tensor {
             tensor: name.to_owned(),
@@ -99,21 +112,30 @@ impl Weights {
         };
         let found: Vec<i64> = info.shape.iter().map(|&side| side as i64).collect();
         if found != shape {
-            return Err(refuse(format!("its shape is {found:?}, expected {shape:?}")));
+            return Err(refuse(format!(
+                "its shape is {found:?}, expected {shape:?}"
+            )));
         }
         let stored = match info.dtype {
             Dtype::F32 => Kind::Float,
             Dtype::F16 => Kind::Half,
             Dtype::BF16 => Kind::BFloat16,
-            other => return Err(refuse(format!("its type is {other:?}, expected F32, F16 or BF16"))),
+            other => {
+                return Err(refuse(format!(
+                    "its type is {other:?}, expected F32, F16 or BF16"
+                )));
+            }
         };
         let (start, end) = info.data_offsets;
         let bytes = shard
             .file
             .read(shard.data_start + start as u64, end - start)?;
+        let mut digest = self.digest.borrow_mut();
+        digest.update(name);
+        digest.update(&bytes);
         let tensor = Tensor::f_from_data_size(&bytes, shape, stored)
             .and_then(|tensor| tensor.f_to_device(self.device))
-            .and_then(|tensor| tensor.f_to_kind(self.kind))
+            .and_then(|tensor| tensor.f_to_kind(kind))
             .map_err(EmbedError::torch("loading weights"))?;
         let count: i64 = shape.iter().product();
         self.parameters
@@ -146,7 +168,7 @@ impl Scope<'_> {
     pub fn at(&self, name: impl std::fmt::Display) -> Self {
         Self {
             weights: self.weights,
-            prefix: format!("{}.{name}", self.prefix),
+            prefix: self.full(&name.to_string()),
         }
     }
 
@@ -154,8 +176,18 @@ impl Scope<'_> {
         self.weights.get(&self.full(name), shape)
     }
 
+    /// The same in f32, whatever the model runs in.
+    pub fn get_f32(&self, name: &str, shape: &[i64]) -> Result<Tensor, EmbedError> {
+        self.weights.get_as(&self.full(name), shape, Kind::Float)
+    }
+
+    /// What the model runs in.
+    pub fn kind(&self) -> Kind {
+        self.weights.kind
+    }
+
     pub fn has(&self, name: &str) -> bool {
-        self.weights.has(&self.full(name))
+        self.weights.find(&self.full(name)).is_some()
     }
 
     /// The first side of a tensor whose size the configuration does not tell.
@@ -164,7 +196,11 @@ impl Scope<'_> {
     }
 
     fn full(&self, name: &str) -> String {
-        format!("{}.{name}", self.prefix)
+        if self.prefix.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{}.{name}", self.prefix)
+        }
     }
 }
 
@@ -179,7 +215,8 @@ impl Shard {
         let length = u64::from_le_bytes(length);
         if length > MAX_HEADER || length > file.len() - 8 {
             return Err(refuse(
-                "it is truncated, or no safetensors file (its header is longer than itself)".to_owned(),
+                "it is truncated, or no safetensors file (its header is longer than itself)"
+                    .to_owned(),
             ));
         }
         // At most MAX_HEADER, so it fits.

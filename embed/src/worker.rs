@@ -90,6 +90,7 @@ fn load(
         image_size: model.image_size(),
         context_length: model.context_length(),
         license: model.license.clone(),
+        fingerprint: model.fingerprint.clone(),
         logit_scale: model.logit_scale,
         parameters: model.parameters,
         has_image: true,
@@ -177,4 +178,63 @@ fn answer<I>(
 fn embedded(vector: Vec<f32>, model: Duration) -> Result<Embedded, EmbedError> {
     let embedding = Embedding::normalised(vector)?;
     Ok(Embedded { embedding, model })
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::Priority;
+
+    /// Runs `inputs` through `answer` as one batch.
+    async fn answers(
+        inputs: &[i32],
+        run: impl Fn(&[&i32]) -> Result<Vec<Vec<f32>>, EmbedError>,
+    ) -> Vec<Result<Embedded, EmbedError>> {
+        let counters = Arc::new(Counters::default());
+        let queue = Queue::new(inputs.len(), Arc::clone(&counters));
+        let (mut entries, mut waiting) = (Vec::new(), Vec::new());
+        for &input in inputs {
+            let (reply, answer) = oneshot::channel();
+            let _place = queue.place(Priority::Ingest).await.unwrap();
+            entries.push(Entry {
+                input,
+                reply,
+                _place,
+            });
+            waiting.push(answer);
+        }
+        answer(entries, &counters, run);
+        let mut results = Vec::new();
+        for answer in waiting {
+            results.push(answer.await.unwrap());
+        }
+        results
+    }
+
+    #[tokio::test]
+    async fn a_bad_input_fails_alone() {
+        let results = answers(&[1, 13, 2], |inputs| {
+            assert!(!inputs.contains(&&13), "unlucky");
+            Ok(inputs.iter().map(|input| vec![**input as f32]).collect())
+        })
+        .await;
+        assert!(results[0].is_ok() && results[2].is_ok());
+        let error = results[1].as_ref().err().unwrap().to_string();
+        assert!(error.contains("unlucky"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_vector_without_direction_fails_alone() {
+        let results = answers(&[0, 1], |inputs| {
+            Ok(inputs.iter().map(|input| vec![**input as f32]).collect())
+        })
+        .await;
+        assert!(matches!(results[0], Err(EmbedError::NoDirection { .. })));
+        assert_eq!(
+            results[1].as_ref().ok().unwrap().embedding.as_slice(),
+            [1.0]
+        );
+    }
 }

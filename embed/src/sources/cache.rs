@@ -37,7 +37,7 @@ pub fn cached_models(cache: &Path) -> Vec<CachedModel> {
 
 pub(super) fn find(name: &str, cache: &Path) -> Option<PathBuf> {
     let path = folder(name, cache)?;
-    path.join("config.json").is_file().then_some(path)
+    path.join(super::CONFIG).is_file().then_some(path)
 }
 
 /// Where `owner/name` lies when it is there; `None` when `name` is no hub name.
@@ -69,7 +69,9 @@ mod tests {
             folder("openai/clip-vit-base-patch32", cache),
             Some(PathBuf::from("/cache/models/openai--clip-vit-base-patch32"))
         );
-        for name in ["clip", "a/b/c", "../x", "x/..", "a/", "/b", "a b/c", "a--b/c"] {
+        for name in [
+            "clip", "a/b/c", "../x", "x/..", "a/", "/b", "a b/c", "a--b/c",
+        ] {
             assert_eq!(folder(name, cache), None, "{name}");
         }
     }

@@ -133,8 +133,14 @@ impl Downloads {
             let status = answer.status();
             let header = |name: &str| answer.headers().get(name)?.to_str().ok();
             let sha256 = header(LINKED_ETAG)
-                .map(|etag| etag.trim_start_matches("W/").trim_matches('"').to_ascii_lowercase())
-                .filter(|etag| etag.len() == 64 && etag.bytes().all(|byte| byte.is_ascii_hexdigit()));
+                .map(|etag| {
+                    etag.trim_start_matches("W/")
+                        .trim_matches('"')
+                        .to_ascii_lowercase()
+                })
+                .filter(|etag| {
+                    etag.len() == 64 && etag.bytes().all(|byte| byte.is_ascii_hexdigit())
+                });
             if status.is_success() || (status.is_redirection() && sha256.is_some()) {
                 let size = if status.is_success() {
                     header(LINKED_SIZE).or_else(|| header(CONTENT_LENGTH.as_str()))
@@ -290,12 +296,17 @@ fn sha256(path: &Path) -> Result<String, FetchError> {
     let mut file = File::open(path).map_err(FetchError::disk(path))?;
     let mut hasher = Sha256::new();
     std::io::copy(&mut file, &mut hasher).map_err(FetchError::disk(path))?;
-    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hasher
+        .finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect())
 }
 
 fn progress_bar(file: &str, size: Option<u64>) -> ProgressBar {
     let template = "{msg} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec} {eta}";
-    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    let style =
+        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     size.map_or_else(ProgressBar::no_length, ProgressBar::new)
         .with_style(style)
         .with_message(file.to_owned())

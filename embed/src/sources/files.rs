@@ -81,7 +81,8 @@ impl ModelFiles {
     /// The whole of a small file.
     pub fn bytes(&self, name: &str) -> Result<Cow<'static, [u8]>, EmbedError> {
         let file = self.open(name)?;
-        let len = usize::try_from(file.len()).map_err(|error| EmbedError::file(file.name(), error))?;
+        let len =
+            usize::try_from(file.len()).map_err(|error| EmbedError::file(file.name(), error))?;
         file.read(0, len)
     }
 

@@ -11,14 +11,12 @@ use serde::Deserialize;
 
 use super::cache;
 use super::download::{Downloads, FetchError};
+use super::{CONFIG, PREPROCESSOR, TOKENIZER, WEIGHTS, WEIGHTS_INDEX};
 use crate::EmbedError;
 
 /// Overrides where models are pulled from.
 const HUB_VARIABLE: &str = "CLIPDB_HUB";
 const HUB: &str = "https://huggingface.co";
-const CONFIGURATION: [&str; 3] = ["config.json", "preprocessor_config.json", "tokenizer.json"];
-const WEIGHTS: &str = "model.safetensors";
-const INDEX: &str = "model.safetensors.index.json";
 
 /// A model on the hub that is known to work.
 #[derive(Debug)]
@@ -88,7 +86,7 @@ fn pull_from(hub: &str, name: &str, cache: &Path) -> Result<PathBuf, EmbedError>
 }
 
 fn fetch_all(downloads: &Downloads, staging: &Path) -> Result<(), FetchError> {
-    for file in CONFIGURATION {
+    for file in [CONFIG, PREPROCESSOR, TOKENIZER] {
         downloads.require(file)?;
     }
     if downloads.fetch(WEIGHTS)? {
@@ -98,15 +96,15 @@ fn fetch_all(downloads: &Downloads, staging: &Path) -> Result<(), FetchError> {
     struct Index {
         weight_map: HashMap<String, String>,
     }
-    if !downloads.fetch(INDEX)? {
+    if !downloads.fetch(WEIGHTS_INDEX)? {
         return Err(FetchError::Missing {
-            file: format!("{WEIGHTS} and no {INDEX}"),
+            file: format!("{WEIGHTS} and no {WEIGHTS_INDEX}"),
         });
     }
-    let path = staging.join(INDEX);
+    let path = staging.join(WEIGHTS_INDEX);
     let text = fs::read(&path).map_err(FetchError::disk(&path))?;
     let index: Index = serde_json::from_slice(&text).map_err(|error| FetchError::Damaged {
-        file: INDEX.to_owned(),
+        file: WEIGHTS_INDEX.to_owned(),
         reason: error.to_string(),
     })?;
     let mut shards: Vec<_> = index.weight_map.into_values().collect();
@@ -116,7 +114,7 @@ fn fetch_all(downloads: &Downloads, staging: &Path) -> Result<(), FetchError> {
         // The index is foreign: its names must stay in this folder.
         if shard.contains(['/', '\\']) || !shard.ends_with(".safetensors") {
             return Err(FetchError::Damaged {
-                file: INDEX.to_owned(),
+                file: WEIGHTS_INDEX.to_owned(),
                 reason: format!("it names '{shard}' as a shard"),
             });
         }

@@ -15,6 +15,12 @@ pub use hub::{KnownModel, known_models};
 
 pub(crate) use files::{ModelFile, ModelFiles};
 
+pub(crate) const CONFIG: &str = "config.json";
+pub(crate) const TOKENIZER: &str = "tokenizer.json";
+pub(crate) const PREPROCESSOR: &str = "preprocessor_config.json";
+pub(crate) const WEIGHTS: &str = "model.safetensors";
+pub(crate) const WEIGHTS_INDEX: &str = "model.safetensors.index.json";
+
 use crate::EmbedError;
 
 /// A model's name and the place of its files.
@@ -59,12 +65,13 @@ impl ModelSource {
         let path = path
             .canonicalize()
             .map_err(|error| unavailable(error.to_string()))?;
-        if !path.join("config.json").is_file() {
+        if !path.join(CONFIG).is_file() {
             return Err(unavailable("it holds no config.json".to_owned()));
         }
-        let name = path
-            .file_name()
-            .map_or_else(|| "/".to_owned(), |name| name.to_string_lossy().into_owned());
+        let name = path.file_name().map_or_else(
+            || "/".to_owned(),
+            |name| name.to_string_lossy().into_owned(),
+        );
         Ok(Self {
             name,
             files: ModelFiles::Folder(path),

@@ -4,7 +4,9 @@
 use serde::Deserialize;
 use tch::{Kind, Tensor};
 
-use super::layers::{Activation, LayerNorm, Linear, Mlp, SelfAttention, Visible, check_heads, embed};
+use super::layers::{
+    Activation, LayerNorm, Linear, Mlp, SelfAttention, Visible, check_heads, embed,
+};
 use super::{TextTower, TokenBatch};
 use crate::EmbedError;
 use crate::weights::Scope;
@@ -77,13 +79,17 @@ impl Bert {
             (&config.position_embedding_type, &config.pooling);
         check_heads(width, config.num_attention_heads)?;
         let embeddings = weights.at("embeddings");
-        let types = embeddings.get("token_type_embeddings.weight", &[config.type_vocab_size, width])?;
+        let types = embeddings.get(
+            "token_type_embeddings.weight",
+            &[config.type_vocab_size, width],
+        )?;
         let position_embeddings = embeddings
             .get("position_embeddings.weight", &[positions, width])?
             .f_add(&types.select(0, 0))
             .map_err(EmbedError::torch("loading weights"))?;
         Ok(Self {
-            word_embeddings: embeddings.get("word_embeddings.weight", &[config.vocab_size, width])?,
+            word_embeddings: embeddings
+                .get("word_embeddings.weight", &[config.vocab_size, width])?,
             position_embeddings,
             norm: LayerNorm::new(&embeddings.at("LayerNorm"), width, eps)?,
             layers: (0..config.num_hidden_layers)
@@ -111,13 +117,15 @@ impl TextTower for Bert {
             .iter()
             .try_fold(x, |x, layer| layer.forward(&x, &visible))?;
         // The mean in f32: half precision cannot count to 512 tokens.
+        let kind = x.f_kind()?;
         let x = x.f_to_kind(Kind::Float)?;
         let x = match &mask {
             Some(mask) => x.f_mul(&mask.f_unsqueeze(2)?.f_to_kind(Kind::Float)?)?,
             None => x,
         };
         x.f_sum_dim_intlist([1i64].as_slice(), false, Kind::Float)?
-            .f_div(&batch.lengths()?.f_unsqueeze(1)?)
+            .f_div(&batch.lengths()?.f_unsqueeze(1)?)?
+            .f_to_kind(kind)
     }
 
     fn width(&self) -> i64 {
@@ -140,7 +148,11 @@ impl Layer {
         let projection = |name| Linear::new(&attention.at("self").at(name), width, width);
         Ok(Self {
             attention: SelfAttention::new(
-                [projection("query")?, projection("key")?, projection("value")?],
+                [
+                    projection("query")?,
+                    projection("key")?,
+                    projection("value")?,
+                ],
                 Linear::new(&attention.at("output.dense"), width, width)?,
                 config.num_attention_heads,
             )?,

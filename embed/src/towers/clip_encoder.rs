@@ -53,7 +53,11 @@ impl Layer {
         Ok(Self {
             norm1: LayerNorm::new(&weights.at("layer_norm1"), width, shape.eps)?,
             attention: SelfAttention::new(
-                [projection("q_proj")?, projection("k_proj")?, projection("v_proj")?],
+                [
+                    projection("q_proj")?,
+                    projection("k_proj")?,
+                    projection("v_proj")?,
+                ],
                 projection("out_proj")?,
                 shape.heads,
             )?,

@@ -63,7 +63,8 @@ impl ClipText {
             eps: config.layer_norm_eps,
         };
         Ok(Self {
-            token_embedding: embeddings.get("token_embedding.weight", &[config.vocab_size, width])?,
+            token_embedding: embeddings
+                .get("token_embedding.weight", &[config.vocab_size, width])?,
             position_embedding: embeddings.get(
                 "position_embedding.weight",
                 &[config.max_position_embeddings, width],

@@ -78,7 +78,8 @@ impl ClipVision {
         Ok(Self {
             patch_embedding: embeddings.get("patch_embedding.weight", &[width, 3, patch, patch])?,
             class_embedding: embeddings.get("class_embedding", &[width])?,
-            position_embedding: embeddings.get("position_embedding.weight", &[side * side + 1, width])?,
+            position_embedding: embeddings
+                .get("position_embedding.weight", &[side * side + 1, width])?,
             // The checkpoints spell it so.
             pre_norm: LayerNorm::new(&weights.at("pre_layrnorm"), width, eps)?,
             encoder: ClipEncoder::new(&weights.at("encoder"), &shape)?,

@@ -49,10 +49,24 @@ pub(crate) struct EfficientNetLiteConfig {
     image_size: i64,
     #[serde(default = "default_eps")]
     batch_norm_eps: f64,
-    /// What is read: of each, in order, the means over space and then the maxima.
-    /// Without any, the means of the head alone.
+    /// What is read, in order. Without any, the means of the head.
     #[serde(default)]
-    taps: Vec<Tap>,
+    stages: Vec<Reading>,
+}
+
+/// What is read of one layer's output.
+#[derive(Debug, Deserialize)]
+struct Reading {
+    tap: Tap,
+    pooling: Vec<Pooling>,
+}
+
+/// Over space.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Pooling {
+    Mean,
+    Max,
 }
 
 fn default_eps() -> f64 {
@@ -83,7 +97,7 @@ pub(crate) struct EfficientNetLite {
     stem: ConvNorm,
     blocks: Vec<Block>,
     head: ConvNorm,
-    taps: Vec<Tap>,
+    readings: Vec<Reading>,
     width: i64,
     image_size: i64,
 }
@@ -112,26 +126,38 @@ impl EfficientNetLite {
             }
         }
         let head = layer("_conv_head", "_bn1", Convolution::dense(input, HEAD, 1, 1))?;
-        let mut width = if config.taps.is_empty() { HEAD } else { 0 };
-        for tap in &config.taps {
-            width += 2 * match *tap {
-                Tap::Head => HEAD,
-                Tap::BlockFromEnd(back) if (1..=blocks.len()).contains(&back) => {
-                    blocks[blocks.len() - back].output
-                }
-                Tap::BlockFromEnd(back) => {
-                    return Err(EmbedError::file(
-                        "config.json",
-                        format!("the tap block:n-{back} is not among {} blocks", blocks.len()),
-                    ));
-                }
-            };
+        let readings = if config.stages.is_empty() {
+            vec![Reading {
+                tap: Tap::Head,
+                pooling: vec![Pooling::Mean],
+            }]
+        } else {
+            config.stages
+        };
+        let mut width = 0;
+        for reading in &readings {
+            width += reading.pooling.len() as i64
+                * match reading.tap {
+                    Tap::Head => HEAD,
+                    Tap::BlockFromEnd(back) if (1..=blocks.len()).contains(&back) => {
+                        blocks[blocks.len() - back].output
+                    }
+                    Tap::BlockFromEnd(back) => {
+                        return Err(EmbedError::file(
+                            "config.json",
+                            format!(
+                                "the tap block:n-{back} is not among {} blocks",
+                                blocks.len()
+                            ),
+                        ));
+                    }
+                };
         }
         Ok(Self {
             stem,
             blocks,
             head,
-            taps: config.taps,
+            readings,
             width,
             image_size: config.image_size,
         })
@@ -142,25 +168,22 @@ impl ImageTower for EfficientNetLite {
     fn forward(&self, pixels: &Tensor) -> tch::Result<Tensor> {
         let count = self.blocks.len();
         let mut x = self.stem.forward(pixels)?.f_clamp_(0.0, 6.0)?;
-        let mut read = Vec::new();
+        let mut read: Vec<Vec<Tensor>> = self.readings.iter().map(|_| Vec::new()).collect();
+        let mut look = |tap: Tap, x: &Tensor| -> tch::Result<()> {
+            for (reading, features) in self.readings.iter().zip(&mut read) {
+                if reading.tap == tap {
+                    let pooled = reading.pooling.iter().map(|pooling| pooling.over_space(x));
+                    *features = pooled.collect::<tch::Result<_>>()?;
+                }
+            }
+            Ok(())
+        };
         for (number, block) in self.blocks.iter().enumerate() {
             x = block.forward(&x)?;
-            if self.taps.contains(&Tap::BlockFromEnd(count - number)) {
-                read.push((Tap::BlockFromEnd(count - number), mean_and_maximum(&x)?));
-            }
+            look(Tap::BlockFromEnd(count - number), &x)?;
         }
-        let x = self.head.forward(&x)?.f_clamp_(0.0, 6.0)?;
-        if self.taps.is_empty() {
-            return x.f_mean_dim([2i64, 3].as_slice(), false, None);
-        }
-        read.push((Tap::Head, mean_and_maximum(&x)?));
-        let in_order: Vec<&Tensor> = self
-            .taps
-            .iter()
-            .flat_map(|wanted| read.iter().find(|(tap, _)| tap == wanted))
-            .map(|(_, features)| features)
-            .collect();
-        Tensor::f_cat(&in_order, 1)
+        look(Tap::Head, &self.head.forward(&x)?.f_clamp_(0.0, 6.0)?)?;
+        Tensor::f_cat(&read.iter().flatten().collect::<Vec<_>>(), 1)
     }
 
     fn width(&self) -> i64 {
@@ -172,11 +195,15 @@ impl ImageTower for EfficientNetLite {
     }
 }
 
-/// `[n, c, h, w]` to `[n, 2c]`.
-fn mean_and_maximum(x: &Tensor) -> tch::Result<Tensor> {
-    let space = [2i64, 3];
-    let mean = x.f_mean_dim(space.as_slice(), false, None)?;
-    Tensor::f_cat(&[mean, x.f_amax(space.as_slice(), false)?], 1)
+impl Pooling {
+    /// `[n, c, h, w]` to `[n, c]`.
+    fn over_space(self, x: &Tensor) -> tch::Result<Tensor> {
+        let space = [2i64, 3];
+        match self {
+            Self::Mean => x.f_mean_dim(space.as_slice(), false, None),
+            Self::Max => x.f_amax(space.as_slice(), false),
+        }
+    }
 }
 
 /// Channels times `width`, rounded to a multiple of 8 but never down by more than 10 %.
@@ -211,7 +238,13 @@ impl Block {
         let inner = input * stage.expansion;
         let layer = |conv, norm, shape| ConvNorm::new(weights, conv, norm, shape, eps);
         let expand = (stage.expansion != 1)
-            .then(|| layer("_expand_conv", "_bn0", Convolution::dense(input, inner, 1, 1)))
+            .then(|| {
+                layer(
+                    "_expand_conv",
+                    "_bn0",
+                    Convolution::dense(input, inner, 1, 1),
+                )
+            })
             .transpose()?;
         Ok(Self {
             expand,
@@ -220,7 +253,11 @@ impl Block {
                 "_bn1",
                 Convolution::depthwise(inner, stage.kernel, stride),
             )?,
-            project: layer("_project_conv", "_bn2", Convolution::dense(inner, output, 1, 1))?,
+            project: layer(
+                "_project_conv",
+                "_bn2",
+                Convolution::dense(inner, output, 1, 1),
+            )?,
             skip: stride == 1 && input == output,
             output,
         })
@@ -290,19 +327,23 @@ impl ConvNorm {
             groups,
             ..
         } = shape;
+        // Folded in f32, whatever the model runs in: a variance is small.
         let weight = weights
             .at(conv)
-            .get("weight", &[output, input / groups, kernel, kernel])?;
+            .get_f32("weight", &[output, input / groups, kernel, kernel])?;
         let norm = weights.at(norm);
-        let gamma = norm.get("weight", &[output])?;
-        let beta = norm.get("bias", &[output])?;
-        let mean = norm.get("running_mean", &[output])?;
-        let variance = norm.get("running_var", &[output])?;
+        let gamma = norm.get_f32("weight", &[output])?;
+        let beta = norm.get_f32("bias", &[output])?;
+        let mean = norm.get_f32("running_mean", &[output])?;
+        let variance = norm.get_f32("running_var", &[output])?;
         let folded = || -> tch::Result<(Tensor, Tensor)> {
             let scale = gamma.f_mul(&variance.f_add_scalar(eps)?.f_rsqrt()?)?;
             let weight = weight.f_mul(&scale.f_view([output, 1, 1, 1])?)?;
             let bias = beta.f_sub(&mean.f_mul(&scale)?)?;
-            Ok((weight, bias))
+            Ok((
+                weight.f_to_kind(weights.kind())?,
+                bias.f_to_kind(weights.kind())?,
+            ))
         };
         let (weight, bias) = folded().map_err(EmbedError::torch("loading weights"))?;
         Ok(Self {
@@ -347,7 +388,10 @@ mod tests {
 
     #[test]
     fn taps_are_read_or_refused() {
-        assert_eq!(Tap::try_from("block:n-8".to_owned()), Ok(Tap::BlockFromEnd(8)));
+        assert_eq!(
+            Tap::try_from("block:n-8".to_owned()),
+            Ok(Tap::BlockFromEnd(8))
+        );
         assert_eq!(Tap::try_from("head".to_owned()), Ok(Tap::Head));
         for text in ["block:8", "block:n-", "tail"] {
             assert!(Tap::try_from(text.to_owned()).is_err());

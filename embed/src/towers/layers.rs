@@ -30,7 +30,10 @@ impl Linear {
     /// Several layers over one input as a single product, outputs side by side.
     fn joined(layers: &[Self]) -> tch::Result<Self> {
         let weights: Vec<&Tensor> = layers.iter().map(|layer| &layer.weight).collect();
-        let biases: Vec<&Tensor> = layers.iter().filter_map(|layer| layer.bias.as_ref()).collect();
+        let biases: Vec<&Tensor> = layers
+            .iter()
+            .filter_map(|layer| layer.bias.as_ref())
+            .collect();
         Ok(Self {
             weight: Tensor::f_cat(&weights, 0)?,
             bias: Some(Tensor::f_cat(&biases, 0)?),
@@ -131,7 +134,8 @@ impl SelfAttention {
     /// `projections` are query, key and value.
     pub fn new(projections: [Linear; 3], output: Linear, heads: i64) -> Result<Self, EmbedError> {
         Ok(Self {
-            query_key_value: Linear::joined(&projections).map_err(EmbedError::torch("loading weights"))?,
+            query_key_value: Linear::joined(&projections)
+                .map_err(EmbedError::torch("loading weights"))?,
             output,
             heads,
         })

@@ -62,7 +62,10 @@ pub(crate) fn image_tower(
     weights: &Scope<'_>,
 ) -> Result<Box<dyn ImageTower>, EmbedError> {
     match model_type {
-        "clip_vision_model" => Ok(Box::new(clip_vision::ClipVision::new(weights, parse(config)?)?)),
+        "clip_vision_model" => Ok(Box::new(clip_vision::ClipVision::new(
+            weights,
+            parse(config)?,
+        )?)),
         "efficientnet-lite" => Ok(Box::new(efficientnet_lite::EfficientNetLite::new(
             weights,
             parse(config)?,
@@ -126,3 +129,6 @@ impl<'a> TokenBatch<'a> {
         Tensor::f_from_slice(&lengths)?.f_to_device(self.ids.device())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -65,7 +65,10 @@ impl Branches {
         dim: i64,
     ) -> Result<Self, EmbedError> {
         if config.branches.is_empty() {
-            return Err(EmbedError::file("config.json", "its image_projection has no branches"));
+            return Err(EmbedError::file(
+                "config.json",
+                "its image_projection has no branches",
+            ));
         }
         config
             .branches
@@ -104,7 +107,10 @@ impl Branch {
         }
         let length = end - start;
         let standard = if weights.has("mean") || weights.has("std") {
-            Some((weights.get("mean", &[length])?, weights.get("std", &[length])?))
+            Some((
+                weights.get_f32("mean", &[length])?,
+                weights.get_f32("std", &[length])?,
+            ))
         } else {
             None
         };
@@ -126,7 +132,10 @@ impl Branch {
     fn forward(&self, features: &Tensor) -> tch::Result<Tensor> {
         let slice = features.f_narrow(1, self.start, self.length)?;
         let slice = match &self.standard {
-            Some((mean, deviation)) => slice.f_sub(mean)?.f_div(deviation)?,
+            Some((mean, deviation)) => slice
+                .f_sub(mean)?
+                .f_div(deviation)?
+                .f_to_kind(features.f_kind()?)?,
             None => slice,
         };
         let hidden = self.activation.forward(&self.hidden.forward(&slice)?)?;

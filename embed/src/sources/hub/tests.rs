@@ -62,7 +62,10 @@ fn serve(mut stream: TcpStream, behaviour: &Mutex<Behaviour>) {
     let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
     let request = lines.next().unwrap().unwrap();
     let mut range = None;
-    for line in lines.map(Result::unwrap).take_while(|line| !line.is_empty()) {
+    for line in lines
+        .map(Result::unwrap)
+        .take_while(|line| !line.is_empty())
+    {
         if let Some(from) = line.to_ascii_lowercase().strip_prefix("range: bytes=") {
             range = from.trim_end_matches('-').parse::<usize>().ok();
         }
@@ -78,11 +81,18 @@ fn serve(mut stream: TcpStream, behaviour: &Mutex<Behaviour>) {
         None => (false, path.rsplit('/').next().unwrap()),
     };
     let Some(bytes) = behaviour.files.get(name).cloned() else {
-        write!(stream, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").unwrap();
+        write!(
+            stream,
+            "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        )
+        .unwrap();
         return;
     };
     if !linked && name.ends_with(".safetensors") {
-        let digest: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest: String = Sha256::digest(&bytes)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         write!(
             stream,
             "HTTP/1.1 302 Found\r\nLocation: /linked/{name}\r\nX-Linked-Size: {}\r\n\
@@ -118,7 +128,9 @@ fn serve(mut stream: TcpStream, behaviour: &Mutex<Behaviour>) {
 }
 
 fn weights() -> Vec<u8> {
-    (0..300_000_u32).map(|number| (number % 251) as u8).collect()
+    (0..300_000_u32)
+        .map(|number| (number % 251) as u8)
+        .collect()
 }
 
 fn whole(weights: &[u8]) -> FakeHub {
@@ -142,7 +154,10 @@ fn pulls_once() {
     assert!(folder.join("tokenizer.json").exists());
     assert!(!partial(cache.path()).exists());
     let requests = hub.seen("").len();
-    assert_eq!(pull_from(&hub.address, MODEL, cache.path()).unwrap(), folder);
+    assert_eq!(
+        pull_from(&hub.address, MODEL, cache.path()).unwrap(),
+        folder
+    );
     assert_eq!(hub.seen("").len(), requests, "the cache needs no network");
     assert_eq!(cache::cached_models(cache.path())[0].name, MODEL);
 }
@@ -170,7 +185,10 @@ fn goes_on_where_an_earlier_run_ended() {
     fs::write(staging.join("model.safetensors.part"), &weights()[..4096]).unwrap();
     let folder = pull_from(&hub.address, MODEL, cache.path()).unwrap();
     assert_eq!(fs::read(folder.join(WEIGHTS)).unwrap(), weights());
-    assert_eq!(hub.seen("GET /linked"), ["GET /linked/model.safetensors 4096"]);
+    assert_eq!(
+        hub.seen("GET /linked"),
+        ["GET /linked/model.safetensors 4096"]
+    );
 }
 
 #[test]
@@ -181,7 +199,11 @@ fn a_damaged_file_does_not_count() {
     assert!(matches!(error, EmbedError::ModelUnavailable { .. }));
     assert!(error.to_string().contains("SHA-256"), "{error}");
     assert!(cache::find(MODEL, cache.path()).is_none());
-    assert!(!partial(cache.path()).join("model.safetensors.part").exists());
+    assert!(
+        !partial(cache.path())
+            .join("model.safetensors.part")
+            .exists()
+    );
 
     hub.behaviour.lock().unwrap().damage = false;
     pull_from(&hub.address, MODEL, cache.path()).unwrap();
@@ -194,13 +216,16 @@ fn pulls_shards_by_their_index() {
     {
         let files = &mut hub.behaviour.lock().unwrap().files;
         files.remove(WEIGHTS);
-        files.insert(INDEX.to_owned(), index.to_vec());
+        files.insert(WEIGHTS_INDEX.to_owned(), index.to_vec());
         files.insert("model-1.safetensors".to_owned(), b"one".to_vec());
         files.insert("model-2.safetensors".to_owned(), b"two".to_vec());
     }
     let cache = tempfile::tempdir().unwrap();
     let folder = pull_from(&hub.address, MODEL, cache.path()).unwrap();
-    assert_eq!(fs::read(folder.join("model-2.safetensors")).unwrap(), b"two");
+    assert_eq!(
+        fs::read(folder.join("model-2.safetensors")).unwrap(),
+        b"two"
+    );
 }
 
 #[test]
@@ -210,7 +235,7 @@ fn an_index_does_not_lead_out_of_the_folder() {
         let files = &mut hub.behaviour.lock().unwrap().files;
         files.remove(WEIGHTS);
         let index = br#"{"weight_map": {"a": "../../evil.safetensors"}}"#;
-        files.insert(INDEX.to_owned(), index.to_vec());
+        files.insert(WEIGHTS_INDEX.to_owned(), index.to_vec());
     }
     let cache = tempfile::tempdir().unwrap();
     let error = pull_from(&hub.address, MODEL, cache.path()).unwrap_err();
@@ -221,10 +246,14 @@ fn an_index_does_not_lead_out_of_the_folder() {
 fn says_what_is_missing() {
     let cache = tempfile::tempdir().unwrap();
     let nothing = FakeHub::start(&[]);
-    let error = pull_from(&nothing.address, MODEL, cache.path()).unwrap_err().to_string();
+    let error = pull_from(&nothing.address, MODEL, cache.path())
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("no such public model"), "{error}");
     let bare = FakeHub::start(&[("config.json", b"{}"), ("preprocessor_config.json", b"{}")]);
-    let error = pull_from(&bare.address, MODEL, cache.path()).unwrap_err().to_string();
+    let error = pull_from(&bare.address, MODEL, cache.path())
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("no tokenizer.json"), "{error}");
 }
 
@@ -232,11 +261,18 @@ fn says_what_is_missing() {
 fn without_a_network_it_is_one_sentence_and_what_to_do() {
     let cache = tempfile::tempdir().unwrap();
     // A port that was free a moment ago: nobody listens.
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
     let error = pull_from(&format!("http://127.0.0.1:{port}"), MODEL, cache.path()).unwrap_err();
     assert!(matches!(error, EmbedError::ModelUnavailable { .. }));
     let text = error.to_string();
-    assert!(text.contains("cannot be reached") && text.contains("clipdb models pull"), "{text}");
+    assert!(
+        text.contains("cannot be reached") && text.contains("clipdb models pull"),
+        "{text}"
+    );
     let error = pull_from("http://127.0.0.1:1", "no-such-model", cache.path()).unwrap_err();
     assert!(error.to_string().contains("no name of the hub"), "{error}");
 }

@@ -1,0 +1,115 @@
+//! How fast a model is here: `cargo run --release -p clipdb-embed --example throughput --
+//! [MODEL] [THREADS] [DEVICE]`. Prints its own table.
+
+use std::error::Error;
+use std::io::Cursor;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use clipdb_embed::{Encoder, EncoderSettings, ModelSource, Priority};
+use image::{ImageFormat, RgbImage};
+
+/// Each row is measured for so long, after one round that does not count.
+const MEASURED: Duration = Duration::from_secs(4);
+const SENTENCE: &str = "a photograph of an old stone bridge over a quiet river in autumn";
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let model = arguments.next().unwrap_or_else(|| "clipdb-mini".to_owned());
+    let threads = arguments.next().map_or(Ok(2), |threads| threads.parse())?;
+    let device = arguments
+        .next()
+        .map_or(Ok(Default::default()), |device| device.parse())?;
+    let source = ModelSource::resolve(&model, Path::new("/nonexistent"))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?;
+    let begun = Instant::now();
+    let settings = |batch| EncoderSettings {
+        threads,
+        device,
+        batch_size: Some(batch),
+        ..EncoderSettings::default()
+    };
+    let card = Encoder::load(&source, &settings(1))?.card().clone();
+    println!(
+        "{} ({} M parameters) on {} in {}, {threads} threads, loaded in {:.2} s",
+        card.name,
+        card.parameters / 1_000_000,
+        card.device,
+        card.precision,
+        begun.elapsed().as_secs_f64()
+    );
+    println!("| input | batch | per second | ms a batch in the model | ms to prepare one |");
+    println!("|---|---|---|---|---|");
+    for batch in [1, 8, 32] {
+        let encoder = Encoder::load(&source, &settings(batch))?;
+        row("text", batch, || {
+            let texts = vec![SENTENCE.to_owned(); batch];
+            let found = runtime.block_on(encoder.texts(texts, Priority::Ingest))?;
+            let timings = found.first().map(|text| text.timings).unwrap_or_default();
+            Ok((timings.preprocess_us / batch as u64, timings.model_us))
+        })?;
+    }
+    let picture = picture()?;
+    for batch in [1, 2, 4, 8] {
+        let encoder = Encoder::load(&source, &settings(batch))?;
+        row("picture", batch, || {
+            // Twice as many as a batch under way: decoding goes on beside the model.
+            let waiting: Vec<_> = (0..2 * batch)
+                .map(|_| {
+                    let (encoder, picture) = (encoder.clone(), picture.clone());
+                    runtime.spawn(async move { encoder.image(picture, Priority::Ingest).await })
+                })
+                .collect();
+            let mut last = (0, 0);
+            for task in waiting {
+                let timings = runtime.block_on(task)??.timings;
+                last = (timings.preprocess_us, timings.model_us);
+            }
+            Ok(last)
+        })?;
+    }
+    Ok(())
+}
+
+/// Repeats `round` and prints what `Encoder::statistics` would call its rate.
+fn row(
+    input: &str,
+    batch: usize,
+    round: impl Fn() -> Result<(u64, u64), Box<dyn Error>>,
+) -> Result<(), Box<dyn Error>> {
+    round()?;
+    let per_round = if input == "picture" { 2 * batch } else { batch };
+    let (mut rounds, mut prepare, mut model) = (0_u32, 0, 0);
+    let begun = Instant::now();
+    while begun.elapsed() < MEASURED {
+        let (prepare_us, model_us) = round()?;
+        prepare += prepare_us;
+        model += model_us;
+        rounds += 1;
+    }
+    let rate = f64::from(rounds) * per_round as f64 / begun.elapsed().as_secs_f64();
+    let mean = |total: u64| total as f64 / f64::from(rounds) / 1000.0;
+    println!(
+        "| {input} | {batch} | {rate:.1} | {:.1} | {:.1} |",
+        mean(model),
+        mean(prepare)
+    );
+    Ok(())
+}
+
+/// A JPEG of 640 × 480 that is neither flat nor noise.
+fn picture() -> Result<Bytes, Box<dyn Error>> {
+    let picture = RgbImage::from_fn(640, 480, |x, y| {
+        let wave = |scale: f32| {
+            ((x as f32 / scale).sin() * (y as f32 / scale).cos() * 127.0 + 128.0) as u8
+        };
+        image::Rgb([wave(31.0), wave(17.0), wave(7.0)])
+    });
+    let mut bytes = Cursor::new(Vec::new());
+    picture.write_to(&mut bytes, ImageFormat::Jpeg)?;
+    Ok(Bytes::from(bytes.into_inner()))
+}

@@ -1,0 +1,309 @@
+//! Embeddings of whole models against the reference implementations (`parity/`), on the
+//! CPU, and on CUDA when there is one.
+
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use clipdb_embed::{
+    DeviceChoice, EmbedError, Encoder, EncoderSettings, ModelSource, Precision, Priority,
+};
+use safetensors::SafeTensors;
+use serde_json::Value;
+
+fn golden(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("parity/golden")
+        .join(name)
+}
+
+fn json(path: &Path) -> Value {
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+fn load(source: &ModelSource, device: DeviceChoice, precision: Precision) -> Encoder {
+    let settings = EncoderSettings {
+        device,
+        precision,
+        threads: 1,
+        ..EncoderSettings::default()
+    };
+    Encoder::load(source, &settings).unwrap()
+}
+
+fn max_difference(one: &[f32], other: &[f32]) -> f32 {
+    assert_eq!(one.len(), other.len());
+    let differences = one.iter().zip(other).map(|(a, b)| (a - b).abs());
+    differences.fold(0.0, f32::max)
+}
+
+fn cosine(one: &[f32], other: &[f32]) -> f32 {
+    assert_eq!(one.len(), other.len());
+    one.iter().zip(other).map(|(a, b)| a * b).sum()
+}
+
+/// Rows of a tensor of the expected outputs.
+fn rows(expected: &SafeTensors<'_>, name: &str) -> Vec<Vec<f32>> {
+    let tensor = expected.tensor(name).unwrap();
+    let (pieces, _) = tensor.data().as_chunks::<4>();
+    let numbers: Vec<f32> = pieces
+        .iter()
+        .map(|piece| f32::from_le_bytes(*piece))
+        .collect();
+    numbers
+        .chunks(tensor.shape()[1])
+        .map(<[f32]>::to_vec)
+        .collect()
+}
+
+/// What is found and what is wanted, a pair for each text and picture of a folder.
+async fn pairs(folder: &str, encoder: &Encoder) -> Vec<(Vec<f32>, Vec<f32>)> {
+    let inputs = json(&golden(folder).join("expected.json"));
+    let bytes = std::fs::read(golden(folder).join("expected.safetensors")).unwrap();
+    let expected = SafeTensors::deserialize(&bytes).unwrap();
+    let texts: Vec<String> = serde_json::from_value(inputs["texts"].clone()).unwrap();
+    // The last text is over-long.
+    let cut: Vec<bool> = (1..=texts.len())
+        .map(|number| number == texts.len())
+        .collect();
+    let found = encoder.texts(texts, Priority::Search).await.unwrap();
+    let truncated: Vec<bool> = found.iter().map(|text| text.truncated).collect();
+    assert_eq!(truncated, cut);
+    let mut pairs: Vec<_> = found
+        .into_iter()
+        .map(|text| text.embedding.into_vec())
+        .zip(rows(&expected, "text_embeds"))
+        .collect();
+    let pictures: Vec<String> = serde_json::from_value(inputs["pictures"].clone()).unwrap();
+    for (name, wanted) in pictures.iter().zip(rows(&expected, "image_embeds")) {
+        let picture = std::fs::read(golden("clip-pictures").join(name)).unwrap();
+        let found = encoder
+            .image(Bytes::from(picture), Priority::Ingest)
+            .await
+            .unwrap();
+        assert_eq!((found.info.width, found.info.height), (224, 224));
+        pairs.push((found.embedding.into_vec(), wanted));
+    }
+    pairs
+}
+
+async fn compare(folder: &str, device: DeviceChoice, tolerance: f32) {
+    let source = ModelSource::folder(&golden(folder)).unwrap();
+    let encoder = load(&source, device, Precision::F32);
+    for (found, wanted) in pairs(folder, &encoder).await {
+        let difference = max_difference(&found, &wanted);
+        assert!(difference < tolerance, "{folder} on {device}: {difference}");
+    }
+}
+
+async fn compare_halves(folder: &str, device: DeviceChoice) {
+    let source = ModelSource::folder(&golden(folder)).unwrap();
+    for precision in [Precision::F16, Precision::Bf16] {
+        let encoder = load(&source, device, precision);
+        for (found, wanted) in pairs(folder, &encoder).await {
+            let cosine = cosine(&found, &wanted);
+            assert!(
+                cosine >= 0.999,
+                "{folder} in {precision} on {device}: {cosine}"
+            );
+        }
+    }
+}
+
+const CLIPS: [&str; 3] = [
+    "clip-vit-base-patch32",
+    "clip-vit-base-patch16",
+    "clip-vit-large-patch14",
+];
+
+#[tokio::test]
+async fn clip_agrees_with_transformers() {
+    for folder in CLIPS {
+        compare(folder, DeviceChoice::Cpu, 1e-4).await;
+    }
+}
+
+#[tokio::test]
+async fn half_precision_points_the_same_way() {
+    for folder in CLIPS {
+        compare_halves(folder, DeviceChoice::Cpu).await;
+    }
+}
+
+/// Does nothing where there is no CUDA device, and says so.
+#[tokio::test]
+async fn clip_agrees_on_cuda() {
+    let source = ModelSource::folder(&golden(CLIPS[0])).unwrap();
+    let card = load(&source, DeviceChoice::Auto, Precision::F32)
+        .card()
+        .clone();
+    if let Some(reason) = card.device_note {
+        println!("not compared on CUDA: {reason}");
+        return;
+    }
+    for folder in CLIPS {
+        compare(folder, DeviceChoice::Cuda(0), 1e-3).await;
+        compare_halves(folder, DeviceChoice::Cuda(0)).await;
+    }
+}
+
+#[tokio::test]
+async fn the_bundled_model_agrees_with_its_training() {
+    let nowhere = Path::new("/nonexistent");
+    let encoder = load(
+        &ModelSource::resolve("clipdb-mini", nowhere).unwrap(),
+        DeviceChoice::Cpu,
+        Precision::F32,
+    );
+    let card = encoder.card();
+    assert_eq!(
+        (card.dim, card.image_size, card.context_length),
+        (384, 260, 256)
+    );
+    assert_eq!(card.license.as_deref(), Some("Apache-2.0"));
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/clipdb-mini");
+    let golden = json(&folder.join("golden.json"));
+    let vector = |value: &Value| -> Vec<f32> { serde_json::from_value(value.clone()).unwrap() };
+    for text in golden["texts"].as_array().unwrap() {
+        let words = text["text"].as_str().unwrap().to_owned();
+        let found = encoder.texts(vec![words], Priority::Search).await.unwrap();
+        // The reference has the weights in f32, the bundled model in f16.
+        let cosine = cosine(found[0].embedding.as_slice(), &vector(&text["embedding"]));
+        assert!(cosine >= 0.999, "{}: {cosine}", text["text"]);
+    }
+    for image in golden["images"].as_array().unwrap() {
+        let bytes = std::fs::read(folder.join(image["file"].as_str().unwrap())).unwrap();
+        let found = encoder
+            .image(Bytes::from(bytes), Priority::Search)
+            .await
+            .unwrap();
+        // Pixels may differ from Pillow's by a level or two.
+        let cosine = cosine(found.embedding.as_slice(), &vector(&image["embedding"]));
+        assert!(cosine >= 0.9995, "{}: {cosine}", image["file"]);
+    }
+    // The same files from their folder are the same model.
+    let from_folder = load(
+        &ModelSource::folder(&folder).unwrap(),
+        DeviceChoice::Cpu,
+        Precision::F32,
+    );
+    assert_eq!(from_folder.card(), card);
+}
+
+#[tokio::test]
+async fn one_bad_input_fails_alone() {
+    let source = ModelSource::folder(&golden(CLIPS[0])).unwrap();
+    let encoder = load(&source, DeviceChoice::Cpu, Precision::F32);
+    let picture = std::fs::read(golden("clip-pictures/a.png")).unwrap();
+    let good = Bytes::from(picture.clone());
+    let bad = Bytes::from(picture[..picture.len() / 2].to_vec());
+    let (one, broken, other, foreign) = tokio::join!(
+        encoder.image(good.clone(), Priority::Ingest),
+        encoder.image(bad, Priority::Ingest),
+        encoder.image(good, Priority::Ingest),
+        encoder.image(Bytes::from_static(b"not a picture"), Priority::Ingest),
+    );
+    assert!(matches!(broken, Err(EmbedError::Image(_))));
+    assert!(matches!(foreign, Err(EmbedError::Image(_))));
+    assert_eq!(one.unwrap().embedding, other.unwrap().embedding);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_inputs_than_places_are_all_answered() {
+    let source = ModelSource::folder(&golden(CLIPS[0])).unwrap();
+    let settings = EncoderSettings {
+        device: DeviceChoice::Cpu,
+        threads: 1,
+        queue_capacity: 2,
+        ..EncoderSettings::default()
+    };
+    let encoder = Encoder::load(&source, &settings).unwrap();
+    let texts: Vec<String> = (0..100).map(|number| format!("number {number}")).collect();
+    let found = encoder.texts(texts, Priority::Ingest).await.unwrap();
+    assert_eq!(found.len(), 100);
+    let alone = encoder
+        .texts(vec!["number 42".to_owned()], Priority::Search)
+        .await
+        .unwrap();
+    let difference = max_difference(
+        found[42].embedding.as_slice(),
+        alone[0].embedding.as_slice(),
+    );
+    assert!(difference < 1e-5, "a batch changes nothing: {difference}");
+    let statistics = encoder.statistics();
+    assert_eq!((statistics.texts, statistics.failed), (101, 0));
+    assert_eq!(
+        (statistics.waiting_search, statistics.waiting_ingest),
+        (0, 0)
+    );
+}
+
+/// A copy of a golden folder, without `except`.
+fn copy(folder: &str, except: &str) -> tempfile::TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(golden(folder))
+        .unwrap()
+        .map(Result::unwrap)
+    {
+        if entry.file_name() != except {
+            std::fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
+        }
+    }
+    copy
+}
+
+fn load_error(folder: &Path) -> String {
+    let source = ModelSource::folder(folder).unwrap();
+    let settings = EncoderSettings {
+        device: DeviceChoice::Cpu,
+        ..EncoderSettings::default()
+    };
+    Encoder::load(&source, &settings).err().unwrap().to_string()
+}
+
+#[test]
+fn a_broken_folder_is_named() {
+    for file in [
+        "preprocessor_config.json",
+        "tokenizer.json",
+        "model.safetensors",
+    ] {
+        let folder = copy(CLIPS[1], file);
+        let error = load_error(folder.path());
+        assert!(error.contains(file), "{error}");
+    }
+    let folder = copy(CLIPS[1], "tokenizer.json");
+    std::fs::write(folder.path().join("vocab.json"), "{}").unwrap();
+    std::fs::write(folder.path().join("merges.txt"), "").unwrap();
+    assert!(load_error(folder.path()).contains("merges.txt"));
+
+    let folder = copy(CLIPS[1], "");
+    let weights = folder.path().join("model.safetensors");
+    let whole = std::fs::read(&weights).unwrap();
+    std::fs::write(&weights, &whole[..whole.len() - 1]).unwrap();
+    let error = load_error(folder.path());
+    assert!(error.contains("its header promises"), "{error}");
+    std::fs::write(&weights, b"\xff\xff\xff\xff\xff\xff\xff\xff").unwrap();
+    assert!(load_error(folder.path()).contains("model.safetensors"));
+    std::fs::write(
+        folder.path().join("config.json"),
+        r#"{"model_type": "siglip"}"#,
+    )
+    .unwrap();
+    std::fs::write(&weights, &whole).unwrap();
+    let error = load_error(folder.path());
+    assert!(
+        error.contains("siglip") && error.contains("clip"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_folder_without_a_model_is_unavailable() {
+    let empty = tempfile::tempdir().unwrap();
+    for name in [empty.path().to_str().unwrap(), "no-such-model"] {
+        assert!(matches!(
+            ModelSource::resolve(name, empty.path()),
+            Err(EmbedError::ModelUnavailable { .. })
+        ));
+    }
+}
