@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# Measures ingest and search of the built binary on this machine and prints tables.
+# Arguments go to the program: tests/bench.sh --help.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+tests/drawings.sh
+exec cargo run --release --locked --quiet --package clipdb-tests --bin bench -- "$@"

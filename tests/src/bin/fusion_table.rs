@@ -1,0 +1,362 @@
+//! Does a picture drown the texts, or a text the pictures? A mixed collection is
+//! asked on the real server: OpenMoji's pictures without any text, a text about each
+//! of the same subjects, and sentences of a novel.
+//!
+//! For queries that have a right picture and a right text: of the cases where each is
+//! in the first ten of its own kind, in how many are both in the first ten of the
+//! whole? Beside clipdb's answer stand plain reciprocal rank fusion of the same three
+//! lists (k = 60, absent = 0) and one list by raw cosine, computed here.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::path::Path;
+
+use clap::Parser;
+use clipdb_tests::corpus::{self, Drawing};
+use clipdb_tests::{Client, Collection, Server, machine, table};
+use serde_json::{Value, json};
+
+const SET: &str = "openmoji";
+const PAGE: usize = 10;
+const DEPTH: usize = 200;
+const RRF_K: f64 = 60.0;
+
+#[derive(Parser)]
+#[command(about = "Shows that fusion drowns neither pictures nor texts")]
+struct Arguments {
+    /// Sentences of the novel among them
+    #[arg(long, default_value_t = 3_000)]
+    sentences: usize,
+    /// Ask only every n-th query
+    #[arg(long, default_value_t = 1)]
+    step: usize,
+    /// Writes what was fetched as NDJSON, a line a query, to fuse it again elsewhere
+    #[arg(long)]
+    save: Option<std::path::PathBuf>,
+}
+
+/// A query and the documents that answer it.
+struct Case {
+    group: &'static str,
+    query: String,
+    pictures: HashSet<String>,
+    texts: HashSet<String>,
+}
+
+/// What the server answers to one query.
+#[derive(serde::Serialize)]
+struct Lists {
+    keyword: Vec<(String, f64)>,
+    image: Vec<(String, f64)>,
+    text: Vec<(String, f64)>,
+    texts_fused: Vec<String>,
+    hybrid: Vec<String>,
+}
+
+fn main() {
+    let arguments = Arguments::parse();
+    let subjects: Vec<Drawing> = corpus::drawings()
+        .into_iter()
+        .filter(|drawing| drawing.set == SET)
+        .collect();
+    let described: Vec<&Drawing> = subjects
+        .iter()
+        .filter(|subject| subject.tags.len() >= 2)
+        .collect();
+    let sentences = corpus::sentences(&corpus::novel());
+    let sentences = &sentences[..arguments.sentences.min(sentences.len())];
+
+    let server = Server::start();
+    let collection = server.client().collection("mixed");
+    fill(&collection, &subjects, &described, sentences);
+    println!("{}", machine::describe());
+    println!(
+        "{} pictures without text, {} texts about the same subjects, {} sentences of a novel",
+        subjects.len(),
+        described.len(),
+        sentences.len()
+    );
+    let cases = name_cases(&described)
+        .into_iter()
+        .chain(unnamed_cases(&described))
+        .step_by(arguments.step);
+    let judged: Vec<(Case, Lists)> = cases
+        .map(|case| {
+            let lists = ask(&collection, &case.query);
+            (case, lists)
+        })
+        .collect();
+    if let Some(path) = &arguments.save {
+        save(path, &judged);
+    }
+    print_both(&judged);
+    print_first(&judged);
+    print_codes(&collection, &described, arguments.step);
+}
+
+fn fill(
+    collection: &Collection<'_>,
+    subjects: &[Drawing],
+    described: &[&Drawing],
+    sentences: &[String],
+) {
+    let pictures = subjects.iter().map(
+        |subject| json!({ "id": picture_id(subject), "image": Client::image(&subject.bytes()) }),
+    );
+    let texts = described.iter().enumerate().map(|(number, subject)| {
+        json!({ "id": text_id(subject), "text": description(number, subject), "metadata": { "code": format!("u{}", subject.code) } })
+    });
+    let novel = sentences
+        .iter()
+        .enumerate()
+        .map(|(number, text)| json!({ "id": format!("novel/{number}"), "text": text }));
+    let all: Vec<Value> = pictures.chain(texts).chain(novel).collect();
+    for batch in all.chunks(64) {
+        collection.add(&json!(batch));
+    }
+}
+
+fn picture_id(subject: &Drawing) -> String {
+    format!("picture/{}", subject.concept)
+}
+
+fn text_id(subject: &Drawing) -> String {
+    format!("text/{}", subject.concept)
+}
+
+/// Every other text names its subject, the others speak of it in other words.
+fn names_it(number: usize) -> bool {
+    number % 2 == 1
+}
+
+fn description(number: usize, subject: &Drawing) -> String {
+    let tags = subject.tags.join(", ");
+    if names_it(number) {
+        format!("The sign called {} is about {tags}.", subject.words())
+    } else {
+        format!("A sign about {tags}.")
+    }
+}
+
+fn name_cases(described: &[&Drawing]) -> Vec<Case> {
+    let cases = described.iter().enumerate().map(|(number, subject)| Case {
+        group: if names_it(number) {
+            "names; the text holds the name"
+        } else {
+            "names; the text is in other words"
+        },
+        query: subject.words(),
+        pictures: HashSet::from([picture_id(subject)]),
+        texts: HashSet::from([text_id(subject)]),
+    });
+    cases.collect()
+}
+
+/// The model's own evaluation queries: words that are in no name.
+fn unnamed_cases(described: &[&Drawing]) -> Vec<Case> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/queries_unnamed.tsv");
+    let text =
+        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let known: HashSet<&str> = described
+        .iter()
+        .map(|subject| subject.concept.as_str())
+        .collect();
+    let cases = text.lines().filter_map(|line| {
+        let (query, concepts) = line.split_once('\t')?;
+        let concepts: Vec<&str> = concepts
+            .split(' ')
+            .filter(|concept| known.contains(concept))
+            .collect();
+        (!concepts.is_empty()).then(|| Case {
+            group: "words that are in no name",
+            query: query.to_owned(),
+            pictures: concepts
+                .iter()
+                .map(|concept| format!("picture/{concept}"))
+                .collect(),
+            texts: concepts
+                .iter()
+                .map(|concept| format!("text/{concept}"))
+                .collect(),
+        })
+    });
+    cases.collect()
+}
+
+fn ask(collection: &Collection<'_>, words: &str) -> Lists {
+    let scored = |query: &Value| -> Vec<(String, f64)> {
+        let hits = collection.hits(query);
+        hits.iter()
+            .map(|hit| (id(hit), hit["score"].as_f64().unwrap_or(f64::NAN)))
+            .collect()
+    };
+    Lists {
+        keyword: scored(&json!({ "text": words, "mode": "keyword", "limit": DEPTH })),
+        image: scored(
+            &json!({ "text": words, "mode": "vector", "targets": ["image"], "limit": DEPTH }),
+        ),
+        text: scored(
+            &json!({ "text": words, "mode": "vector", "targets": ["text"], "limit": DEPTH }),
+        ),
+        texts_fused: collection.ids(&json!({ "text": words, "targets": ["text"], "limit": PAGE })),
+        hybrid: collection.ids(&json!({ "text": words, "limit": PAGE })),
+    }
+}
+
+fn id(hit: &Value) -> String {
+    hit["id"].as_str().unwrap_or_default().to_owned()
+}
+
+fn ids(list: &[(String, f64)]) -> Vec<String> {
+    list.iter().map(|(id, _)| id.clone()).collect()
+}
+
+impl Lists {
+    /// The ways to one page that are compared.
+    fn pages(&self) -> [Vec<String>; 3] {
+        let mut sums: HashMap<&str, f64> = HashMap::new();
+        for list in [&self.keyword, &self.image, &self.text] {
+            for (position, (id, _)) in list.iter().enumerate() {
+                *sums.entry(id).or_default() += 1.0 / (RRF_K + position as f64 + 1.0);
+            }
+        }
+        let mut cosines: HashMap<&str, f64> = HashMap::new();
+        for (id, cosine) in self.image.iter().chain(&self.text) {
+            let best = cosines.entry(id).or_insert(*cosine);
+            *best = best.max(*cosine);
+        }
+        [self.hybrid.clone(), best(sums), best(cosines)]
+    }
+}
+
+fn best(scores: HashMap<&str, f64>) -> Vec<String> {
+    let mut ranked: Vec<(&str, f64)> = scores.into_iter().collect();
+    ranked.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(b.0)));
+    ranked
+        .into_iter()
+        .take(PAGE)
+        .map(|(id, _)| id.to_owned())
+        .collect()
+}
+
+const WAYS: [&str; 3] = ["clipdb", "plain RRF", "raw cosine"];
+
+fn any(page: &[String], right: &HashSet<String>) -> bool {
+    page.iter().take(PAGE).any(|id| right.contains(id))
+}
+
+fn groups(judged: &[(Case, Lists)]) -> Vec<(&'static str, Vec<&(Case, Lists)>)> {
+    let mut groups: Vec<(&'static str, Vec<_>)> = Vec::new();
+    for entry in judged {
+        match groups.iter_mut().find(|(group, _)| *group == entry.0.group) {
+            Some((_, members)) => members.push(entry),
+            None => groups.push((entry.0.group, vec![entry])),
+        }
+    }
+    groups.push(("all of them", judged.iter().collect()));
+    groups
+}
+
+/// The figure: both in the page, of those where each is in its own kind's page.
+fn print_both(judged: &[(Case, Lists)]) {
+    println!(
+        "\nA right picture and a right text, both in the first ten, of the cases where each is in the first ten of its own kind:"
+    );
+    table::head(&[
+        "queries",
+        "number",
+        "each in its own ten",
+        "clipdb",
+        "plain RRF",
+        "raw cosine",
+        "clipdb: the picture",
+        "clipdb: the text",
+    ]);
+    for (group, members) in groups(judged) {
+        let possible: Vec<_> = members
+            .iter()
+            .filter(|(case, lists)| {
+                any(&ids(&lists.image), &case.pictures) && any(&lists.texts_fused, &case.texts)
+            })
+            .collect();
+        let share = |holds: &dyn Fn(&Case, &[Vec<String>; 3]) -> bool| {
+            let count = possible
+                .iter()
+                .filter(|(case, lists)| holds(case, &lists.pages()))
+                .count();
+            format!("{:.3}", count as f64 / possible.len() as f64)
+        };
+        let mut cells = vec![
+            group.to_owned(),
+            members.len().to_string(),
+            possible.len().to_string(),
+        ];
+        for way in 0..WAYS.len() {
+            cells.push(share(&|case, pages| {
+                any(&pages[way], &case.pictures) && any(&pages[way], &case.texts)
+            }));
+        }
+        cells.push(share(&|case, pages| any(&pages[0], &case.pictures)));
+        cells.push(share(&|case, pages| any(&pages[0], &case.texts)));
+        table::row(&cells);
+    }
+}
+
+/// What fairness costs: is the very first hit still right?
+fn print_first(judged: &[(Case, Lists)]) {
+    println!("\nThe first hit is a right picture or a right text:");
+    table::head(&["queries", "clipdb", "plain RRF", "raw cosine"]);
+    for (group, members) in groups(judged) {
+        let mut cells = vec![group.to_owned()];
+        for way in 0..WAYS.len() {
+            let right = members.iter().filter(|(case, lists)| {
+                let page = &lists.pages()[way];
+                page.first()
+                    .is_some_and(|id| case.pictures.contains(id) || case.texts.contains(id))
+            });
+            cells.push(format!(
+                "{:.3}",
+                right.count() as f64 / members.len() as f64
+            ));
+        }
+        table::row(&cells);
+    }
+}
+
+/// An exact code in a text's metadata, which no vector knows.
+fn print_codes(collection: &Collection<'_>, described: &[&Drawing], step: usize) {
+    let mut ranks = Vec::new();
+    for subject in described
+        .iter()
+        .filter(|subject| !subject.code.is_empty())
+        .step_by(step * 5)
+    {
+        let found = collection.ids(&json!({ "text": format!("u{}", subject.code), "limit": PAGE }));
+        ranks.push(found.iter().position(|id| *id == text_id(subject)));
+    }
+    let share = |within: usize| {
+        ranks
+            .iter()
+            .flatten()
+            .filter(|rank| **rank < within)
+            .count() as f64
+            / ranks.len() as f64
+    };
+    println!(
+        "\nAn exact code of a text's metadata as the query ({} queries), hybrid:",
+        ranks.len()
+    );
+    table::head(&["its text is first", "in the first two", "in the first ten"]);
+    table::row(&[1, 2, PAGE].map(|within| format!("{:.3}", share(within))));
+}
+
+fn save(path: &Path, judged: &[(Case, Lists)]) {
+    let lines: String = judged
+        .iter()
+        .map(|(case, lists)| {
+            let line = json!({ "group": case.group, "query": case.query, "pictures": case.pictures, "texts": case.texts, "lists": lists });
+            format!("{line}\n")
+        })
+        .collect();
+    fs::write(path, lines).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+}

@@ -1,0 +1,381 @@
+//! The real binary on a folder of its own: started, waited for, stopped, killed,
+//! started again.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use crate::client::Client;
+
+const READY_WITHIN: Duration = Duration::from_secs(120);
+const STOPPED_WITHIN: Duration = Duration::from_secs(120);
+
+/// How a server is to be started.
+#[derive(Clone, Default)]
+pub struct Setup {
+    arguments: Vec<String>,
+    variables: Vec<(String, String)>,
+    key: Option<String>,
+}
+
+/// A running server; dropping it kills it and deletes its folder.
+pub struct Server {
+    child: Child,
+    client: Client,
+    folder: Arc<TempDir>,
+    setup: Setup,
+    ready_after: Duration,
+    _leash: Leash,
+}
+
+/// The folder of a server that no longer runs.
+pub struct Stopped {
+    folder: Arc<TempDir>,
+    setup: Setup,
+    /// How its process ended.
+    pub status: ExitStatus,
+    pub log: String,
+}
+
+/// A run of the binary that came to its end.
+pub struct Finished {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// `CLIPDB_BINARY`, or the workspace's release build.
+pub fn binary() -> PathBuf {
+    let path = std::env::var_os("CLIPDB_BINARY").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/release/clipdb"),
+        PathBuf::from,
+    );
+    assert!(
+        path.is_file(),
+        "there is no binary at {}: build it with 'cargo build --release -p clipdb-server'",
+        path.display()
+    );
+    path
+}
+
+impl Setup {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    #[must_use]
+    pub fn flag(mut self, name: &str, value: &str) -> Self {
+        self.arguments.extend([name.to_owned(), value.to_owned()]);
+        self
+    }
+
+    #[must_use]
+    pub fn switch(mut self, name: &str) -> Self {
+        self.arguments.push(name.to_owned());
+        self
+    }
+
+    #[must_use]
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// The server asks for this key, and its client sends it.
+    #[must_use]
+    pub fn key(mut self, key: &str) -> Self {
+        self.key = Some(key.to_owned());
+        self.flag("--api-key", key)
+    }
+
+    /// Starts on a new, empty folder and waits until the server is ready.
+    pub fn start(self) -> Server {
+        self.start_in(Arc::new(tempfile::tempdir().unwrap()))
+    }
+
+    /// Runs `clipdb serve`, which is to end by itself.
+    pub fn refused(self) -> Finished {
+        let folder = tempfile::tempdir().unwrap();
+        self.refused_on(&folder.path().join("data"))
+    }
+
+    /// The same on a folder that is there.
+    pub fn refused_on(self, data: &Path) -> Finished {
+        let mut command = self.command(data);
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        finish(child)
+    }
+
+    /// `clipdb` with other arguments than `serve`'s, to its end.
+    pub fn run(self) -> Finished {
+        let mut command = bare_command();
+        command.args(&self.arguments).envs(self.variables);
+        finish(
+            command
+                .stdin(Stdio::null())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap(),
+        )
+    }
+
+    fn command(&self, data: &Path) -> Command {
+        let mut command = bare_command();
+        command.arg("serve").arg("--data").arg(data);
+        let given = |name| {
+            self.arguments.iter().any(|argument| argument == name)
+                || self
+                    .variables
+                    .iter()
+                    .any(|(variable, _)| variable == "CLIPDB_LISTEN" || variable == "CLIPDB_CONFIG")
+        };
+        if !given("--listen") {
+            // Port 0: the system gives a free one, which the banner tells.
+            command.args(["--listen", "127.0.0.1:0"]);
+        }
+        command
+            .args(&self.arguments)
+            .envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    fn start_in(self, folder: Arc<TempDir>) -> Server {
+        let (out, log) = (folder.path().join("stdout"), folder.path().join("stderr"));
+        let started = Instant::now();
+        let mut child = self
+            .command(&folder.path().join("data"))
+            .stdin(Stdio::null())
+            .stdout(File::create(&out).unwrap())
+            .stderr(File::create(&log).unwrap())
+            .spawn()
+            .unwrap();
+        let leash = Leash::on(&child, folder.path());
+        let mut client: Option<Client> = None;
+        loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                panic!(
+                    "the server ended while starting ({status}):\n{}",
+                    read(&log)
+                );
+            }
+            client = client
+                .or_else(|| address(&read(&out)).map(|base| Client::new(base, self.key.clone())));
+            if client
+                .as_ref()
+                .is_some_and(|client| client.get("/ready").status == 200)
+            {
+                break;
+            }
+            assert!(
+                started.elapsed() < READY_WITHIN,
+                "not ready after {READY_WITHIN:?}:\n{}",
+                read(&log)
+            );
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let client = client.expect("the loop ends with one");
+        Server {
+            child,
+            client,
+            folder,
+            setup: self,
+            ready_after: started.elapsed(),
+            _leash: leash,
+        }
+    }
+}
+
+/// `clipdb`, without what the tests' own environment would set.
+fn bare_command() -> Command {
+    let mut command = Command::new(binary());
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("CLIPDB_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+fn finish(mut child: Child) -> Finished {
+    let started = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if started.elapsed() > READY_WITHIN {
+            let _ = child.kill();
+            panic!("the program was to end by itself and ran for {READY_WITHIN:?}");
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    Finished {
+        code: output.status.code(),
+        stdout: text(output.stdout),
+        stderr: text(output.stderr),
+    }
+}
+
+/// The address in the banner.
+fn address(banner: &str) -> Option<String> {
+    let line = banner
+        .lines()
+        .find(|line| line.trim_start().starts_with("address"))?;
+    Some(line.split_whitespace().last()?.to_owned())
+}
+
+fn read(path: &Path) -> String {
+    let mut bytes = Vec::new();
+    if let Ok(mut file) = File::open(path) {
+        let _ = file.read_to_end(&mut bytes);
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+impl Server {
+    /// On a new folder, with no other setting than a free port.
+    pub fn start() -> Self {
+        Setup::new().start()
+    }
+
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The server's data folder.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// From the start of the process to the first 200 of `/ready`.
+    pub fn ready_after(&self) -> Duration {
+        self.ready_after
+    }
+
+    /// What it printed on standard output.
+    pub fn banner(&self) -> String {
+        read(&self.folder.path().join("stdout"))
+    }
+
+    pub fn log(&self) -> String {
+        read(&self.folder.path().join("stderr"))
+    }
+
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Ends the process as a crash would: it gets no chance to do anything.
+    pub fn kill(mut self) -> Stopped {
+        self.child.kill().unwrap();
+        self.wait()
+    }
+
+    /// Asks it to stop, and returns at once.
+    pub fn ask_to_stop(&self) {
+        let pid = i32::try_from(self.child.id())
+            .ok()
+            .and_then(Pid::from_raw)
+            .unwrap();
+        kill_process(pid, Signal::TERM).unwrap();
+    }
+
+    /// Asks it to stop and waits until it has.
+    pub fn stop(self) -> Stopped {
+        self.ask_to_stop();
+        self.wait()
+    }
+
+    pub fn wait(mut self) -> Stopped {
+        let started = Instant::now();
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(
+                started.elapsed() < STOPPED_WITHIN,
+                "still running after {STOPPED_WITHIN:?}:\n{}",
+                self.log()
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        Stopped {
+            folder: Arc::clone(&self.folder),
+            setup: self.setup.clone(),
+            status,
+            log: self.log(),
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            let log = self.log();
+            let tail: Vec<&str> = log.lines().rev().take(30).collect();
+            eprintln!(
+                "the server's last lines:\n{}",
+                tail.into_iter().rev().collect::<Vec<_>>().join("\n")
+            );
+        }
+    }
+}
+
+impl Stopped {
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// Starts again on the same folder with the same settings.
+    pub fn start(self) -> Server {
+        self.setup.start_in(self.folder)
+    }
+
+    /// Starts on the same folder, which is to be refused.
+    pub fn refused(&self) -> Finished {
+        self.setup.clone().refused_on(&self.data())
+    }
+}
+
+/// Ends the server and deletes its folder when this process goes, however it goes:
+/// a server that a whole test file shares is never dropped.
+struct Leash(Child);
+
+impl Leash {
+    fn on(server: &Child, folder: &Path) -> Self {
+        // Its input is a pipe that this process holds: it ends with this process.
+        let script = "cat >/dev/null; kill -9 \"$0\" 2>/dev/null; sleep 0.2; rm -rf -- \"$1\"";
+        let child = Command::new("sh")
+            .args(["-c", script, &server.id().to_string()])
+            .arg(folder)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        Self(child)
+    }
+}
+
+impl Drop for Leash {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}

@@ -1,0 +1,187 @@
+//! The API key, and pages of other origins.
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+use std::sync::LazyLock;
+
+use clipdb_tests::{Answer, Client, Server, Setup, send};
+use reqwest::Method;
+use serde_json::json;
+
+const KEY: &str = "a-key-of-this-test";
+const ORIGIN: &str = "https://app.example.org";
+
+static SERVER: LazyLock<Server> =
+    LazyLock::new(|| Setup::new().key(KEY).flag("--cors-origin", ORIGIN).start());
+
+fn with(key: Option<&str>) -> Client {
+    SERVER.client().with_key(key)
+}
+
+#[test]
+fn without_the_key_nothing_but_liveness_and_the_page_answers() {
+    let routes = [
+        (Method::GET, "/collections"),
+        (Method::PUT, "/collections/a"),
+        (Method::GET, "/collections/a"),
+        (Method::DELETE, "/collections/a"),
+        (Method::POST, "/documents"),
+        (Method::POST, "/collections/a/documents"),
+        (Method::GET, "/collections/a/documents"),
+        (Method::GET, "/collections/a/documents/b"),
+        (Method::PUT, "/collections/a/documents/b"),
+        (Method::PATCH, "/collections/a/documents/b"),
+        (Method::DELETE, "/collections/a/documents/b"),
+        (Method::GET, "/collections/a/documents/b/image"),
+        (Method::POST, "/search"),
+        (Method::GET, "/search?q=a"),
+        (Method::POST, "/collections/a/search"),
+        (Method::POST, "/encode"),
+        (Method::GET, "/metrics"),
+        (Method::GET, "/openapi.json"),
+        (Method::GET, "/nowhere"),
+        (Method::GET, "//health"),
+        (Method::GET, "/health/../collections"),
+        (Method::GET, "/page/../collections"),
+        (Method::GET, "/page/%2e%2e/collections"),
+    ];
+    for key in [
+        None,
+        Some("wrong"),
+        Some(""),
+        Some("a-key-of-this-tesT"),
+        Some("a-key-of-this-test2"),
+    ] {
+        for (method, path) in &routes {
+            let answer = with(key).send(method.clone(), path, None, "");
+            assert_eq!(
+                answer.header("www-authenticate"),
+                Some("Bearer"),
+                "{method} {path}: {answer:?}"
+            );
+            answer.expect_problem(401, "unauthorized");
+        }
+        for path in ["/health", "/ready", "/", "/docs", "/favicon.ico"] {
+            with(key).get(path).expect(200);
+        }
+    }
+}
+
+#[test]
+fn with_the_key_all_answers() {
+    with(Some(KEY)).get("/collections").expect(200);
+    with(Some(KEY))
+        .post("/documents", &json!({ "id": "a", "text": "guarded words" }))
+        .expect(200);
+    with(Some(KEY)).get("/search?q=guarded").expect(200);
+    with(Some(KEY)).get("/openapi.json").expect(200);
+    let lower = SERVER
+        .client()
+        .with_key(None)
+        .request(Method::GET, "/collections")
+        .header("authorization", format!("bearer {KEY}"));
+    send(lower).expect(200);
+    for wrong in [
+        KEY.to_owned(),
+        format!("Basic {KEY}"),
+        format!("Bearer{KEY}"),
+        "Bearer".to_owned(),
+    ] {
+        let request = SERVER
+            .client()
+            .with_key(None)
+            .request(Method::GET, "/collections")
+            .header("authorization", wrong);
+        send(request).expect_problem(401, "unauthorized");
+    }
+}
+
+fn preflight(origin: &str) -> Answer {
+    let request = with(None)
+        .request(Method::OPTIONS, "/collections/a/search")
+        .header("origin", origin)
+        .header("access-control-request-method", "POST")
+        .header(
+            "access-control-request-headers",
+            "authorization,content-type",
+        );
+    send(request)
+}
+
+#[test]
+fn a_named_origin_may_call_and_others_may_not() {
+    let allowed = preflight(ORIGIN).expect(200);
+    assert_eq!(allowed.header("access-control-allow-origin"), Some(ORIGIN));
+    assert!(
+        allowed
+            .header("access-control-allow-methods")
+            .unwrap()
+            .contains("POST")
+    );
+    let headers = allowed
+        .header("access-control-allow-headers")
+        .unwrap()
+        .to_lowercase();
+    assert!(
+        headers.contains("authorization") && headers.contains("content-type"),
+        "{headers}"
+    );
+    assert_eq!(
+        preflight("https://evil.example").header("access-control-allow-origin"),
+        None
+    );
+
+    let call = |origin: &str| {
+        send(
+            with(Some(KEY))
+                .request(Method::GET, "/collections")
+                .header("origin", origin),
+        )
+    };
+    assert_eq!(
+        call(ORIGIN)
+            .expect(200)
+            .header("access-control-allow-origin"),
+        Some(ORIGIN)
+    );
+    assert_eq!(
+        call("https://evil.example").header("access-control-allow-origin"),
+        None
+    );
+    // A refusal can be read by the page that may call.
+    let refused = send(
+        with(None)
+            .request(Method::GET, "/collections")
+            .header("origin", ORIGIN),
+    )
+    .expect(401);
+    assert_eq!(refused.header("access-control-allow-origin"), Some(ORIGIN));
+}
+
+#[test]
+fn the_server_s_own_page_needs_no_setting() {
+    let server = Server::start();
+    let base = server.client().base().to_owned();
+    let request = server
+        .client()
+        .request(Method::PUT, "/collections/a")
+        .header("origin", &base)
+        .json(&json!({}));
+    send(request).expect(201);
+    let page = server.client().get("/").expect_kind(200, "text/html");
+    let policy = page.header("content-security-policy").unwrap();
+    assert!(policy.contains("default-src 'self'"), "{policy}");
+}
+
+#[test]
+fn an_id_of_the_client_s_comes_back() {
+    let request = with(None)
+        .request(Method::GET, "/health")
+        .header("x-request-id", "mine-1");
+    assert_eq!(send(request).header("x-request-id"), Some("mine-1"));
+    assert!(
+        with(None)
+            .get("/health")
+            .header("x-request-id")
+            .is_some_and(|id| id.len() > 8)
+    );
+}

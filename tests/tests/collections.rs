@@ -1,0 +1,163 @@
+//! Collections: made, made again, refused, listed, dropped.
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+use std::sync::LazyLock;
+
+use clipdb_tests::{Client, Server};
+use reqwest::Method;
+use serde_json::json;
+
+static SERVER: LazyLock<Server> = LazyLock::new(Server::start);
+
+fn client() -> &'static Client {
+    SERVER.client()
+}
+
+#[test]
+fn putting_twice_is_no_change_and_putting_another_is_a_conflict() {
+    let path = "/collections/twice";
+    let first = client()
+        .put(path, &json!({ "model": "clipdb-mini" }))
+        .expect(201)
+        .json();
+    assert_eq!(first["name"], "twice");
+    assert_eq!(first["model"], "clipdb-mini");
+    assert_eq!(first["documents"], 0);
+    assert_eq!(first["dim"], 384);
+    let second = client()
+        .put(path, &json!({ "model": "clipdb-mini" }))
+        .expect(200)
+        .json();
+    assert_eq!(first, second);
+    client().put(path, &json!({})).expect(200);
+    client()
+        .put(path, &json!({ "model": "another" }))
+        .expect_problem(422, "unknown_model");
+    assert_eq!(client().get(path).expect(200).json(), first);
+}
+
+#[test]
+fn an_empty_body_takes_the_defaults() {
+    let answer = client()
+        .send(Method::PUT, "/collections/bare", None, "")
+        .expect(201)
+        .json();
+    assert_eq!(answer["model"], "clipdb-mini");
+}
+
+#[test]
+fn what_is_not_there_is_404_with_its_name() {
+    for path in [
+        "/collections/absent",
+        "/collections/absent/documents",
+        "/collections/absent/documents/a",
+    ] {
+        let problem = client()
+            .get(path)
+            .expect_problem(404, "collection_not_found");
+        assert!(
+            problem["detail"].as_str().unwrap().contains("'absent'"),
+            "{problem}"
+        );
+    }
+    client()
+        .delete("/collections/absent")
+        .expect_problem(404, "collection_not_found");
+    client()
+        .post("/collections/absent/documents", &json!({ "text": "a" }))
+        .expect_problem(404, "collection_not_found");
+    client()
+        .post("/collections/absent/search", &json!({ "text": "a" }))
+        .expect_problem(404, "collection_not_found");
+}
+
+#[test]
+fn the_default_is_made_by_its_first_document() {
+    client()
+        .get("/collections/default")
+        .expect_problem(404, "collection_not_found");
+    client()
+        .post("/search", &json!({ "text": "a" }))
+        .expect_problem(404, "collection_not_found");
+    let answer = client()
+        .post(
+            "/documents",
+            &json!({ "id": "first", "text": "the first of all" }),
+        )
+        .expect(200)
+        .json();
+    assert_eq!(answer["created"], 1);
+    assert_eq!(
+        client().get("/collections/default").expect(200).json()["documents"],
+        1
+    );
+    let hits = client()
+        .post("/search", &json!({ "text": "first" }))
+        .expect(200)
+        .json();
+    assert_eq!(hits["hits"][0]["id"], "first");
+    let hits = client()
+        .get("/search?q=first&limit=1&mode=keyword")
+        .expect(200)
+        .json();
+    assert_eq!(hits["hits"][0]["id"], "first");
+}
+
+#[test]
+fn a_dropped_collection_leaves_nothing_to_its_successor() {
+    let collection = client().collection("dropped");
+    collection.add(&json!({ "id": "old", "text": "a lighthouse in a storm" }));
+    client().delete("/collections/dropped").expect(204);
+    client()
+        .get("/collections/dropped")
+        .expect_problem(404, "collection_not_found");
+
+    let collection = client().collection("dropped");
+    assert_eq!(collection.summary()["documents"], 0);
+    collection
+        .document("old")
+        .expect_problem(404, "document_not_found");
+    assert!(
+        collection
+            .hits(&json!({ "text": "a lighthouse in a storm" }))
+            .is_empty()
+    );
+    collection.add(&json!({ "id": "new", "text": "a lighthouse at noon" }));
+    assert_eq!(collection.ids(&json!({ "text": "lighthouse" })), ["new"]);
+}
+
+#[test]
+fn the_list_counts_documents_pictures_and_texts() {
+    let collection = client().collection("counted");
+    let picture = Client::image(&clipdb_tests::pictures::png(1));
+    collection.add(&json!([
+        { "id": "a", "text": "a text" },
+        { "id": "b", "image": picture },
+        { "id": "c", "text": "both", "image": picture },
+    ]));
+    let listed = client().get("/collections").expect(200).json();
+    let listed = listed["collections"].as_array().unwrap();
+    let counted = listed.iter().find(|one| one["name"] == "counted").unwrap();
+    assert_eq!(
+        (&counted["documents"], &counted["images"], &counted["texts"]),
+        (&json!(3), &json!(2), &json!(2))
+    );
+}
+
+#[test]
+fn names_and_fields_are_checked() {
+    for name in ["a%20b", "%2e%2e%2fetc", ".hidden", &"x".repeat(300)] {
+        let answer = client().put(&format!("/collections/{name}"), &json!({}));
+        answer.expect_problem(422, "invalid_collection_name");
+    }
+    let problem = client()
+        .put("/collections/fields", &json!({ "modle": "x" }))
+        .expect_problem(422, "unknown_field");
+    assert!(
+        problem["detail"].as_str().unwrap().contains("modle"),
+        "{problem}"
+    );
+    client()
+        .get("/collections/fields")
+        .expect_problem(404, "collection_not_found");
+}

@@ -1,0 +1,135 @@
+//! The clients: `clipdb ingest`, `clipdb search`, `clipdb profile`, `clipdb models`.
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+use std::fs;
+use std::sync::LazyLock;
+
+use clipdb_tests::{Finished, Server, Setup, pictures};
+use serde_json::Value;
+
+static SERVER: LazyLock<Server> = LazyLock::new(Server::start);
+
+fn clipdb(arguments: &[&str]) -> Finished {
+    let setup = arguments
+        .iter()
+        .fold(Setup::new(), |setup, argument| setup.switch(argument));
+    setup
+        .variable("CLIPDB_SERVER", SERVER.client().base())
+        .run()
+}
+
+#[test]
+fn a_folder_is_ingested_and_searched() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("inner")).unwrap();
+    fs::write(
+        folder.path().join("umbrella.png"),
+        pictures::drawing("umbrella"),
+    )
+    .unwrap();
+    fs::write(
+        folder.path().join("inner/castle.png"),
+        pictures::drawing("castle"),
+    )
+    .unwrap();
+    fs::write(
+        folder.path().join("lines.txt"),
+        "The first line.\nA second one about sailing.\n",
+    )
+    .unwrap();
+    fs::write(
+        folder.path().join("more.ndjson"),
+        "{\"id\":\"from-ndjson\",\"text\":\"a document of its own\"}\n",
+    )
+    .unwrap();
+    let path = folder.path().to_str().unwrap();
+
+    let finished = clipdb(&["ingest", path, "--collection", "cli"]);
+    assert_eq!(
+        finished.code,
+        Some(0),
+        "{}{}",
+        finished.stdout,
+        finished.stderr
+    );
+    let collection = SERVER.client().existing("cli");
+    assert_eq!(collection.summary()["documents"], 5);
+
+    let finished = clipdb(&["search", "sailing", "--collection", "cli"]);
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    assert!(
+        finished.stdout.contains("A second one about sailing."),
+        "{}",
+        finished.stdout
+    );
+
+    let image = folder.path().join("umbrella.png");
+    let finished = clipdb(&[
+        "search",
+        "--image",
+        image.to_str().unwrap(),
+        "--json",
+        "-n",
+        "10",
+        "--collection",
+        "cli",
+    ]);
+    let answer: Value = serde_json::from_str(&finished.stdout).unwrap();
+    let hits = answer["hits"].as_array().unwrap();
+    assert!(
+        hits.iter()
+            .any(|hit| hit["id"].as_str().unwrap().contains("umbrella")
+                || hit["metadata"].to_string().contains("umbrella")),
+        "{answer:#}"
+    );
+
+    let finished = clipdb(&["profile", "--collection", "cli"]);
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    assert!(finished.stdout.contains("model"), "{}", finished.stdout);
+}
+
+#[test]
+fn a_broken_file_fails_alone_and_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("good.png"), pictures::png(1)).unwrap();
+    fs::write(folder.path().join("broken.jpg"), pictures::truncated_jpeg()).unwrap();
+    let finished = clipdb(&[
+        "ingest",
+        folder.path().to_str().unwrap(),
+        "--collection",
+        "broken",
+    ]);
+    assert_eq!(finished.code, Some(1), "{}", finished.stdout);
+    assert!(
+        finished.stderr.contains("broken.jpg"),
+        "{}",
+        finished.stderr
+    );
+    assert_eq!(SERVER.client().existing("broken").summary()["documents"], 1);
+}
+
+#[test]
+fn no_server_is_one_sentence() {
+    let finished = Setup::new()
+        .switch("search")
+        .switch("words")
+        .variable("CLIPDB_SERVER", "http://127.0.0.1:9")
+        .run();
+    assert_eq!(finished.code, Some(1));
+    assert!(
+        finished.stderr.starts_with("clipdb: ") && finished.stderr.contains("127.0.0.1:9"),
+        "{}",
+        finished.stderr
+    );
+}
+
+#[test]
+fn models_are_listed() {
+    let finished = clipdb(&["models"]);
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    assert!(
+        finished.stdout.contains("clipdb-mini"),
+        "{}",
+        finished.stdout
+    );
+}

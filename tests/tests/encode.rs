@@ -1,0 +1,122 @@
+//! `/encode`: vectors in order, of length 1, the same as those of stored documents.
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+use std::sync::LazyLock;
+
+use clipdb_tests::{Client, Server, pictures};
+use serde_json::{Value, json};
+
+static SERVER: LazyLock<Server> = LazyLock::new(Server::start);
+
+fn encode(inputs: &Value) -> Value {
+    SERVER
+        .client()
+        .post("/encode", &json!({ "inputs": inputs }))
+        .expect(200)
+        .json()
+}
+
+fn vectors(answer: &Value) -> Vec<Vec<f64>> {
+    serde_json::from_value(answer["vectors"].clone()).unwrap()
+}
+
+fn dot(one: &[f64], other: &[f64]) -> f64 {
+    one.iter().zip(other).map(|(a, b)| a * b).sum()
+}
+
+#[test]
+fn vectors_are_of_length_one_in_the_model_s_dimension() {
+    let answer =
+        encode(&json!([{ "text": "a cat" }, { "image": Client::image(&pictures::png(1)) }]));
+    assert_eq!(answer["model"], "clipdb-mini");
+    assert_eq!(answer["dim"], 384);
+    for vector in vectors(&answer) {
+        assert_eq!(vector.len(), 384);
+        assert!((dot(&vector, &vector) - 1.0).abs() < 1e-4);
+    }
+}
+
+#[test]
+fn order_holds_however_texts_and_pictures_are_batched() {
+    let inputs: Vec<Value> = (0..40)
+        .map(|number| match number % 8 {
+            0 => json!({ "image": Client::image(&pictures::png(number)) }),
+            _ => json!({ "text": format!("input {number} {}", "and more words ".repeat(number as usize % 5)) }),
+        })
+        .collect();
+    let together = vectors(&encode(&json!(inputs)));
+    assert_eq!(together.len(), inputs.len());
+    for position in [0, 1, 7, 16, 23, 39] {
+        let alone = vectors(&encode(&json!([inputs[position]])));
+        let cosine = dot(&alone[0], &together[position]);
+        assert!(cosine > 0.9999, "input {position}: {cosine}");
+    }
+}
+
+#[test]
+fn a_text_longer_than_the_model_reads_is_told() {
+    let answer = encode(
+        &json!([{ "text": "short" }, { "text": "long ".repeat(2_000) }, { "image": Client::image(&pictures::png(2)) }]),
+    );
+    assert_eq!(answer["truncated"], json!([false, true, false]));
+}
+
+#[test]
+fn empty_and_foreign_texts_have_vectors() {
+    for text in [
+        "",
+        " ",
+        "🐈‍⬛",
+        "猫が好き",
+        "naïve café",
+        "&amp;&lt;",
+        "\u{200b}\u{feff}",
+    ] {
+        let vector = &vectors(&encode(&json!([{ "text": text }])))[0];
+        assert!((dot(vector, vector) - 1.0).abs() < 1e-4, "{text:?}");
+    }
+}
+
+#[test]
+fn near_meanings_are_near() {
+    let answer = encode(
+        &json!([{ "text": "a dog" }, { "text": "a puppy" }, { "text": "quarterly tax report" }]),
+    );
+    let found = vectors(&answer);
+    assert!(dot(&found[0], &found[1]) > dot(&found[0], &found[2]) + 0.2);
+}
+
+#[test]
+fn wrong_inputs_are_refused_whole() {
+    let client = SERVER.client();
+    let refused =
+        |body: Value, status, code| client.post("/encode", &body).expect_problem(status, code);
+    refused(json!({ "inputs": [] }), 422, "invalid_field");
+    refused(json!({ "inputs": [{}] }), 422, "invalid_field");
+    refused(
+        json!({ "inputs": [{ "text": "a", "image": Client::image(&pictures::png(1)) }] }),
+        422,
+        "invalid_field",
+    );
+    refused(
+        json!({ "inputs": [{ "image": { "id": "a" } }] }),
+        422,
+        "invalid_field",
+    );
+    refused(json!({ "inputs": [{ "txt": "a" }] }), 422, "unknown_field");
+    refused(
+        json!({ "inputs": [{ "text": "a" }], "model": "another" }),
+        422,
+        "unknown_model",
+    );
+    refused(
+        json!({ "inputs": [{ "text": "a" }, { "image": Client::image(b"not a picture") }] }),
+        422,
+        "invalid_image",
+    );
+    refused(
+        json!({ "inputs": vec![json!({ "text": "a" }); 1025] }),
+        422,
+        "invalid_field",
+    );
+}

@@ -1,0 +1,78 @@
+//! The bundled model in the whole: pictures by words, texts by picture, real ones.
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+use std::sync::LazyLock;
+
+use clipdb_tests::{Client, Collection, Server, pictures};
+use serde_json::{Value, json};
+
+static SERVER: LazyLock<Server> = LazyLock::new(|| {
+    let server = Server::start();
+    let collection = server.client().collection("meaning");
+    let pictures: Vec<Value> = pictures::DRAWINGS
+        .iter()
+        .map(|name| pictures::document(name, &pictures::drawing(name)))
+        .collect();
+    collection.add(&json!(pictures));
+    let texts = TEXTS.map(|(id, text)| json!({ "id": id, "text": text }));
+    collection.add(&json!(texts));
+    server
+});
+
+const TEXTS: [(&str, &str); 6] = [
+    ("t-dog", "The puppy barked at the postman."),
+    (
+        "t-castle",
+        "A medieval fortress with towers stood on the hill.",
+    ),
+    ("t-apple", "She ate an apple and two other pieces of fruit."),
+    ("t-umbrella", "Take something against the rain."),
+    ("t-joy", "He grinned from ear to ear."),
+    ("t-law", "The court adjourned the hearing until spring."),
+];
+
+fn meaning() -> Collection<'static> {
+    SERVER.client().existing("meaning")
+}
+
+#[test]
+fn pictures_are_found_by_their_words() {
+    for (query, picture) in [
+        ("a dog", "dog-face"),
+        ("umbrella", "umbrella"),
+        ("a castle", "castle"),
+        ("red apple", "red-apple"),
+        ("a grinning face", "grinning-face"),
+    ] {
+        let ids = meaning().ids(&json!({ "text": query, "mode": "vector", "targets": ["image"] }));
+        assert_eq!(ids[0], picture, "'{query}': {ids:?}");
+    }
+}
+
+#[test]
+fn a_picture_and_a_text_of_one_meaning_share_the_page() {
+    for (query, picture, text) in [
+        ("puppy", "dog-face", "t-dog"),
+        ("castle", "castle", "t-castle"),
+        ("apple", "red-apple", "t-apple"),
+    ] {
+        let ids = meaning().ids(&json!({ "text": query, "limit": 4 }));
+        assert!(
+            ids.contains(&picture.to_owned()) && ids.contains(&text.to_owned()),
+            "'{query}': {ids:?}"
+        );
+    }
+}
+
+#[test]
+fn texts_are_found_by_a_picture() {
+    for (picture, text) in [
+        ("dog-face", "t-dog"),
+        ("castle", "t-castle"),
+        ("red-apple", "t-apple"),
+    ] {
+        let image = Client::image(&pictures::drawing(picture));
+        let ids = meaning().ids(&json!({ "image": image, "targets": ["text"], "limit": 3 }));
+        assert!(ids.contains(&text.to_owned()), "{picture}: {ids:?}");
+    }
+}

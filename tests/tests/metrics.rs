@@ -1,0 +1,80 @@
+//! `/health`, `/ready` and `/metrics`.
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+use std::sync::LazyLock;
+
+use clipdb_tests::{Client, Server};
+use serde_json::json;
+
+static SERVER: LazyLock<Server> = LazyLock::new(Server::start);
+
+fn client() -> &'static Client {
+    SERVER.client()
+}
+
+#[test]
+fn health_and_readiness_tell_what_runs() {
+    assert_eq!(
+        client()
+            .get("/health")
+            .expect_kind(200, "application/json")
+            .json()["status"],
+        "ok"
+    );
+    let ready = client().get("/ready").expect(200).json();
+    assert_eq!(ready["status"], "ready");
+    assert_eq!(
+        (&ready["models"][0]["name"], &ready["models"][0]["dim"]),
+        (&json!("clipdb-mini"), &json!(384))
+    );
+}
+
+#[test]
+fn metrics_are_prometheus_text() {
+    client()
+        .post("/documents", &json!({ "text": "counted" }))
+        .expect(200);
+    client().get("/search?q=counted").expect(200);
+    let answer = client().get("/metrics").expect_kind(200, "text/plain");
+    let text = answer.text();
+    for line in text
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+    {
+        let (name, value) = line.rsplit_once(' ').unwrap_or_else(|| panic!("{line}"));
+        assert!(name.starts_with("clipdb_"), "{line}");
+        assert!(value.parse::<f64>().is_ok(), "{line}");
+    }
+    for name in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+        let name = name.split(' ').next().unwrap();
+        assert!(
+            text.contains(&format!("# HELP {name} ")),
+            "{name} is not described"
+        );
+    }
+}
+
+#[test]
+fn counters_count() {
+    let client = client();
+    client.collection("counters");
+    let stored = || client.metric("clipdb_documents_ingested_total");
+    let (documents, groups) = (stored(), client.metric("clipdb_commit_groups_total"));
+    let path = "/collections/counters/documents";
+    client
+        .post(path, &json!([{ "text": "one" }, { "text": "two" }, {}]))
+        .expect(200);
+    assert!(stored() >= documents + 3.0);
+    assert!(client.metric("clipdb_commit_groups_total") > groups);
+    let searches = client.metric("clipdb_search_seconds_count");
+    client
+        .post("/collections/counters/search", &json!({ "text": "one" }))
+        .expect(200);
+    assert!(client.metric("clipdb_search_seconds_count") > searches);
+    let text = client.get("/metrics").text();
+    assert!(
+        text.contains("outcome=\"failed\"") && text.contains("outcome=\"stored\""),
+        "{text}"
+    );
+    assert!(client.metric("clipdb_model_texts_total") >= 3.0, "{text}");
+}

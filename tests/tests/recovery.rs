@@ -1,0 +1,195 @@
+//! Indexes are derived: whatever happens to their files, the next start serves
+//! everything, from stored vectors, without the model.
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clipdb_tests::{Client, Server, pictures};
+use serde_json::{Value, json};
+
+const TEXTS: usize = 60;
+const PICTURES: u64 = 12;
+
+fn text(number: usize) -> String {
+    format!("entry{number} of the log book")
+}
+
+fn fill(client: &Client) {
+    let collection = client.collection("log");
+    let texts =
+        (0..TEXTS).map(|number| json!({ "id": format!("t{number}"), "text": text(number) }));
+    let pictures =
+        (0..PICTURES).map(|seed| pictures::document(&format!("p{seed}"), &pictures::png(seed)));
+    collection.add(&json!(texts.chain(pictures).collect::<Vec<Value>>()));
+}
+
+/// All documents are there and found by word, by meaning and by picture.
+fn serves_everything(client: &Client, what: &str) {
+    let embedded =
+        client.metric("clipdb_model_texts_total") + client.metric("clipdb_model_images_total");
+    assert_eq!(embedded, 0.0, "{what}: a restart embedded something");
+    let collection = client.existing("log");
+    let summary = collection.summary();
+    assert_eq!(summary["documents"], TEXTS as u64 + PICTURES, "{what}");
+    assert_eq!(
+        (&summary["texts"], &summary["images"]),
+        (&json!(TEXTS), &json!(PICTURES)),
+        "{what}"
+    );
+    for number in [0, 7, TEXTS - 1] {
+        assert_eq!(
+            collection.ids(&json!({ "keywords": format!("entry{number}") })),
+            [format!("t{number}")],
+            "{what}"
+        );
+        let hit = &collection
+            .hits(&json!({ "text": text(number), "mode": "vector", "targets": ["text"] }))[0];
+        assert_eq!(hit["id"], format!("t{number}"), "{what}");
+    }
+    let query = json!({ "image": Client::image(&pictures::png(3)), "targets": ["image"] });
+    let hit = &collection.hits(&query)[0];
+    assert_eq!(hit["id"], "p3", "{what}");
+    assert!(hit["score"].as_f64().unwrap() > 0.999, "{what}: {hit}");
+    let embedded =
+        client.metric("clipdb_model_texts_total") + client.metric("clipdb_model_images_total");
+    assert!(
+        embedded > 0.0,
+        "the metric counts searches: it would have counted a restart's work"
+    );
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    entries
+        .flat_map(|path| {
+            if path.is_dir() {
+                files(&path)
+            } else {
+                vec![path]
+            }
+        })
+        .collect()
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy(&path, &target);
+        } else {
+            fs::copy(&path, &target).unwrap();
+        }
+    }
+}
+
+fn truncate(path: &Path) {
+    let bytes = fs::read(path).unwrap();
+    fs::write(path, &bytes[..bytes.len() / 2]).unwrap();
+}
+
+fn scramble(path: &Path) {
+    let length = fs::metadata(path).unwrap().len() as usize;
+    fs::write(path, pictures::random_bytes(length as u64, length)).unwrap();
+}
+
+fn flip_one_bit(path: &Path) {
+    let mut bytes = fs::read(path).unwrap();
+    if let Some(middle) = bytes
+        .len()
+        .checked_div(2)
+        .filter(|middle| *middle < bytes.len())
+    {
+        bytes[middle] ^= 0x10;
+        fs::write(path, bytes).unwrap();
+    }
+}
+
+#[test]
+fn any_damage_to_the_indexes_is_mended_from_the_documents() {
+    let server = Server::start();
+    fill(server.client());
+    let mut stopped = server.stop();
+    assert_eq!(stopped.status.code(), Some(0), "{}", stopped.log);
+    let index = stopped.data().join("index");
+    assert!(!files(&index).is_empty(), "no files in {}", index.display());
+
+    let on_every_file =
+        |damage: fn(&Path)| move |index: &Path| files(index).iter().for_each(|path| damage(path));
+    let damages: [(&str, Box<dyn Fn(&Path)>); 6] = [
+        ("nothing", Box::new(|_| {})),
+        (
+            "the folder is gone",
+            Box::new(|index| fs::remove_dir_all(index).unwrap()),
+        ),
+        ("every file is cut", Box::new(on_every_file(truncate))),
+        ("every file is noise", Box::new(on_every_file(scramble))),
+        (
+            "a bit of every file is another",
+            Box::new(on_every_file(flip_one_bit)),
+        ),
+        (
+            "every other file is gone",
+            Box::new(|index| {
+                files(index)
+                    .iter()
+                    .step_by(2)
+                    .for_each(|path| fs::remove_file(path).unwrap())
+            }),
+        ),
+    ];
+    for (what, damage) in damages {
+        damage(&index);
+        let server = stopped.start();
+        serves_everything(server.client(), what);
+        stopped = server.stop();
+    }
+}
+
+#[test]
+fn an_index_of_the_past_is_caught_up() {
+    let server = Server::start();
+    let collection = server.client().collection("log");
+    collection.add(&json!(
+        (0..5)
+            .map(|number| json!({ "id": format!("t{number}"), "text": "an older version" }))
+            .collect::<Vec<_>>()
+    ));
+    collection.add(&json!({ "id": "gone", "text": "to be deleted" }));
+    let stopped = server.stop();
+    let past = tempfile::tempdir().unwrap();
+    copy(&stopped.data().join("index"), past.path());
+
+    let server = stopped.start();
+    fill(server.client());
+    server
+        .client()
+        .delete(&server.client().existing("log").document_path("gone"))
+        .expect(204);
+    let stopped = server.stop();
+    let index = stopped.data().join("index");
+    fs::remove_dir_all(&index).unwrap();
+    copy(past.path(), &index);
+
+    let server = stopped.start();
+    serves_everything(server.client(), "an old index");
+    let collection = server.client().existing("log");
+    assert!(collection.hits(&json!({ "keywords": "older" })).is_empty());
+    assert!(
+        collection
+            .hits(&json!({ "keywords": "deleted" }))
+            .is_empty()
+    );
+}
+
+#[test]
+fn after_a_kill_nothing_is_embedded_again() {
+    let server = Server::start();
+    fill(server.client());
+    let server = server.kill().start();
+    serves_everything(server.client(), "kill -9");
+}

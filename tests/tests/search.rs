@@ -1,0 +1,517 @@
+//! Searches: what they may look for, the three modes, paging, and scores that can
+//! be explained.
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
+use clipdb_tests::{Client, Collection, Server, pictures};
+use reqwest::blocking::multipart::{Form, Part};
+use serde_json::{Value, json};
+
+static SERVER: LazyLock<Server> = LazyLock::new(|| {
+    let server = Server::start();
+    let collection = server.client().collection("library");
+    collection.add(&json!(
+        TEXTS.map(|(id, text)| json!({ "id": id, "text": text }))
+    ));
+    let pictures: Vec<Value> = pictures::DRAWINGS
+        .iter()
+        .map(|name| json!({ "id": name, "image": Client::image(&pictures::drawing(name)), "metadata": { "file": format!("{name}.png") } }))
+        .collect();
+    collection.add(&json!(pictures));
+    let both = json!({ "id": "both", "text": "our old dog sleeps all day", "image": Client::image(&pictures::png(9)) });
+    collection.add(&both);
+    server
+});
+
+const TEXTS: [(&str, &str); 8] = [
+    ("dog", "A puppy runs after a ball in the garden."),
+    ("cat", "The kitten sleeps on the warm windowsill."),
+    (
+        "soup",
+        "Boil the vegetables for twenty minutes and add salt.",
+    ),
+    ("ship", "The vessel left the harbour before the storm."),
+    (
+        "stars",
+        "Astronomers counted the moons of a distant planet.",
+    ),
+    (
+        "code",
+        "Error QX-4471 means that the filter has to be cleaned.",
+    ),
+    (
+        "bank",
+        "Interest rates rose again, and loans became expensive.",
+    ),
+    (
+        "train",
+        "The night train to Vienna was late by three hours.",
+    ),
+];
+
+fn client() -> &'static Client {
+    SERVER.client()
+}
+
+fn library() -> Collection<'static> {
+    client().existing("library")
+}
+
+fn scores(hits: &[Value]) -> Vec<f64> {
+    hits.iter()
+        .map(|hit| hit["score"].as_f64().unwrap())
+        .collect()
+}
+
+#[test]
+fn words_find_meaning() {
+    for (query, id) in [
+        ("a young animal plays outside", "dog"),
+        ("cooking instructions", "soup"),
+        ("boats at sea", "ship"),
+        ("mortgage costs", "bank"),
+        ("railway delay", "train"),
+    ] {
+        let ids = library()
+            .ids(&json!({ "text": query, "mode": "vector", "targets": ["text"], "limit": 3 }));
+        assert_eq!(ids[0], id, "'{query}': {ids:?}");
+    }
+}
+
+#[test]
+fn keywords_find_words_and_names_of_files() {
+    assert_eq!(
+        library().ids(&json!({ "text": "QX-4471", "mode": "keyword" })),
+        ["code"]
+    );
+    assert_eq!(library().ids(&json!({ "keywords": "vienna" })), ["train"]);
+    assert_eq!(
+        library().ids(&json!({ "keywords": "umbrella.png" }))[0],
+        "umbrella"
+    );
+    assert_eq!(
+        library().ids(&json!({ "keywords": "+night +train" })),
+        ["train"]
+    );
+    assert_eq!(
+        library().ids(&json!({ "keywords": "\"left the harbour\"" })),
+        ["ship"]
+    );
+    assert!(
+        library()
+            .ids(&json!({ "keywords": "\"harbour the left\"" }))
+            .is_empty()
+    );
+    let without: BTreeSet<String> = library()
+        .ids(&json!({ "keywords": "sleeps -kitten" }))
+        .into_iter()
+        .collect();
+    assert_eq!(without, BTreeSet::from(["both".to_owned()]));
+    assert!(library().ids(&json!({ "keywords": "zeppelin" })).is_empty());
+}
+
+#[test]
+fn odd_keywords_are_no_error() {
+    for words in [
+        "\"unclosed",
+        "+",
+        "-",
+        "()",
+        "a:b:c",
+        "AND OR NOT",
+        "*",
+        "^~",
+        "[1 TO 2]",
+        "\\",
+        "猫",
+        "-only",
+    ] {
+        library().search(&json!({ "keywords": words })).expect(200);
+        library().search(&json!({ "text": words })).expect(200);
+    }
+}
+
+#[test]
+fn keywords_may_differ_from_the_text() {
+    let query = json!({ "text": "a pet", "keywords": "QX-4471", "limit": 4 });
+    let ids = library().ids(&query);
+    assert!(ids.contains(&"code".to_owned()), "{ids:?}");
+    assert!(
+        ids.iter()
+            .any(|id| ["dog", "cat", "dog-face", "both"].contains(&id.as_str())),
+        "{ids:?}"
+    );
+}
+
+#[test]
+fn a_picture_finds_itself_in_every_way_it_is_given() {
+    let bytes = pictures::drawing("umbrella");
+    let base64 = library().hits(&json!({ "image": Client::image(&bytes), "targets": ["image"] }));
+    assert_eq!(base64[0]["id"], "umbrella");
+    assert!(
+        base64[0]["score"].as_f64().unwrap() > 0.999,
+        "{}",
+        base64[0]
+    );
+
+    let file = || {
+        Part::bytes(bytes.clone())
+            .file_name("u.png")
+            .mime_str("image/png")
+            .unwrap()
+    };
+    let search = json!({ "image": { "file": "picture" }, "targets": ["image"] });
+    let form = Form::new().part(
+        "search",
+        Part::text(search.to_string())
+            .mime_str("application/json")
+            .unwrap(),
+    );
+    let named = client()
+        .form(&library().path("/search"), form.part("picture", file()))
+        .expect(200)
+        .json();
+    assert_eq!(named["hits"][0]["id"], "umbrella");
+    let alone = client()
+        .form(&library().path("/search"), Form::new().part("file", file()))
+        .expect(200)
+        .json();
+    assert!(
+        alone["hits"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|hit| hit["id"] == "umbrella")
+    );
+}
+
+#[test]
+fn more_like_a_stored_picture_leaves_that_one_out() {
+    let ids =
+        library().ids(&json!({ "image": { "id": "umbrella" }, "targets": ["image"], "limit": 50 }));
+    assert_eq!(ids.len(), pictures::DRAWINGS.len());
+    assert!(!ids.contains(&"umbrella".to_owned()), "{ids:?}");
+    library()
+        .search(&json!({ "image": { "id": "absent" } }))
+        .expect_problem(404, "document_not_found");
+    library()
+        .search(&json!({ "image": { "id": "dog" } }))
+        .expect_problem(404, "no_image");
+}
+
+#[test]
+fn a_vector_is_compared_as_it_is() {
+    let encoded = client()
+        .post("/encode", &json!({ "inputs": [{ "text": TEXTS[2].1 }] }))
+        .expect(200)
+        .json();
+    let vector = &encoded["vectors"][0];
+    let hits = library().hits(&json!({ "vector": vector, "targets": ["text"] }));
+    assert_eq!(hits[0]["id"], "soup");
+    assert!(hits[0]["score"].as_f64().unwrap() > 0.999, "{}", hits[0]);
+    let scaled: Vec<f64> = vector
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|value| value.as_f64().unwrap() * 7.0)
+        .collect();
+    let again = library().hits(&json!({ "vector": scaled, "targets": ["text"] }));
+    for (one, other) in scores(&hits).iter().zip(scores(&again)) {
+        assert!((one - other).abs() < 1e-5);
+    }
+    library()
+        .search(&json!({ "vector": [1.0, 2.0] }))
+        .expect_problem(422, "wrong_dimension");
+    library()
+        .search(&json!({ "vector": vec![0.0; 384] }))
+        .expect_problem(422, "cancelled_query");
+}
+
+#[test]
+fn a_weighted_list_adds_and_pushes_away() {
+    let rank = |query: Value, id: &str| {
+        let ids = library()
+            .ids(&json!({ "query": query, "mode": "vector", "targets": ["text"], "limit": 20 }));
+        ids.iter().position(|found| found == id).unwrap()
+    };
+    let animals = json!([{ "text": "animals" }]);
+    let no_dogs = json!([{ "text": "animals" }, { "text": "dogs and puppies", "weight": -0.8 }]);
+    assert!(rank(no_dogs, "dog") > rank(animals, "dog"));
+    let mixed =
+        json!([{ "text": "soup recipe" }, { "image": { "id": "dog-face" }, "weight": 0.1 }]);
+    assert_eq!(rank(mixed, "soup"), 0);
+    let cancelled = json!([{ "text": "sea" }, { "text": "sea", "weight": -1.0 }]);
+    library()
+        .search(&json!({ "query": cancelled }))
+        .expect_problem(422, "cancelled_query");
+}
+
+#[test]
+fn targets_choose_the_vectors() {
+    let ids = |targets: Value| -> BTreeSet<String> {
+        library()
+            .ids(&json!({ "text": "dog", "mode": "vector", "targets": targets, "limit": 50 }))
+            .into_iter()
+            .collect()
+    };
+    let images = ids(json!(["image"]));
+    let texts = ids(json!(["text"]));
+    assert_eq!(images.len(), pictures::DRAWINGS.len() + 1);
+    assert_eq!(texts.len(), TEXTS.len() + 1);
+    assert_eq!(&ids(json!(["image", "text"])), &(&images | &texts));
+    let shared: Vec<_> = images.intersection(&texts).collect();
+    assert_eq!(shared, ["both"]);
+}
+
+#[test]
+fn neither_kind_drowns_the_other() {
+    let ids = library().ids(&json!({ "text": "a dog", "limit": 6 }));
+    assert!(ids.contains(&"dog-face".to_owned()), "the picture: {ids:?}");
+    assert!(
+        ids.contains(&"dog".to_owned()) || ids.contains(&"both".to_owned()),
+        "a text: {ids:?}"
+    );
+    let once: BTreeSet<_> = ids.iter().collect();
+    assert_eq!(once.len(), ids.len(), "a document is one hit: {ids:?}");
+}
+
+#[test]
+fn pages_do_not_overlap() {
+    for mode in ["hybrid", "vector"] {
+        let query = |limit: usize, offset: usize| {
+            library().ids(&json!({ "text": "sleeping animals", "mode": mode, "limit": limit, "offset": offset }))
+        };
+        let whole = query(50, 0);
+        assert_eq!(
+            whole.len(),
+            TEXTS.len() + pictures::DRAWINGS.len() + 1,
+            "{mode}"
+        );
+        let pages: Vec<String> = (0..5).flat_map(|page| query(3, page * 3)).collect();
+        assert_eq!(pages, whole[..pages.len()], "{mode}");
+        assert!(query(10, 1_000).is_empty());
+    }
+}
+
+#[test]
+fn scores_fall_and_min_score_cuts_them() {
+    let hits = library().hits(
+        &json!({ "text": "a sleeping pet", "mode": "vector", "targets": ["text"], "limit": 50 }),
+    );
+    let all = scores(&hits);
+    assert!(all.windows(2).all(|pair| pair[0] >= pair[1]), "{all:?}");
+    let least = f64::midpoint(all[2], all[3]);
+    let cut = library().hits(&json!({
+        "text": "a sleeping pet", "mode": "vector", "targets": ["text"], "limit": 50, "min_score": least,
+    }));
+    assert_eq!(cut, hits[..3]);
+}
+
+#[test]
+fn the_parts_of_a_score_add_up_to_it() {
+    for query in [
+        json!({ "text": "an old dog", "explain": true, "limit": 20 }),
+        json!({ "text": "an old dog", "explain": true, "limit": 20, "mode": "vector" }),
+        json!({ "text": "an old dog", "explain": true, "limit": 20, "mode": "keyword" }),
+        json!({ "text": "an old dog", "explain": true, "limit": 20, "fusion": { "method": "linear" } }),
+        json!({ "text": "an old dog", "explain": true, "limit": 20, "fusion": { "method": "rrf", "k": 10, "weights": { "keyword": 2.5, "image": 0.5 } } }),
+    ] {
+        let hits = library().hits(&query);
+        assert!(!hits.is_empty());
+        for hit in &hits {
+            let explained = &hit["explain"];
+            assert_eq!(explained["score"], hit["score"]);
+            let parts = explained["parts"].as_array().unwrap();
+            let sum: f64 = parts
+                .iter()
+                .map(|part| part["contribution"].as_f64().unwrap())
+                .sum();
+            assert!(
+                (sum - hit["score"].as_f64().unwrap()).abs() < 1e-9,
+                "{query}: {hit:#}"
+            );
+            for part in parts {
+                assert!(
+                    ["keyword", "image", "text"].contains(&part["list"].as_str().unwrap()),
+                    "{part}"
+                );
+            }
+        }
+    }
+    let plain = library().hits(&json!({ "text": "an old dog" }));
+    assert!(plain[0].get("explain").is_none());
+}
+
+#[test]
+fn weights_of_fusion_turn_lists_off() {
+    let ids = library()
+        .ids(&json!({ "text": "QX-4471", "fusion": { "weights": { "image": 0, "text": 0 } } }));
+    assert_eq!(ids, ["code"]);
+}
+
+#[test]
+fn a_hit_carries_its_document() {
+    let hit = &library()
+        .hits(&json!({ "text": "umbrella", "mode": "vector", "targets": ["image"], "limit": 1 }))
+        [0];
+    let document = library().document("umbrella").expect(200).json();
+    for field in ["id", "image", "metadata"] {
+        assert_eq!(hit[field], document[field]);
+    }
+    assert_eq!(hit["text"], Value::Null);
+    assert_eq!(
+        client()
+            .get(hit["image"].as_str().unwrap())
+            .expect(200)
+            .body,
+        pictures::drawing("umbrella")
+    );
+}
+
+#[test]
+fn an_answer_counts_and_times() {
+    let answer = library()
+        .search(&json!({ "keywords": "the", "limit": 1 }))
+        .expect(200)
+        .json();
+    assert_eq!(answer["total"]["kind"], "exact");
+    assert!(answer["total"]["value"].as_u64().unwrap() >= 4, "{answer}");
+    let answer = library()
+        .search(&json!({ "text": "the", "limit": 1 }))
+        .expect(200)
+        .json();
+    assert_eq!(answer["total"]["kind"], "top");
+    assert!(answer["took_ms"].as_f64().unwrap() > 0.0);
+    assert!(
+        answer["timings"]["model_us"].as_u64().unwrap() > 0,
+        "{answer}"
+    );
+    let long = library()
+        .search(&json!({ "text": "ships at sea ".repeat(500) }))
+        .expect(200)
+        .json();
+    assert_eq!(long["truncated"], true);
+}
+
+#[test]
+fn wrong_queries_are_told_what_is_wrong() {
+    let cases = [
+        (json!({ "txt": "a" }), "unknown_field", "txt"),
+        (
+            json!({ "text": "a", "fusion": { "kk": 1 } }),
+            "unknown_field",
+            "kk",
+        ),
+        (
+            json!({ "query": [{ "text": "a", "wieght": 1 }] }),
+            "unknown_field",
+            "wieght",
+        ),
+        (json!({}), "empty_query", "'text'"),
+        (json!({ "text": "  " }), "empty_query", "'text'"),
+        (
+            json!({ "text": "a", "limit": 0 }),
+            "invalid_field",
+            "'limit'",
+        ),
+        (
+            json!({ "text": "a", "limit": 1001 }),
+            "invalid_field",
+            "'limit'",
+        ),
+        (json!({ "text": "a", "limit": -1 }), "invalid_field", "-1"),
+        (
+            json!({ "text": "a", "offset": 10_000_000 }),
+            "invalid_field",
+            "'offset'",
+        ),
+        (
+            json!({ "text": "a", "mode": "psychic" }),
+            "invalid_field",
+            "psychic",
+        ),
+        (
+            json!({ "text": "a", "targets": [] }),
+            "invalid_field",
+            "'targets'",
+        ),
+        (
+            json!({ "text": "a", "targets": ["sound"] }),
+            "invalid_field",
+            "sound",
+        ),
+        (json!({ "text": 7 }), "invalid_field", "string"),
+        (
+            json!({ "text": "a", "vector": [1.0] }),
+            "invalid_field",
+            "'query'",
+        ),
+        (
+            json!({ "query": [{ "text": "a", "weight": 0 }] }),
+            "invalid_field",
+            "'weight'",
+        ),
+        (
+            json!({ "query": [{ "text": "a", "vector": [1.0] }] }),
+            "invalid_field",
+            "exactly one",
+        ),
+        (
+            json!({ "text": "a", "fusion": { "k": -1 } }),
+            "invalid_field",
+            "'k'",
+        ),
+        (
+            json!({ "text": "a", "fusion": { "weights": { "image": -1 } } }),
+            "invalid_field",
+            "weight",
+        ),
+        (
+            json!({ "mode": "keyword", "image": { "id": "umbrella" } }),
+            "invalid_field",
+            "words",
+        ),
+        (
+            json!({ "image": { "url": "http://127.0.0.1:9/a.png" } }),
+            "url_ingest_disabled",
+            "base64",
+        ),
+        (
+            json!({ "image": { "base64": "***" } }),
+            "invalid_base64",
+            "base64",
+        ),
+        (
+            json!({ "image": { "base64": "aGVsbG8=" } }),
+            "invalid_image",
+            "",
+        ),
+    ];
+    for (query, code, named) in cases {
+        let problem = library().search(&query).expect_problem(422, code);
+        assert!(
+            problem["detail"].as_str().unwrap().contains(named),
+            "{query}: {problem:#}"
+        );
+    }
+    client()
+        .get("/search?q=a&collection=library&limt=1")
+        .expect_problem(422, "unknown_field");
+    client()
+        .get("/search?collection=library")
+        .expect_problem(422, "invalid_field");
+}
+
+#[test]
+fn an_empty_collection_answers_nothing() {
+    let collection = client().collection("empty");
+    for query in [
+        json!({ "text": "anything" }),
+        json!({ "keywords": "anything" }),
+        json!({ "text": "a", "mode": "vector" }),
+    ] {
+        assert!(collection.hits(&query).is_empty());
+    }
+}

@@ -1,0 +1,60 @@
+//! SIGTERM: what was accepted is finished and answered, then the process ends with 0.
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+use std::thread;
+
+use clipdb_tests::{Client, Server, Setup, pictures, wait_until};
+use serde_json::json;
+
+#[test]
+fn an_accepted_ingest_is_finished_and_answered() {
+    let server = Server::start();
+    server.client().collection("stop");
+    let documents: Vec<_> = (0..120)
+        .map(|number| json!({ "id": format!("s{number}"), "text": format!("accepted {number}"), "image": Client::image(&pictures::png(number)) }))
+        .collect();
+    let client = server.client().clone();
+    let answer = thread::scope(|scope| {
+        let request = scope.spawn(|| client.post("/collections/stop/documents", &json!(documents)));
+        let begun = wait_until(|| {
+            server.client().get("/collections/stop").json()["documents"].as_u64() > Some(0)
+        });
+        assert!(
+            begun && !request.is_finished(),
+            "the signal has to come amid the ingest"
+        );
+        server.ask_to_stop();
+        request.join().unwrap()
+    });
+    let answer = answer.expect(200).json();
+    assert_eq!(
+        (&answer["created"], &answer["failed"]),
+        (&json!(120), &json!(0))
+    );
+    let stopped = server.wait();
+    assert_eq!(stopped.status.code(), Some(0), "{}", stopped.log);
+
+    let server = stopped.start();
+    let collection = server.client().existing("stop");
+    assert_eq!(collection.summary()["documents"], 120);
+    assert_eq!(
+        collection.image("s119").expect(200).body,
+        pictures::png(119)
+    );
+    assert_eq!(
+        collection
+            .hits(&json!({ "keywords": "accepted", "limit": 1000 }))
+            .len(),
+        120
+    );
+}
+
+#[test]
+fn an_idle_server_stops_at_once_and_frees_its_folder() {
+    let server = Setup::new().start();
+    let started = std::time::Instant::now();
+    let stopped = server.stop();
+    assert_eq!(stopped.status.code(), Some(0), "{}", stopped.log);
+    assert!(started.elapsed().as_secs() < 5, "{:?}", started.elapsed());
+    stopped.start().client().get("/ready").expect(200);
+}
