@@ -9,6 +9,7 @@ mod collection;
 mod committer;
 mod documents;
 mod ingest;
+mod model_metrics;
 mod models;
 pub mod query;
 mod rows;

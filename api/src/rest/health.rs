@@ -32,6 +32,10 @@ async fn ready(Open(engine): Open) -> HttpResponse {
 }
 
 async fn metrics(state: web::Data<RestState>) -> Result<HttpResponse, ApiError> {
-    let text = state.statistics.render().map_err(|error| ApiError::Metrics(error.to_string()))?;
+    let mut text = state.statistics.render().map_err(|error| ApiError::Metrics(error.to_string()))?;
+    // Before the server is ready there are no models to count.
+    if let Ok(engine) = state.engine() {
+        text += &engine.models().metrics();
+    }
     Ok(HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text))
 }
