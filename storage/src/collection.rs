@@ -1,25 +1,74 @@
-//! One collection's documents.
+//! One collection's documents: reading them, and the door to changing them.
+
+use std::collections::BTreeSet;
+use std::ops::Bound;
+use std::sync::Arc;
 
 use bytes::Bytes;
+use parking_lot::{Mutex, RwLock, RwLockReadGuard};
+use sled::Tree;
 
+use crate::counters::Counters;
+use crate::database::Database;
+use crate::images::ImageFolder;
 use crate::{
     BlobHash, CollectionDefinition, Committed, Document, DocumentId, DocumentKey, StorageError,
-    Vector, Write,
+    Vector, Write, catalog, commit, frame, layout, record,
 };
 
 /// One collection. Clones share it. Reads run beside a commit and see each document either before
 /// or after it.
 #[derive(Clone)]
-pub struct CollectionStore;
+pub struct CollectionStore(Arc<Shared>);
+
+struct Shared {
+    files: Files,
+    /// Held for reading by whoever touches the tree or the images, for writing by the one who
+    /// drops them.
+    dropped: RwLock<bool>,
+    /// One commit at a time: a group is planned against what the one before it left.
+    committing: Mutex<()>,
+    counters: RwLock<Counters>,
+}
+
+/// Where a collection's data lies.
+pub(crate) struct Files {
+    pub number: u64,
+    pub definition: CollectionDefinition,
+    pub database: Arc<Database>,
+    pub tree: Tree,
+    pub images: ImageFolder,
+}
 
 impl CollectionStore {
+    pub(crate) fn open(
+        database: Arc<Database>,
+        entry: catalog::Entry,
+    ) -> Result<Self, StorageError> {
+        let tree = database.tree(layout::tree_name(entry.number))?;
+        let images = ImageFolder::open(&database.dir().join("images"), entry.number)?;
+        let counters = Counters::read(&tree)?;
+        Ok(CollectionStore(Arc::new(Shared {
+            files: Files {
+                number: entry.number,
+                definition: entry.definition,
+                database,
+                tree,
+                images,
+            },
+            dropped: RwLock::new(false),
+            committing: Mutex::new(()),
+            counters: RwLock::new(counters),
+        })))
+    }
+
     pub fn definition(&self) -> &CollectionDefinition {
-        todo!()
+        &self.0.files.definition
     }
 
     /// The number of documents.
     pub fn len(&self) -> u64 {
-        todo!()
+        self.0.counters.read().documents
     }
 
     pub fn is_empty(&self) -> bool {
@@ -28,52 +77,197 @@ impl CollectionStore {
 
     /// The number of groups that have changed this collection.
     pub fn sequence(&self) -> u64 {
-        todo!()
+        self.0.counters.read().sequence
     }
 
-    pub fn get(&self, _id: &DocumentId) -> Result<Option<Document>, StorageError> {
-        todo!()
+    pub fn get(&self, id: &DocumentId) -> Result<Option<Document>, StorageError> {
+        let _alive = self.alive()?;
+        self.0.files.document(id)
     }
 
     /// `None` when the key is not, or no longer, a live one.
-    pub fn get_by_key(&self, _key: DocumentKey) -> Result<Option<Document>, StorageError> {
-        todo!()
+    pub fn get_by_key(&self, key: DocumentKey) -> Result<Option<Document>, StorageError> {
+        let _alive = self.alive()?;
+        record::read(&self.0.files.tree, key)
     }
 
     /// The vectors of a live key; none for any other.
-    pub fn vectors(&self, _key: DocumentKey) -> Result<Vec<Vector>, StorageError> {
-        todo!()
+    pub fn vectors(&self, key: DocumentKey) -> Result<Vec<Vector>, StorageError> {
+        let _alive = self.alive()?;
+        record::read_vectors(&self.0.files.tree, key, self.definition().dim)
     }
 
     /// Up to `limit` documents in the order of their ids' bytes, after `after` if given. The last
     /// id is the cursor to go on from; it stays good under writes, also when that id is deleted.
     pub fn list(
         &self,
-        _after: Option<&DocumentId>,
-        _limit: usize,
+        after: Option<&DocumentId>,
+        limit: usize,
     ) -> Result<Vec<Document>, StorageError> {
-        todo!()
+        let _alive = self.alive()?;
+        let files = &self.0.files;
+        let after = after.map_or(layout::IDS.to_vec(), layout::id);
+        let range = (
+            Bound::Excluded(after),
+            Bound::Excluded(layout::IDS_END.to_vec()),
+        );
+        let mut documents = Vec::with_capacity(limit.min(1024));
+        for id_key in files.tree.range(range).keys() {
+            if documents.len() == limit {
+                break;
+            }
+            let id_key = id_key.map_err(StorageError::sled("list documents"))?;
+            documents.extend(files.document(&layout::id_of(&id_key)?)?);
+        }
+        Ok(documents)
     }
 
     /// Every live key, ascending.
     pub fn live_keys(&self) -> Result<Vec<DocumentKey>, StorageError> {
-        todo!()
+        let _alive = self.alive()?;
+        let mut keys = Vec::with_capacity(self.len() as usize);
+        for entry in self.0.files.tree.scan_prefix(layout::IDS) {
+            let (id_key, value) = entry.map_err(StorageError::sled("list documents"))?;
+            keys.push(decode_key(&id_key, &value)?);
+        }
+        keys.sort_unstable();
+        Ok(keys)
     }
 
     /// An image's original bytes, checked against their hash; `None` when no document has it.
-    pub fn read_image(&self, _hash: &BlobHash) -> Result<Option<Bytes>, StorageError> {
-        todo!()
+    pub fn read_image(&self, hash: &BlobHash) -> Result<Option<Bytes>, StorageError> {
+        let _alive = self.alive()?;
+        let files = &self.0.files;
+        if let Some(bytes) = files.images.read(hash)? {
+            return Ok(Some(bytes));
+        }
+        if files.is_referenced(hash)? {
+            return Err(StorageError::DamagedImage {
+                hash: *hash,
+                path: files.images.path(hash),
+                reason: "there is no such file".into(),
+            });
+        }
+        Ok(None)
     }
 
     /// Whether `write` can be committed here, for judging it alone before it joins a group.
-    pub fn check(&self, _write: &Write) -> Result<(), StorageError> {
-        todo!()
+    pub fn check(&self, write: &Write) -> Result<(), StorageError> {
+        write.check(self.definition())
     }
 
     /// Applies the group as one: after a crash either all of it is there or none. Durable when it
     /// returns. A write that [`check`](Self::check) refuses fails the group before anything
     /// changes. Callers are serialised.
-    pub fn commit(&self, _group: Vec<Write>) -> Result<Committed, StorageError> {
-        todo!()
+    pub fn commit(&self, group: Vec<Write>) -> Result<Committed, StorageError> {
+        let _alone = self.0.committing.lock();
+        let _alive = self.alive()?;
+        let before = *self.0.counters.read();
+        let (after, outcomes) = commit::commit(&self.0.files, before, group)?;
+        *self.0.counters.write() = after;
+        Ok(Committed {
+            sequence: after.sequence,
+            outcomes,
+        })
+    }
+
+    /// Removes the tree and the images, once nobody uses them. Every call on this collection fails
+    /// from then on.
+    pub(crate) fn drop_files(&self) -> Result<(), StorageError> {
+        let mut dropped = self.0.dropped.write();
+        *dropped = true;
+        self.0.files.database.drop_tree(self.0.files.number)?;
+        self.0.files.images.remove_all()
+    }
+
+    /// Removes image files that a crash left without a document.
+    pub(crate) fn sweep(&self) -> Result<u64, StorageError> {
+        let files = &self.0.files;
+        files.images.sweep(|first| {
+            let references = files.tree.scan_prefix(layout::references_from(first));
+            references
+                .keys()
+                .map(|key| {
+                    let key = key.map_err(StorageError::sled("list image references"))?;
+                    layout::reference_of(&key).map(|(hash, _)| hash)
+                })
+                .collect::<Result<BTreeSet<_>, _>>()
+        })
+    }
+
+    fn alive(&self) -> Result<RwLockReadGuard<'_, bool>, StorageError> {
+        let dropped = self.0.dropped.read();
+        if *dropped {
+            return Err(StorageError::UnknownCollection {
+                name: self.definition().name.clone(),
+            });
+        }
+        Ok(dropped)
+    }
+}
+
+impl Files {
+    pub(crate) fn current_key(&self, id: &DocumentId) -> Result<Option<DocumentKey>, StorageError> {
+        let id_key = layout::id(id);
+        self.tree
+            .get(&id_key)
+            .map_err(StorageError::sled("look for a document"))?
+            .map(|value| decode_key(&id_key, &value))
+            .transpose()
+    }
+
+    pub(crate) fn is_referenced(&self, hash: &BlobHash) -> Result<bool, StorageError> {
+        match self.tree.scan_prefix(layout::references_to(hash)).next() {
+            None => Ok(false),
+            Some(Ok(_)) => Ok(true),
+            Some(Err(error)) => Err(StorageError::sled("look for an image's documents")(error)),
+        }
+    }
+
+    /// The record of the document's version `key`, as long as that is the current one.
+    pub(crate) fn record(
+        &self,
+        id: &DocumentId,
+        key: DocumentKey,
+    ) -> Result<Document, StorageError> {
+        record::read(&self.tree, key)?.ok_or_else(|| StorageError::Damaged {
+            what: format!("the document {id}"),
+            reason: format!("the record of its version {key} is missing"),
+        })
+    }
+
+    fn document(&self, id: &DocumentId) -> Result<Option<Document>, StorageError> {
+        let mut current = self.current_key(id)?;
+        while let Some(key) = current {
+            let read = self.record(id, key);
+            // A version that was replaced while it was read is read again.
+            current = self.current_key(id)?;
+            if current == Some(key) {
+                return read.map(Some);
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The value of an id's entry.
+pub(crate) fn encode_key(id_key: &[u8], key: DocumentKey) -> Vec<u8> {
+    frame::seal(id_key, &key.get().to_be_bytes())
+}
+
+fn decode_key(id_key: &[u8], value: &[u8]) -> Result<DocumentKey, StorageError> {
+    let what = || {
+        format!(
+            "the entry of the document {:?}",
+            String::from_utf8_lossy(id_key)
+        )
+    };
+    let payload = frame::open(id_key, value, what)?;
+    match payload.try_into() {
+        Ok(bytes) => Ok(DocumentKey::new(u64::from_be_bytes(bytes))),
+        Err(_) => Err(StorageError::Damaged {
+            what: what(),
+            reason: "it is no key".into(),
+        }),
     }
 }

@@ -1,15 +1,22 @@
-//! A document as it is read back.
+//! A document as it is stored and read back.
+
+use serde::{Deserialize, Serialize};
 
 use crate::{BlobHash, DocumentId, DocumentKey, Metadata};
 
-/// One stored version of a document.
-#[derive(Clone, Debug, PartialEq)]
+/// One stored version of a document. Its serde form is the record on disk: a change to it that old
+/// records do not fit is a change of format.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Document {
     pub id: DocumentId,
+    /// Stands in the record's own key.
+    #[serde(skip)]
     pub key: DocumentKey,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
     /// Whether the model saw only the beginning of `text`.
     pub text_truncated: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<StoredImage>,
     pub metadata: Metadata,
     /// Unix milliseconds of the id's first write since it was last absent.
@@ -19,7 +26,7 @@ pub struct Document {
 }
 
 /// What is known of a document's image without reading it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredImage {
     pub hash: BlobHash,
     pub media_type: String,

@@ -69,7 +69,9 @@ impl fmt::Display for DocumentId {
 /// collection, so an index is right exactly when its keys are those of [`live_keys`].
 ///
 /// [`live_keys`]: crate::CollectionStore::live_keys
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct DocumentKey(u64);
 

@@ -8,14 +8,24 @@
 //! This crate searches nothing, embeds nothing and knows no HTTP. All of it blocks: call it from a
 //! thread that may.
 
+mod catalog;
 mod clock;
 mod collection;
+mod commit;
+mod counters;
+mod database;
 mod definition;
 mod document;
 mod error;
+mod frame;
 mod hash;
 mod id;
+mod images;
+mod layout;
+mod lock;
 mod name;
+mod plan;
+mod record;
 mod store;
 mod write;
 

@@ -20,6 +20,13 @@ impl CollectionName {
     }
 }
 
+/// The collection that is made by its first document.
+impl Default for CollectionName {
+    fn default() -> Self {
+        CollectionName("default".to_owned())
+    }
+}
+
 impl TryFrom<String> for CollectionName {
     type Error = StorageError;
 

@@ -1,12 +1,27 @@
-//! The data folder: its lock, its collections, its start.
+//! The data folder: its start, its collections.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
-use crate::{CollectionDefinition, CollectionName, CollectionStore, StorageError};
+use parking_lot::{Mutex, RwLock};
 
-/// One data folder. Clones share it; the folder is unlocked when the last one goes.
+use crate::catalog::Catalog;
+use crate::database::Database;
+use crate::{CollectionDefinition, CollectionName, CollectionStore, StorageError, images};
+
+/// One data folder. Clones share it; the folder is unlocked when the last of them and of the
+/// [`CollectionStore`]s is gone.
 #[derive(Clone)]
-pub struct Store;
+pub struct Store(Arc<Shared>);
+
+struct Shared {
+    database: Arc<Database>,
+    collections: RwLock<BTreeMap<CollectionName, CollectionStore>>,
+    /// Locked by whoever adds or removes a collection.
+    catalog: Mutex<Catalog>,
+}
 
 #[derive(Clone, Debug)]
 pub struct StoreOptions {
@@ -30,31 +45,94 @@ pub enum Creation {
 }
 
 impl Store {
-    /// Opens `dir`, making it if it is missing.
-    pub fn open(_dir: &Path, _options: &StoreOptions) -> Result<Store, StorageError> {
-        todo!()
+    /// Opens `dir`, making it if it is missing: takes its lock, brings its format up to date, and
+    /// removes what an earlier crash left without an owner.
+    pub fn open(dir: &Path, options: &StoreOptions) -> Result<Store, StorageError> {
+        fs::create_dir_all(dir).map_err(StorageError::io("create", dir))?;
+        let database = Arc::new(Database::open(dir, options)?);
+        let catalog = Catalog::open(&database)?;
+        let mut collections = BTreeMap::new();
+        let mut numbers = BTreeSet::new();
+        for entry in catalog.entries()? {
+            numbers.insert(entry.number);
+            let collection = CollectionStore::open(database.clone(), entry)?;
+            collections.insert(collection.definition().name.clone(), collection);
+        }
+        remove_orphans(&database, &numbers, collections.values())?;
+        database.sync_filesystem()?;
+        Ok(Store(Arc::new(Shared {
+            database,
+            collections: RwLock::new(collections),
+            catalog: Mutex::new(catalog),
+        })))
     }
 
     /// All definitions, by name.
     pub fn collections(&self) -> Vec<CollectionDefinition> {
-        todo!()
+        let collections = self.0.collections.read();
+        let definitions = collections.values().map(CollectionStore::definition);
+        definitions.cloned().collect()
     }
 
     /// Durable when it returns.
     pub fn create_collection(
         &self,
-        _definition: CollectionDefinition,
+        definition: CollectionDefinition,
     ) -> Result<Creation, StorageError> {
-        todo!()
+        definition.check()?;
+        let catalog = self.0.catalog.lock();
+        let name = definition.name.clone();
+        if let Some(there) = self.0.collections.read().get(&name) {
+            return if there.definition().same_as(&definition) {
+                Ok(Creation::AlreadySame)
+            } else {
+                Err(StorageError::Conflict { name })
+            };
+        }
+        let entry = catalog.add(&self.0.database, definition)?;
+        let collection = CollectionStore::open(self.0.database.clone(), entry)?;
+        self.0.database.sync_filesystem()?;
+        self.0.collections.write().insert(name, collection);
+        Ok(Creation::Created)
     }
 
     /// Drops the collection with its images; durable when it returns. Handles that others still
     /// hold answer [`StorageError::UnknownCollection`] from then on.
-    pub fn drop_collection(&self, _name: &CollectionName) -> Result<(), StorageError> {
-        todo!()
+    pub fn drop_collection(&self, name: &CollectionName) -> Result<(), StorageError> {
+        let catalog = self.0.catalog.lock();
+        let collection = self.collection(name)?;
+        catalog.remove(&self.0.database, name)?;
+        self.0.collections.write().remove(name);
+        collection.drop_files()
     }
 
-    pub fn collection(&self, _name: &CollectionName) -> Result<CollectionStore, StorageError> {
-        todo!()
+    pub fn collection(&self, name: &CollectionName) -> Result<CollectionStore, StorageError> {
+        self.0
+            .collections
+            .read()
+            .get(name)
+            .cloned()
+            .ok_or_else(|| StorageError::UnknownCollection { name: name.clone() })
     }
+}
+
+fn remove_orphans<'a>(
+    database: &Database,
+    numbers: &BTreeSet<u64>,
+    collections: impl Iterator<Item = &'a CollectionStore>,
+) -> Result<(), StorageError> {
+    for number in database.tree_numbers() {
+        if !numbers.contains(&number) {
+            database.drop_tree(number)?;
+        }
+    }
+    images::remove_unknown(&database.dir().join("images"), numbers)?;
+    for collection in collections {
+        let removed = collection.sweep()?;
+        if removed > 0 {
+            let name = &collection.definition().name;
+            tracing::info!(%name, removed, "removed image files that a crash had left");
+        }
+    }
+    Ok(())
 }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::{DocumentId, DocumentKey, Vector};
+use crate::{CollectionDefinition, DocumentId, DocumentKey, StorageError, Vector};
 
 /// A document's metadata: any JSON object.
 pub type Metadata = serde_json::Map<String, serde_json::Value>;
@@ -30,6 +30,59 @@ impl Write {
             Write::Merge { id, .. } | Write::Delete(id) => id,
         }
     }
+}
+
+impl Write {
+    /// Whether it can be committed to such a collection.
+    pub(crate) fn check(&self, definition: &CollectionDefinition) -> Result<(), StorageError> {
+        self.refusal(definition.dim).map_or(Ok(()), |reason| {
+            Err(StorageError::InvalidWrite {
+                id: self.id().clone(),
+                reason,
+            })
+        })
+    }
+
+    fn refusal(&self, dim: usize) -> Option<String> {
+        match self {
+            Write::Put(document) => {
+                if document.text.is_none() && document.image.is_none() {
+                    return Some("it has neither text nor image".into());
+                }
+                let vectors = &document.vectors;
+                if (1..vectors.len()).any(|n| vectors[..n].iter().any(|v| v.0 == vectors[n].0)) {
+                    return Some("it has two vectors of one kind".into());
+                }
+                vectors
+                    .iter()
+                    .find_map(|(_, vector)| refuse_vector(vector, dim))
+            }
+            Write::Revise(revision) => {
+                let text = match &revision.text {
+                    Part::Replace(text) => refuse_vector(&text.vector, dim),
+                    Part::Keep | Part::Remove => None,
+                };
+                text.or_else(|| match &revision.image {
+                    Part::Replace((_, vector)) => refuse_vector(vector, dim),
+                    Part::Keep | Part::Remove => None,
+                })
+            }
+            Write::Merge { .. } | Write::Delete(_) => None,
+        }
+    }
+}
+
+fn refuse_vector(vector: &[f32], dim: usize) -> Option<String> {
+    if vector.len() != dim {
+        return Some(format!(
+            "its vector has {} dimensions, not {dim}",
+            vector.len()
+        ));
+    }
+    vector
+        .iter()
+        .position(|x| !x.is_finite())
+        .map(|at| format!("number {at} of its vector is {}", vector[at]))
 }
 
 /// A whole document to store. It has a text, an image or both.

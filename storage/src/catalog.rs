@@ -1,0 +1,91 @@
+//! The list of collections: the tree `catalog`, in which a name leads to a number and a
+//! definition, and the empty key to the next number.
+
+use serde::{Deserialize, Serialize};
+use sled::{Batch, Tree};
+
+use crate::database::Database;
+use crate::{CollectionDefinition, CollectionName, StorageError, frame, layout};
+
+/// No collection's name is empty.
+const NEXT_NUMBER: &[u8] = b"";
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Entry {
+    pub number: u64,
+    pub definition: CollectionDefinition,
+}
+
+pub(crate) struct Catalog(Tree);
+
+impl Catalog {
+    pub(crate) fn open(database: &Database) -> Result<Self, StorageError> {
+        database.tree(layout::CATALOG).map(Catalog)
+    }
+
+    pub(crate) fn entries(&self) -> Result<Vec<Entry>, StorageError> {
+        let mut entries = Vec::new();
+        for entry in &self.0 {
+            let (key, value) = entry.map_err(StorageError::sled("read the catalog"))?;
+            if key != NEXT_NUMBER {
+                entries.push(decode(&key, &value)?);
+            }
+        }
+        Ok(entries)
+    }
+
+    /// Durable when it returns. The number was never given before.
+    pub(crate) fn add(
+        &self,
+        database: &Database,
+        definition: CollectionDefinition,
+    ) -> Result<Entry, StorageError> {
+        let next = self
+            .0
+            .get(NEXT_NUMBER)
+            .map_err(StorageError::sled("read the catalog"))?;
+        let number: u64 = match next {
+            Some(value) => decode(NEXT_NUMBER, &value)?,
+            None => 1,
+        };
+        let entry = Entry { number, definition };
+        let name = entry.definition.name.as_str().as_bytes();
+        let mut batch = Batch::default();
+        batch.insert(NEXT_NUMBER, encode(NEXT_NUMBER, &(number + 1))?);
+        batch.insert(name, encode(name, &entry)?);
+        database.apply(&self.0, batch)?;
+        Ok(entry)
+    }
+
+    /// Durable when it returns.
+    pub(crate) fn remove(
+        &self,
+        database: &Database,
+        name: &CollectionName,
+    ) -> Result<(), StorageError> {
+        let mut batch = Batch::default();
+        batch.remove(name.as_str());
+        database.apply(&self.0, batch)
+    }
+}
+
+fn encode(key: &[u8], value: &impl Serialize) -> Result<Vec<u8>, StorageError> {
+    let json = serde_json::to_vec(value).map_err(|error| damaged(key, error))?;
+    Ok(frame::seal(key, &json))
+}
+
+fn decode<T: for<'a> Deserialize<'a>>(key: &[u8], value: &[u8]) -> Result<T, StorageError> {
+    let payload = frame::open(key, value, || what(key))?;
+    serde_json::from_slice(payload).map_err(|error| damaged(key, error))
+}
+
+fn what(key: &[u8]) -> String {
+    format!("the catalog's entry {:?}", String::from_utf8_lossy(key))
+}
+
+fn damaged(key: &[u8], error: serde_json::Error) -> StorageError {
+    StorageError::Damaged {
+        what: what(key),
+        reason: error.to_string(),
+    }
+}

@@ -1,0 +1,126 @@
+//! How a group of writes becomes one batch.
+//!
+//! The group is played through in memory (`plan`); then only the difference between before and
+//! after is written: image files first, durable under their names, then the batch. So a crash
+//! leaves the group as a whole or not at all, beside image files that no document refers to, which
+//! the next start sweeps.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use sled::Batch;
+
+use crate::collection::{Files, encode_key};
+use crate::counters::Counters;
+use crate::plan::{Plan, Stored, Version};
+use crate::{BlobHash, DocumentKey, Outcome, StorageError, Write, layout, record};
+
+/// Commits the group and returns the counters after it.
+pub(crate) fn commit(
+    files: &Files,
+    before: Counters,
+    group: Vec<Write>,
+) -> Result<(Counters, Vec<Outcome>), StorageError> {
+    files.database.check_writable()?;
+    for write in &group {
+        write.check(&files.definition)?;
+    }
+    let mut plan = Plan::new(files, before);
+    let outcomes = group
+        .into_iter()
+        .map(|write| plan.play(write))
+        .collect::<Result<Vec<_>, _>>()?;
+    let Some((after, documents)) = plan.finish() else {
+        return Ok((before, outcomes));
+    };
+    let mut changes = Changes::default();
+    for (id, stored, version) in documents {
+        if let Some(stored) = stored {
+            changes.remove(files, stored)?;
+        }
+        match version {
+            Some(version) => changes.insert(version)?,
+            None => changes.batch.remove(layout::id(&id)),
+        }
+    }
+    after.write(&mut changes.batch)?;
+    files.images.write(&changes.arriving)?;
+    files.database.apply(&files.tree, changes.batch)?;
+    remove_unreferenced(files, &changes.leaving);
+    Ok((after, outcomes))
+}
+
+#[derive(Default)]
+struct Changes {
+    batch: Batch,
+    /// Images whose bytes came with the group.
+    arriving: BTreeMap<BlobHash, Bytes>,
+    /// Images that lost a reference.
+    leaving: BTreeSet<BlobHash>,
+}
+
+impl Changes {
+    /// Removes what the version stored, found by its keys: a damaged record can be removed too.
+    fn remove(&mut self, files: &Files, stored: Stored) -> Result<(), StorageError> {
+        let parts = files.tree.scan_prefix(layout::parts(stored.key));
+        let vectors = files.tree.scan_prefix(layout::vectors(stored.key));
+        for key in parts.keys().chain(vectors.keys()) {
+            self.batch
+                .remove(key.map_err(StorageError::sled("read a document"))?);
+        }
+        let image = match stored.document {
+            Some(document) => document.image.map(|image| image.hash),
+            None => find_image(files, stored.key)?,
+        };
+        if let Some(hash) = image {
+            self.batch.remove(layout::reference(&hash, stored.key));
+            self.leaving.insert(hash);
+        }
+        Ok(())
+    }
+
+    fn insert(&mut self, version: Version) -> Result<(), StorageError> {
+        let document = &version.document;
+        let id_key = layout::id(&document.id);
+        let current = encode_key(&id_key, document.key);
+        self.batch.insert(id_key, current);
+        for (key, value) in record::encode(document)? {
+            self.batch.insert(key, value);
+        }
+        for (kind, vector) in &version.vectors {
+            let (key, value) = record::encode_vector(document.key, *kind, vector);
+            self.batch.insert(key, value);
+        }
+        if let Some(image) = &document.image {
+            self.batch
+                .insert(layout::reference(&image.hash, document.key), &[]);
+            if let Some(bytes) = version.image_bytes {
+                self.arriving.insert(image.hash, bytes);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The image of a version whose record cannot be read.
+fn find_image(files: &Files, of: DocumentKey) -> Result<Option<BlobHash>, StorageError> {
+    for reference in files.tree.scan_prefix(layout::REFERENCES).keys() {
+        let reference = reference.map_err(StorageError::sled("list image references"))?;
+        let (hash, key) = layout::reference_of(&reference)?;
+        if key == of {
+            return Ok(Some(hash));
+        }
+    }
+    Ok(None)
+}
+
+/// The group is durable already, so a failure here is no more than a file to sweep later.
+fn remove_unreferenced(files: &Files, images: &BTreeSet<BlobHash>) {
+    for hash in images {
+        match files.is_referenced(hash) {
+            Ok(true) => {}
+            Ok(false) => files.images.remove(hash),
+            Err(error) => tracing::warn!(%hash, %error, "cannot tell whether an image is needed"),
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! What lies under which key.
+//!
+//! The tree `catalog` names the collections; each has a tree of its own, named by a number that is
+//! never used again, so that a dropped and re-created name never meets old data. One tree also
+//! means that a group of writes is one sled batch, which is what makes it atomic.
+//!
+//! | key in a collection's tree | value |
+//! |---|---|
+//! | `I` id | the document's current key |
+//! | `D` key part | one part of the document's record; see `record` |
+//! | `V` key kind | a vector, f32 little endian; kind is `i` or `t` |
+//! | `R` hash key | nothing: this document has that image |
+//! | `C` | the counters |
+//!
+//! Numbers in keys are big endian. All values are framed; see `frame`.
+//!
+//! sled keeps up to about 17 values in a leaf and moves a leaf of over a quarter of a segment out
+//! of its log into a file of its own, which costs a file and a sync of the whole filesystem. The
+//! segment size, the part size and `MAX_DIM` together keep leaves below that. A change of any is a
+//! change of format.
+
+use crate::{BlobHash, DocumentId, DocumentKey, StorageError, VectorKind};
+
+pub(crate) const SEGMENT_BYTES: usize = 4 << 20;
+pub(crate) const PART_BYTES: usize = 32 << 10;
+
+pub(crate) const CATALOG: &[u8] = b"catalog";
+pub(crate) const COUNTERS: &[u8] = b"C";
+pub(crate) const IDS: &[u8] = b"I";
+/// After every id.
+pub(crate) const IDS_END: &[u8] = b"J";
+
+const TREE_PREFIX: &str = "documents-";
+
+pub(crate) fn tree_name(collection: u64) -> String {
+    format!("{TREE_PREFIX}{collection}")
+}
+
+/// The collection's number, if the tree is a collection's.
+pub(crate) fn tree_number(name: &[u8]) -> Option<u64> {
+    let name = std::str::from_utf8(name).ok()?;
+    name.strip_prefix(TREE_PREFIX)?.parse().ok()
+}
+
+pub(crate) fn id(id: &DocumentId) -> Vec<u8> {
+    [IDS, id.as_str().as_bytes()].concat()
+}
+
+/// The id in a key made by [`id`].
+pub(crate) fn id_of(key: &[u8]) -> Result<DocumentId, StorageError> {
+    std::str::from_utf8(key.get(1..).unwrap_or_default())
+        .ok()
+        .and_then(|id| id.parse().ok())
+        .ok_or_else(|| StorageError::Damaged {
+            what: format!("the document id {:?}", String::from_utf8_lossy(key)),
+            reason: "it is not a valid id".into(),
+        })
+}
+
+/// All parts of the record of one version.
+pub(crate) fn parts(key: DocumentKey) -> [u8; 9] {
+    prefixed(b'D', key)
+}
+
+pub(crate) fn part(key: DocumentKey, part: u16) -> Vec<u8> {
+    [&parts(key)[..], &part.to_be_bytes()].concat()
+}
+
+/// All vectors of one version.
+pub(crate) fn vectors(key: DocumentKey) -> [u8; 9] {
+    prefixed(b'V', key)
+}
+
+pub(crate) fn vector(key: DocumentKey, kind: VectorKind) -> Vec<u8> {
+    let kind = match kind {
+        VectorKind::Image => b'i',
+        VectorKind::Text => b't',
+    };
+    [&vectors(key)[..], &[kind]].concat()
+}
+
+pub(crate) fn vector_kind(key: &[u8]) -> Option<VectorKind> {
+    match key.last()? {
+        b'i' => Some(VectorKind::Image),
+        b't' => Some(VectorKind::Text),
+        _ => None,
+    }
+}
+
+/// All references to one image.
+pub(crate) fn references_to(hash: &BlobHash) -> Vec<u8> {
+    [b"R", &hash.as_bytes()[..]].concat()
+}
+
+/// All references to the images whose hash begins with `first`.
+pub(crate) fn references_from(first: u8) -> [u8; 2] {
+    [b'R', first]
+}
+
+pub(crate) const REFERENCES: &[u8] = b"R";
+
+pub(crate) fn reference(hash: &BlobHash, key: DocumentKey) -> Vec<u8> {
+    [&references_to(hash)[..], &key.get().to_be_bytes()].concat()
+}
+
+/// Who refers to what, from a key made by [`reference`].
+pub(crate) fn reference_of(key: &[u8]) -> Result<(BlobHash, DocumentKey), StorageError> {
+    match key {
+        [b'R', hash_and_key @ ..] if hash_and_key.len() == 40 => {
+            let (hash, key) = hash_and_key.split_at(32);
+            let mut owned = ([0; 32], [0; 8]);
+            owned.0.copy_from_slice(hash);
+            owned.1.copy_from_slice(key);
+            let (hash, key) = owned;
+            Ok((
+                BlobHash::from_bytes(hash),
+                DocumentKey::new(u64::from_be_bytes(key)),
+            ))
+        }
+        _ => Err(StorageError::Damaged {
+            what: "an image's reference".into(),
+            reason: format!("its key has {} bytes", key.len()),
+        }),
+    }
+}
+
+fn prefixed(prefix: u8, key: DocumentKey) -> [u8; 9] {
+    let mut prefixed = [prefix; 9];
+    prefixed[1..].copy_from_slice(&key.get().to_be_bytes());
+    prefixed
+}

@@ -1,0 +1,346 @@
+//! A group of writes played through in memory, each write seeing the earlier ones, so that what is
+//! replaced within the group never reaches the disk.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use crate::collection::Files;
+use crate::counters::Counters;
+use crate::{
+    BlobHash, Document, DocumentId, DocumentKey, Metadata, NewDocument, NewImage, Outcome, Part,
+    Revision, StorageError, StoredImage, Vector, VectorKind, Write, clock, record,
+};
+
+pub(crate) struct Plan<'a> {
+    files: &'a Files,
+    before: Counters,
+    counters: Counters,
+    now: u64,
+    touched: BTreeMap<DocumentId, Slot>,
+}
+
+/// One document that the group touches.
+struct Slot {
+    stored: Option<Stored>,
+    now: State,
+}
+
+/// What the disk has of it.
+pub(crate) struct Stored {
+    pub key: DocumentKey,
+    /// `None` where its record is damaged: such a document can still be put anew or deleted.
+    pub document: Option<Document>,
+}
+
+/// What the group has made of it so far.
+enum State {
+    AsStored,
+    Absent,
+    Changed(Version),
+}
+
+/// A version that is not on disk yet.
+#[derive(Clone)]
+pub(crate) struct Version {
+    pub document: Document,
+    pub vectors: Vec<Vector>,
+    /// `None` where the image is that of a stored version.
+    pub image_bytes: Option<Bytes>,
+}
+
+impl<'a> Plan<'a> {
+    pub(crate) fn new(files: &'a Files, before: Counters) -> Self {
+        Plan {
+            files,
+            before,
+            counters: before,
+            now: clock::unix_ms(),
+            touched: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn play(&mut self, write: Write) -> Result<Outcome, StorageError> {
+        match write {
+            Write::Put(document) => self.put(document),
+            Write::Revise(revision) => self.revise(revision),
+            Write::Merge { id, metadata } => self.revise(Revision {
+                id,
+                text: Part::Keep,
+                image: Part::Keep,
+                metadata,
+            }),
+            Write::Delete(id) => self.delete(&id),
+        }
+    }
+
+    /// The counters after the group and, of each document that it changed, what is stored and what
+    /// comes instead; `None` if the group changed nothing.
+    pub(crate) fn finish(
+        mut self,
+    ) -> Option<(
+        Counters,
+        impl Iterator<Item = (DocumentId, Option<Stored>, Option<Version>)>,
+    )> {
+        self.touched
+            .retain(|_, slot| match (&slot.stored, &slot.now) {
+                (_, State::AsStored) | (None, State::Absent) => false,
+                (Some(_), State::Absent) | (_, State::Changed(_)) => true,
+            });
+        if self.touched.is_empty() && self.counters == self.before {
+            return None;
+        }
+        self.counters.sequence += 1;
+        let documents = self.touched.into_iter().map(|(id, slot)| {
+            let version = match slot.now {
+                State::Changed(version) => Some(version),
+                State::AsStored | State::Absent => None,
+            };
+            (id, slot.stored, version)
+        });
+        Some((self.counters, documents))
+    }
+
+    fn put(&mut self, new: NewDocument) -> Result<Outcome, StorageError> {
+        let slot = slot(&mut self.touched, self.files, &new.id)?;
+        let document = Document {
+            id: new.id,
+            key: self.counters.take_key(),
+            text: new.text,
+            text_truncated: new.text_truncated,
+            image: new.image.as_ref().map(describe),
+            metadata: new.metadata,
+            created_at: slot.created_at().unwrap_or(self.now),
+            updated_at: self.now,
+        };
+        let outcome = slot.change(Version {
+            document,
+            vectors: new.vectors,
+            image_bytes: new.image.map(|image| image.bytes),
+        });
+        if matches!(outcome, Outcome::Created { .. }) {
+            self.counters.documents += 1;
+        }
+        Ok(outcome)
+    }
+
+    fn revise(&mut self, revision: Revision) -> Result<Outcome, StorageError> {
+        let slot = slot(&mut self.touched, self.files, &revision.id)?;
+        let mut version = match (&slot.now, &slot.stored) {
+            (State::Absent, _) | (State::AsStored, None) => return Ok(Outcome::NotFound),
+            (State::Changed(version), _) => version.clone(),
+            (State::AsStored, Some(Stored { key, document })) => Version {
+                document: match document {
+                    Some(document) => document.clone(),
+                    // Read again for its error.
+                    None => self.files.record(&revision.id, *key)?,
+                },
+                vectors: record::read_vectors(&self.files.tree, *key, self.files.definition.dim)?,
+                image_bytes: None,
+            },
+        };
+        version.revise(revision);
+        if version.document.text.is_none() && version.document.image.is_none() {
+            return Ok(Outcome::NothingLeft);
+        }
+        version.document.key = self.counters.take_key();
+        version.document.updated_at = self.now;
+        Ok(slot.change(version))
+    }
+
+    fn delete(&mut self, id: &DocumentId) -> Result<Outcome, StorageError> {
+        let slot = slot(&mut self.touched, self.files, id)?;
+        let Some(key) = slot.key() else {
+            return Ok(Outcome::NotFound);
+        };
+        slot.now = State::Absent;
+        self.counters.documents -= 1;
+        Ok(Outcome::Deleted { key })
+    }
+}
+
+fn slot<'t>(
+    touched: &'t mut BTreeMap<DocumentId, Slot>,
+    files: &Files,
+    id: &DocumentId,
+) -> Result<&'t mut Slot, StorageError> {
+    match touched.entry(id.clone()) {
+        Entry::Occupied(slot) => Ok(slot.into_mut()),
+        Entry::Vacant(place) => {
+            let stored = match files.current_key(id)? {
+                None => None,
+                Some(key) => {
+                    let document = match files.record(id, key) {
+                        Ok(document) => Some(document),
+                        Err(StorageError::Damaged { .. }) => None,
+                        Err(error) => return Err(error),
+                    };
+                    Some(Stored { key, document })
+                }
+            };
+            Ok(place.insert(Slot {
+                stored,
+                now: State::AsStored,
+            }))
+        }
+    }
+}
+
+impl Slot {
+    /// The key of what a reader would find after the writes so far.
+    fn key(&self) -> Option<DocumentKey> {
+        match &self.now {
+            State::AsStored => self.stored.as_ref().map(|stored| stored.key),
+            State::Absent => None,
+            State::Changed(version) => Some(version.document.key),
+        }
+    }
+
+    fn created_at(&self) -> Option<u64> {
+        match &self.now {
+            State::AsStored => {
+                let document = self.stored.as_ref()?.document.as_ref()?;
+                Some(document.created_at)
+            }
+            State::Absent => None,
+            State::Changed(version) => Some(version.document.created_at),
+        }
+    }
+
+    fn change(&mut self, version: Version) -> Outcome {
+        let key = version.document.key;
+        let replaced = self.key();
+        self.now = State::Changed(version);
+        match replaced {
+            Some(replaced) => Outcome::Updated { key, replaced },
+            None => Outcome::Created { key },
+        }
+    }
+}
+
+impl Version {
+    fn revise(&mut self, revision: Revision) {
+        let document = &mut self.document;
+        match revision.text {
+            Part::Keep => {}
+            Part::Remove => {
+                document.text = None;
+                document.text_truncated = false;
+                set_vector(&mut self.vectors, VectorKind::Text, None);
+            }
+            Part::Replace(new) => {
+                document.text = Some(new.text);
+                document.text_truncated = new.truncated;
+                set_vector(&mut self.vectors, VectorKind::Text, Some(new.vector));
+            }
+        }
+        match revision.image {
+            Part::Keep => {}
+            Part::Remove => {
+                document.image = None;
+                self.image_bytes = None;
+                set_vector(&mut self.vectors, VectorKind::Image, None);
+            }
+            Part::Replace((image, vector)) => {
+                document.image = Some(describe(&image));
+                self.image_bytes = Some(image.bytes);
+                set_vector(&mut self.vectors, VectorKind::Image, Some(vector));
+            }
+        }
+        merge(&mut document.metadata, revision.metadata);
+    }
+}
+
+fn set_vector(vectors: &mut Vec<Vector>, kind: VectorKind, vector: Option<Vec<f32>>) {
+    vectors.retain(|(other, _)| *other != kind);
+    vectors.extend(vector.map(|vector| (kind, vector)));
+}
+
+fn describe(image: &NewImage) -> StoredImage {
+    StoredImage {
+        hash: BlobHash::of(&image.bytes),
+        media_type: image.media_type.clone(),
+        width: image.width,
+        height: image.height,
+        bytes: image.bytes.len() as u64,
+    }
+}
+
+/// RFC 7396, JSON Merge Patch.
+fn merge(target: &mut Metadata, patch: Metadata) {
+    for (name, change) in patch {
+        match change {
+            Value::Null => {
+                target.remove(&name);
+            }
+            Value::Object(patch) => {
+                let inner = target.entry(name).or_insert(Value::Null);
+                if !inner.is_object() {
+                    *inner = Value::Object(Metadata::new());
+                }
+                if let Value::Object(inner) = inner {
+                    merge(inner, patch);
+                }
+            }
+            other => {
+                target.insert(name, other);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// The table of RFC 7396, appendix A, as far as both sides are objects.
+    #[test]
+    fn merges_as_the_rfc_says() {
+        for (target, patch, merged) in [
+            (json!({"a": "b"}), json!({"a": "c"}), json!({"a": "c"})),
+            (
+                json!({"a": "b"}),
+                json!({"b": "c"}),
+                json!({"a": "b", "b": "c"}),
+            ),
+            (json!({"a": "b"}), json!({"a": null}), json!({})),
+            (
+                json!({"a": "b", "b": "c"}),
+                json!({"a": null}),
+                json!({"b": "c"}),
+            ),
+            (json!({"a": ["b"]}), json!({"a": "c"}), json!({"a": "c"})),
+            (json!({"a": "c"}), json!({"a": ["b"]}), json!({"a": ["b"]})),
+            (
+                json!({"a": {"b": "c"}}),
+                json!({"a": {"b": "d", "c": null}}),
+                json!({"a": {"b": "d"}}),
+            ),
+            (
+                json!({"a": [{"b": "c"}]}),
+                json!({"a": [1]}),
+                json!({"a": [1]}),
+            ),
+            (
+                json!({"e": null}),
+                json!({"a": 1}),
+                json!({"e": null, "a": 1}),
+            ),
+            (
+                json!({}),
+                json!({"a": {"bb": {"ccc": null}}}),
+                json!({"a": {"bb": {}}}),
+            ),
+        ] {
+            let (Value::Object(mut target), Value::Object(patch)) = (target, patch) else {
+                panic!("both are objects")
+            };
+            merge(&mut target, patch);
+            assert_eq!(Value::Object(target), merged);
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! Random writes against a map in memory, with the folder reopened between them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use clipdb_storage::{
+    BlobHash, CollectionStore, DocumentId, DocumentKey, Metadata, NewDocument, NewText, Outcome,
+    Part, Revision, Vector, VectorKind, Write,
+};
+use proptest::prelude::*;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::{DIM, create, image, image_files, name, open};
+
+#[derive(Clone, Debug)]
+enum Step {
+    Commit(Vec<Write>),
+    Reopen,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Modelled {
+    key: DocumentKey,
+    text: Option<String>,
+    text_truncated: bool,
+    image: Option<Vec<u8>>,
+    metadata: Metadata,
+    vectors: BTreeMap<VectorKind, Vec<f32>>,
+}
+
+#[derive(Default)]
+struct Model {
+    documents: BTreeMap<DocumentId, Modelled>,
+    next_key: u64,
+}
+
+impl Model {
+    fn play(&mut self, write: &Write) -> Outcome {
+        let id = write.id().clone();
+        let there = self.documents.get(&id).cloned();
+        let made = match (write, there.clone()) {
+            (Write::Delete(_), None) | (Write::Merge { .. } | Write::Revise(_), None) => {
+                return Outcome::NotFound;
+            }
+            (Write::Delete(_), Some(there)) => {
+                self.documents.remove(&id);
+                return Outcome::Deleted { key: there.key };
+            }
+            (Write::Put(new), _) => Modelled {
+                key: DocumentKey::new(0),
+                text: new.text.clone(),
+                text_truncated: new.text_truncated,
+                image: new.image.as_ref().map(|image| image.bytes.to_vec()),
+                metadata: new.metadata.clone(),
+                vectors: new.vectors.iter().cloned().collect(),
+            },
+            (Write::Merge { metadata, .. }, Some(there)) => there.merged(metadata),
+            (Write::Revise(revision), Some(there)) => {
+                let mut made = there.merged(&revision.metadata);
+                match &revision.text {
+                    Part::Keep => {}
+                    Part::Remove => {
+                        (made.text, made.text_truncated) = (None, false);
+                        made.vectors.remove(&VectorKind::Text);
+                    }
+                    Part::Replace(new) => {
+                        (made.text, made.text_truncated) = (Some(new.text.clone()), new.truncated);
+                        made.vectors.insert(VectorKind::Text, new.vector.clone());
+                    }
+                }
+                match &revision.image {
+                    Part::Keep => {}
+                    Part::Remove => {
+                        made.image = None;
+                        made.vectors.remove(&VectorKind::Image);
+                    }
+                    Part::Replace((image, vector)) => {
+                        made.image = Some(image.bytes.to_vec());
+                        made.vectors.insert(VectorKind::Image, vector.clone());
+                    }
+                }
+                if made.text.is_none() && made.image.is_none() {
+                    return Outcome::NothingLeft;
+                }
+                made
+            }
+        };
+        let key = DocumentKey::new(self.next_key);
+        self.next_key += 1;
+        self.documents.insert(id, Modelled { key, ..made });
+        match there {
+            Some(Modelled { key: replaced, .. }) => Outcome::Updated { key, replaced },
+            None => Outcome::Created { key },
+        }
+    }
+}
+
+impl Modelled {
+    /// The generated metadata is flat.
+    fn merged(mut self, patch: &Metadata) -> Self {
+        self.metadata.extend(patch.clone());
+        self.metadata.retain(|_, value| !value.is_null());
+        self
+    }
+}
+
+fn check(dir: &Path, collection: &CollectionStore, model: &Model) {
+    let documents = collection.list(None, usize::MAX).unwrap();
+    let found: BTreeMap<DocumentId, Modelled> = documents
+        .into_iter()
+        .map(|document| {
+            assert_eq!(
+                collection.get(&document.id).unwrap().as_ref(),
+                Some(&document)
+            );
+            assert_eq!(
+                collection.get_by_key(document.key).unwrap().as_ref(),
+                Some(&document)
+            );
+            let image = document.image.map(|image| {
+                let bytes = collection.read_image(&image.hash).unwrap().unwrap();
+                assert_eq!(bytes.len() as u64, image.bytes);
+                bytes.to_vec()
+            });
+            let modelled = Modelled {
+                key: document.key,
+                text: document.text,
+                text_truncated: document.text_truncated,
+                image,
+                metadata: document.metadata,
+                vectors: collection
+                    .vectors(document.key)
+                    .unwrap()
+                    .into_iter()
+                    .collect(),
+            };
+            (document.id, modelled)
+        })
+        .collect();
+    assert_eq!(found, model.documents);
+    assert_eq!(collection.len(), model.documents.len() as u64);
+    let keys: BTreeSet<_> = model
+        .documents
+        .values()
+        .map(|document| document.key)
+        .collect();
+    assert_eq!(
+        collection.live_keys().unwrap(),
+        keys.into_iter().collect::<Vec<_>>()
+    );
+    let images = model
+        .documents
+        .values()
+        .filter_map(|document| document.image.as_ref());
+    let hashes: BTreeSet<_> = images
+        .map(|bytes| BlobHash::of(bytes).to_string())
+        .collect();
+    assert_eq!(image_files(dir), hashes.into_iter().collect::<Vec<_>>());
+}
+
+fn id() -> impl Strategy<Value = DocumentId> {
+    "[a-d]".prop_map(|id| id.parse().unwrap())
+}
+
+fn metadata() -> impl Strategy<Value = Metadata> {
+    prop::collection::hash_map("[xyz]", 0..3_u8, 0..3).prop_map(|fields| {
+        let fields = fields.into_iter();
+        fields.map(|(name, n)| (name, Value::from(n))).collect()
+    })
+}
+
+/// Metadata in which 0 stands for a removal.
+fn patch() -> impl Strategy<Value = Metadata> {
+    metadata().prop_map(|mut fields| {
+        for value in fields.values_mut().filter(|value| **value == 0) {
+            *value = Value::Null;
+        }
+        fields
+    })
+}
+
+fn vector() -> impl Strategy<Value = Vec<f32>> {
+    prop::collection::vec(-1.0..1.0_f32, DIM)
+}
+
+fn new_text() -> impl Strategy<Value = NewText> {
+    let text = prop_oneof![9 => "[a-z ]{0,9}", 1 => Just("long ".repeat(15_000))];
+    (text, any::<bool>(), vector()).prop_map(|(text, truncated, vector)| NewText {
+        text,
+        truncated,
+        vector,
+    })
+}
+
+fn new_image() -> impl Strategy<Value = (clipdb_storage::NewImage, Vec<f32>)> {
+    (0..3_u8, vector()).prop_map(|(which, vector)| (image(&[which; 100]), vector))
+}
+
+fn part<T: Clone + std::fmt::Debug>(
+    new: impl Strategy<Value = T> + 'static,
+) -> impl Strategy<Value = Part<T>> {
+    prop_oneof![
+        Just(Part::Keep),
+        Just(Part::Remove),
+        new.prop_map(Part::Replace)
+    ]
+}
+
+fn put() -> impl Strategy<Value = Write> {
+    let parts = (prop::option::of(new_text()), prop::option::of(new_image()));
+    let parts = parts.prop_filter("has a part", |(text, image)| {
+        text.is_some() || image.is_some()
+    });
+    (id(), parts, metadata()).prop_map(|(id, (text, image), metadata)| {
+        let mut vectors: Vec<Vector> = Vec::new();
+        vectors.extend(image.iter().map(|(_, v)| (VectorKind::Image, v.clone())));
+        vectors.extend(
+            text.iter()
+                .map(|text| (VectorKind::Text, text.vector.clone())),
+        );
+        Write::Put(NewDocument {
+            id,
+            text_truncated: text.as_ref().is_some_and(|text| text.truncated),
+            text: text.map(|text| text.text),
+            image: image.map(|(image, _)| image),
+            metadata,
+            vectors,
+        })
+    })
+}
+
+fn write() -> impl Strategy<Value = Write> {
+    prop_oneof![
+        4 => put(),
+        2 => (id(), part(new_text()), part(new_image()), patch()).prop_map(
+            |(id, text, image, metadata)| Write::Revise(Revision { id, text, image, metadata })
+        ),
+        1 => (id(), patch()).prop_map(|(id, metadata)| Write::Merge { id, metadata }),
+        2 => id().prop_map(Write::Delete),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn it_does_what_a_map_would(steps in prop::collection::vec(
+        prop_oneof![5 => prop::collection::vec(write(), 0..6).prop_map(Step::Commit), 1 => Just(Step::Reopen)],
+        1..16,
+    )) {
+        let dir = TempDir::new().unwrap();
+        let mut collection = create(&open(dir.path()), "a");
+        let mut model = Model::default();
+        let mut sequence = 0;
+        for step in steps {
+            match step {
+                Step::Commit(group) => {
+                    let outcomes: Vec<_> = group.iter().map(|write| model.play(write)).collect();
+                    let changed = outcomes.iter().any(|outcome| {
+                        !matches!(outcome, Outcome::NotFound | Outcome::NothingLeft)
+                    });
+                    sequence += u64::from(changed);
+                    let committed = collection.commit(group).unwrap();
+                    prop_assert_eq!(committed.outcomes, outcomes);
+                    prop_assert_eq!(committed.sequence, sequence);
+                }
+                Step::Reopen => {
+                    drop(collection);
+                    collection = open(dir.path()).collection(&name("a")).unwrap();
+                    prop_assert_eq!(collection.sequence(), sequence);
+                }
+            }
+            check(dir.path(), &collection, &model);
+        }
+    }
+}
