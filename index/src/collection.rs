@@ -198,9 +198,7 @@ impl CollectionIndex {
 
     /// Whether no row is indexed at all.
     pub fn is_empty(&self) -> bool {
-        self.words.len() == 0
-            && self.len(VectorKind::Image) == 0
-            && self.len(VectorKind::Text) == 0
+        self.words.len() == 0 && self.len(VectorKind::Image) == 0 && self.len(VectorKind::Text) == 0
     }
 
     /// Bytes of vectors in memory.

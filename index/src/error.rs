@@ -10,7 +10,9 @@ use crate::row::RowId;
 #[derive(Debug, thiserror::Error)]
 pub enum IndexError {
     /// A vector's or a query's length is not the collection's.
-    #[error("a vector of {got} numbers met an index of {expected} dimensions; embed it with the collection's model")]
+    #[error(
+        "a vector of {got} numbers met an index of {expected} dimensions; embed it with the collection's model"
+    )]
     Dimension {
         /// Dimensions of the index.
         expected: usize,
@@ -18,7 +20,9 @@ pub enum IndexError {
         got: usize,
     },
     /// A vector or a query holds NaN or an infinity, whose inner product orders nothing.
-    #[error("a vector holds a number that is not finite; check the model's output or the query's weights")]
+    #[error(
+        "a vector holds a number that is not finite; check the model's output or the query's weights"
+    )]
     NotFinite,
     /// A dimension of zero or beyond what FAISS can address.
     #[error("{0} is no usable number of dimensions; it must lie between 1 and {max}", max = crate::vectors::MAX_DIMENSIONS)]

@@ -7,24 +7,26 @@
 //! 1. `r(d,l)`: the rank of document `d` in list `l`, from 1.
 //! 2. `x(d,l)` in 0..=1: how close its score comes to the list's best. For vectors
 //!    `(s(d) − b) / (s(best) − b)`, where `b` is the list's score at rank
-//!    [`BACKGROUND_RANK`], what any document gets; 1 for all in a list shorter than
-//!    [`SHORTEST_JUDGED`]. For keywords the share `s(d) / full` of the score that a document
+//!    [`BACKGROUND_RANK`], what any document gets; 1 for all in a shorter
+//!    list. For keywords the share `s(d) / full` of the score that a document
 //!    holding every asked word would have, at most 1.
 //! 3. `p(d,l) = r` for `r ≤` [`PLACES_KEPT`], beyond that `max(r, 1 + SPREAD · (1 − x))`
-//!    with [`SPREAD`]: a list that has a clear answer does not fill the page with the rest.
+//!    with [`SPREAD`], for keywords [`KEYWORD_SPREAD`]: a list that has a clear answer does
+//!    not fill the page with the rest.
 //! 4. Keyword and text list are two ways to find one thing, a text; they fill one side of
 //!    the page together. The side's order is that of `Σ w(l) / (SIDE_K + p(d,l))` over these
 //!    two, and `q(d)` a document's rank in it; for the image list `q = p`.
 //! 5. `v(d,l) = w(l) / (k + max(p(d,l), q(d)))`: reciprocal rank fusion's term (Cormack,
-//!    Clarke and Büttcher 2009). By the linear method
-//!    `v(d,l) = w(l) · x(d,l)`, without places.
-//! 6. `score(d) = max v(d,l) + AGREEMENT · Σ of its other v(d,l)` with [`AGREEMENT`].
+//!    Clarke and Büttcher 2009). By the linear method `v(d,l) = w(l) · x(d,l)`, no places.
+//! 6. `score(d) = max v(d,l) + Σ g(v(d,l))` over the other lists that found it, with
+//!    `g(v) = v² / 4 max w`, about a quarter of the step to the next place; by the linear
+//!    method `g(v) = v / 100`. It decides between equals and no more.
 //!
 //! What follows from it:
 //! - A document is judged by the list that speaks best for it. Lists that do not know it
 //!   say nothing against it: a picture without text loses nothing to the keyword list, and
 //!   text or metadata beside a picture never push it down.
-//! - Being found by two lists is worth less than one place, so a text that keywords and
+//! - Being found by all three lists is worth less than one place, so a text that keywords and
 //!   vectors both find stands level with a picture that only one list can find.
 //! - The first places of each list stay near the top: a text in other words than the
 //!   query's, an exact code whose vector says nothing.
@@ -39,11 +41,7 @@ use std::collections::HashMap;
 
 use crate::row::{ListKind, RowId, Scored};
 
-pub use place::{BACKGROUND_RANK, PLACES_KEPT, SHORTEST_JUDGED, SIDE_K, SPREAD};
-
-/// What agreement of further lists adds, as a share of what they would give alone: it
-/// decides between equal places and no more.
-pub const AGREEMENT: f64 = 0.01;
+pub use place::{BACKGROUND_RANK, KEYWORD_SPREAD, PLACES_KEPT, SIDE_K, SPREAD};
 
 /// Cormack, Clarke and Büttcher's constant.
 pub const DEFAULT_K: f64 = 60.0;
@@ -200,13 +198,25 @@ impl Fusion {
             }
         }
         for (position, part) in parts.iter_mut().enumerate() {
-            let share = if position == best { 1.0 } else { AGREEMENT };
-            part.contribution = share * self.value(part);
+            let value = self.value(part);
+            part.contribution = if position == best {
+                value
+            } else {
+                self.agreement(value)
+            };
         }
         Fused {
             row,
             score: parts.iter().map(|part| part.contribution).sum(),
             parts,
+        }
+    }
+
+    /// Grows slower than the value itself, so that a list that becomes the best adds.
+    fn agreement(&self, value: f64) -> f64 {
+        match self.method {
+            Method::Rrf { .. } => value * value / (4.0 * self.weights.largest()),
+            Method::Linear => value / 100.0,
         }
     }
 
@@ -226,6 +236,10 @@ impl Weights {
             ListKind::Image => self.image,
             ListKind::Text => self.text,
         }
+    }
+
+    fn largest(&self) -> f64 {
+        self.keyword.max(self.image).max(self.text)
     }
 }
 

@@ -5,17 +5,18 @@ use std::collections::HashMap;
 use super::RankedList;
 use crate::row::{ListKind, RowId};
 
-/// The rank whose score is what any document gets.
+/// The rank whose score is what any document gets; a shorter list does not show it.
 pub const BACKGROUND_RANK: usize = 50;
 
-/// Lists shorter than this do not show what any document gets.
-pub const SHORTEST_JUDGED: usize = 20;
-
 /// The first places of each list, which scores do not move.
-pub const PLACES_KEPT: usize = 2;
+pub const PLACES_KEPT: usize = 1;
 
-/// How many places lie between a list's best score and its background.
-pub const SPREAD: f64 = 12.0;
+/// How many places lie between a vector list's best score and its background.
+pub const SPREAD: f64 = 10.0;
+
+/// How many places lie between a document with every asked word and one with none. A
+/// document with half of them is seldom the one that is meant.
+pub const KEYWORD_SPREAD: f64 = 30.0;
 
 /// The `k` of the fusion of keyword and text list into one side: small, so that one list's
 /// firm answer is not outvoted by what both lists half know.
@@ -32,15 +33,11 @@ pub(super) struct Standing {
 }
 
 /// Every row of every list with its place; `weight` is positive for all of them.
-pub(super) fn place(
-    lists: &[RankedList<'_>],
-    weight: impl Fn(ListKind) -> f64,
-) -> Vec<Standing> {
+pub(super) fn place(lists: &[RankedList<'_>], weight: impl Fn(ListKind) -> f64) -> Vec<Standing> {
     let mut standings: Vec<Standing> = lists.iter().flat_map(within_list).collect();
     let mut side: HashMap<RowId, f64> = HashMap::new();
     for standing in standings.iter().filter(|standing| of_texts(standing.list)) {
-        *side.entry(standing.row).or_default() +=
-            weight(standing.list) / (SIDE_K + standing.place);
+        *side.entry(standing.row).or_default() += weight(standing.list) / (SIDE_K + standing.place);
     }
     let mut order: Vec<(RowId, f64)> = side.into_iter().collect();
     order.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
@@ -68,12 +65,16 @@ fn of_texts(list: ListKind) -> bool {
 fn within_list<'a>(list: &RankedList<'a>) -> impl Iterator<Item = Standing> + use<'a> {
     let kind = list.kind;
     let closeness = closeness(list);
+    let spread = match kind {
+        ListKind::Keyword => KEYWORD_SPREAD,
+        ListKind::Image | ListKind::Text => SPREAD,
+    };
     (1..).zip(list.hits).map(move |(rank, hit)| {
         let closeness = closeness(hit.score);
         let place = if rank <= PLACES_KEPT {
             rank as f64
         } else {
-            (rank as f64).max(1.0 + SPREAD * (1.0 - closeness))
+            (rank as f64).max(1.0 + spread * (1.0 - closeness))
         };
         Standing {
             row: hit.row,
@@ -89,12 +90,9 @@ fn within_list<'a>(list: &RankedList<'a>) -> impl Iterator<Item = Standing> + us
 /// How close a score comes to the best that its list can give.
 fn closeness(list: &RankedList<'_>) -> impl Fn(f32) -> f64 + use<> {
     let hits = list.hits;
-    let (best, background) = match (list.kind, hits.first()) {
-        (ListKind::Keyword, _) => (f64::from(list.full_score), 0.0),
-        (_, Some(best)) if hits.len() >= SHORTEST_JUDGED => {
-            let typical = hits[hits.len().min(BACKGROUND_RANK) - 1];
-            (f64::from(best.score), f64::from(typical.score))
-        }
+    let (best, background) = match (list.kind, hits.first(), hits.get(BACKGROUND_RANK - 1)) {
+        (ListKind::Keyword, _, _) => (f64::from(list.full_score), 0.0),
+        (_, Some(best), Some(typical)) => (f64::from(best.score), f64::from(typical.score)),
         _ => (0.0, 0.0),
     };
     let span = best - background;

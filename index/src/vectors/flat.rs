@@ -6,9 +6,9 @@
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 
+use faiss::index::flat::FlatIndexImpl;
 use faiss::index::io::{read_index, write_index};
 use faiss::index::{IndexImpl, SearchWithParams};
-use faiss::index::flat::FlatIndexImpl;
 use faiss::search_params::SearchParameters;
 use faiss::selector::IdSelector;
 use faiss::{IdMap, Idx, Index};
@@ -204,7 +204,9 @@ impl VectorSegment for FlatSegment {
     fn memory_bytes(&self) -> usize {
         // A vector, its FAISS id, and its place in a set, which nodes half fill.
         let each = self.dim * size_of::<f32>() + 3 * size_of::<RowId>();
-        usize::try_from(self.index.ntotal()).unwrap_or(usize::MAX).saturating_mul(each)
+        usize::try_from(self.index.ntotal())
+            .unwrap_or(usize::MAX)
+            .saturating_mul(each)
     }
 
     fn compact(&mut self) -> Result<(), IndexError> {

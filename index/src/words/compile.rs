@@ -2,9 +2,7 @@
 
 use std::collections::HashSet;
 
-use tantivy::query::{
-    BooleanQuery, DisjunctionMaxQuery, Occur, PhraseQuery, Query, TermQuery,
-};
+use tantivy::query::{BooleanQuery, DisjunctionMaxQuery, Occur, PhraseQuery, Query, TermQuery};
 use tantivy::schema::{Field, IndexRecordOption};
 use tantivy::{Searcher, Term};
 
@@ -116,8 +114,11 @@ impl Compiler<'_> {
     fn add_in_field(&mut self, clause: &Clause, field: &str) -> Result<(), IndexError> {
         let path = Term::from_field_json_path(self.fields.metadata, field, true);
         let mut ways: Vec<Box<dyn Query>> = Vec::new();
-        let number =
-            tantivy::json_utils::convert_to_fast_value_and_append_to_json_term(&path, &clause.text, true);
+        let number = tantivy::json_utils::convert_to_fast_value_and_append_to_json_term(
+            &path,
+            &clause.text,
+            true,
+        );
         if let Some(term) = number {
             self.count_terms(&[&term])?;
             ways.push(term_query(term));
@@ -170,7 +171,9 @@ impl Compiler<'_> {
     }
 
     fn finds_nothing(&self) -> bool {
-        self.clauses.iter().all(|(occur, _)| *occur == Occur::MustNot)
+        self.clauses
+            .iter()
+            .all(|(occur, _)| *occur == Occur::MustNot)
     }
 
     fn count(&mut self, words: &[Word]) -> Result<(), IndexError> {

@@ -73,7 +73,9 @@ pub(crate) fn open(folder: &Path) -> Result<(WordIndex, WordWriter, State), Inde
         Ok((index, sequence)) => (index, State::Loaded { sequence }),
         Err(reason) => (create(folder)?, State::Empty { reason }),
     };
-    index.tokenizers().register(analysis::ANALYZER, analysis::analyzer());
+    index
+        .tokenizers()
+        .register(analysis::ANALYZER, analysis::analyzer());
     let (_, fields) = schema::schema();
     let reader = index
         .reader_builder()
@@ -265,7 +267,10 @@ fn load(folder: &Path) -> Result<(Index, u64), Reason> {
     }
     let broken = index.validate_checksum().map_err(damaged)?;
     if let Some(file) = broken.iter().next() {
-        return Err(Reason::Damaged(format!("the checksum of {}", file.display())));
+        return Err(Reason::Damaged(format!(
+            "the checksum of {}",
+            file.display()
+        )));
     }
     Ok((index, payload.sequence))
 }

@@ -1,0 +1,362 @@
+//! The promises of fusion, on drawn lists and on the cases that others got wrong.
+
+use std::collections::BTreeSet;
+
+use clipdb_index::fusion::{Fused, Fusion, FusionError, Method, RankedList, Weights, depth};
+use clipdb_index::{ListKind, RowId, Scored};
+use proptest::prelude::*;
+
+const KINDS: [ListKind; 3] = [ListKind::Keyword, ListKind::Image, ListKind::Text];
+
+/// Lists by kind, as rows best first with falling scores.
+#[derive(Debug, Clone, Default)]
+struct Lists {
+    keyword: Vec<Scored>,
+    image: Vec<Scored>,
+    text: Vec<Scored>,
+}
+
+impl Lists {
+    fn of(&self, kind: ListKind) -> &Vec<Scored> {
+        match kind {
+            ListKind::Keyword => &self.keyword,
+            ListKind::Image => &self.image,
+            ListKind::Text => &self.text,
+        }
+    }
+
+    fn of_mut(&mut self, kind: ListKind) -> &mut Vec<Scored> {
+        match kind {
+            ListKind::Keyword => &mut self.keyword,
+            ListKind::Image => &mut self.image,
+            ListKind::Text => &mut self.text,
+        }
+    }
+
+    fn fuse(&self, fusion: &Fusion) -> Vec<Fused> {
+        let lists = KINDS.map(|kind| RankedList {
+            kind,
+            hits: self.of(kind),
+            full_score: 10.0,
+        });
+        fusion.fuse(&lists)
+    }
+}
+
+/// Rows in this order, their scores falling from `best` to half of it.
+fn falling(rows: impl IntoIterator<Item = u64>, best: f32) -> Vec<Scored> {
+    let rows: Vec<u64> = rows.into_iter().collect();
+    let step = best / 2.0 / rows.len().max(1) as f32;
+    (0u8..)
+        .zip(rows)
+        .map(|(at, row)| Scored {
+            row: RowId(row),
+            score: best - step * f32::from(at),
+        })
+        .collect()
+}
+
+fn rrf(k: f64) -> Fusion {
+    Fusion::new(Method::Rrf { k }, Weights::default()).unwrap()
+}
+
+fn first_ten(fused: &[Fused]) -> Vec<u64> {
+    fused.iter().take(10).map(|hit| hit.row.0).collect()
+}
+
+fn score_of(fused: &[Fused], row: RowId) -> f64 {
+    fused
+        .iter()
+        .find(|hit| hit.row == row)
+        .map_or(0.0, |hit| hit.score)
+}
+
+const RIGHT: u64 = 9_999;
+
+#[test]
+fn the_keyword_list_says_nothing_against_pictures_without_text() {
+    let without_words = Lists {
+        image: falling(0..50, 0.3),
+        ..Lists::default()
+    };
+    let with_words = Lists {
+        keyword: falling(100..150, 9.0),
+        ..without_words.clone()
+    };
+    for fusion in [rrf(60.0), rrf(1.0)] {
+        let alone = without_words.fuse(&fusion);
+        let beside = with_words.fuse(&fusion);
+        for hit in &alone {
+            assert_eq!(hit.score, score_of(&beside, hit.row));
+        }
+        assert!(first_ten(&beside).contains(&0));
+    }
+}
+
+#[test]
+fn texts_that_two_lists_find_leave_room_for_pictures() {
+    let lists = Lists {
+        keyword: falling(100..200, 10.0),
+        text: falling(100..200, 0.9),
+        image: falling(0..100, 0.3),
+    };
+    for k in [0.0, 1.0, 10.0, 60.0, 1000.0] {
+        let page = first_ten(&lists.fuse(&rrf(k)));
+        let pictures = page.iter().filter(|row| **row < 100).count();
+        assert!((4..=6).contains(&pictures), "k = {k}: {page:?}");
+    }
+}
+
+#[test]
+fn a_text_in_other_words_is_not_drowned_by_pictures_nor_by_texts_of_both_lists() {
+    let mut text = vec![RIGHT];
+    text.extend(100..199);
+    let lists = Lists {
+        keyword: falling(100..200, 10.0),
+        text: falling(text, 0.9),
+        image: falling(0..100, 0.3),
+    };
+    for k in [0.0, 1.0, 60.0] {
+        let page = first_ten(&lists.fuse(&rrf(k)));
+        assert!(page.contains(&RIGHT), "k = {k}: {page:?}");
+    }
+}
+
+#[test]
+fn an_exact_code_is_found_whatever_its_vector_says() {
+    let mut keyword = vec![RIGHT];
+    keyword.extend(150..200);
+    for text in [
+        falling(100..200, 0.9),
+        falling((100..199).chain([RIGHT]), 0.9),
+    ] {
+        let lists = Lists {
+            keyword: falling(keyword.clone(), 10.0),
+            text,
+            image: falling(0..100, 0.3),
+        };
+        for k in [0.0, 1.0, 60.0] {
+            let page = first_ten(&lists.fuse(&rrf(k)));
+            assert!(page.contains(&RIGHT), "k = {k}: {page:?}");
+        }
+    }
+}
+
+#[test]
+fn text_or_metadata_beside_a_picture_never_push_it_down() {
+    let mut image = vec![RIGHT];
+    image.extend(0..99);
+    let bare = Lists {
+        image: falling(image, 0.3),
+        text: falling(100..200, 0.9),
+        keyword: falling(200..220, 10.0),
+    };
+    let place = |lists: &Lists| {
+        let fused = lists.fuse(&rrf(60.0));
+        fused.iter().position(|hit| hit.row.0 == RIGHT).unwrap()
+    };
+    let mut captioned = bare.clone();
+    captioned.text.last_mut().unwrap().row = RowId(RIGHT);
+    assert!(place(&captioned) <= place(&bare));
+    captioned.keyword.last_mut().unwrap().row = RowId(RIGHT);
+    assert!(place(&captioned) <= place(&bare));
+}
+
+#[test]
+fn a_list_with_a_clear_answer_leaves_the_rest_of_the_page_to_the_other() {
+    let clear = |rows: std::ops::Range<u64>, best: f32| {
+        let mut list = falling(rows, best);
+        for hit in &mut list[1..] {
+            hit.score = best * 0.4;
+        }
+        list
+    };
+    let lists = Lists {
+        text: clear(100..200, 0.9),
+        image: falling(0..100, 0.3),
+        keyword: Vec::new(),
+    };
+    let page = first_ten(&lists.fuse(&rrf(60.0)));
+    assert!(page.contains(&100));
+    assert_eq!(page.iter().filter(|row| **row < 100).count(), 9, "{page:?}");
+}
+
+#[test]
+fn weights_turn_the_page() {
+    let lists = Lists {
+        image: falling(0..50, 0.3),
+        text: falling(100..150, 0.9),
+        keyword: falling(200..250, 10.0),
+    };
+    let only = |weights| {
+        let fusion = Fusion::new(Method::Rrf { k: 60.0 }, weights).unwrap();
+        lists.fuse(&fusion)
+    };
+    let pictures = only(Weights {
+        image: 1.0,
+        text: 0.0,
+        keyword: 0.0,
+    });
+    assert_eq!(first_ten(&pictures), (0..10).collect::<Vec<_>>());
+    assert_eq!(pictures.len(), 50);
+    let texts = only(Weights {
+        image: 0.1,
+        text: 1.0,
+        keyword: 0.1,
+    });
+    assert_eq!(texts[0].row, RowId(100));
+}
+
+#[test]
+fn what_cannot_weigh_is_refused() {
+    let weights = Weights {
+        image: -1.0,
+        ..Weights::default()
+    };
+    assert_eq!(
+        Fusion::new(Method::Linear, weights),
+        Err(FusionError::Weight {
+            list: ListKind::Image,
+            weight: -1.0
+        })
+    );
+    assert_eq!(
+        Fusion::new(Method::Rrf { k: -2.0 }, Weights::default()),
+        Err(FusionError::K(-2.0))
+    );
+    assert!(Fusion::new(Method::Rrf { k: f64::NAN }, Weights::default()).is_err());
+}
+
+#[test]
+fn nothing_fuses_to_nothing() {
+    assert!(Fusion::default().fuse(&[]).is_empty());
+    assert!(Lists::default().fuse(&Fusion::default()).is_empty());
+}
+
+#[test]
+fn a_list_is_asked_deep_enough_to_know_what_anything_scores() {
+    assert_eq!(depth(10), 100);
+    assert_eq!(depth(500), 500);
+}
+
+fn scored_list() -> impl Strategy<Value = Vec<Scored>> {
+    let hit = (0u64..60, 0u16..40);
+    proptest::collection::vec(hit, 0..70).prop_map(|hits| {
+        let mut seen = BTreeSet::new();
+        let mut list: Vec<Scored> = hits
+            .into_iter()
+            .filter(|(row, _)| seen.insert(*row))
+            .map(|(row, score)| Scored {
+                row: RowId(row),
+                score: f32::from(score) / 4.0,
+            })
+            .collect();
+        order(&mut list);
+        list
+    })
+}
+
+fn order(list: &mut [Scored]) {
+    list.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.row.cmp(&b.row)));
+}
+
+fn lists() -> impl Strategy<Value = Lists> {
+    (scored_list(), scored_list(), scored_list()).prop_map(|(keyword, image, text)| Lists {
+        keyword,
+        image,
+        text,
+    })
+}
+
+fn fusions() -> impl Strategy<Value = Fusion> {
+    let method = prop_oneof![
+        (0.0f64..100.0).prop_map(|k| Method::Rrf { k }),
+        Just(Method::Linear)
+    ];
+    let weight = || prop_oneof![Just(0.0f64), Just(1.0), 0.01f64..3.0];
+    (method, weight(), weight(), weight()).prop_map(|(method, keyword, image, text)| {
+        let weights = Weights {
+            keyword,
+            image,
+            text,
+        };
+        Fusion::new(method, weights).unwrap()
+    })
+}
+
+fn kind() -> impl Strategy<Value = ListKind> {
+    prop_oneof![Just(KINDS[0]), Just(KINDS[1]), Just(KINDS[2])]
+}
+
+/// Scores grow only by rounding when nothing should change them.
+const ROUNDING: f64 = 1e-12;
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn parts_add_up_and_order_is_determined(lists in lists(), fusion in fusions()) {
+        let fused = lists.fuse(&fusion);
+        for hit in &fused {
+            let sum: f64 = hit.parts.iter().map(|part| part.contribution).sum();
+            prop_assert_eq!(sum, hit.score);
+            for part in &hit.parts {
+                let listed = lists.of(part.list)[part.rank - 1];
+                prop_assert_eq!((listed.row, listed.score), (hit.row, part.raw_score));
+                prop_assert!(part.place >= part.rank as f64);
+            }
+        }
+        for pair in fused.windows(2) {
+            let tie_by_row = pair[0].score == pair[1].score && pair[0].row < pair[1].row;
+            prop_assert!(pair[0].score > pair[1].score || tie_by_row);
+        }
+        let mut turned = KINDS.map(|kind| RankedList { kind, hits: lists.of(kind), full_score: 10.0 });
+        turned.reverse();
+        prop_assert_eq!(fusion.fuse(&turned), fused);
+    }
+
+    #[test]
+    fn a_better_rank_never_lowers_a_score(
+        lists in lists(), fusion in fusions(), kind in kind(), at in any::<prop::sample::Index>()
+    ) {
+        prop_assume!(lists.of(kind).len() >= 2);
+        let lower = 1 + at.index(lists.of(kind).len() - 1);
+        let risen = lists.of(kind)[lower].row;
+        let mut after = lists.clone();
+        let list = after.of_mut(kind);
+        let overtaken = list[lower - 1].row;
+        list[lower - 1].row = risen;
+        list[lower].row = overtaken;
+        let before = score_of(&lists.fuse(&fusion), risen);
+        prop_assert!(score_of(&after.fuse(&fusion), risen) >= before - ROUNDING);
+    }
+
+    #[test]
+    fn one_more_list_never_lowers_a_score(
+        lists in lists(), fusion in fusions(), kind in kind(), score in 0u16..60, row in 0u64..60
+    ) {
+        let row = RowId(row);
+        prop_assume!(lists.of(kind).iter().all(|hit| hit.row != row));
+        let mut after = lists.clone();
+        let list = after.of_mut(kind);
+        list.push(Scored { row, score: f32::from(score) / 4.0 });
+        order(list);
+        let before = score_of(&lists.fuse(&fusion), row);
+        prop_assert!(score_of(&after.fuse(&fusion), row) >= before - ROUNDING);
+    }
+
+    #[test]
+    fn keywords_change_no_score_of_pictures_alone(lists in lists(), fusion in fusions(), other in scored_list()) {
+        let mut after = lists.clone();
+        after.keyword = other;
+        let (before, after_fused) = (lists.fuse(&fusion), after.fuse(&fusion));
+        for hit in lists.image.iter().map(|hit| hit.row) {
+            let in_words = [&lists.keyword, &after.keyword, &lists.text]
+                .iter()
+                .any(|list| list.iter().any(|other| other.row == hit));
+            if !in_words {
+                prop_assert_eq!(score_of(&before, hit), score_of(&after_fused, hit));
+            }
+        }
+    }
+}

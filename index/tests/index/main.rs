@@ -1,0 +1,6 @@
+//! The crate by its public surface.
+
+mod collection;
+mod fusion;
+mod keyword;
+mod support;
