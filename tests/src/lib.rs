@@ -23,5 +23,5 @@ mod server;
 pub mod table;
 
 pub use campaign::{Campaign, Loss, wait_until};
-pub use client::{Answer, Client, Collection, escaped};
+pub use client::{Answer, Client, Collection, escaped, send};
 pub use server::{Finished, Server, Setup, Stopped};
