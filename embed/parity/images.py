@@ -1,4 +1,4 @@
-"""Twenty sizes and aspect ratios through transformers' Pillow-based CLIP processor."""
+"""Sizes and aspect ratios through transformers' Pillow-based CLIP processor."""
 
 import os
 from pathlib import Path
@@ -12,6 +12,7 @@ from golden import GOLDEN, folder, photograph, write_json, write_tensors
 SIZES = [
     (1, 1), (1, 9), (2, 3), (7, 5), (16, 16), (37, 53), (64, 300), (97, 131), (223, 225), (224, 224),
     (225, 224), (260, 260), (297, 297), (150, 448), (333, 250), (301, 299), (640, 97), (400, 20), (480, 270), (256, 384),
+    (320, 213),
 ]
 PROCESSORS = {
     "clip": dict(size={"shortest_edge": 224}, crop_size={"height": 224, "width": 224}),
