@@ -149,9 +149,9 @@ fn format_1_is_migrated_alike_however_often_it_is_interrupted() {
         keys.filter(|(_, key)| key[0] == prefix).count()
     };
     assert_eq!((of(b'I'), of(b'V'), of(b'R'), of(b'C')), (150, 150, 2, 1));
-    // Four parts of the long text, one of each other document.
-    assert_eq!(of(b'D'), 149 + 4);
-    assert_eq!(whole.len(), 150 + 153 + 150 + 2 + 1 + 3 + 1);
+    // Three parts of the long text, one of each other document.
+    assert_eq!(of(b'D'), 149 + 3);
+    assert_eq!(whole.len(), 150 + 152 + 150 + 2 + 1 + 3 + 1);
     assert!(
         whole
             .iter()
