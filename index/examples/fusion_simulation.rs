@@ -28,7 +28,7 @@ fn main() {
     println!(
         "picture noise | picture R@1 R@10 | text R@1 R@10 | ours | plain RRF | raw cosine | cases"
     );
-    for noise in [0.7, 0.9, 1.1] {
+    for noise in [1.6, 2.4, 3.2] {
         report(noise);
     }
 }
@@ -143,13 +143,13 @@ impl World {
         };
         for concept in 0..CONCEPTS {
             let cluster = rng.random_range(0..CLUSTERS);
-            let meaning = near(rng, &clusters[cluster], 0.9);
+            let meaning = near(rng, &clusters[cluster], 0.7);
             world.queries.push(near(rng, &meaning, 0.35));
             world
                 .pictures
-                .push((RowId(concept as u64), near(rng, &meaning, picture_noise)));
+                .push((RowId(concept as u64), uneven(rng, &meaning, picture_noise)));
             let row = RowId(TEXTS_FROM + concept as u64);
-            world.texts.push((row, near(rng, &meaning, 0.55)));
+            world.texts.push((row, uneven(rng, &meaning, 1.0)));
             // A name is a word shared with look-alikes and one that is mostly its own.
             let name = [
                 cluster as u32,
@@ -224,6 +224,13 @@ fn rank(hits: &[Scored], row: RowId) -> usize {
     hits.iter()
         .position(|hit| hit.row == row)
         .map_or(usize::MAX, |at| at + 1)
+}
+
+/// As [`near`], with noise that is small for some and large for others: some things are
+/// drawn or told plainly, some are not.
+fn uneven(rng: &mut StdRng, centre: &[f32], noise: f32) -> Vec<f32> {
+    let luck = rng.random::<f32>();
+    near(rng, centre, noise * (0.2 + 1.6 * luck * luck))
 }
 
 /// A random unit vector.

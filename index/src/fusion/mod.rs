@@ -87,7 +87,7 @@ pub struct Weights {
 }
 
 /// A way to fuse, checked.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Fusion {
     method: Method,
     weights: Weights,
@@ -256,14 +256,5 @@ impl Default for Weights {
 impl Default for Method {
     fn default() -> Self {
         Self::Rrf { k: DEFAULT_K }
-    }
-}
-
-impl Default for Fusion {
-    fn default() -> Self {
-        Self {
-            method: Method::default(),
-            weights: Weights::default(),
-        }
     }
 }
