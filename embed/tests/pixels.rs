@@ -1,5 +1,5 @@
 //! Preprocessed pixels against transformers' Pillow-based processor, before
-//! normalising, over 21 sizes: within 2 of 255 on PNG, 4 on JPEG. `embed/parity` made the references.
+//! normalising, over 21 sizes: equal on PNG, within 4 of 255 on JPEG. `embed/parity` made the references.
 
 use std::path::{Path, PathBuf};
 
@@ -39,31 +39,43 @@ fn pixels_are_those_of_pillow() {
         let sampled = cropped
             .enumerate_pixels()
             .filter(|(x, y, _)| *x as usize % stride == 0 && *y as usize % stride == 0)
-            .flat_map(|(_, _, pixel)| pixel.0);
-        let mut compared = 0;
-        let mut difference = 0;
-        let mut total = 0;
-        for (ours, theirs) in sampled.zip(reference.data()) {
-            difference = difference.max(ours.abs_diff(*theirs));
-            total += u64::from(ours.abs_diff(*theirs));
+            .flat_map(|(_, y, pixel)| pixel.0.map(|level| (y + 1 == cropped.height(), level)));
+        let (mut compared, mut total) = (0, 0);
+        // Of the last row, and of all others.
+        let (mut last, mut difference) = (0, 0);
+        for ((is_last, ours), theirs) in sampled.zip(reference.data()) {
+            let apart = ours.abs_diff(*theirs);
+            let largest = if is_last { &mut last } else { &mut difference };
+            *largest = apart.max(*largest);
+            total += u64::from(apart);
             compared += 1;
         }
         assert_eq!(compared, reference.data().len(), "{name}");
-        worst.push((difference, total as f64 / compared as f64, name.to_owned()));
+        worst.push((
+            name.to_owned(),
+            difference,
+            last,
+            total as f64 / compared as f64,
+        ));
     }
-    worst.sort_by(|a, b| a.2.cmp(&b.2));
-    for (difference, mean, name) in &worst {
-        println!("{name}: max {difference}, mean {mean:.3}");
+    worst.sort_by(|a, b| a.0.cmp(&b.0));
+    for (name, difference, last, mean) in &worst {
+        println!("{name}: max {difference}, in the last row {last}, mean {mean:.3}");
     }
-    for (difference, _, name) in worst {
+    for (name, difference, last, _) in worst {
         let allowed = match name.as_str() {
-            name if name.ends_with(".png") => 2,
+            name if name.ends_with(".png") => (0, 0),
             // libjpeg repeats colour samples in pictures up to 4 pixels wide and
-            // interpolates them in all others; the decoder here always interpolates.
-            name if name.ends_with("/2x3.jpg") => 24,
-            _ => 4,
+            // interpolates them in all others; the decoder here always interpolates,
+            name if name.ends_with("/2x3.jpg") => (24, 24),
+            // and at the lower edge it does so with the padding of the last block.
+            _ => (4, 16),
         };
-        assert!(difference <= allowed, "{name} differs by {difference}");
+        assert!(difference <= allowed.0, "{name} differs by {difference}");
+        assert!(
+            last <= allowed.1,
+            "{name} differs by {last} in its last row"
+        );
     }
 }
 

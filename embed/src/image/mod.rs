@@ -2,7 +2,7 @@
 //!
 //! A picture is judged by its header ([`inspect`]) before anything is decoded: what it
 //! is, how large, what decoding it costs. [`Preprocessor`] then does what Hugging Face's
-//! image processors do on Pillow, to within a level or two of 255.
+//! image processors do on Pillow, number for number where the decoder is lossless.
 //!
 //! Two choices hold for every model: a picture is turned upright by its EXIF orientation
 //! first, and transparency is shown over white (transformers does so since version 5;
@@ -10,6 +10,7 @@
 
 mod decode;
 mod error;
+mod filter;
 mod header;
 mod jpeg;
 mod orient;

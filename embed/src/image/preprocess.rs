@@ -1,7 +1,6 @@
 //! What Hugging Face's CLIP image processor does: resize, crop at the centre, normalise.
 
 use ::image::{DynamicImage, RgbImage, metadata::Orientation};
-use fast_image_resize::pixels::U8x3;
 
 use super::processor_config::{Resize, Settings};
 use super::resize::{Raster, Region, resize_part};
@@ -117,7 +116,7 @@ impl Preprocessor {
             data: stored.as_raw(),
         };
         let stored_full = orient::upright_size(orientation, full.0, full.1);
-        let data = resize_part::<U8x3>(&source, stored_full, part, self.settings.filter)?;
+        let data = resize_part::<3>(&source, stored_full, part, self.settings.filter);
         let resized = RgbImage::from_raw(part.width, part.height, data).ok_or_else(|| {
             ImageError::Damaged {
                 format: "picture",

@@ -1,10 +1,10 @@
 //! `preprocessor_config.json` as Hugging Face writes it. What cannot be done as written
 //! is an error, never a guess.
 
-use fast_image_resize::FilterType;
 use serde::Deserialize;
 
 use super::ImageError;
+use super::filter::Filter;
 
 #[derive(Debug, Deserialize)]
 struct Raw {
@@ -45,7 +45,7 @@ pub(super) enum Resize {
 #[derive(Debug, Clone)]
 pub(super) struct Settings {
     pub resize: Resize,
-    pub filter: FilterType,
+    pub filter: Filter,
     /// Width and height of what the tower reads.
     pub crop: (u32, u32),
     /// By which 8-bit values are multiplied.
@@ -168,14 +168,13 @@ fn crop(size: RawSize) -> Result<(u32, u32), ImageError> {
 }
 
 /// Pillow's numbers.
-fn filter(resample: u8) -> Result<FilterType, ImageError> {
+fn filter(resample: u8) -> Result<Filter, ImageError> {
     match resample {
-        1 => Ok(FilterType::Lanczos3),
-        2 => Ok(FilterType::Bilinear),
-        // Pillow's bicubic has a = −0.5, which is Catmull and Rom's.
-        3 => Ok(FilterType::CatmullRom),
-        4 => Ok(FilterType::Box),
-        5 => Ok(FilterType::Hamming),
+        1 => Ok(Filter::Lanczos),
+        2 => Ok(Filter::Bilinear),
+        3 => Ok(Filter::Bicubic),
+        4 => Ok(Filter::Box),
+        5 => Ok(Filter::Hamming),
         other => Err(config(
             "resample",
             format!(

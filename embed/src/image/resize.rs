@@ -1,11 +1,13 @@
-//! Pillow's resampling: adaptive filters (antialiased), 8 bits between the two passes,
-//! rows before columns. Only the part that is wanted is computed, so a picture of
-//! 1 × 60,000 pixels costs no more than its crop.
+//! Pillow's resampling, number for number: filters that widen with the reduction
+//! (antialiased), 22-bit weights, 8 bits between the two passes, rows before columns.
+//!
+//! Only the part that is wanted is computed, so a picture of 1 × 60,000 pixels costs no
+//! more than its crop. The general crates for this compile every filter for every
+//! instruction set into their user and still differ by a level or two.
 
-use fast_image_resize::images::{TypedImage, TypedImageRef};
-use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
+use std::ops::Range;
 
-use super::ImageError;
+use super::filter::Filter;
 
 /// A rectangle of the resized picture, in its pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,168 +18,167 @@ pub(super) struct Region {
     pub height: u32,
 }
 
-/// Pixels row by row.
+/// `N` bytes a pixel, row by row.
 pub(super) struct Raster<'a> {
     pub width: u32,
     pub height: u32,
     pub data: &'a [u8],
 }
 
-/// `part` of what `source`, whose pixels are `P`, would be when resized to `full`
-/// (width, height). Typed, since the untyped call compiles every pixel type there is.
-pub(super) fn resize_part<P: PixelTrait>(
+/// `part` of what `source` would be when resized to `full` (width, height), which holds
+/// all of `part`.
+pub(super) fn resize_part<const N: usize>(
     source: &Raster<'_>,
     full: (u64, u64),
     part: Region,
-    filter: FilterType,
-) -> Result<Vec<u8>, ImageError> {
-    let across = Span::new(source.width, full.0, part.left, part.width);
-    let down = Span::new(source.height, full.1, part.top, part.height);
-    let rows = down.support(filter);
-    let columns = across.support(filter);
+    filter: Filter,
+) -> Vec<u8> {
+    let across = Weights::new(source.width, full.0, part.left, part.width, filter);
+    let down = Weights::new(source.height, full.1, part.top, part.height, filter);
+    let (columns, rows) = (across.reach(), down.reach());
     // Pillow's order, except where a very tall picture squeezed into a square would
     // make the intermediate picture huge.
-    let rows_first = u64::from(part.width) * u64::from(rows.length)
-        <= u64::from(part.height) * u64::from(columns.length) * 64;
-    let resize = |from: &Raster<'_>, to: (u32, u32), across: Span, down: Span| {
-        pass::<P>(from, to, across, down, filter)
-    };
-    if rows_first {
-        let between = resize(
-            source,
-            (part.width, rows.length),
-            across,
-            rows.whole(source.height),
-        )?;
-        let between = Raster {
-            width: part.width,
-            height: rows.length,
-            data: &between,
-        };
-        let all = Span::all(part.width);
-        resize(&between, (part.width, part.height), all, down.after(rows))
-    } else {
-        let between = resize(
-            source,
-            (columns.length, part.height),
-            columns.whole(source.width),
-            down,
-        )?;
-        let between = Raster {
-            width: columns.length,
-            height: part.height,
-            data: &between,
-        };
-        let all = Span::all(part.height);
-        resize(
+    let after_rows = part.width as usize * rows.len();
+    let after_columns = part.height as usize * columns.len();
+    let width = source.width as usize;
+    if after_rows <= after_columns.saturating_mul(64) {
+        let between = resize_rows::<N>(source.data, width, rows.clone(), &across);
+        resize_columns::<N>(
             &between,
-            (part.width, part.height),
-            across.after(columns),
-            all,
+            part.width as usize,
+            0..part.width as usize,
+            rows.start,
+            &down,
         )
+    } else {
+        let between = resize_columns::<N>(source.data, width, columns.clone(), 0, &down);
+        let all = 0..part.height as usize;
+        resize_rows::<N>(&between, columns.len(), all, &across.after(columns.start))
     }
 }
 
-fn pass<P: PixelTrait>(
-    from: &Raster<'_>,
-    (width, height): (u32, u32),
-    across: Span,
-    down: Span,
-    filter: FilterType,
-) -> Result<Vec<u8>, ImageError> {
-    let failed = |reason: String| ImageError::Damaged {
-        format: "picture",
-        reason,
-    };
-    let source = TypedImageRef::<P>::from_buffer(from.width, from.height, from.data)
-        .map_err(|error| failed(error.to_string()))?;
-    let mut data = vec![0; width as usize * height as usize * P::size()];
-    let mut target = TypedImage::<P>::from_buffer(width, height, &mut data)
-        .map_err(|error| failed(error.to_string()))?;
-    let options = ResizeOptions::new()
-        .resize_alg(ResizeAlg::Convolution(filter))
-        .crop(across.start, down.start, across.length, down.length);
-    Resizer::new()
-        .resize_typed(&source, &mut target, &options)
-        .map_err(|error| failed(error.to_string()))?;
-    Ok(data)
+/// Each of `rows` of a picture `width` pixels wide, resized along itself.
+fn resize_rows<const N: usize>(
+    data: &[u8],
+    width: usize,
+    rows: Range<usize>,
+    across: &Weights,
+) -> Vec<u8> {
+    let mut result = Vec::with_capacity(rows.len() * across.taps.len() * N);
+    for row in data[rows.start * width * N..rows.end * width * N].chunks_exact(width * N) {
+        let (pixels, _) = row.as_chunks::<N>();
+        for tap in &across.taps {
+            let mut sums = [HALF; N];
+            let weights = across.of(tap);
+            for (pixel, weight) in pixels[tap.start..].iter().zip(weights) {
+                for (sum, value) in sums.iter_mut().zip(pixel) {
+                    *sum += i32::from(*value) * weight;
+                }
+            }
+            result.extend(sums.map(level));
+        }
+    }
+    result
 }
 
-/// Along one axis, the stretch of the source that a stretch of the result is made of.
-#[derive(Debug, Clone, Copy)]
-struct Span {
-    start: f64,
-    length: f64,
-    /// Source pixels per resulting pixel.
-    scale: f64,
-    source: u32,
+/// `columns` of a picture `width` pixels wide, resized downwards. Its first row is the
+/// source's row `first`.
+fn resize_columns<const N: usize>(
+    data: &[u8],
+    width: usize,
+    columns: Range<usize>,
+    first: usize,
+    down: &Weights,
+) -> Vec<u8> {
+    let mut result = Vec::with_capacity(down.taps.len() * columns.len() * N);
+    let mut sums = vec![HALF; columns.len() * N];
+    for tap in &down.taps {
+        sums.fill(HALF);
+        for (place, weight) in (tap.start - first..).zip(down.of(tap)) {
+            let row = &data[(place * width + columns.start) * N..][..sums.len()];
+            for (sum, value) in sums.iter_mut().zip(row) {
+                *sum += i32::from(*value) * weight;
+            }
+        }
+        result.extend(sums.iter().copied().map(level));
+    }
+    result
 }
 
-/// Whole source pixels along one axis.
-#[derive(Debug, Clone, Copy)]
-struct Stretch {
-    start: u32,
-    length: u32,
+/// Weights are fractions of 2²², which leaves a sum of 8-bit values room in 32 bits.
+const PRECISION: u32 = 22;
+const HALF: i32 = 1 << (PRECISION - 1);
+
+fn level(sum: i32) -> u8 {
+    (sum >> PRECISION).clamp(0, 255) as u8
 }
 
-impl Span {
-    fn new(source: u32, full: u64, start: u64, length: u32) -> Self {
+/// Along one axis, what each resulting pixel is made of.
+struct Weights {
+    taps: Vec<Tap>,
+    values: Vec<i32>,
+}
+
+struct Tap {
+    /// The first source pixel.
+    start: usize,
+    /// Where in `values` its weights lie.
+    weights: Range<usize>,
+}
+
+impl Weights {
+    /// For `length` pixels from `start` of an axis that shrinks or grows from `source`
+    /// to `full` pixels.
+    fn new(source: u32, full: u64, start: u64, length: u32, filter: Filter) -> Self {
         let scale = f64::from(source) / full as f64;
-        let start = start as f64 * scale;
-        Self {
-            start,
-            length: (f64::from(length) * scale).min(f64::from(source) - start),
-            scale,
-            source,
+        let widening = scale.max(1.0);
+        let support = filter.support() * widening;
+        let mut taps = Vec::with_capacity(length as usize);
+        let mut values = Vec::new();
+        let mut shares = Vec::new();
+        for place in start..start + u64::from(length) {
+            let centre = (place as f64 + 0.5) * scale;
+            let first = (centre - support + 0.5).max(0.0) as usize;
+            let last = ((centre + support + 0.5) as usize).min(source as usize);
+            shares.clear();
+            shares.extend(
+                (first..last)
+                    .map(|pixel| filter.weight((pixel as f64 - centre + 0.5) * (1.0 / widening))),
+            );
+            let total: f64 = shares.iter().sum();
+            let begin = values.len();
+            values.extend(shares.iter().map(|share| {
+                // `round` is away from zero at a half, as Pillow's is.
+                (share / total * f64::from(1 << PRECISION)).round() as i32
+            }));
+            taps.push(Tap {
+                start: first,
+                weights: begin..values.len(),
+            });
         }
+        Self { taps, values }
     }
 
-    fn all(length: u32) -> Self {
-        Self {
-            start: 0.0,
-            length: f64::from(length),
-            scale: 1.0,
-            source: length,
-        }
+    fn of(&self, tap: &Tap) -> &[i32] {
+        &self.values[tap.weights.clone()]
     }
 
-    /// The source pixels that the filter reaches, with one to spare for rounding.
-    fn support(&self, filter: FilterType) -> Stretch {
-        let reach = match filter {
-            FilterType::Box => 0.5,
-            FilterType::Bilinear | FilterType::Hamming => 1.0,
-            FilterType::CatmullRom => 2.0,
-            _ => 3.0,
-        } * self.scale.max(1.0)
-            + 1.0;
-        let start = (self.start - reach).floor().max(0.0) as u32;
-        let end = (self.start + self.length + reach).ceil() as u32;
-        Stretch {
-            start,
-            length: end.min(self.source) - start,
-        }
+    /// The source pixels that any of the result is made of.
+    fn reach(&self) -> Range<usize> {
+        let start = self.taps.iter().map(|tap| tap.start).min();
+        let end = self
+            .taps
+            .iter()
+            .map(|tap| tap.start + tap.weights.len())
+            .max();
+        start.unwrap_or(0)..end.unwrap_or(0)
     }
 
-    /// The same, counted from where `stretch` starts.
-    fn after(self, stretch: Stretch) -> Self {
-        Self {
-            start: self.start - f64::from(stretch.start),
-            length: self
-                .length
-                .min(f64::from(stretch.length) - (self.start - f64::from(stretch.start))),
-            ..self
+    /// The same, counted from source pixel `first`.
+    fn after(mut self, first: usize) -> Self {
+        for tap in &mut self.taps {
+            tap.start -= first;
         }
-    }
-}
-
-impl Stretch {
-    /// Taken as it is, without resizing.
-    fn whole(self, source: u32) -> Span {
-        Span {
-            start: f64::from(self.start),
-            length: f64::from(self.length),
-            scale: 1.0,
-            source,
-        }
+        self
     }
 }

@@ -4,9 +4,8 @@ use std::io::Cursor;
 
 use ::image::codecs::jpeg::JpegEncoder;
 use ::image::{DynamicImage, ImageFormat, RgbImage, RgbaImage};
-use fast_image_resize::pixels::{U8x3, U8x4};
-use fast_image_resize::{FilterType, PixelTrait};
 
+use super::filter::Filter;
 use super::resize::{Raster, Region, resize_part};
 use super::{ImageError, ImageLimits, decode, orient};
 
@@ -38,28 +37,44 @@ pub fn thumbnail(bytes: &[u8], width: u32, limits: &ImageLimits) -> Result<Thumb
     encode(small)
 }
 
-/// Keeps transparency, weighing colours by it.
+/// Keeps transparency: colours count by their alpha while resizing, as in Pillow.
 fn shrink(image: DynamicImage, width: u32, height: u32) -> Result<DynamicImage, ImageError> {
-    if image.color().has_alpha() {
-        let rgba = image.into_rgba8();
-        let data = resized::<U8x4>(rgba.as_raw(), rgba.dimensions(), width, height)?;
-        return RgbaImage::from_raw(width, height, data)
-            .map(DynamicImage::ImageRgba8)
-            .ok_or_else(wrong_size);
-    }
-    let rgb = image.into_rgb8();
-    let data = resized::<U8x3>(rgb.as_raw(), rgb.dimensions(), width, height)?;
-    RgbImage::from_raw(width, height, data)
-        .map(DynamicImage::ImageRgb8)
-        .ok_or_else(wrong_size)
+    let shrunk = if image.color().has_alpha() {
+        let mut rgba = image.into_rgba8();
+        for pixel in rgba.pixels_mut() {
+            let alpha = u16::from(pixel.0[3]);
+            for value in &mut pixel.0[..3] {
+                // At most 255, since `alpha` is.
+                *value = ((u16::from(*value) * alpha + 127) / 255) as u8;
+            }
+        }
+        let data = resized::<4>(rgba.as_raw(), rgba.dimensions(), width, height);
+        let small = RgbaImage::from_raw(width, height, data);
+        small.map(|mut small| {
+            for pixel in small.pixels_mut() {
+                let alpha = u16::from(pixel.0[3]).max(1);
+                for value in &mut pixel.0[..3] {
+                    *value = (u16::from(*value) * 255 / alpha).min(255) as u8;
+                }
+            }
+            DynamicImage::ImageRgba8(small)
+        })
+    } else {
+        let rgb = image.into_rgb8();
+        let data = resized::<3>(rgb.as_raw(), rgb.dimensions(), width, height);
+        RgbImage::from_raw(width, height, data).map(DynamicImage::ImageRgb8)
+    };
+    shrunk.ok_or_else(|| ImageError::Thumbnail {
+        reason: "resizing gave another size than asked".to_owned(),
+    })
 }
 
-fn resized<P: PixelTrait>(
+fn resized<const N: usize>(
     data: &[u8],
     (from_width, from_height): (u32, u32),
     width: u32,
     height: u32,
-) -> Result<Vec<u8>, ImageError> {
+) -> Vec<u8> {
     let source = Raster {
         width: from_width,
         height: from_height,
@@ -72,7 +87,7 @@ fn resized<P: PixelTrait>(
         height,
     };
     let full = (u64::from(width), u64::from(height));
-    resize_part::<P>(&source, full, whole, FilterType::CatmullRom)
+    resize_part::<N>(&source, full, whole, Filter::Bicubic)
 }
 
 fn encode(small: DynamicImage) -> Result<Thumbnail, ImageError> {
@@ -88,10 +103,4 @@ fn encode(small: DynamicImage) -> Result<Thumbnail, ImageError> {
         reason: error.to_string(),
     })?;
     Ok(Thumbnail { bytes, media_type })
-}
-
-fn wrong_size() -> ImageError {
-    ImageError::Thumbnail {
-        reason: "resizing gave another size than asked".to_owned(),
-    }
 }
