@@ -18,7 +18,6 @@ EMOJI_SETS = {
     "noto": "Apache-2.0",
     "twemoji": "CC-BY-4.0",
     "noto-v1": "Apache-2.0",
-    "fluent-emoji": "MIT",
     "fluent-emoji-flat": "MIT",
     "fluent-emoji-high-contrast": "MIT",
     "fxemoji": "Apache-2.0",

@@ -20,12 +20,13 @@ from networks import (
     TAPS,
     SentenceModel,
     Taps,
+    cropped,
     image_network,
     over_white,
-    preprocess,
+    normalised,
 )
 from paths import HEADS, MODEL
-from projection import Branch, classes_branch, drawings_branch, image_vectors
+from projection import Branch, classes_branch, image_vectors, load_head
 
 LICENCE = "Apache-2.0"
 GOLDEN_TEXTS = [
@@ -167,7 +168,7 @@ def write_golden(sentences):
     for icon in GOLDEN_DRAWINGS:
         path = folder / f"{icon}.png"
         render(drawings.svg_of("noto", icon), GOLDEN_PIXELS).save(path)
-        pixels = torch.from_numpy(preprocess(over_white(Image.open(path))))[None]
+        pixels = torch.from_numpy(normalised(cropped(over_white(Image.open(path)))))[None]
         features = Taps(network)(pixels)
         vector = image_vectors(branches, features)[0]
         images.append({"file": f"golden/{path.name}", "features": rounded(features[0]), "embedding": rounded(vector)})
@@ -178,10 +179,7 @@ def main(head):
     MODEL.mkdir(exist_ok=True)
     torch.set_num_threads(2)
     sentences, network = SentenceModel(), image_network()
-    state = torch.load(head)
-    drawn = drawings_branch(len(state["hidden.bias"]))
-    drawn.load_state_dict(state)
-    branches = {"classes": classes_branch(network, sentences), "drawings": drawn}
+    branches = {"classes": classes_branch(network, sentences), "drawings": load_head(head)}
     write_json("config.json", config(sentences, branches))
     write_json("preprocessor_config.json", preprocessor_config())
     write_tokenizer(sentences)

@@ -1,7 +1,8 @@
 """Runs the frozen image network over drawings and photographs and keeps the 3,920 numbers of each on disk.
 
-Usage: features.py [passes]. Pass 0 has every drawing as it is, each further pass one changed copy of each.
-Work is kept in chunks, so that a stopped run goes on where it was; finished passes are never made again.
+Usage: features.py [pass ...]. Pass 0 has every drawing as it is, any other number one changed copy of each.
+Work is kept in chunks with the labels of what they hold; what a chunk has is never made again, so a stopped run
+goes on where it was, and more drawings cost only themselves.
 OpenMoji and the photographs come first.
 """
 
@@ -16,11 +17,12 @@ from torch.utils.data import DataLoader, Dataset
 import augment
 import drawings
 import photographs
-from networks import FEATURES, IMAGE_SIZE, Taps, image_network, preprocess
+from networks import FEATURES, IMAGE_SIZE, Taps, cropped, image_network, normalised
 from paths import FEATURES as FOLDER
 
-CHUNK = 1024
+CHUNK = 512
 BATCH = 16
+PASSES = (1, 2, 0, 3, 4)
 
 
 class Pixels(Dataset):
@@ -33,13 +35,13 @@ class Pixels(Dataset):
         return len(self.makers)
 
     def __getitem__(self, index):
-        return preprocess(self.makers[index]())
+        return torch.from_numpy(cropped(self.makers[index]()).copy())
 
 
 class Extractor:
-    def __init__(self):
+    def __init__(self, network):
         example = torch.zeros(1, 3, IMAGE_SIZE, IMAGE_SIZE)
-        model = openvino.convert_model(Taps(image_network()), example_input=example)
+        model = openvino.convert_model(Taps(network), example_input=example)
         self.network = openvino.compile_model(model, "CPU", {"INFERENCE_NUM_THREADS": 2})
 
     def __call__(self, makers):
@@ -47,7 +49,7 @@ class Extractor:
         out = np.empty((len(makers), FEATURES), np.float16)
         done = 0
         for pixels in loader:
-            out[done : done + len(pixels)] = self.network(pixels.numpy())[0]
+            out[done : done + len(pixels)] = self.network(normalised(pixels))[0]
             done += len(pixels)
         return out
 
@@ -70,22 +72,26 @@ def copy_maker(drawing, number):
 
 
 def store(extractor, name, labels, makers):
-    """Features of `makers` in numbered chunks named after what they hold."""
-    for start in range(0, len(makers), CHUNK):
-        path = FOLDER / f"{name}-{start // CHUNK:03}.npz"
-        if path.exists():
-            continue
+    """Features of those of `makers` that no chunk has yet, in further chunks."""
+    known = {tuple(label) for path in chunks(name) for label in np.load(path)["labels"]}
+    missing = [number for number, label in enumerate(labels) if tuple(label) not in known]
+    for start in range(0, len(missing), CHUNK):
         began = time.time()
-        part = makers[start : start + CHUNK]
-        features = extractor(part)
-        np.savez(path.with_suffix(".part.npz"), features=features, labels=np.array(labels[start : start + CHUNK]))
+        part = missing[start : start + CHUNK]
+        path = FOLDER / f"{name}-{len(chunks(name)):03}.npz"
+        features = extractor([makers[number] for number in part])
+        np.savez(path.with_suffix(".part.npz"), features=features, labels=np.array([labels[number] for number in part]))
         path.with_suffix(".part.npz").rename(path)
         print(f"{path.name}: {len(part) / (time.time() - began):.1f} pictures/s", flush=True)
 
 
+def chunks(name):
+    return sorted(FOLDER.glob(f"{name}-[0-9][0-9][0-9].npz"))
+
+
 def load(name):
     """(features, labels) of all chunks there are; labels are rows of strings."""
-    parts = [np.load(path) for path in sorted(FOLDER.glob(f"{name}-[0-9][0-9][0-9].npz"))]
+    parts = [np.load(path) for path in chunks(name)]
     return np.concatenate([part["features"] for part in parts]), np.concatenate([part["labels"] for part in parts])
 
 
@@ -96,8 +102,9 @@ def drawing_labels(found):
 def make_photographs(extractor):
     labels, makers = [], []
     for number, path in enumerate(photographs.pictures()):
-        for crop in photographs.crops(number, path):
-            labels.append((str(number), path.stem, "held-out" if photographs.held_out(number) else "train"))
+        for part, crop in enumerate(photographs.crops(number, path)):
+            split = "held-out" if photographs.held_out(number) else "train"
+            labels.append((f"{number}.{part}", path.stem, split))
             makers.append(lambda crop=crop.resize((320, 320 * crop.height // crop.width)): crop)
     store(extractor, "photographs", labels, makers)
     stamps = list(photographs.stamps())
@@ -108,14 +115,15 @@ def make_photographs(extractor):
 def main(passes):
     FOLDER.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
-    extractor = Extractor()
+    extractor = Extractor(image_network())
     test = list(drawings.test_drawings())
     store(extractor, "openmoji", drawing_labels(test), [lambda one=one: augment.plain(one.svg) for one in test])
     make_photographs(extractor)
     found = all_drawings()
-    for number in range(passes):
-        store(extractor, f"pass{number}", drawing_labels(found), [copy_maker(one, number) for one in found])
+    for number in passes:
+        chosen = [one for one in found if number == 0 or not is_line_art(one)]
+        store(extractor, f"pass{number}", drawing_labels(chosen), [copy_maker(one, number) for one in chosen])
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 5)
+    main([int(number) for number in sys.argv[1:]] or PASSES)

@@ -14,7 +14,6 @@ NPM_PACKAGES = {
     "@iconify-json/noto": "1.2.9",
     "@iconify-json/noto-v1": "1.2.5",
     "@iconify-json/twemoji": "1.2.5",
-    "@iconify-json/fluent-emoji": "1.2.7",
     "@iconify-json/fluent-emoji-flat": "1.2.6",
     "@iconify-json/fluent-emoji-high-contrast": "1.2.6",
     "@iconify-json/fxemoji": "1.2.2",

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from PIL import Image
 
+from paths import CACHE
+
 IMAGE_SIZE = 260
 SHORTEST_EDGE = 297  # 260 / 0.875
 TAPS = ("block:n-8", "block:n-4", "block:n-1", "head")
@@ -55,15 +57,20 @@ def over_white(image):
     return Image.alpha_composite(white, image).convert("RGB")
 
 
-def preprocess(image):
-    """A PIL picture as the network takes it, as preprocessor_config.json says it."""
+def cropped(image):
+    """The bytes [260, 260, 3] that the network sees of a PIL picture."""
     image = image.convert("RGB")
     scale = SHORTEST_EDGE / min(image.size)
     width, height = (max(SHORTEST_EDGE, int(side * scale)) for side in image.size)
-    image = image.resize((width, height), Image.BICUBIC)
+    if (width, height) != image.size:
+        image = image.resize((width, height), Image.BICUBIC)
     left, top = (width - IMAGE_SIZE) // 2, (height - IMAGE_SIZE) // 2
-    pixels = np.asarray(image.crop((left, top, left + IMAGE_SIZE, top + IMAGE_SIZE)), dtype=np.float32)
-    return ((pixels - 127.0) / 128.0).transpose(2, 0, 1)
+    return np.asarray(image.crop((left, top, left + IMAGE_SIZE, top + IMAGE_SIZE)))
+
+
+def normalised(pixels):
+    """Bytes [..., 260, 260, 3] -> [..., 3, 260, 260] as preprocessor_config.json says it."""
+    return np.moveaxis((np.asarray(pixels, np.float32) - 127.0) / 128.0, -1, -3)
 
 
 class SentenceModel:
@@ -80,7 +87,7 @@ class SentenceModel:
         self.tokenizer.enable_padding()
         self.network = BertModel.from_pretrained(str(self.folder)).eval()
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def encode(self, texts, batch=128):
         vectors = []
         for start in range(0, len(texts), batch):
@@ -90,4 +97,19 @@ class SentenceModel:
             hidden = self.network(input_ids=ids, attention_mask=mask).last_hidden_state
             mean = (hidden * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
             vectors.append(torch.nn.functional.normalize(mean, dim=1))
-        return torch.cat(vectors).clone()
+        return torch.cat(vectors)
+
+
+class KeptSentences:
+    """The sentence model, asked once for each text: its answers are kept on disk."""
+
+    def __init__(self):
+        self.path = CACHE / "sentences.pt"
+        self.known = torch.load(self.path) if self.path.exists() else {}
+
+    def encode(self, texts):
+        missing = sorted(set(texts) - self.known.keys())
+        if missing:
+            self.known.update(zip(missing, SentenceModel().encode(missing)))
+            torch.save(self.known, self.path)
+        return torch.stack([self.known[text] for text in texts])

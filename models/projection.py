@@ -34,6 +34,14 @@ def drawings_branch(hidden):
     return Branch((0, FEATURES), hidden, gate=True)
 
 
+def load_head(path):
+    """The drawings branch that train.py wrote."""
+    state = torch.load(path)
+    branch = drawings_branch(len(state["hidden.bias"]))
+    branch.load_state_dict(state)
+    return branch.eval()
+
+
 @torch.no_grad()
 def classes_branch(network, sentences):
     """ConSE (Norouzi et al. 2013) as one layer: class names' vectors, weighted by how sure the classifier is."""
