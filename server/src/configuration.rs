@@ -44,7 +44,7 @@ pub struct Settings {
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "one_or_many")]
     model: Vec<String>,
 
-    /// The folder for models that were pulled [default: ~/.cache/clipdb/models]
+    /// The folder that pulled models are kept in [default: ~/.cache/clipdb]
     #[arg(long, env = "CLIPDB_MODEL_CACHE", value_name = "DIR")]
     #[serde(skip_serializing_if = "Option::is_none")]
     model_cache: Option<PathBuf>,
@@ -258,11 +258,11 @@ impl Settings {
     }
 }
 
-/// `$CLIPDB_CACHE`, or `~/.cache/clipdb`, then `models`.
+/// `$CLIPDB_CACHE`, or `~/.cache/clipdb`.
 pub fn default_model_cache() -> PathBuf {
     let cache = std::env::var_os("CLIPDB_CACHE").map(PathBuf::from);
     let home = || std::env::var_os("HOME").map_or_else(|| PathBuf::from("."), PathBuf::from);
-    cache.unwrap_or_else(|| home().join(".cache").join("clipdb")).join("models")
+    cache.unwrap_or_else(|| home().join(".cache").join("clipdb"))
 }
 
 fn wrong(key: &'static str, reason: impl ToString) -> ConfigurationError {

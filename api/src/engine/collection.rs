@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 
-use clipdb_index::{CollectionIndex, VectorKind};
+use clipdb_index::{CollectionIndex, State, VectorKind};
 use clipdb_storage::{CollectionDefinition, CollectionStore, Outcome, Write};
 
 use super::committer::{Committer, GroupCommit, Ticket};
@@ -43,7 +43,8 @@ impl Collection {
         let definition = store.definition().clone();
         let (index, opened) = CollectionIndex::open(folder, definition.dim)?;
         let sequence = store.sequence();
-        if !opened.is_at(sequence) {
+        let current = State::Loaded { sequence };
+        if opened.vectors != current || opened.words != current {
             tracing::info!(collection = %definition.name, ?opened, sequence, "bringing the search index up to date");
             rows::reconcile(&store, &index)?;
         }

@@ -1,7 +1,7 @@
 //! A search on its way in, checked: what to look for, where, and how to rank it.
 
 use bytes::Bytes;
-use clipdb_index::ListKind;
+use clipdb_index::{KeywordQuery, ListKind};
 use clipdb_index::fusion::Fusion;
 use clipdb_storage::DocumentId;
 
@@ -55,16 +55,21 @@ pub struct Query {
 }
 
 impl Query {
-    /// The words that the keyword list is asked for.
-    pub(super) fn words(&self) -> String {
+    /// What the keyword list is asked for. Only what was written for it is read as a
+    /// query; a sentence that is searched by meaning gives its plain words.
+    pub(super) fn words(&self) -> KeywordQuery {
         if let Some(keywords) = &self.keywords {
-            return keywords.clone();
+            return KeywordQuery::parse(keywords);
         }
         let texts = self.parts.iter().filter(|part| part.weight > 0.0).filter_map(|part| match &part.content {
             Content::Text(text) => Some(text.as_str()),
             _ => None,
         });
-        texts.collect::<Vec<_>>().join(" ")
+        let words = texts.collect::<Vec<_>>().join(" ");
+        match self.mode {
+            Mode::Keyword => KeywordQuery::parse(&words),
+            Mode::Hybrid | Mode::Vector => KeywordQuery::plain(&words),
+        }
     }
 
     pub(super) fn wants(&self, list: ListKind) -> bool {

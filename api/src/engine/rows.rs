@@ -31,10 +31,14 @@ pub(super) fn read(store: &CollectionStore, key: DocumentKey) -> Result<OwnedRow
 /// nothing is embedded again.
 pub(super) fn reconcile(store: &CollectionStore, index: &CollectionIndex) -> Result<(), ApiError> {
     let live: Vec<RowId> = store.live_keys()?.into_iter().map(row_id).collect();
-    index.reconcile(&live, store.sequence(), |row| read(store, document_key(row))).map_err(|error| match error {
-        ReconcileError::Fetch { cause, .. } => cause,
-        ReconcileError::Index(error) => error.into(),
-    })
+    let done = index.reconcile(&live, store.sequence(), |row| read(store, document_key(row))).map_err(
+        |error| match error {
+            ReconcileError::Fetch { cause, .. } => cause,
+            ReconcileError::Index(error) => error.into(),
+        },
+    )?;
+    tracing::info!(collection = %store.definition().name, ?done, "the search index agrees with the documents");
+    Ok(())
 }
 
 pub(super) fn vector_kind(kind: clipdb_storage::VectorKind) -> VectorKind {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use clipdb_embed::Priority;
-use clipdb_index::fusion::{self, FusedHit, ListSet, RankedList};
-use clipdb_index::{CollectionIndex, KeywordQuery, ListKind, RowId, Scored, VectorKind};
+use clipdb_index::fusion::{self, Fused, RankedList};
+use clipdb_index::{KeywordHits, ListKind, Scored, VectorKind};
 use clipdb_storage::{CollectionStore, Document, DocumentId};
 
 use super::collection::Collection;
@@ -15,10 +15,6 @@ use super::query::{Content, Mode, Part, Query};
 use super::rows;
 use super::{Engine, blocking};
 use crate::error::ApiError;
-
-/// Candidates taken from each list beyond those the page needs, so that a
-/// document that only the fusion lifts is still among them.
-const MINIMUM_DEPTH: usize = 200;
 
 /// Microseconds spent in each stage of one search.
 #[derive(Debug, Clone, Copy, Default, serde::Serialize)]
@@ -179,78 +175,70 @@ fn rank_and_fetch(
     mut timings: SearchTimings,
 ) -> Result<Answer, ApiError> {
     let index = collection.searchable()?;
-    let depth = MINIMUM_DEPTH.max(2 * (query.offset + query.limit));
-    let mut lists = Vec::with_capacity(3);
-    let mut keyword_total = 0;
+    let depth = fusion::depth(query.offset + query.limit);
+    let mut found: Vec<(ListKind, Vec<Scored>)> = Vec::with_capacity(3);
 
     let clock = Instant::now();
     if let Some(vector) = vector {
-        for (list, kind) in [(ListKind::Image, VectorKind::Image), (ListKind::Text, VectorKind::Text)] {
-            if query.wants(list) && index.len(kind) > 0 {
-                lists.push(RankedList { list, hits: index.nearest(vector, kind, depth)? });
+        for kind in [VectorKind::Image, VectorKind::Text] {
+            if query.wants(kind.into()) && index.len(kind) > 0 {
+                found.push((kind.into(), index.nearest(vector, kind, depth)?));
             }
         }
     }
     timings.vector_us = microseconds(clock);
 
     let clock = Instant::now();
+    let mut keyword = KeywordHits::default();
     if query.wants(ListKind::Keyword) {
-        let found = index.keyword(&KeywordQuery::new(query.words()), depth)?;
-        keyword_total = found.total;
-        lists.push(RankedList { list: ListKind::Keyword, hits: found.hits });
+        keyword = index.keyword(&query.words(), depth)?;
+        found.push((ListKind::Keyword, std::mem::take(&mut keyword.hits)));
     }
     timings.keyword_us = microseconds(clock);
 
     let clock = Instant::now();
-    let store = &collection.store;
-    let fused = if query.mode != Mode::Hybrid && lists.len() == 1 {
-        lists.pop().map(single_list).unwrap_or_default()
-    } else {
-        fusion::fuse(&lists, &query.fusion, |row| eligible(store, row))
+    let fused = match found.as_slice() {
+        [(kind, hits)] if query.mode != Mode::Hybrid => single_list(*kind, hits),
+        lists => {
+            let lists: Vec<_> = lists
+                .iter()
+                .map(|(kind, hits)| RankedList { kind: *kind, hits, full_score: keyword.full_score })
+                .collect();
+            query.fusion.fuse(&lists)
+        }
     };
     timings.fusion_us = microseconds(clock);
 
+    let store = &collection.store;
     let clock = Instant::now();
     let (hits, total) = page(store, query, fused)?;
     timings.fetch_us = microseconds(clock);
     let (total, total_kind) = match query.mode {
-        Mode::Keyword => (keyword_total, TotalKind::Exact),
+        Mode::Keyword => (keyword.total, TotalKind::Exact),
         Mode::Hybrid | Mode::Vector => (total, TotalKind::Top),
     };
     Ok(Answer { hits, total, total_kind, truncated: false, timings })
 }
 
 /// One list needs no fusion: its own scores (cosine or BM25) say more than ranks.
-fn single_list(list: RankedList) -> Vec<FusedHit> {
-    let kind = list.list;
-    list.hits
-        .into_iter()
+fn single_list(list: ListKind, hits: &[Scored]) -> Vec<Fused> {
+    let part = |position: usize, hit: &Scored| fusion::Part {
+        list,
+        rank: position + 1,
+        raw_score: hit.score,
+        place: (position + 1) as f64,
+        closeness: 1.0,
+        weight: 1.0,
+        contribution: f64::from(hit.score),
+    };
+    hits.iter()
         .enumerate()
-        .map(|(position, Scored { row, score })| FusedHit {
-            row,
-            score: f64::from(score),
-            parts: vec![fusion::Part {
-                list: kind,
-                rank: position + 1,
-                raw: score,
-                weight: 1.0,
-                contribution: f64::from(score),
-            }],
+        .map(|(position, hit)| Fused {
+            row: hit.row,
+            score: f64::from(hit.score),
+            parts: vec![part(position, hit)],
         })
         .collect()
-}
-
-/// The lists that a document could appear in, from what it holds.
-fn eligible(store: &CollectionStore, row: RowId) -> ListSet {
-    match store.get_by_key(rows::document_key(row)) {
-        Ok(Some(document)) => ListSet {
-            image: document.image.is_some(),
-            text: document.text.is_some(),
-            keyword: document.text.is_some() || CollectionIndex::has_words(&document.metadata),
-        },
-        // Replaced since the lists were read, or damaged: fetching it tells.
-        Ok(None) | Err(_) => ListSet::default(),
-    }
 }
 
 /// The documents of the wanted page, best first, and how many there are in all.
@@ -258,7 +246,7 @@ fn eligible(store: &CollectionStore, row: RowId) -> ListSet {
 fn page(
     store: &CollectionStore,
     query: &Query,
-    fused: Vec<FusedHit>,
+    fused: Vec<Fused>,
 ) -> Result<(Vec<Hit>, usize), ApiError> {
     let named: Vec<&DocumentId> = query
         .parts

@@ -6,6 +6,7 @@ use actix_web::http::header;
 use actix_web::{HttpRequest, web};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::engine::blocking;
@@ -68,7 +69,7 @@ pub(super) async fn read_json<T: DeserializeOwned + Send + 'static>(
 }
 
 /// JSON as `T`; what is wrong is told with its place.
-pub(super) fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, ApiError> {
+pub(super) fn parse<'json, T: Deserialize<'json>>(json: &'json [u8]) -> Result<T, ApiError> {
     serde_json::from_slice(json).map_err(json_error)
 }
 

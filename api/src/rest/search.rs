@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 use clipdb_index::ListKind;
-use clipdb_index::fusion::{Fusion, Method, Weights};
+use clipdb_index::fusion::{self, Fusion, Method, Weights};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -225,9 +225,27 @@ fn hit_json(name: &CollectionName, hit: Hit, explain: bool) -> Value {
         "metadata": document.metadata,
     });
     if explain {
-        json["explain"] = json!({ "score": hit.score, "parts": hit.parts });
+        let parts: Vec<Value> = hit.parts.iter().map(part_json).collect();
+        json["explain"] = json!({ "score": hit.score, "parts": parts });
     }
     json
+}
+
+fn part_json(part: &fusion::Part) -> Value {
+    let list = match part.list {
+        ListKind::Image => "image",
+        ListKind::Text => "text",
+        ListKind::Keyword => "keyword",
+    };
+    json!({
+        "list": list,
+        "rank": part.rank,
+        "raw": part.raw_score,
+        "place": part.place,
+        "closeness": part.closeness,
+        "weight": part.weight,
+        "contribution": part.contribution,
+    })
 }
 
 impl SearchBody {
@@ -330,26 +348,20 @@ fn targets(wanted: Option<Vec<TargetBody>>) -> Result<Targets, ApiError> {
 }
 
 fn fusion(wanted: Option<FusionBody>) -> Result<Fusion, ApiError> {
-    let mut fusion = Fusion::default();
-    let Some(wanted) = wanted else { return Ok(fusion) };
-    match (wanted.method, wanted.k) {
+    let Some(wanted) = wanted else { return Ok(Fusion::default()) };
+    let method = match (wanted.method, wanted.k) {
         (Some(MethodBody::Linear), Some(_)) => return Err(invalid("'k' belongs to the method 'rrf'")),
-        (Some(MethodBody::Linear), None) => fusion.method = Method::Linear,
-        (Some(MethodBody::Rrf) | None, None) => {}
-        (Some(MethodBody::Rrf) | None, Some(k)) if k.is_finite() && k >= 0.0 => fusion.method = Method::Rrf { k },
-        _ => return Err(invalid("'k' is a number from 0 up")),
-    }
-    let weight = |weight: Option<f64>| match weight {
-        None => Ok(1.0),
-        Some(weight) if weight.is_finite() && weight >= 0.0 => Ok(weight),
-        Some(_) => Err(invalid("a weight of 'fusion' is a number from 0 up")),
+        (Some(MethodBody::Linear), None) => Method::Linear,
+        (Some(MethodBody::Rrf) | None, None) => Method::default(),
+        (Some(MethodBody::Rrf) | None, Some(k)) => Method::Rrf { k },
     };
-    fusion.weights = Weights::new(|list| match list {
-        ListKind::Image => weight(wanted.weights.image),
-        ListKind::Text => weight(wanted.weights.text),
-        ListKind::Keyword => weight(wanted.weights.keyword),
-    })?;
-    Ok(fusion)
+    let defaults = Weights::default();
+    let weights = Weights {
+        image: wanted.weights.image.unwrap_or(defaults.image),
+        text: wanted.weights.text.unwrap_or(defaults.text),
+        keyword: wanted.weights.keyword.unwrap_or(defaults.keyword),
+    };
+    Fusion::new(method, weights).map_err(|error| ApiError::InvalidField(format!("'fusion' is wrong: {error}")))
 }
 
 fn invalid(message: &str) -> ApiError {
