@@ -99,7 +99,12 @@ fn load_cuda() -> Result<(), String> {
             // SAFETY: this is the CUDA half of the LibTorch already in this process,
             // from the same folder; its initialisers only register its operators.
             let library = unsafe { libloading::os::unix::Library::open(Some(&path), flags) }
-                .map_err(|error| format!("LibTorch's CUDA library does not load: {error}"))?;
+                .map_err(|error| {
+                    // The loader's own words are in the cause.
+                    let cause = std::error::Error::source(&error).map(ToString::to_string);
+                    let cause = cause.unwrap_or_else(|| error.to_string());
+                    format!("LibTorch's CUDA library does not load ({cause})")
+                })?;
             // Its operators stay registered until the process ends: never unload it.
             std::mem::forget(library);
             Ok(())

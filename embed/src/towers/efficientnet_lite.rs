@@ -3,7 +3,7 @@
 //! scale with the width. Tensors are named as in PyPI's `efficientnet_lite_pytorch`.
 
 use serde::Deserialize;
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 use super::ImageTower;
 use crate::EmbedError;
@@ -167,7 +167,11 @@ impl EfficientNetLite {
 impl ImageTower for EfficientNetLite {
     fn forward(&self, pixels: &Tensor) -> tch::Result<Tensor> {
         let count = self.blocks.len();
-        let mut x = self.stem.forward(pixels)?.f_clamp_(0.0, 6.0)?;
+        let pixels = match pixels.device() {
+            Device::Cpu => channels_last(pixels)?,
+            _ => pixels.shallow_clone(),
+        };
+        let mut x = self.stem.forward(&pixels)?.f_clamp_(0.0, 6.0)?;
         let mut read: Vec<Vec<Tensor>> = self.readings.iter().map(|_| Vec::new()).collect();
         let mut look = |tap: Tap, x: &Tensor| -> tch::Result<()> {
             for (reading, features) in self.readings.iter().zip(&mut read) {
@@ -193,6 +197,14 @@ impl ImageTower for EfficientNetLite {
     fn image_size(&self) -> usize {
         usize::try_from(self.image_size).unwrap_or(0)
     }
+}
+
+/// The same tensor with a pixel's channels side by side in memory, which convolutions
+/// hand on: on a CPU they take a fifth to a third less time so.
+fn channels_last(x: &Tensor) -> tch::Result<Tensor> {
+    x.f_permute([0, 2, 3, 1])?
+        .f_contiguous()?
+        .f_permute([0, 3, 1, 2])
 }
 
 impl Pooling {
