@@ -26,7 +26,7 @@ export async function visit(browser, address, { width = 1280, height = 900, dark
     viewport: { width, height }, colorScheme: dark ? "dark" : "light", reducedMotion: "reduce", locale: "en-GB",
   });
   const page = await context.newPage();
-  page.setDefaultTimeout(15_000);
+  page.setDefaultTimeout(30_000);
   page.troubles = [];
   page.on("pageerror", (error) => page.troubles.push(`uncaught: ${error.stack}`));
   page.on("console", (message) => {

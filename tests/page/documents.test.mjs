@@ -19,7 +19,8 @@ describe("documents", () => {
 
   const count = async () => (await server.ask("GET", "/collections/default")).json.documents;
   const text = (name, content) => ({ name, mimeType: "text/plain", buffer: Buffer.from(content) });
-  const finished = (page) => page.locator("#tray:not([data-state=running])").waitFor();
+  // Two busy cores embed a picture a second.
+  const finished = (page) => page.locator("#tray:not([data-state=running])").waitFor({ timeout: 180_000 });
 
   it("adds chosen files behind a bar that tells the truth, and lists what failed and why", async () => {
     const page = await visit(browser, server.url);
