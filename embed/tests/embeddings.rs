@@ -1,5 +1,6 @@
 //! Embeddings of whole models against the reference implementations (`parity/`), on the
 //! CPU, and on CUDA when there is one.
+#![allow(clippy::unwrap_used)] // clippy.toml lets tests do so, not what they share
 
 use std::path::{Path, PathBuf};
 
