@@ -9,8 +9,9 @@ step() { printf '\n\033[1mtest:\033[0m %s\n' "$*"; }
 step "formatting and lints"
 make --no-print-directory lint
 
-step "the binary"
-cargo build --release --locked --package clipdb-server
+step "building the binary and every test"
+# One command for all, so that each dependency is compiled once with one set of features.
+cargo build --release --locked --workspace --all-targets
 export CLIPDB_BINARY="${CARGO_TARGET_DIR:-$PWD/target}/release/clipdb"
 
 step "crates and end to end"
