@@ -30,21 +30,21 @@ pub(crate) fn commit(
         .into_iter()
         .map(|write| plan.play(write))
         .collect::<Result<Vec<_>, _>>()?;
-    let Some((after, documents)) = plan.finish() else {
+    let Some((after, changed)) = plan.finish() else {
         return Ok((before, outcomes));
     };
     let mut changes = Changes::default();
-    for (id, stored, version) in documents {
-        if let Some(stored) = stored {
+    for change in changed {
+        if let Some(stored) = change.stored {
             changes.remove(files, stored)?;
         }
-        match version {
-            Some(version) => changes.insert(version)?,
-            None => changes.batch.remove(layout::id(&id)),
+        match change.version {
+            Some(version) => changes.insert(*version)?,
+            None => changes.batch.remove(layout::id(&change.id)),
         }
     }
     after.write(&mut changes.batch)?;
-    files.images.write(&changes.arriving)?;
+    write_images(files, &changes.arriving)?;
     files.database.apply(&files.tree, changes.batch)?;
     remove_unreferenced(files, &changes.leaving);
     Ok((after, outcomes))
@@ -100,6 +100,18 @@ impl Changes {
         }
         Ok(())
     }
+}
+
+/// An image is left out only where a stored document vouches for its file: one that a failed group
+/// left behind may not be durable.
+fn write_images(files: &Files, arriving: &BTreeMap<BlobHash, Bytes>) -> Result<(), StorageError> {
+    let mut missing = Vec::new();
+    for (hash, bytes) in arriving {
+        if !(files.is_referenced(hash)? && files.images.holds(hash, bytes)) {
+            missing.push((hash, bytes));
+        }
+    }
+    files.images.write(&missing)
 }
 
 /// The image of a version whose record cannot be read.

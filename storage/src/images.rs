@@ -6,80 +6,78 @@
 //!
 //! [`sweep`]: ImageFolder::sweep
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
 use crate::{BlobHash, StorageError};
 
-/// From here on one sync of the filesystem is quicker than one of each file and folder.
-const SYNC_ALL_FROM: usize = 8;
+/// Where a file is until it is whole and synced.
+const INCOMING: &str = "incoming";
 
 pub(crate) struct ImageFolder {
     dir: PathBuf,
+    /// The folder itself, open since before anything was written: an error of writing back later
+    /// is reported to those who had the filesystem open when it happened.
+    handle: File,
 }
 
 impl ImageFolder {
     /// The folder of a collection's images, made if it is missing.
     pub(crate) fn open(images: &Path, collection: u64) -> Result<Self, StorageError> {
-        let folder = ImageFolder {
-            dir: images.join(collection.to_string()),
-        };
-        let incoming = folder.incoming();
-        fs::create_dir_all(&incoming).map_err(StorageError::io("create", &incoming))?;
-        Ok(folder)
+        let dir = images.join(collection.to_string());
+        let incoming = dir.join(INCOMING);
+        fs::create_dir_all(&incoming).map_err(StorageError::io("create", incoming))?;
+        let handle = File::open(&dir).map_err(StorageError::io("open", &dir))?;
+        Ok(ImageFolder { dir, handle })
     }
 
     pub(crate) fn path(&self, hash: &BlobHash) -> PathBuf {
         self.shard(hash.as_bytes()[0]).join(hash.to_string())
     }
 
+    /// Whether the file is there with these bytes. Comparing them instead of trusting the name lets
+    /// an image that is uploaded again mend its file.
+    pub(crate) fn holds(&self, hash: &BlobHash, bytes: &Bytes) -> bool {
+        fs::read(self.path(hash)).is_ok_and(|found| found == *bytes)
+    }
+
     /// Makes the images durable under their final names.
-    pub(crate) fn write(&self, images: &BTreeMap<BlobHash, Bytes>) -> Result<(), StorageError> {
-        let missing: Vec<_> = images
-            .iter()
-            .filter(|(hash, bytes)| !self.holds(hash, bytes))
-            .collect();
-        self.write_missing(&missing).inspect_err(|_| {
+    pub(crate) fn write(&self, images: &[(&BlobHash, &Bytes)]) -> Result<(), StorageError> {
+        if images.is_empty() {
+            return Ok(());
+        }
+        self.write_through_incoming(images).inspect_err(|_| {
             // The disk may be full: give the space back at once. What cannot be removed is swept
             // at the next start.
-            for (hash, _) in &missing {
-                let _ = fs::remove_file(self.incoming().join(hash.to_string()));
+            for (hash, _) in images {
+                let _ = fs::remove_file(self.incoming_path(hash));
             }
         })
     }
 
-    fn write_missing(&self, images: &[(&BlobHash, &Bytes)]) -> Result<(), StorageError> {
-        let incoming = self.incoming();
-        let mut files = Vec::with_capacity(images.len());
-        let mut folders = BTreeSet::new();
+    fn write_through_incoming(&self, images: &[(&BlobHash, &Bytes)]) -> Result<(), StorageError> {
         for (hash, bytes) in images {
+            let path = self.incoming_path(hash);
+            fs::write(&path, bytes).map_err(StorageError::io("write", path))?;
+        }
+        self.sync()?;
+        for (hash, _) in images {
             let shard = self.shard(hash.as_bytes()[0]);
-            if !folders.contains(&shard) && create_dir(&shard)? {
-                folders.insert(self.dir.clone());
+            match fs::create_dir(&shard) {
+                Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+                    return Err(StorageError::io("create", shard)(error));
+                }
+                _ => {}
             }
-            folders.insert(shard);
-            let path = incoming.join(hash.to_string());
-            let mut file = File::create(&path).map_err(StorageError::io("create", &path))?;
-            file.write_all(bytes)
-                .map_err(StorageError::io("write", &path))?;
-            files.push((file, path));
+            let path = self.path(hash);
+            fs::rename(self.incoming_path(hash), &path)
+                .map_err(StorageError::io("rename a file to", path))?;
         }
-        sync(&files)?;
-        for ((_, path), (hash, _)) in files.iter().zip(images) {
-            fs::rename(path, self.path(hash)).map_err(StorageError::io("rename", path))?;
-        }
-        let folders = folders
-            .into_iter()
-            .map(|path| match File::open(&path) {
-                Ok(folder) => Ok((folder, path)),
-                Err(error) => Err(StorageError::io("open", path)(error)),
-            })
-            .collect::<Result<Vec<_>, _>>()?;
-        sync(&folders)
+        self.sync()
     }
 
     /// The image's bytes, checked against the hash; `None` where there is no file.
@@ -118,7 +116,7 @@ impl ImageFolder {
         referenced: impl Fn(u8) -> Result<BTreeSet<BlobHash>, StorageError>,
     ) -> Result<u64, StorageError> {
         let mut removed = 0;
-        let incoming = self.incoming();
+        let incoming = self.dir.join(INCOMING);
         for name in names(&incoming)? {
             remove_file(&incoming.join(name))?;
             removed += 1;
@@ -145,30 +143,19 @@ impl ImageFolder {
         remove_folder(&self.dir)
     }
 
-    /// Compares instead of trusting the name, so that uploading an image again mends its file.
-    fn holds(&self, hash: &BlobHash, bytes: &Bytes) -> bool {
-        fs::read(self.path(hash)).is_ok_and(|found| found == *bytes)
-    }
-
     fn shard(&self, first: u8) -> PathBuf {
         self.dir.join(format!("{first:02x}"))
     }
 
-    fn incoming(&self) -> PathBuf {
-        self.dir.join("incoming")
+    fn incoming_path(&self, hash: &BlobHash) -> PathBuf {
+        self.dir.join(INCOMING).join(hash.to_string())
     }
-}
 
-fn sync(files: &[(File, PathBuf)]) -> Result<(), StorageError> {
-    if let Some((file, path)) = files.first()
-        && files.len() >= SYNC_ALL_FROM
-    {
-        return rustix::fs::syncfs(file)
-            .map_err(|errno| StorageError::io("sync", path)(errno.into()));
+    /// One sync of the whole filesystem costs less than those of even one file and its folder.
+    fn sync(&self) -> Result<(), StorageError> {
+        rustix::fs::syncfs(&self.handle)
+            .map_err(|errno| StorageError::io("sync", &self.dir)(errno.into()))
     }
-    files
-        .iter()
-        .try_for_each(|(file, path)| file.sync_all().map_err(StorageError::io("sync", path)))
 }
 
 /// Removes the folders in `images` of collections that are not among `known`.
@@ -192,15 +179,6 @@ fn names(folder: &Path) -> Result<Vec<std::ffi::OsString>, StorageError> {
         Err(error) => Err(error),
     }
     .map_err(StorageError::io("list", folder))
-}
-
-/// Whether the folder had to be made.
-fn create_dir(path: &Path) -> Result<bool, StorageError> {
-    match fs::create_dir(path) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
-        Err(error) => Err(StorageError::io("create", path)(error)),
-    }
 }
 
 fn remove_file(path: &Path) -> Result<(), StorageError> {

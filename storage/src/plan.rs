@@ -39,7 +39,7 @@ pub(crate) struct Stored {
 enum State {
     AsStored,
     Absent,
-    Changed(Version),
+    Changed(Box<Version>),
 }
 
 /// A version that is not on disk yet.
@@ -49,6 +49,13 @@ pub(crate) struct Version {
     pub vectors: Vec<Vector>,
     /// `None` where the image is that of a stored version.
     pub image_bytes: Option<Bytes>,
+}
+
+/// A document that the group changed: what is stored of it, and what comes instead.
+pub(crate) struct Change {
+    pub id: DocumentId,
+    pub stored: Option<Stored>,
+    pub version: Option<Box<Version>>,
 }
 
 impl<'a> Plan<'a> {
@@ -76,31 +83,28 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// The counters after the group and, of each document that it changed, what is stored and what
-    /// comes instead; `None` if the group changed nothing.
-    pub(crate) fn finish(
-        mut self,
-    ) -> Option<(
-        Counters,
-        impl Iterator<Item = (DocumentId, Option<Stored>, Option<Version>)>,
-    )> {
-        self.touched
-            .retain(|_, slot| match (&slot.stored, &slot.now) {
-                (_, State::AsStored) | (None, State::Absent) => false,
-                (Some(_), State::Absent) | (_, State::Changed(_)) => true,
+    /// The counters after the group and the documents that it changed; `None` if it changed nothing.
+    pub(crate) fn finish(mut self) -> Option<(Counters, Vec<Change>)> {
+        let mut changes = Vec::with_capacity(self.touched.len());
+        for (id, Slot { stored, now }) in self.touched {
+            let version = match now {
+                State::AsStored => continue,
+                State::Absent if stored.is_none() => continue,
+                State::Absent => None,
+                State::Changed(version) => Some(version),
+            };
+            changes.push(Change {
+                id,
+                stored,
+                version,
             });
-        if self.touched.is_empty() && self.counters == self.before {
+        }
+        // Keys that were given out stay given out, though nothing of them is left.
+        if changes.is_empty() && self.counters == self.before {
             return None;
         }
         self.counters.sequence += 1;
-        let documents = self.touched.into_iter().map(|(id, slot)| {
-            let version = match slot.now {
-                State::Changed(version) => Some(version),
-                State::AsStored | State::Absent => None,
-            };
-            (id, slot.stored, version)
-        });
-        Some((self.counters, documents))
+        Some((self.counters, changes))
     }
 
     fn put(&mut self, new: NewDocument) -> Result<Outcome, StorageError> {
@@ -130,7 +134,7 @@ impl<'a> Plan<'a> {
         let slot = slot(&mut self.touched, self.files, &revision.id)?;
         let mut version = match (&slot.now, &slot.stored) {
             (State::Absent, _) | (State::AsStored, None) => return Ok(Outcome::NotFound),
-            (State::Changed(version), _) => version.clone(),
+            (State::Changed(version), _) => Version::clone(version),
             (State::AsStored, Some(Stored { key, document })) => Version {
                 document: match document {
                     Some(document) => document.clone(),
@@ -212,7 +216,7 @@ impl Slot {
     fn change(&mut self, version: Version) -> Outcome {
         let key = version.document.key;
         let replaced = self.key();
-        self.now = State::Changed(version);
+        self.now = State::Changed(Box::new(version));
         match replaced {
             Some(replaced) => Outcome::Updated { key, replaced },
             None => Outcome::Created { key },

@@ -9,8 +9,11 @@ use sled::Tree;
 use crate::layout::{self, PART_BYTES};
 use crate::{Document, DocumentKey, StorageError, VectorKind, frame};
 
-/// The keys and values that store the document.
-pub(crate) fn encode(document: &Document) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StorageError> {
+/// A key and its framed value.
+pub(crate) type Entry = (Vec<u8>, Vec<u8>);
+
+/// The entries that store the document.
+pub(crate) fn encode(document: &Document) -> Result<Vec<Entry>, StorageError> {
     let invalid = |reason| StorageError::InvalidWrite {
         id: document.id.clone(),
         reason,
@@ -79,11 +82,7 @@ fn damaged(key: DocumentKey, reason: impl Into<String>) -> StorageError {
     }
 }
 
-pub(crate) fn encode_vector(
-    key: DocumentKey,
-    kind: VectorKind,
-    vector: &[f32],
-) -> (Vec<u8>, Vec<u8>) {
+pub(crate) fn encode_vector(key: DocumentKey, kind: VectorKind, vector: &[f32]) -> Entry {
     let key = layout::vector(key, kind);
     let bytes: Vec<u8> = vector.iter().flat_map(|x| x.to_le_bytes()).collect();
     let sealed = frame::seal(&key, &bytes);
@@ -180,7 +179,7 @@ mod tests {
         db.open_tree("t").unwrap()
     }
 
-    fn store(tree: &Tree, entries: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>) {
+    fn store(tree: &Tree, entries: impl IntoIterator<Item = Entry>) {
         for (key, value) in entries {
             tree.insert(key, value).unwrap();
         }
