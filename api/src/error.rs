@@ -19,8 +19,13 @@ pub enum ApiError {
     Group(std::sync::Arc<ApiError>),
     #[error("the operating system gave no thread: {0}")]
     Thread(std::io::Error),
-    #[error("collection '{collection}' lists version {key} of a document and does not hold it; run 'clipdb serve' again and look at its log")]
-    LostVersion { collection: CollectionName, key: u64 },
+    #[error(
+        "collection '{collection}' lists version {key} of a document and does not hold it; run 'clipdb serve' again and look at its log"
+    )]
+    LostVersion {
+        collection: CollectionName,
+        key: u64,
+    },
 
     #[error("the metrics could not be written: {0}")]
     Metrics(String),
@@ -42,22 +47,39 @@ pub enum ApiError {
          (the collection 'default' is made by its first document)"
     )]
     CollectionNotFound(CollectionName),
-    #[error("collection '{name}' exists with model '{existing}', dimension {dim}; it can't be changed to '{wanted}'")]
-    CollectionDiffers { name: CollectionName, existing: String, dim: usize, wanted: String },
+    #[error(
+        "collection '{name}' exists with model '{existing}', dimension {dim}; it can't be changed to '{wanted}'"
+    )]
+    CollectionDiffers {
+        name: CollectionName,
+        existing: String,
+        dim: usize,
+        wanted: String,
+    },
     #[error("there is no document '{id}' in collection '{collection}'")]
-    DocumentNotFound { collection: CollectionName, id: DocumentId },
+    DocumentNotFound {
+        collection: CollectionName,
+        id: DocumentId,
+    },
     #[error("document '{0}' has no image")]
     NoImage(DocumentId),
     #[error(
         "collection '{collection}' was embedded with model '{wanted}', which is not loaded \
          (loaded: {loaded}); start the server with --model {wanted}"
     )]
-    ModelNotLoaded { collection: CollectionName, wanted: String, loaded: String },
+    ModelNotLoaded {
+        collection: CollectionName,
+        wanted: String,
+        loaded: String,
+    },
     #[error(
         "collection '{collection}' was embedded with other weights of model '{model}' than those loaded; \
          their vectors can't be compared: load the old model or make a new collection"
     )]
-    ModelChanged { collection: CollectionName, model: String },
+    ModelChanged {
+        collection: CollectionName,
+        model: String,
+    },
     #[error("no model is configured; give --model NAME")]
     NoModel,
     #[error("the model '{0}' is configured twice; give each once")]
@@ -86,15 +108,25 @@ pub enum ApiError {
     #[error("the parts of the query cancel each other out: nothing is left to look for")]
     CancelledQuery,
     #[error("the vector has {got} numbers; collection '{collection}' has {wanted}")]
-    WrongDimension { collection: CollectionName, got: usize, wanted: usize },
+    WrongDimension {
+        collection: CollectionName,
+        got: usize,
+        wanted: usize,
+    },
     #[error("the image is not valid base64: {0}")]
     InvalidBase64(String),
-    #[error("this server does not fetch images from URLs; send the bytes as 'base64' or as a multipart file")]
+    #[error(
+        "this server does not fetch images from URLs; send the bytes as 'base64' or as a multipart file"
+    )]
     UrlIngestDisabled,
     #[error("the multipart request has no part named '{0}'")]
     MissingPart(String),
     #[error("{what} is larger than the limit of {limit} bytes ('{setting}')")]
-    TooLarge { what: &'static str, limit: u64, setting: &'static str },
+    TooLarge {
+        what: &'static str,
+        limit: u64,
+        setting: &'static str,
+    },
     #[error("'{0}' is not a media type this route takes; it takes {1}")]
     UnsupportedMediaType(String, &'static str),
     #[error("the client ended the request body early: {0}")]

@@ -1,8 +1,8 @@
 //! One open collection: its documents, its indexes and its committer.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clipdb_index::{CollectionIndex, State, VectorKind};
 use clipdb_storage::{CollectionDefinition, CollectionStore, Outcome, Write};
@@ -58,7 +58,12 @@ impl Collection {
             statistics: Arc::clone(statistics),
         })
         .map_err(ApiError::Thread)?;
-        Ok(Self { store, index, committer, available })
+        Ok(Self {
+            store,
+            index,
+            committer,
+            available,
+        })
     }
 
     pub fn definition(&self) -> &CollectionDefinition {

@@ -6,8 +6,8 @@
 //! pays for one flush and a thousand concurrent writes share one.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
@@ -47,8 +47,13 @@ impl Committer {
         // Twice a group: the next one gathers while one is being committed.
         let (sender, receiver) = mpsc::channel(2 * work.settings.group_documents);
         let name = format!("commit-{}", work.store.definition().name);
-        let thread = std::thread::Builder::new().name(name).spawn(move || work.run(receiver))?;
-        Ok(Self { sender: Mutex::new(Some(sender)), thread: Mutex::new(Some(thread)) })
+        let thread = std::thread::Builder::new()
+            .name(name)
+            .spawn(move || work.run(receiver))?;
+        Ok(Self {
+            sender: Mutex::new(Some(sender)),
+            thread: Mutex::new(Some(thread)),
+        })
     }
 
     /// Queues `write` behind those submitted before it. Waits while the queue is full.
@@ -56,7 +61,14 @@ impl Committer {
         let sender = self.sender.lock().clone().ok_or(ApiError::Stopping)?;
         let (reply, receiver) = oneshot::channel();
         let bytes = size_of_write(&write);
-        sender.send(Entry { write, bytes, reply }).await.map_err(|_| ApiError::Stopping)?;
+        sender
+            .send(Entry {
+                write,
+                bytes,
+                reply,
+            })
+            .await
+            .map_err(|_| ApiError::Stopping)?;
         Ok(Ticket(receiver))
     }
 
@@ -102,7 +114,8 @@ impl GroupCommit {
             let started = Instant::now();
             let documents = group.len();
             self.commit(group);
-            self.statistics.group_committed(documents, started.elapsed());
+            self.statistics
+                .group_committed(documents, started.elapsed());
             unsaved_groups += 1;
             if unsaved_groups >= self.settings.save_every_groups {
                 unsaved_groups = 0;
@@ -126,8 +139,10 @@ impl GroupCommit {
     }
 
     fn commit(&self, group: Vec<Entry>) {
-        let (writes, replies): (Vec<_>, Vec<_>) =
-            group.into_iter().map(|entry| (entry.write, entry.reply)).unzip();
+        let (writes, replies): (Vec<_>, Vec<_>) = group
+            .into_iter()
+            .map(|entry| (entry.write, entry.reply))
+            .unzip();
         match self.make_durable_and_searchable(writes) {
             Ok(outcomes) => {
                 for (reply, outcome) in replies.into_iter().zip(outcomes) {
@@ -160,8 +175,16 @@ impl GroupCommit {
         Ok(committed.outcomes)
     }
 
-    fn apply(&self, removed: &[RowId], added: &[DocumentKey], sequence: u64) -> Result<(), ApiError> {
-        let rows = added.iter().map(|key| rows::read(&self.store, *key)).collect::<Result<Vec<_>, _>>()?;
+    fn apply(
+        &self,
+        removed: &[RowId],
+        added: &[DocumentKey],
+        sequence: u64,
+    ) -> Result<(), ApiError> {
+        let rows = added
+            .iter()
+            .map(|key| rows::read(&self.store, *key))
+            .collect::<Result<Vec<_>, _>>()?;
         let borrowed: Vec<_> = rows.iter().map(OwnedRow::as_row).collect();
         Ok(self.index.apply(removed, &borrowed, sequence)?)
     }

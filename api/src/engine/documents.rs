@@ -29,7 +29,11 @@ pub enum Change<T> {
 }
 
 impl Engine {
-    pub async fn document(&self, collection: &Arc<Collection>, id: DocumentId) -> Result<Document, ApiError> {
+    pub async fn document(
+        &self,
+        collection: &Arc<Collection>,
+        id: DocumentId,
+    ) -> Result<Document, ApiError> {
         let store = collection.store.clone();
         blocking(move || {
             store.get(&id)?.ok_or_else(|| ApiError::DocumentNotFound {
@@ -65,7 +69,11 @@ impl Engine {
             Change::To(text) => {
                 self.check_text(&text)?;
                 let (vector, truncated) = embed_text(encoder()?, text.clone()).await?;
-                Part::Replace(NewText { text, truncated, vector })
+                Part::Replace(NewText {
+                    text,
+                    truncated,
+                    vector,
+                })
             }
         };
         let image = match revision.image {
@@ -76,21 +84,35 @@ impl Engine {
                 Part::Replace((image, vector))
             }
         };
-        let write =
-            Write::Revise(clipdb_storage::Revision { id: id.clone(), text, image, metadata: revision.metadata });
+        let write = Write::Revise(clipdb_storage::Revision {
+            id: id.clone(),
+            text,
+            image,
+            metadata: revision.metadata,
+        });
         self.found(collection, id, collection.write(write).await?)
     }
 
-    pub async fn delete(&self, collection: &Arc<Collection>, id: DocumentId) -> Result<(), ApiError> {
+    pub async fn delete(
+        &self,
+        collection: &Arc<Collection>,
+        id: DocumentId,
+    ) -> Result<(), ApiError> {
         let outcome = collection.write(Write::Delete(id.clone())).await?;
         self.found(collection, id, outcome)
     }
 
-    fn found(&self, collection: &Collection, id: DocumentId, outcome: Outcome) -> Result<(), ApiError> {
+    fn found(
+        &self,
+        collection: &Collection,
+        id: DocumentId,
+        outcome: Outcome,
+    ) -> Result<(), ApiError> {
         match outcome {
-            Outcome::NotFound => {
-                Err(ApiError::DocumentNotFound { collection: collection.definition().name.clone(), id })
-            }
+            Outcome::NotFound => Err(ApiError::DocumentNotFound {
+                collection: collection.definition().name.clone(),
+                id,
+            }),
             Outcome::NothingLeft => Err(ApiError::EmptyDocument),
             Outcome::Created { .. } | Outcome::Updated { .. } | Outcome::Deleted { .. } => Ok(()),
         }
@@ -102,12 +124,17 @@ impl Engine {
         collection: &Arc<Collection>,
         id: DocumentId,
     ) -> Result<(StoredImage, Bytes), ApiError> {
-        let image =
-            self.document(collection, id.clone()).await?.image.ok_or_else(|| ApiError::NoImage(id.clone()))?;
+        let image = self
+            .document(collection, id.clone())
+            .await?
+            .image
+            .ok_or_else(|| ApiError::NoImage(id.clone()))?;
         let store = collection.store.clone();
         blocking(move || {
             // None: the document was given another picture, or deleted, just now.
-            let bytes = store.read_image(&image.hash)?.ok_or(ApiError::NoImage(id))?;
+            let bytes = store
+                .read_image(&image.hash)?
+                .ok_or(ApiError::NoImage(id))?;
             Ok((image, bytes))
         })
         .await?
@@ -121,8 +148,15 @@ impl Engine {
         width: u32,
     ) -> Result<Thumbnail, ApiError> {
         let (_, bytes) = self.image(collection, id).await?;
-        let _turn = self.thumbnails.acquire().await.map_err(|_| ApiError::Stopping)?;
+        let _turn = self
+            .thumbnails
+            .acquire()
+            .await
+            .map_err(|_| ApiError::Stopping)?;
         let limits = self.settings.image_limits.clone();
-        blocking(move || Ok(clipdb_embed::thumbnail(&bytes, width, &limits).map_err(EmbedError::from)?)).await?
+        blocking(move || {
+            Ok(clipdb_embed::thumbnail(&bytes, width, &limits).map_err(EmbedError::from)?)
+        })
+        .await?
     }
 }

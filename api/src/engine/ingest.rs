@@ -80,9 +80,10 @@ impl Engine {
             .buffered(window)
             .then(move |(id, permit, prepared)| async move {
                 let submitted = match prepared {
-                    Ok(prepared) => collection.submit(prepared.write).await.map(|ticket| {
-                        (ticket, prepared.id.to_string(), prepared.truncated)
-                    }),
+                    Ok(prepared) => collection
+                        .submit(prepared.write)
+                        .await
+                        .map(|ticket| (ticket, prepared.id.to_string(), prepared.truncated)),
                     Err(error) => Err(error),
                 };
                 (id, permit, submitted)
@@ -146,19 +147,30 @@ impl Engine {
             metadata: draft.metadata,
             vectors,
         });
-        Ok(Prepared { id, truncated, write })
+        Ok(Prepared {
+            id,
+            truncated,
+            write,
+        })
     }
 
     pub(super) fn check_text(&self, text: &str) -> Result<(), ApiError> {
         let limit = self.settings.max_text_bytes;
         if text.len() > limit {
-            return Err(ApiError::TooLarge { what: "the text", limit: limit as u64, setting: "max_text_bytes" });
+            return Err(ApiError::TooLarge {
+                what: "the text",
+                limit: limit as u64,
+                setting: "max_text_bytes",
+            });
         }
         Ok(())
     }
 }
 
-pub(super) async fn embed_image(encoder: &Encoder, bytes: Bytes) -> Result<(Vec<f32>, NewImage), ApiError> {
+pub(super) async fn embed_image(
+    encoder: &Encoder,
+    bytes: Bytes,
+) -> Result<(Vec<f32>, NewImage), ApiError> {
     let embedded = encoder.image(bytes.clone(), Priority::Ingest).await?;
     let image = NewImage {
         bytes,
@@ -170,7 +182,10 @@ pub(super) async fn embed_image(encoder: &Encoder, bytes: Bytes) -> Result<(Vec<
 }
 
 /// The vector, and whether the model read only the text's beginning.
-pub(super) async fn embed_text(encoder: &Encoder, text: String) -> Result<(Vec<f32>, bool), ApiError> {
+pub(super) async fn embed_text(
+    encoder: &Encoder,
+    text: String,
+) -> Result<(Vec<f32>, bool), ApiError> {
     let text = only(encoder.texts(vec![text], Priority::Ingest).await?)?;
     Ok((text.embedding.into_vec(), text.truncated))
 }

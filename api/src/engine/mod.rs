@@ -52,8 +52,17 @@ pub struct Engine {
 impl Engine {
     /// Opens the data folder, migrates it, and brings every derived index up to
     /// date with the stored documents. Blocks.
-    pub fn open(settings: EngineSettings, models: Models, statistics: Arc<Statistics>) -> Result<Self, ApiError> {
-        let store = Store::open(&settings.data, &StoreOptions { cache_bytes: settings.cache_bytes })?;
+    pub fn open(
+        settings: EngineSettings,
+        models: Models,
+        statistics: Arc<Statistics>,
+    ) -> Result<Self, ApiError> {
+        let store = Store::open(
+            &settings.data,
+            &StoreOptions {
+                cache_bytes: settings.cache_bytes,
+            },
+        )?;
         let engine = Self {
             models,
             collections: RwLock::default(),
@@ -65,7 +74,10 @@ impl Engine {
         };
         for definition in engine.store.collections() {
             let collection = engine.open_collection(&definition.name)?;
-            engine.collections.write().insert(definition.name, collection);
+            engine
+                .collections
+                .write()
+                .insert(definition.name, collection);
         }
         engine.sweep_index_folders()?;
         Ok(engine)
@@ -84,7 +96,11 @@ impl Engine {
     }
 
     pub fn collections(&self) -> Vec<CollectionSummary> {
-        self.collections.read().values().map(|collection| collection.summary()).collect()
+        self.collections
+            .read()
+            .values()
+            .map(|collection| collection.summary())
+            .collect()
     }
 
     pub fn collection(&self, name: &CollectionName) -> Result<Arc<Collection>, ApiError> {
@@ -120,7 +136,9 @@ impl Engine {
         let mut collections = self.collections.write();
         if let Some(existing) = collections.get(&name) {
             let definition = existing.definition();
-            if definition.model != card.name && (model.is_some() || name != CollectionName::default()) {
+            if definition.model != card.name
+                && (model.is_some() || name != CollectionName::default())
+            {
                 return Err(ApiError::CollectionDiffers {
                     name,
                     existing: definition.model.clone(),
@@ -157,7 +175,10 @@ impl Engine {
     /// Waits until `bytes` more may be under way in memory.
     pub async fn admit(&self, bytes: usize) -> Result<OwnedSemaphorePermit, ApiError> {
         let share = kibibytes(bytes).min(kibibytes(self.settings.ingest_bytes));
-        Arc::clone(&self.under_way).acquire_many_owned(share).await.map_err(|_| ApiError::Stopping)
+        Arc::clone(&self.under_way)
+            .acquire_many_owned(share)
+            .await
+            .map_err(|_| ApiError::Stopping)
     }
 
     /// Finishes accepted writes, saves the indexes. Blocks.
@@ -170,18 +191,36 @@ impl Engine {
 
     fn open_collection(&self, name: &CollectionName) -> Result<Arc<Collection>, ApiError> {
         let store = self.store.collection(name)?;
-        let folder = self.settings.data.join("index").join(index_folder(store.definition()));
-        Ok(Arc::new(Collection::open(store, &folder, &self.settings, &self.statistics)?))
+        let folder = self
+            .settings
+            .data
+            .join("index")
+            .join(index_folder(store.definition()));
+        Ok(Arc::new(Collection::open(
+            store,
+            &folder,
+            &self.settings,
+            &self.statistics,
+        )?))
     }
 
     /// Deletes index folders of collections that are no more: a crash may leave one.
     fn sweep_index_folders(&self) -> Result<(), ApiError> {
-        let live: Vec<String> =
-            self.collections.read().values().map(|collection| index_folder(collection.definition())).collect();
+        let live: Vec<String> = self
+            .collections
+            .read()
+            .values()
+            .map(|collection| index_folder(collection.definition()))
+            .collect();
         let root = self.settings.data.join("index");
-        let Ok(entries) = std::fs::read_dir(&root) else { return Ok(()) };
+        let Ok(entries) = std::fs::read_dir(&root) else {
+            return Ok(());
+        };
         for entry in entries.flatten() {
-            if !live.iter().any(|folder| entry.file_name() == folder.as_str()) {
+            if !live
+                .iter()
+                .any(|folder| entry.file_name() == folder.as_str())
+            {
                 if let Err(error) = std::fs::remove_dir_all(entry.path()) {
                     tracing::warn!(%error, folder = %entry.path().display(), "an old index folder could not be removed");
                 }
@@ -197,12 +236,16 @@ fn index_folder(definition: &CollectionDefinition) -> String {
 }
 
 fn kibibytes(bytes: usize) -> u32 {
-    u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX >> 3).min(u32::MAX >> 3)
+    u32::try_from(bytes.div_ceil(1024))
+        .unwrap_or(u32::MAX >> 3)
+        .min(u32::MAX >> 3)
 }
 
 /// Runs `work` on the pool for blocking work and waits for it.
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, ApiError> {
-    tokio::task::spawn_blocking(work).await.map_err(|_| ApiError::Interrupted)
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|_| ApiError::Interrupted)
 }

@@ -15,31 +15,91 @@ struct Metric {
 }
 
 const METRICS: [Metric; 9] = [
-    counter("clipdb_model_texts_total", "Texts embedded", |seen| seen.texts as f64),
-    counter("clipdb_model_images_total", "Pictures embedded", |seen| seen.images as f64),
-    counter("clipdb_model_batches_total", "Batches that the model computed", |seen| seen.batches as f64),
-    counter("clipdb_model_failed_total", "Inputs that could not be embedded", |seen| seen.failed as f64),
-    counter("clipdb_model_abandoned_total", "Inputs whose client went away first", |seen| seen.abandoned as f64),
-    counter("clipdb_model_busy_seconds_total", "Time inside the model", |seen| seen.busy_seconds),
-    gauge("clipdb_model_waiting_searches", "Inputs of searches that wait", |seen| seen.waiting_search as f64),
-    gauge("clipdb_model_waiting_ingests", "Inputs of documents that wait", |seen| seen.waiting_ingest as f64),
-    gauge("clipdb_model_decoding_bytes", "Memory that decoding pictures takes", |seen| seen.decoding_bytes as f64),
+    counter("clipdb_model_texts_total", "Texts embedded", |seen| {
+        seen.texts as f64
+    }),
+    counter("clipdb_model_images_total", "Pictures embedded", |seen| {
+        seen.images as f64
+    }),
+    counter(
+        "clipdb_model_batches_total",
+        "Batches that the model computed",
+        |seen| seen.batches as f64,
+    ),
+    counter(
+        "clipdb_model_failed_total",
+        "Inputs that could not be embedded",
+        |seen| seen.failed as f64,
+    ),
+    counter(
+        "clipdb_model_abandoned_total",
+        "Inputs whose client went away first",
+        |seen| seen.abandoned as f64,
+    ),
+    counter(
+        "clipdb_model_busy_seconds_total",
+        "Time inside the model",
+        |seen| seen.busy_seconds,
+    ),
+    gauge(
+        "clipdb_model_waiting_searches",
+        "Inputs of searches that wait",
+        |seen| seen.waiting_search as f64,
+    ),
+    gauge(
+        "clipdb_model_waiting_ingests",
+        "Inputs of documents that wait",
+        |seen| seen.waiting_ingest as f64,
+    ),
+    gauge(
+        "clipdb_model_decoding_bytes",
+        "Memory that decoding pictures takes",
+        |seen| seen.decoding_bytes as f64,
+    ),
 ];
 
-const fn counter(name: &'static str, help: &'static str, value: fn(&QueueStatistics) -> f64) -> Metric {
-    Metric { name, kind: "counter", help, value }
+const fn counter(
+    name: &'static str,
+    help: &'static str,
+    value: fn(&QueueStatistics) -> f64,
+) -> Metric {
+    Metric {
+        name,
+        kind: "counter",
+        help,
+        value,
+    }
 }
 
-const fn gauge(name: &'static str, help: &'static str, value: fn(&QueueStatistics) -> f64) -> Metric {
-    Metric { name, kind: "gauge", help, value }
+const fn gauge(
+    name: &'static str,
+    help: &'static str,
+    value: fn(&QueueStatistics) -> f64,
+) -> Metric {
+    Metric {
+        name,
+        kind: "gauge",
+        help,
+        value,
+    }
 }
 
 impl Models {
     /// In Prometheus' text format, a sample a model.
     pub fn metrics(&self) -> String {
-        let seen: Vec<_> = self.all().iter().map(|encoder| (label(&encoder.card().name), encoder.statistics())).collect();
+        let seen: Vec<_> = self
+            .all()
+            .iter()
+            .map(|encoder| (label(&encoder.card().name), encoder.statistics()))
+            .collect();
         let mut text = String::new();
-        for Metric { name, kind, help, value } in METRICS {
+        for Metric {
+            name,
+            kind,
+            help,
+            value,
+        } in METRICS
+        {
             // Writing to a String can't fail.
             let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
             for (model, statistics) in &seen {
@@ -52,5 +112,7 @@ impl Models {
 
 /// A label's value may hold anything but these three as they are.
 fn label(name: &str) -> String {
-    name.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+    name.replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\n")
 }

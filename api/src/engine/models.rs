@@ -20,7 +20,10 @@ impl Models {
         }
         for (position, encoder) in models.0.iter().enumerate() {
             let name = &encoder.card().name;
-            if models.0[..position].iter().any(|other| other.card().name == *name) {
+            if models.0[..position]
+                .iter()
+                .any(|other| other.card().name == *name)
+            {
                 return Err(ApiError::ModelTwice(name.clone()));
             }
         }
@@ -36,16 +39,21 @@ impl Models {
     }
 
     pub fn named(&self, name: &str) -> Result<&Encoder, ApiError> {
-        self.find(name).ok_or_else(|| ApiError::UnknownModel { wanted: name.into(), loaded: self.names() })
+        self.find(name).ok_or_else(|| ApiError::UnknownModel {
+            wanted: name.into(),
+            loaded: self.names(),
+        })
     }
 
     /// The model that made the collection's vectors: the same name and the same weights.
     pub fn of(&self, collection: &CollectionDefinition) -> Result<&Encoder, ApiError> {
-        let encoder = self.find(&collection.model).ok_or_else(|| ApiError::ModelNotLoaded {
-            collection: collection.name.clone(),
-            wanted: collection.model.clone(),
-            loaded: self.names(),
-        })?;
+        let encoder = self
+            .find(&collection.model)
+            .ok_or_else(|| ApiError::ModelNotLoaded {
+                collection: collection.name.clone(),
+                wanted: collection.model.clone(),
+                loaded: self.names(),
+            })?;
         if encoder.card().fingerprint != collection.model_fingerprint {
             return Err(ApiError::ModelChanged {
                 collection: collection.name.clone(),
@@ -60,6 +68,10 @@ impl Models {
     }
 
     fn names(&self) -> String {
-        self.0.iter().map(|encoder| encoder.card().name.as_str()).collect::<Vec<_>>().join(", ")
+        self.0
+            .iter()
+            .map(|encoder| encoder.card().name.as_str())
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 }

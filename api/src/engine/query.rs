@@ -1,8 +1,8 @@
 //! A search on its way in, checked: what to look for, where, and how to rank it.
 
 use bytes::Bytes;
-use clipdb_index::{KeywordQuery, ListKind};
 use clipdb_index::fusion::Fusion;
+use clipdb_index::{KeywordQuery, ListKind};
 use clipdb_storage::DocumentId;
 
 /// One thing to look for; several are summed by weight.
@@ -38,7 +38,10 @@ pub struct Targets {
 }
 
 impl Targets {
-    pub const BOTH: Self = Self { image: true, text: true };
+    pub const BOTH: Self = Self {
+        image: true,
+        text: true,
+    };
 }
 
 #[derive(Debug, Clone)]
@@ -61,10 +64,14 @@ impl Query {
         if let Some(keywords) = &self.keywords {
             return KeywordQuery::parse(keywords);
         }
-        let texts = self.parts.iter().filter(|part| part.weight > 0.0).filter_map(|part| match &part.content {
-            Content::Text(text) => Some(text.as_str()),
-            _ => None,
-        });
+        let texts = self
+            .parts
+            .iter()
+            .filter(|part| part.weight > 0.0)
+            .filter_map(|part| match &part.content {
+                Content::Text(text) => Some(text.as_str()),
+                _ => None,
+            });
         let words = texts.collect::<Vec<_>>().join(" ");
         match self.mode {
             Mode::Keyword => KeywordQuery::parse(&words),
@@ -75,8 +82,12 @@ impl Query {
     pub(super) fn wants(&self, list: ListKind) -> bool {
         match list {
             ListKind::Keyword => self.mode != Mode::Vector,
-            ListKind::Image => self.mode != Mode::Keyword && self.targets.image && !self.parts.is_empty(),
-            ListKind::Text => self.mode != Mode::Keyword && self.targets.text && !self.parts.is_empty(),
+            ListKind::Image => {
+                self.mode != Mode::Keyword && self.targets.image && !self.parts.is_empty()
+            }
+            ListKind::Text => {
+                self.mode != Mode::Keyword && self.targets.text && !self.parts.is_empty()
+            }
         }
     }
 }

@@ -18,25 +18,35 @@ pub(super) fn document_key(row: RowId) -> DocumentKey {
 pub(super) fn read(store: &CollectionStore, key: DocumentKey) -> Result<OwnedRow, ApiError> {
     let document = store
         .get_by_key(key)?
-        .ok_or_else(|| ApiError::LostVersion { collection: store.definition().name.clone(), key: key.get() })?;
+        .ok_or_else(|| ApiError::LostVersion {
+            collection: store.definition().name.clone(),
+            key: key.get(),
+        })?;
     let vectors = store
         .vectors(key)?
         .into_iter()
         .map(|(kind, vector)| (vector_kind(kind), vector))
         .collect();
-    Ok(OwnedRow { id: row_id(key), text: document.text, metadata: document.metadata, vectors })
+    Ok(OwnedRow {
+        id: row_id(key),
+        text: document.text,
+        metadata: document.metadata,
+        vectors,
+    })
 }
 
 /// Makes the indexes hold exactly the stored documents, from stored vectors:
 /// nothing is embedded again.
 pub(super) fn reconcile(store: &CollectionStore, index: &CollectionIndex) -> Result<(), ApiError> {
     let live: Vec<RowId> = store.live_keys()?.into_iter().map(row_id).collect();
-    let done = index.reconcile(&live, store.sequence(), |row| read(store, document_key(row))).map_err(
-        |error| match error {
+    let done = index
+        .reconcile(&live, store.sequence(), |row| {
+            read(store, document_key(row))
+        })
+        .map_err(|error| match error {
             ReconcileError::Fetch { cause, .. } => cause,
             ReconcileError::Index(error) => error.into(),
-        },
-    )?;
+        })?;
     tracing::info!(collection = %store.definition().name, ?done, "the search index agrees with the documents");
     Ok(())
 }

@@ -54,18 +54,26 @@ pub struct Answer {
 }
 
 impl Engine {
-    pub async fn search(&self, collection: &Arc<Collection>, query: Query) -> Result<Answer, ApiError> {
+    pub async fn search(
+        &self,
+        collection: &Arc<Collection>,
+        query: Query,
+    ) -> Result<Answer, ApiError> {
         let started = Instant::now();
         let mut timings = SearchTimings::default();
         let mut truncated = false;
         let vector = if query.wants(ListKind::Image) || query.wants(ListKind::Text) {
-            Some(self.query_vector(collection, &query.parts, &mut timings, &mut truncated).await?)
+            Some(
+                self.query_vector(collection, &query.parts, &mut timings, &mut truncated)
+                    .await?,
+            )
         } else {
             None
         };
         let collection = Arc::clone(collection);
         let mut answer =
-            blocking(move || rank_and_fetch(&collection, &query, vector.as_deref(), timings)).await??;
+            blocking(move || rank_and_fetch(&collection, &query, vector.as_deref(), timings))
+                .await??;
         answer.truncated = truncated;
         answer.timings.total_us = microseconds(started);
         self.statistics.searched(started.elapsed());
@@ -83,7 +91,9 @@ impl Engine {
         let dim = collection.definition().dim;
         let mut sum = vec![0.0f32; dim];
         for part in parts {
-            let unit = self.part_vector(collection, &part.content, timings, truncated).await?;
+            let unit = self
+                .part_vector(collection, &part.content, timings, truncated)
+                .await?;
             for (total, value) in sum.iter_mut().zip(&unit) {
                 *total += part.weight * value;
             }
@@ -145,7 +155,11 @@ fn microseconds(since: Instant) -> u64 {
 }
 
 fn unit_length(mut vector: Vec<f32>) -> Option<Vec<f32>> {
-    let norm = vector.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt();
+    let norm = vector
+        .iter()
+        .map(|value| f64::from(*value).powi(2))
+        .sum::<f64>()
+        .sqrt();
     if !norm.is_finite() || norm < 1e-6 {
         return None;
     }
@@ -202,7 +216,11 @@ fn rank_and_fetch(
         lists => {
             let lists: Vec<_> = lists
                 .iter()
-                .map(|(kind, hits)| RankedList { kind: *kind, hits, full_score: keyword.full_score })
+                .map(|(kind, hits)| RankedList {
+                    kind: *kind,
+                    hits,
+                    full_score: keyword.full_score,
+                })
                 .collect();
             query.fusion.fuse(&lists)
         }
@@ -217,7 +235,13 @@ fn rank_and_fetch(
         Mode::Keyword => (keyword.total, TotalKind::Exact),
         Mode::Hybrid | Mode::Vector => (total, TotalKind::Top),
     };
-    Ok(Answer { hits, total, total_kind, truncated: false, timings })
+    Ok(Answer {
+        hits,
+        total,
+        total_kind,
+        truncated: false,
+        timings,
+    })
 }
 
 /// One list needs no fusion: its own scores (cosine or BM25) say more than ranks.
@@ -259,7 +283,10 @@ fn page(
     let mut hits = Vec::with_capacity(query.limit);
     let mut total = 0;
     for fused in fused {
-        if query.min_score.is_some_and(|least| fused.score < f64::from(least)) {
+        if query
+            .min_score
+            .is_some_and(|least| fused.score < f64::from(least))
+        {
             break;
         }
         if named.is_empty() && (total < query.offset || hits.len() == query.limit) {
@@ -267,13 +294,19 @@ fn page(
             continue;
         }
         // A document that was replaced or deleted since the lists were read has no such version.
-        let Some(document) = store.get_by_key(rows::document_key(fused.row))? else { continue };
+        let Some(document) = store.get_by_key(rows::document_key(fused.row))? else {
+            continue;
+        };
         if named.contains(&&document.id) {
             continue;
         }
         total += 1;
         if total > query.offset && hits.len() < query.limit {
-            hits.push(Hit { document, score: fused.score, parts: fused.parts });
+            hits.push(Hit {
+                document,
+                score: fused.score,
+                parts: fused.parts,
+            });
         }
     }
     Ok((hits, total))

@@ -15,7 +15,9 @@ pub struct Statistics {
     requests: IntCounterVec,
 }
 
-const SECONDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+const SECONDS: [f64; 12] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0,
+];
 const DOCUMENTS: [f64; 8] = [1.0, 2.0, 4.0, 16.0, 64.0, 128.0, 256.0, 512.0];
 
 impl Statistics {
@@ -23,25 +25,52 @@ impl Statistics {
         let registry = Registry::new();
         let statistics = Self {
             documents: IntCounterVec::new(
-                Opts::new("clipdb_documents_ingested_total", "Documents answered, by outcome"),
+                Opts::new(
+                    "clipdb_documents_ingested_total",
+                    "Documents answered, by outcome",
+                ),
                 &["outcome"],
             )?,
             groups: IntCounter::new("clipdb_commit_groups_total", "Groups of writes committed")?,
-            group_seconds: histogram("clipdb_commit_group_seconds", "Time to make a group durable and searchable", &SECONDS)?,
-            group_size: histogram("clipdb_commit_group_documents", "Writes in a group", &DOCUMENTS)?,
-            search_seconds: histogram("clipdb_search_seconds", "Time of a search inside the server", &SECONDS)?,
+            group_seconds: histogram(
+                "clipdb_commit_group_seconds",
+                "Time to make a group durable and searchable",
+                &SECONDS,
+            )?,
+            group_size: histogram(
+                "clipdb_commit_group_documents",
+                "Writes in a group",
+                &DOCUMENTS,
+            )?,
+            search_seconds: histogram(
+                "clipdb_search_seconds",
+                "Time of a search inside the server",
+                &SECONDS,
+            )?,
             requests: IntCounterVec::new(
                 Opts::new("clipdb_http_requests_total", "Requests answered, by status"),
                 &["status"],
             )?,
             registry,
         };
-        statistics.registry.register(Box::new(statistics.documents.clone()))?;
-        statistics.registry.register(Box::new(statistics.groups.clone()))?;
-        statistics.registry.register(Box::new(statistics.group_seconds.clone()))?;
-        statistics.registry.register(Box::new(statistics.group_size.clone()))?;
-        statistics.registry.register(Box::new(statistics.search_seconds.clone()))?;
-        statistics.registry.register(Box::new(statistics.requests.clone()))?;
+        statistics
+            .registry
+            .register(Box::new(statistics.documents.clone()))?;
+        statistics
+            .registry
+            .register(Box::new(statistics.groups.clone()))?;
+        statistics
+            .registry
+            .register(Box::new(statistics.group_seconds.clone()))?;
+        statistics
+            .registry
+            .register(Box::new(statistics.group_size.clone()))?;
+        statistics
+            .registry
+            .register(Box::new(statistics.search_seconds.clone()))?;
+        statistics
+            .registry
+            .register(Box::new(statistics.requests.clone()))?;
         Ok(statistics)
     }
 
@@ -52,7 +81,9 @@ impl Statistics {
     }
 
     pub(super) fn document_ingested(&self, stored: bool) {
-        self.documents.with_label_values(&[if stored { "stored" } else { "failed" }]).inc();
+        self.documents
+            .with_label_values(&[if stored { "stored" } else { "failed" }])
+            .inc();
     }
 
     pub(super) fn searched(&self, spent: Duration) {
@@ -60,7 +91,9 @@ impl Statistics {
     }
 
     pub fn request_answered(&self, status: u16) {
-        self.requests.with_label_values(&[status.to_string().as_str()]).inc();
+        self.requests
+            .with_label_values(&[status.to_string().as_str()])
+            .inc();
     }
 
     /// All of it in Prometheus' text format.

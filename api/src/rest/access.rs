@@ -30,12 +30,18 @@ fn is_public(request: &ServiceRequest) -> bool {
 }
 
 fn carries_key(request: &ServiceRequest) -> bool {
-    let Some(state) = request.app_data::<web::Data<RestState>>() else { return false };
-    let Some(key) = &state.settings.api_key else { return true };
+    let Some(state) = request.app_data::<web::Data<RestState>>() else {
+        return false;
+    };
+    let Some(key) = &state.settings.api_key else {
+        return true;
+    };
     request
         .headers()
         .get(header::AUTHORIZATION)
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.split_once(' '))
-        .is_some_and(|(scheme, given)| scheme.eq_ignore_ascii_case("bearer") && key.matches(given.trim()))
+        .is_some_and(|(scheme, given)| {
+            scheme.eq_ignore_ascii_case("bearer") && key.matches(given.trim())
+        })
 }

@@ -17,14 +17,22 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(super) async fn next_chunk(payload: &mut web::Payload) -> Result<Option<Bytes>, ApiError> {
     match tokio::time::timeout(PATIENCE, payload.next()).await {
-        Err(_) => Err(ApiError::BrokenBody(format!("nothing came for {} seconds", PATIENCE.as_secs()))),
+        Err(_) => Err(ApiError::BrokenBody(format!(
+            "nothing came for {} seconds",
+            PATIENCE.as_secs()
+        ))),
         Ok(None) => Ok(None),
-        Ok(Some(chunk)) => chunk.map(Some).map_err(|error| ApiError::BrokenBody(error.to_string())),
+        Ok(Some(chunk)) => chunk
+            .map(Some)
+            .map_err(|error| ApiError::BrokenBody(error.to_string())),
     }
 }
 
 /// The whole body, at most `limit` bytes.
-pub(super) async fn read_whole(payload: &mut web::Payload, limit: usize) -> Result<Bytes, ApiError> {
+pub(super) async fn read_whole(
+    payload: &mut web::Payload,
+    limit: usize,
+) -> Result<Bytes, ApiError> {
     let mut whole = BytesMut::new();
     while let Some(chunk) = next_chunk(payload).await? {
         if whole.len() + chunk.len() > limit {
@@ -36,7 +44,11 @@ pub(super) async fn read_whole(payload: &mut web::Payload, limit: usize) -> Resu
 }
 
 pub(super) fn body_too_large(limit: usize) -> ApiError {
-    ApiError::TooLarge { what: "the request body", limit: limit as u64, setting: "max_body_bytes" }
+    ApiError::TooLarge {
+        what: "the request body",
+        limit: limit as u64,
+        setting: "max_body_bytes",
+    }
 }
 
 /// How many bytes the client says it sends, or the limit when it does not say.
@@ -55,8 +67,17 @@ pub(super) fn announced_length(request: &HttpRequest, limit: usize) -> Result<us
 
 /// The media type without its parameters, in lower case; empty when there is none.
 pub(super) fn media_type(request: &HttpRequest) -> String {
-    let value = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
-    value.split(';').next().unwrap_or("").trim().to_ascii_lowercase()
+    let value = request
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or("");
+    value
+        .split(';')
+        .next()
+        .unwrap_or("")
+        .trim()
+        .to_ascii_lowercase()
 }
 
 /// A JSON body of at most `limit` bytes as `T`.

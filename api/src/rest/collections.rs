@@ -5,10 +5,10 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::body;
-use super::state::{Open, RestState};
 use super::method_not_allowed;
-use crate::error::ApiError;
+use super::state::{Open, RestState};
 use crate::CollectionName;
+use crate::error::ApiError;
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config
@@ -49,9 +49,17 @@ async fn create(
 ) -> Result<HttpResponse, ApiError> {
     let name = collection_name(&name)?;
     let json = body::read_whole(&mut payload, state.settings.max_body_bytes).await?;
-    let definition = if json.trim_ascii().is_empty() { Definition::default() } else { body::parse(&json)? };
+    let definition = if json.trim_ascii().is_empty() {
+        Definition::default()
+    } else {
+        body::parse(&json)?
+    };
     let (collection, created) = engine.create_collection(name, definition.model).await?;
-    let mut answer = if created { HttpResponse::Created() } else { HttpResponse::Ok() };
+    let mut answer = if created {
+        HttpResponse::Created()
+    } else {
+        HttpResponse::Ok()
+    };
     Ok(answer.json(collection.summary()))
 }
 
@@ -60,7 +68,10 @@ async fn show(Open(engine): Open, name: web::Path<String>) -> Result<HttpRespons
     Ok(HttpResponse::Ok().json(collection.summary()))
 }
 
-async fn drop_collection(Open(engine): Open, name: web::Path<String>) -> Result<HttpResponse, ApiError> {
+async fn drop_collection(
+    Open(engine): Open,
+    name: web::Path<String>,
+) -> Result<HttpResponse, ApiError> {
     engine.drop_collection(collection_name(&name)?).await?;
     Ok(HttpResponse::NoContent().finish())
 }

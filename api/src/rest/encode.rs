@@ -18,7 +18,9 @@ const WINDOW: usize = 64;
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config.service(
-        web::resource("/encode").route(web::post().to(encode)).default_service(web::to(method_not_allowed)),
+        web::resource("/encode")
+            .route(web::post().to(encode))
+            .default_service(web::to(method_not_allowed)),
     );
 }
 
@@ -45,7 +47,9 @@ impl InputBody {
     fn check(self) -> Result<Input, ApiError> {
         match (self.text, self.image) {
             (Some(text), None) => Ok(Input::Text(text)),
-            (None, Some(image)) if image.id.is_none() => Ok(Input::Image(image.into_bytes(&mut Vec::new())?)),
+            (None, Some(image)) if image.id.is_none() => {
+                Ok(Input::Image(image.into_bytes(&mut Vec::new())?))
+            }
             _ => Err(ApiError::InvalidField(
                 "an input is exactly one of {\"text\"} and {\"image\": {\"base64\"}}".to_owned(),
             )),
@@ -60,7 +64,9 @@ async fn encode(
     mut payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
     let limit = state.settings.max_body_bytes;
-    let _share = engine.admit(body::announced_length(&request, limit)?).await?;
+    let _share = engine
+        .admit(body::announced_length(&request, limit)?)
+        .await?;
     let wanted: EncodeBody = body::read_json(&mut payload, limit).await?;
     if wanted.inputs.is_empty() || wanted.inputs.len() > INPUTS {
         return Err(ApiError::InvalidField(format!(
@@ -73,10 +79,18 @@ async fn encode(
         None => engine.models().default_model(),
     };
     let inputs = wanted.inputs;
-    let inputs: Vec<Input> =
-        blocking(move || inputs.into_iter().map(InputBody::check).collect::<Result<_, _>>()).await??;
-    let encoded: Vec<(Vec<f32>, bool)> =
-        iter(inputs).map(|input| encode_one(encoder, input)).buffered(WINDOW).try_collect().await?;
+    let inputs: Vec<Input> = blocking(move || {
+        inputs
+            .into_iter()
+            .map(InputBody::check)
+            .collect::<Result<_, _>>()
+    })
+    .await??;
+    let encoded: Vec<(Vec<f32>, bool)> = iter(inputs)
+        .map(|input| encode_one(encoder, input))
+        .buffered(WINDOW)
+        .try_collect()
+        .await?;
     let (vectors, truncated): (Vec<_>, Vec<_>) = encoded.into_iter().unzip();
     let card = encoder.card();
     Ok(HttpResponse::Ok().json(json!({
@@ -93,6 +107,13 @@ async fn encode_one(encoder: &Encoder, input: Input) -> Result<(Vec<f32>, bool),
             let text = only(encoder.texts(vec![text], Priority::Ingest).await?)?;
             Ok((text.embedding.into_vec(), text.truncated))
         }
-        Input::Image(bytes) => Ok((encoder.image(bytes, Priority::Ingest).await?.embedding.into_vec(), false)),
+        Input::Image(bytes) => Ok((
+            encoder
+                .image(bytes, Priority::Ingest)
+                .await?
+                .embedding
+                .into_vec(),
+            false,
+        )),
     }
 }

@@ -3,14 +3,15 @@
 use actix_web::{HttpResponse, web};
 use serde_json::json;
 
+use super::sole;
 use super::state::{Open, RestState};
 use crate::error::ApiError;
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config
-        .route("/health", web::get().to(health))
-        .route("/ready", web::get().to(ready))
-        .route("/metrics", web::get().to(metrics));
+        .service(sole("/health", web::get().to(health)))
+        .service(sole("/ready", web::get().to(ready)))
+        .service(sole("/metrics", web::get().to(metrics)));
 }
 
 async fn health() -> HttpResponse {
@@ -32,10 +33,15 @@ async fn ready(Open(engine): Open) -> HttpResponse {
 }
 
 async fn metrics(state: web::Data<RestState>) -> Result<HttpResponse, ApiError> {
-    let mut text = state.statistics.render().map_err(|error| ApiError::Metrics(error.to_string()))?;
+    let mut text = state
+        .statistics
+        .render()
+        .map_err(|error| ApiError::Metrics(error.to_string()))?;
     // Before the server is ready there are no models to count.
     if let Ok(engine) = state.engine() {
         text += &engine.models().metrics();
     }
-    Ok(HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text))
+    Ok(HttpResponse::Ok()
+        .content_type("text/plain; version=0.0.4; charset=utf-8")
+        .body(text))
 }

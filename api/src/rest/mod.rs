@@ -63,11 +63,17 @@ fn routes(config: &mut web::ServiceConfig) {
 }
 
 fn cors(settings: &RestSettings) -> Cors {
-    let base = Cors::default().allow_any_method().allow_any_header().max_age(3600);
-    settings.cors_origins.iter().fold(base, |cors, origin| match origin.as_str() {
-        "*" => cors.allow_any_origin(),
-        origin => cors.allowed_origin(origin),
-    })
+    let base = Cors::default()
+        .allow_any_method()
+        .allow_any_header()
+        .max_age(3600);
+    settings
+        .cors_origins
+        .iter()
+        .fold(base, |cors, origin| match origin.as_str() {
+            "*" => cors.allow_any_origin(),
+            origin => cors.allowed_origin(origin),
+        })
 }
 
 async fn no_such_route(request: HttpRequest) -> Result<&'static str, ApiError> {
@@ -76,16 +82,29 @@ async fn no_such_route(request: HttpRequest) -> Result<&'static str, ApiError> {
 
 /// The query string as `T`; an unknown parameter is an error that names it.
 fn query_string<T: serde::de::DeserializeOwned>(request: &HttpRequest) -> Result<T, ApiError> {
-    web::Query::<T>::from_query(request.query_string()).map(web::Query::into_inner).map_err(|error| {
-        let message = error.to_string();
-        match message.find("unknown field") {
-            Some(at) => ApiError::UnknownField(message[at..].to_owned()),
-            None => ApiError::InvalidField(message),
-        }
-    })
+    web::Query::<T>::from_query(request.query_string())
+        .map(web::Query::into_inner)
+        .map_err(|error| {
+            let message = error.to_string();
+            match message.find("unknown field") {
+                Some(at) => ApiError::UnknownField(message[at..].to_owned()),
+                None => ApiError::InvalidField(message),
+            }
+        })
+}
+
+/// A path with one method; others are told that they are not allowed.
+fn sole(path: &str, route: actix_web::Route) -> actix_web::Resource {
+    web::resource(path)
+        .route(route)
+        .default_service(web::to(method_not_allowed))
 }
 
 /// For a path that exists with other methods.
 async fn method_not_allowed(request: HttpRequest) -> Result<&'static str, ApiError> {
-    Err(ApiError::MethodNotAllowed(format!("{} {}", request.method(), request.path())))
+    Err(ApiError::MethodNotAllowed(format!(
+        "{} {}",
+        request.method(),
+        request.path()
+    )))
 }

@@ -23,11 +23,15 @@ impl FilePart {
     }
 
     pub(in crate::rest) fn is_picture(&self) -> bool {
-        self.media_type.as_deref().is_some_and(|kind| kind.starts_with("image/"))
+        self.media_type
+            .as_deref()
+            .is_some_and(|kind| kind.starts_with("image/"))
     }
 
     pub(in crate::rest) fn is_text(&self) -> bool {
-        self.media_type.as_deref().is_some_and(|kind| kind.starts_with("text/"))
+        self.media_type
+            .as_deref()
+            .is_some_and(|kind| kind.starts_with("text/"))
             || (self.media_type.is_none() && self.filename.is_none())
     }
 }
@@ -44,9 +48,16 @@ pub(in crate::rest) async fn read(
     while let Some(field) = form.next().await {
         let mut field = field.map_err(broken)?;
         let disposition = field.content_disposition();
-        let name = disposition.and_then(|value| value.get_name()).unwrap_or_default().to_owned();
-        let filename = disposition.and_then(|value| value.get_filename()).map(str::to_owned);
-        let media_type = field.content_type().map(|kind| kind.essence_str().to_owned());
+        let name = disposition
+            .and_then(|value| value.get_name())
+            .unwrap_or_default()
+            .to_owned();
+        let filename = disposition
+            .and_then(|value| value.get_filename())
+            .map(str::to_owned);
+        let media_type = field
+            .content_type()
+            .map(|kind| kind.essence_str().to_owned());
         let mut bytes = BytesMut::new();
         while let Some(chunk) = field.next().await {
             let chunk = chunk.map_err(broken)?;
@@ -56,7 +67,12 @@ pub(in crate::rest) async fn read(
             }
             bytes.extend_from_slice(&chunk);
         }
-        parts.push(FilePart { name, filename, media_type, bytes: bytes.freeze() });
+        parts.push(FilePart {
+            name,
+            filename,
+            media_type,
+            bytes: bytes.freeze(),
+        });
     }
     Ok(parts)
 }

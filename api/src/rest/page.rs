@@ -4,6 +4,7 @@ use actix_web::http::header;
 use actix_web::{HttpResponse, web};
 use include_dir::{Dir, include_dir};
 
+use super::sole;
 use crate::error::ApiError;
 
 static PAGE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/page");
@@ -15,11 +16,17 @@ const POLICY: &str = "default-src 'self'; img-src 'self' blob: data:; object-src
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config
-        .route("/", web::get().to(|| async { file("index.html") }))
-        .route("/docs", web::get().to(|| async { file("docs.html") }))
-        .route("/favicon.ico", web::get().to(|| async { file("icon.svg") }))
-        .route("/page/{file}", web::get().to(|name: web::Path<String>| async move { file(&name) }))
-        .route("/openapi.json", web::get().to(openapi));
+        .service(sole("/", web::get().to(|| async { file("index.html") })))
+        .service(sole("/docs", web::get().to(|| async { file("docs.html") })))
+        .service(sole(
+            "/favicon.ico",
+            web::get().to(|| async { file("icon.svg") }),
+        ))
+        .service(sole(
+            "/page/{file}",
+            web::get().to(|name: web::Path<String>| async move { file(&name) }),
+        ))
+        .service(sole("/openapi.json", web::get().to(openapi)));
 }
 
 /// Whether `path` is one of the page's own files, which need no key.
@@ -28,11 +35,15 @@ pub(super) fn is_page_file(path: &str) -> bool {
 }
 
 async fn openapi() -> HttpResponse {
-    HttpResponse::Ok().content_type("application/json").body(OPENAPI)
+    HttpResponse::Ok()
+        .content_type("application/json")
+        .body(OPENAPI)
 }
 
 fn file(name: &str) -> Result<HttpResponse, ApiError> {
-    let file = PAGE.get_file(name).ok_or_else(|| ApiError::NoSuchRoute(format!("/page/{name}")))?;
+    let file = PAGE
+        .get_file(name)
+        .ok_or_else(|| ApiError::NoSuchRoute(format!("/page/{name}")))?;
     let media_type = match name.rsplit('.').next() {
         Some("html") => "text/html; charset=utf-8",
         Some("css") => "text/css; charset=utf-8",

@@ -16,9 +16,13 @@ fn classify(error: &ApiError) -> (StatusCode, &'static str) {
         ApiError::Group(error) => classify(error),
         ApiError::Storage(error) => classify_storage(error),
         ApiError::Embed(error) => classify_embed(error),
-        ApiError::Index(_) | ApiError::LostVersion { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "index_failed"),
+        ApiError::Index(_) | ApiError::LostVersion { .. } => {
+            (StatusCode::INTERNAL_SERVER_ERROR, "index_failed")
+        }
         ApiError::IndexUnavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "index_unavailable"),
-        ApiError::Thread(_) | ApiError::Metrics(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+        ApiError::Thread(_) | ApiError::Metrics(_) => {
+            (StatusCode::INTERNAL_SERVER_ERROR, "internal")
+        }
         ApiError::Starting(_) => (StatusCode::SERVICE_UNAVAILABLE, "starting"),
         ApiError::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
         ApiError::Interrupted => (StatusCode::INTERNAL_SERVER_ERROR, "interrupted"),
@@ -28,7 +32,9 @@ fn classify(error: &ApiError) -> (StatusCode, &'static str) {
         ApiError::NoImage(_) => (StatusCode::NOT_FOUND, "no_image"),
         ApiError::ModelNotLoaded { .. } => (StatusCode::CONFLICT, "model_not_loaded"),
         ApiError::ModelChanged { .. } => (StatusCode::CONFLICT, "model_changed"),
-        ApiError::NoModel | ApiError::ModelTwice(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+        ApiError::NoModel | ApiError::ModelTwice(_) => {
+            (StatusCode::INTERNAL_SERVER_ERROR, "internal")
+        }
         ApiError::UnknownModel { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "unknown_model"),
         ApiError::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized"),
         ApiError::NoSuchRoute(_) => (StatusCode::NOT_FOUND, "no_such_route"),
@@ -45,18 +51,26 @@ fn classify(error: &ApiError) -> (StatusCode, &'static str) {
         ApiError::UrlIngestDisabled => (StatusCode::UNPROCESSABLE_ENTITY, "url_ingest_disabled"),
         ApiError::MissingPart(_) => (StatusCode::UNPROCESSABLE_ENTITY, "missing_part"),
         ApiError::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
-        ApiError::UnsupportedMediaType(..) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
+        ApiError::UnsupportedMediaType(..) => {
+            (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type")
+        }
         ApiError::BrokenBody(_) => (StatusCode::BAD_REQUEST, "broken_body"),
     }
 }
 
 fn classify_storage(error: &StorageError) -> (StatusCode, &'static str) {
     match error {
-        StorageError::InvalidCollectionName { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_collection_name"),
-        StorageError::InvalidDocumentId { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_document_id"),
+        StorageError::InvalidCollectionName { .. } => {
+            (StatusCode::UNPROCESSABLE_ENTITY, "invalid_collection_name")
+        }
+        StorageError::InvalidDocumentId { .. } => {
+            (StatusCode::UNPROCESSABLE_ENTITY, "invalid_document_id")
+        }
         StorageError::InvalidHash { .. }
         | StorageError::InvalidDim { .. }
-        | StorageError::InvalidWrite { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_document"),
+        | StorageError::InvalidWrite { .. } => {
+            (StatusCode::UNPROCESSABLE_ENTITY, "invalid_document")
+        }
         StorageError::Conflict { .. } => (StatusCode::CONFLICT, "collection_exists"),
         StorageError::UnknownCollection { .. } => (StatusCode::NOT_FOUND, "collection_not_found"),
         StorageError::Damaged { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "document_damaged"),
@@ -123,7 +137,9 @@ pub(super) fn response(error: &ApiError, body: &Value) -> HttpResponse {
 fn title(code: &str) -> String {
     let words = code.replace('_', " ");
     let mut letters = words.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+    letters.next().map_or_else(String::new, |first| {
+        first.to_uppercase().chain(letters).collect()
+    })
 }
 
 impl ResponseError for ApiError {
@@ -147,7 +163,11 @@ mod tests {
         assert_eq!(problem["code"], "empty_document");
         assert_eq!(problem["title"], "Empty document");
         assert_eq!(problem["type"], "urn:clipdb:problem:empty_document");
-        assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains("'text' or an 'image'")));
+        assert!(
+            problem["detail"]
+                .as_str()
+                .is_some_and(|detail| detail.contains("'text' or an 'image'"))
+        );
     }
 
     #[test]

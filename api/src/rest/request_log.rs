@@ -28,9 +28,16 @@ pub(super) async fn log<B: MessageBody>(
         state.statistics.request_answered(status);
     }
     // The pattern, not the path: ids and names belong to the user.
-    let route = response.request().match_pattern().unwrap_or_else(|| "-".to_owned());
+    let route = response
+        .request()
+        .match_pattern()
+        .unwrap_or_else(|| "-".to_owned());
     let ms = started.elapsed().as_secs_f64() * 1e3;
-    let timings = response.request().extensions().get::<SearchTimings>().copied();
+    let timings = response
+        .request()
+        .extensions()
+        .get::<SearchTimings>()
+        .copied();
     match timings {
         Some(timings) => tracing::info!(%id, %method, route, status, ms, ?timings, "request"),
         None => tracing::info!(%id, %method, route, status, ms, "request"),
@@ -43,9 +50,16 @@ pub(super) async fn log<B: MessageBody>(
 
 /// The client's own id where it is short and plain, else a new one.
 fn request_id(request: &ServiceRequest) -> String {
-    let given = request.headers().get(REQUEST_ID).and_then(|value| value.to_str().ok());
+    let given = request
+        .headers()
+        .get(REQUEST_ID)
+        .and_then(|value| value.to_str().ok());
     match given {
-        Some(id) if !id.is_empty() && id.len() <= 64 && id.chars().all(|c| c.is_ascii_graphic()) => id.to_owned(),
+        Some(id)
+            if !id.is_empty() && id.len() <= 64 && id.chars().all(|c| c.is_ascii_graphic()) =>
+        {
+            id.to_owned()
+        }
         _ => uuid::Uuid::now_v7().simple().to_string(),
     }
 }

@@ -132,12 +132,17 @@ async fn answer(
     mut payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
     let limit = state.settings.max_body_bytes;
-    let _share = engine.admit(body::announced_length(request, limit)?).await?;
+    let _share = engine
+        .admit(body::announced_length(request, limit)?)
+        .await?;
     let (search, mut files) = if body::media_type(request) == "multipart/form-data" {
         search_with_files(multipart::read(request, payload, limit).await?)?
     } else {
         let json = body::read_whole(&mut payload, limit).await?;
-        (blocking(move || body::parse::<SearchBody>(&json)).await??, Vec::new())
+        (
+            blocking(move || body::parse::<SearchBody>(&json)).await??,
+            Vec::new(),
+        )
     };
     let explain = search.explain;
     let query = blocking(move || search.into_query(&mut files)).await??;
@@ -155,8 +160,19 @@ fn search_with_files(mut files: Vec<FilePart>) -> Result<(SearchBody, Vec<FilePa
             "a multipart search is one file, or a part 'search' with the JSON and the files it names".to_owned(),
         ));
     };
-    let image = ImageBody { base64: None, url: None, file: Some(file.name.clone()), id: None };
-    Ok((SearchBody { image: Some(image), ..SearchBody::default() }, files))
+    let image = ImageBody {
+        base64: None,
+        url: None,
+        file: Some(file.name.clone()),
+        id: None,
+    };
+    Ok((
+        SearchBody {
+            image: Some(image),
+            ..SearchBody::default()
+        },
+        files,
+    ))
 }
 
 #[derive(Deserialize)]
@@ -171,7 +187,10 @@ struct WordsQuery {
     explain: bool,
 }
 
-async fn search_by_words(Open(engine): Open, request: HttpRequest) -> Result<HttpResponse, ApiError> {
+async fn search_by_words(
+    Open(engine): Open,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
     let words: WordsQuery = query_string(&request)?;
     let name = match &words.collection {
         Some(name) => collection_name(name)?,
@@ -184,7 +203,14 @@ async fn search_by_words(Open(engine): Open, request: HttpRequest) -> Result<Htt
         mode: words.mode,
         ..SearchBody::default()
     };
-    run(&engine, &name, search.into_query(&mut Vec::new())?, words.explain, &request).await
+    run(
+        &engine,
+        &name,
+        search.into_query(&mut Vec::new())?,
+        words.explain,
+        &request,
+    )
+    .await
 }
 
 async fn run(
@@ -202,7 +228,11 @@ async fn run(
 
 fn answer_json(name: &CollectionName, answer: Answer, explain: bool) -> Value {
     let took_ms = answer.timings.total_us as f64 / 1e3;
-    let hits: Vec<Value> = answer.hits.into_iter().map(|hit| hit_json(name, hit, explain)).collect();
+    let hits: Vec<Value> = answer
+        .hits
+        .into_iter()
+        .map(|hit| hit_json(name, hit, explain))
+        .collect();
     let mut json = json!({
         "hits": hits,
         "total": { "value": answer.total, "kind": answer.total_kind },
@@ -255,9 +285,18 @@ impl SearchBody {
         let lone = parts.len();
         for part in self.query.unwrap_or_default() {
             let before = parts.len();
-            push_parts(&mut parts, part.text, part.image, part.vector, part.weight.unwrap_or(1.0), files)?;
+            push_parts(
+                &mut parts,
+                part.text,
+                part.image,
+                part.vector,
+                part.weight.unwrap_or(1.0),
+                files,
+            )?;
             if parts.len() != before + 1 {
-                return Err(invalid("each part of 'query' is exactly one of 'text', 'image' and 'vector'"));
+                return Err(invalid(
+                    "each part of 'query' is exactly one of 'text', 'image' and 'vector'",
+                ));
             }
         }
         if lone > 1 || (lone == 1 && parts.len() > 1) {
@@ -266,11 +305,16 @@ impl SearchBody {
             ));
         }
         if parts.len() > PARTS {
-            return Err(invalid(&format!("'query' has {} parts; it may have {PARTS}", parts.len())));
+            return Err(invalid(&format!(
+                "'query' has {} parts; it may have {PARTS}",
+                parts.len()
+            )));
         }
         let keywords = self.keywords.filter(|words| !words.trim().is_empty());
         let has_words = keywords.is_some()
-            || parts.iter().any(|part| part.weight > 0.0 && matches!(part.content, Content::Text(_)));
+            || parts
+                .iter()
+                .any(|part| part.weight > 0.0 && matches!(part.content, Content::Text(_)));
         let mode = match self.mode {
             Some(ModeBody::Hybrid) => Mode::Hybrid,
             Some(ModeBody::Vector) => Mode::Vector,
@@ -297,10 +341,16 @@ impl SearchBody {
             min_score: self.min_score,
         };
         if !(1..=LIMIT).contains(&query.limit) {
-            return Err(invalid(&format!("'limit' is {}; it goes from 1 to {LIMIT}", query.limit)));
+            return Err(invalid(&format!(
+                "'limit' is {}; it goes from 1 to {LIMIT}",
+                query.limit
+            )));
         }
         if query.offset > OFFSET {
-            return Err(invalid(&format!("'offset' is {}; it goes to {OFFSET}", query.offset)));
+            return Err(invalid(&format!(
+                "'offset' is {}; it goes to {OFFSET}",
+                query.offset
+            )));
         }
         Ok(query)
     }
@@ -321,36 +371,64 @@ fn push_parts(
         if text.trim().is_empty() {
             return Err(ApiError::EmptyQuery);
         }
-        parts.push(Part { content: Content::Text(text), weight });
+        parts.push(Part {
+            content: Content::Text(text),
+            weight,
+        });
     }
     match image {
         None => {}
-        Some(ImageBody { id: Some(id), base64: None, url: None, file: None }) => {
-            parts.push(Part { content: Content::ImageOf(id.parse()?), weight });
+        Some(ImageBody {
+            id: Some(id),
+            base64: None,
+            url: None,
+            file: None,
+        }) => {
+            parts.push(Part {
+                content: Content::ImageOf(id.parse()?),
+                weight,
+            });
         }
         Some(ImageBody { id: Some(_), .. }) => {
-            return Err(invalid("an image is exactly one of {\"base64\"}, {\"url\"}, {\"file\"} and {\"id\"}"));
+            return Err(invalid(
+                "an image is exactly one of {\"base64\"}, {\"url\"}, {\"file\"} and {\"id\"}",
+            ));
         }
-        Some(image) => parts.push(Part { content: Content::Image(image.into_bytes(files)?), weight }),
+        Some(image) => parts.push(Part {
+            content: Content::Image(image.into_bytes(files)?),
+            weight,
+        }),
     }
     if let Some(vector) = vector {
-        parts.push(Part { content: Content::Vector(vector), weight });
+        parts.push(Part {
+            content: Content::Vector(vector),
+            weight,
+        });
     }
     Ok(())
 }
 
 fn targets(wanted: Option<Vec<TargetBody>>) -> Result<Targets, ApiError> {
-    let Some(wanted) = wanted else { return Ok(Targets::BOTH) };
+    let Some(wanted) = wanted else {
+        return Ok(Targets::BOTH);
+    };
     if wanted.is_empty() {
         return Err(invalid("'targets' names 'image', 'text' or both"));
     }
-    Ok(Targets { image: wanted.contains(&TargetBody::Image), text: wanted.contains(&TargetBody::Text) })
+    Ok(Targets {
+        image: wanted.contains(&TargetBody::Image),
+        text: wanted.contains(&TargetBody::Text),
+    })
 }
 
 fn fusion(wanted: Option<FusionBody>) -> Result<Fusion, ApiError> {
-    let Some(wanted) = wanted else { return Ok(Fusion::default()) };
+    let Some(wanted) = wanted else {
+        return Ok(Fusion::default());
+    };
     let method = match (wanted.method, wanted.k) {
-        (Some(MethodBody::Linear), Some(_)) => return Err(invalid("'k' belongs to the method 'rrf'")),
+        (Some(MethodBody::Linear), Some(_)) => {
+            return Err(invalid("'k' belongs to the method 'rrf'"));
+        }
         (Some(MethodBody::Linear), None) => Method::Linear,
         (Some(MethodBody::Rrf) | None, None) => Method::default(),
         (Some(MethodBody::Rrf) | None, Some(k)) => Method::Rrf { k },
@@ -361,7 +439,8 @@ fn fusion(wanted: Option<FusionBody>) -> Result<Fusion, ApiError> {
         text: wanted.weights.text.unwrap_or(defaults.text),
         keyword: wanted.weights.keyword.unwrap_or(defaults.keyword),
     };
-    Fusion::new(method, weights).map_err(|error| ApiError::InvalidField(format!("'fusion' is wrong: {error}")))
+    Fusion::new(method, weights)
+        .map_err(|error| ApiError::InvalidField(format!("'fusion' is wrong: {error}")))
 }
 
 fn invalid(message: &str) -> ApiError {

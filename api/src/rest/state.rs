@@ -23,7 +23,12 @@ pub struct RestSettings {
 
 impl Default for RestSettings {
     fn default() -> Self {
-        Self { api_key: None, cors_origins: Vec::new(), max_body_bytes: 128 << 20, max_line_bytes: 48 << 20 }
+        Self {
+            api_key: None,
+            cors_origins: Vec::new(),
+            max_body_bytes: 128 << 20,
+            max_line_bytes: 48 << 20,
+        }
     }
 }
 
@@ -39,7 +44,11 @@ impl ApiKey {
     pub fn matches(&self, given: &str) -> bool {
         let given = given.as_bytes();
         let same_length = given.len() == self.0.len();
-        let differing = self.0.iter().zip(given).fold(0u8, |all, (ours, theirs)| all | (ours ^ theirs));
+        let differing = self
+            .0
+            .iter()
+            .zip(given)
+            .fold(0u8, |all, (ours, theirs)| all | (ours ^ theirs));
         same_length && differing == 0
     }
 }
@@ -59,7 +68,12 @@ pub struct RestState {
 
 impl RestState {
     pub fn new(settings: RestSettings, statistics: Arc<Statistics>) -> Self {
-        Self { engine: OnceLock::new(), stage: RwLock::new("loading"), settings, statistics }
+        Self {
+            engine: OnceLock::new(),
+            stage: RwLock::new("loading"),
+            settings,
+            statistics,
+        }
     }
 
     /// Says what the start is at, for those who ask before it is done.
@@ -75,7 +89,10 @@ impl RestState {
     }
 
     pub fn engine(&self) -> Result<Arc<Engine>, ApiError> {
-        self.engine.get().cloned().ok_or_else(|| ApiError::Starting((*self.stage.read()).to_owned()))
+        self.engine
+            .get()
+            .cloned()
+            .ok_or_else(|| ApiError::Starting((*self.stage.read()).to_owned()))
     }
 }
 

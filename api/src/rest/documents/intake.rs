@@ -32,12 +32,19 @@ pub(super) async fn take_in(
 ) -> Result<HttpResponse, ApiError> {
     let limit = settings.max_body_bytes;
     let kind = body::media_type(request);
-    if matches!(kind.as_str(), "application/x-ndjson" | "application/ndjson" | "application/jsonl") {
+    if matches!(
+        kind.as_str(),
+        "application/x-ndjson" | "application/ndjson" | "application/jsonl"
+    ) {
         let lines = ndjson::read(Arc::clone(engine), payload, settings.max_line_bytes);
-        return Ok(results::collect(engine.ingest(collection, lines)).await.respond(false));
+        return Ok(results::collect(engine.ingest(collection, lines))
+            .await
+            .respond(false));
     }
     // Held until the last document of the body is answered.
-    let _share = engine.admit(body::announced_length(request, limit)?).await?;
+    let _share = engine
+        .admit(body::announced_length(request, limit)?)
+        .await?;
     let batch = match kind.as_str() {
         "application/json" | "text/json" | "" => {
             let json = body::read_whole(&mut payload, limit).await?;
@@ -58,11 +65,20 @@ pub(super) async fn take_in(
 fn from_json(json: &[u8], files: &mut Vec<FilePart>) -> Result<Batch, ApiError> {
     if json.trim_ascii_start().first() == Some(&b'[') {
         let documents: Vec<&RawValue> = body::parse(json)?;
-        let items = documents.into_iter().map(|document| incoming(document.get().as_bytes(), files)).collect();
-        Ok(Batch { items, single: false })
+        let items = documents
+            .into_iter()
+            .map(|document| incoming(document.get().as_bytes(), files))
+            .collect();
+        Ok(Batch {
+            items,
+            single: false,
+        })
     } else {
         let document: &RawValue = body::parse(json)?;
-        Ok(Batch { items: vec![incoming(document.get().as_bytes(), files)], single: true })
+        Ok(Batch {
+            items: vec![incoming(document.get().as_bytes(), files)],
+            single: true,
+        })
     }
 }
 
@@ -73,7 +89,11 @@ pub(super) fn incoming(json: &[u8], files: &mut Vec<FilePart>) -> Incoming {
         Ok(document) => document.id.clone(),
         Err(_) => stated_id(json),
     };
-    Incoming { id, draft: parsed.and_then(|document| document.into_draft(files)), permit: None }
+    Incoming {
+        id,
+        draft: parsed.and_then(|document| document.into_draft(files)),
+        permit: None,
+    }
 }
 
 /// The id of a document that is otherwise wrong, so that its failure can name it.
@@ -86,12 +106,17 @@ fn stated_id(json: &[u8]) -> Option<String> {
 /// none of its documents names, as a document of its own.
 fn from_multipart(mut files: Vec<FilePart>) -> Result<Batch, ApiError> {
     let mut items = Vec::new();
-    if let Some(at) = files.iter().position(|file| file.name == "documents" && !file.is_picture()) {
+    if let Some(at) = files
+        .iter()
+        .position(|file| file.name == "documents" && !file.is_picture())
+    {
         let documents = files.remove(at).bytes;
         match from_json(&documents, &mut files) {
             Ok(batch) => items = batch.items,
             Err(ApiError::InvalidJson(_)) if documents.contains(&b'\n') => {
-                let lines = documents.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
+                let lines = documents
+                    .split(|byte| *byte == b'\n')
+                    .filter(|line| !line.trim_ascii().is_empty());
                 items.extend(lines.map(|line| incoming(line, &mut files)));
             }
             Err(error) => return Err(error),
@@ -99,22 +124,46 @@ fn from_multipart(mut files: Vec<FilePart>) -> Result<Batch, ApiError> {
     }
     items.extend(files.into_iter().map(from_file));
     if items.is_empty() {
-        return Err(ApiError::InvalidMultipart("the multipart request has no parts".to_owned()));
+        return Err(ApiError::InvalidMultipart(
+            "the multipart request has no parts".to_owned(),
+        ));
     }
-    Ok(Batch { items, single: false })
+    Ok(Batch {
+        items,
+        single: false,
+    })
 }
 
 /// A file alone is a document: a picture, or a text where its type says so. Its
 /// name becomes metadata, so that it can be found by it.
 fn from_file(file: FilePart) -> Incoming {
-    let metadata = file.filename.iter().map(|name| ("filename".to_owned(), name.clone().into())).collect();
+    let metadata = file
+        .filename
+        .iter()
+        .map(|name| ("filename".to_owned(), name.clone().into()))
+        .collect();
     let draft = if file.is_text() {
         match String::from_utf8(Vec::from(file.bytes)) {
-            Ok(text) => Ok(Draft { text: Some(text), metadata, ..Draft::default() }),
-            Err(_) => Err(ApiError::InvalidField(format!("the text file '{}' is not UTF-8", file.name))),
+            Ok(text) => Ok(Draft {
+                text: Some(text),
+                metadata,
+                ..Draft::default()
+            }),
+            Err(_) => Err(ApiError::InvalidField(format!(
+                "the text file '{}' is not UTF-8",
+                file.name
+            ))),
         }
     } else {
-        Ok(Draft { image: Some(Bytes::clone(&file.bytes)), metadata, ..Draft::default() })
+        Ok(Draft {
+            image: Some(Bytes::clone(&file.bytes)),
+            metadata,
+            ..Draft::default()
+        })
     };
-    Incoming { id: None, draft, permit: None }
+    Incoming {
+        id: None,
+        draft,
+        permit: None,
+    }
 }

@@ -49,7 +49,10 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
 }
 
 /// The path's collection and document id.
-fn place(engine: &Engine, path: &(String, String)) -> Result<(Arc<Collection>, DocumentId), ApiError> {
+fn place(
+    engine: &Engine,
+    path: &(String, String),
+) -> Result<(Arc<Collection>, DocumentId), ApiError> {
     let collection = engine.collection(&collection_name(&path.0)?)?;
     Ok((collection, path.1.parse::<DocumentId>()?))
 }
@@ -60,7 +63,9 @@ async fn add_to_default(
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let (collection, _) = engine.create_collection(CollectionName::default(), None).await?;
+    let (collection, _) = engine
+        .create_collection(CollectionName::default(), None)
+        .await?;
     intake::take_in(&engine, &collection, &state.settings, &request, payload).await
 }
 
@@ -89,14 +94,26 @@ async fn put(
 ) -> Result<HttpResponse, ApiError> {
     let (collection, id) = place(&engine, &path)?;
     let limit = state.settings.max_body_bytes;
-    let permit = engine.admit(body::announced_length(&request, limit)?).await?;
+    let permit = engine
+        .admit(body::announced_length(&request, limit)?)
+        .await?;
     let mut document: wire::DocumentBody = body::read_json(&mut payload, limit).await?;
-    if document.id.as_ref().is_some_and(|given| given != id.as_str()) {
-        return Err(ApiError::InvalidField(format!("the body's 'id' is not the path's '{id}'")));
+    if document
+        .id
+        .as_ref()
+        .is_some_and(|given| given != id.as_str())
+    {
+        return Err(ApiError::InvalidField(format!(
+            "the body's 'id' is not the path's '{id}'"
+        )));
     }
     document.id = Some(id.to_string());
     let draft = document.into_draft(&mut Vec::new());
-    let item = Incoming { id: Some(id.to_string()), draft, permit: Some(permit) };
+    let item = Incoming {
+        id: Some(id.to_string()),
+        draft,
+        permit: Some(permit),
+    };
     let answer = results::collect(engine.ingest(&collection, stream::iter([item]))).await;
     Ok(answer.respond(true))
 }
@@ -113,7 +130,9 @@ struct RevisionBody {
     metadata: Map<String, Value>,
 }
 
-fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(value: D) -> Result<Option<T>, D::Error> {
+fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    value: D,
+) -> Result<Option<T>, D::Error> {
     T::deserialize(value).map(Some)
 }
 
@@ -145,7 +164,10 @@ async fn patch(
     read::answer(&engine, &collection, id).await
 }
 
-async fn delete(Open(engine): Open, path: web::Path<(String, String)>) -> Result<HttpResponse, ApiError> {
+async fn delete(
+    Open(engine): Open,
+    path: web::Path<(String, String)>,
+) -> Result<HttpResponse, ApiError> {
     let (collection, id) = place(&engine, &path)?;
     engine.delete(&collection, id).await?;
     Ok(HttpResponse::NoContent().finish())

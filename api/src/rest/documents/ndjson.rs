@@ -38,7 +38,11 @@ pub(super) fn read(
                         lines.finish();
                     }
                     Err(error) => {
-                        let item = Incoming { id: None, draft: Err(error), permit: None };
+                        let item = Incoming {
+                            id: None,
+                            draft: Err(error),
+                            permit: None,
+                        };
                         lines.abandon();
                         return Some((item, (lines, payload, true)));
                     }
@@ -49,7 +53,11 @@ pub(super) fn read(
 }
 
 async fn admit(engine: &Engine, line: Result<Bytes, ApiError>) -> Incoming {
-    let failed = |error| Incoming { id: None, draft: Err(error), permit: None };
+    let failed = |error| Incoming {
+        id: None,
+        draft: Err(error),
+        permit: None,
+    };
     let line = match line {
         Ok(line) => line,
         Err(error) => return failed(error),
@@ -59,7 +67,10 @@ async fn admit(engine: &Engine, line: Result<Bytes, ApiError>) -> Incoming {
         Err(error) => return failed(error),
     };
     match crate::engine::blocking(move || intake::incoming(&line, &mut Vec::new())).await {
-        Ok(item) => Incoming { permit: Some(permit), ..item },
+        Ok(item) => Incoming {
+            permit: Some(permit),
+            ..item
+        },
         Err(error) => failed(error),
     }
 }
@@ -75,7 +86,12 @@ struct LineSplitter {
 
 impl LineSplitter {
     fn new(max: usize) -> Self {
-        Self { max, open: BytesMut::new(), overlong: false, ready: VecDeque::new() }
+        Self {
+            max,
+            open: BytesMut::new(),
+            overlong: false,
+            ready: VecDeque::new(),
+        }
     }
 
     fn next(&mut self) -> Option<Result<Bytes, ApiError>> {
@@ -137,19 +153,29 @@ mod tests {
         }
         splitter.finish();
         std::iter::from_fn(|| splitter.next())
-            .map(|line| line.ok().map(|line| String::from_utf8_lossy(&line).into_owned()))
+            .map(|line| {
+                line.ok()
+                    .map(|line| String::from_utf8_lossy(&line).into_owned())
+            })
             .collect()
     }
 
     #[test]
     fn lines_are_cut_wherever_the_chunks_end() {
-        let whole = [Some("ab".to_owned()), Some("cd".to_owned()), Some("e".to_owned())];
+        let whole = [
+            Some("ab".to_owned()),
+            Some("cd".to_owned()),
+            Some("e".to_owned()),
+        ];
         assert_eq!(lines(&["ab\ncd\ne"], 9), whole);
         assert_eq!(lines(&["a", "b\n", "\nc", "d\ne", "\n\n"], 9), whole);
     }
 
     #[test]
     fn an_overlong_line_fails_alone() {
-        assert_eq!(lines(&["ab\ncde", "fg\nh"], 3), [Some("ab".to_owned()), None, Some("h".to_owned())]);
+        assert_eq!(
+            lines(&["ab\ncde", "fg\nh"], 3),
+            [Some("ab".to_owned()), None, Some("h".to_owned())]
+        );
     }
 }

@@ -15,8 +15,8 @@ use crate::DocumentId;
 use crate::engine::{Collection, Engine};
 use crate::error::ApiError;
 use crate::rest::collections::collection_name;
-use crate::rest::state::Open;
 use crate::rest::query_string;
+use crate::rest::state::Open;
 
 const LIST_LIMIT: usize = 1000;
 const THUMBNAIL_WIDTHS: std::ops::RangeInclusive<u32> = 16..=2048;
@@ -54,7 +54,9 @@ pub(super) async fn list(
     let query: ListQuery = query_string(&request)?;
     let limit = query.limit.unwrap_or(100);
     if !(1..=LIST_LIMIT).contains(&limit) {
-        return Err(ApiError::InvalidField(format!("'limit' is {limit}; it goes from 1 to {LIST_LIMIT}")));
+        return Err(ApiError::InvalidField(format!(
+            "'limit' is {limit}; it goes from 1 to {LIST_LIMIT}"
+        )));
     }
     let after = query.cursor.as_deref().map(cursor_id).transpose()?;
     let documents = engine.list(&collection, after, limit).await?;
@@ -63,7 +65,10 @@ pub(super) async fn list(
         _ => None,
     };
     let name = &collection.definition().name;
-    let documents: Vec<_> = documents.into_iter().map(|document| DocumentAnswer::new(name, document)).collect();
+    let documents: Vec<_> = documents
+        .into_iter()
+        .map(|document| DocumentAnswer::new(name, document))
+        .collect();
     Ok(HttpResponse::Ok().json(json!({ "documents": documents, "cursor": cursor })))
 }
 
@@ -71,7 +76,10 @@ pub(super) async fn list(
 fn cursor_id(cursor: &str) -> Result<DocumentId, ApiError> {
     let wrong = || ApiError::InvalidField("'cursor' is not one that this server gave".to_owned());
     let id = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| wrong())?;
-    String::from_utf8(id).map_err(|_| wrong())?.parse().map_err(|_| wrong())
+    String::from_utf8(id)
+        .map_err(|_| wrong())?
+        .parse()
+        .map_err(|_| wrong())
 }
 
 #[derive(Deserialize)]
@@ -87,35 +95,57 @@ pub(super) async fn image(
 ) -> Result<HttpResponse, ApiError> {
     let (collection, id) = place(&engine, &path)?;
     let query: ImageQuery = query_string(&request)?;
-    if query.width.is_some_and(|width| !THUMBNAIL_WIDTHS.contains(&width)) {
+    if query
+        .width
+        .is_some_and(|width| !THUMBNAIL_WIDTHS.contains(&width))
+    {
         return Err(ApiError::InvalidField(format!(
             "'width' goes from {} to {}",
             THUMBNAIL_WIDTHS.start(),
             THUMBNAIL_WIDTHS.end()
         )));
     }
-    let stored = engine.document(&collection, id.clone()).await?.image.ok_or_else(|| ApiError::NoImage(id.clone()))?;
+    let stored = engine
+        .document(&collection, id.clone())
+        .await?
+        .image
+        .ok_or_else(|| ApiError::NoImage(id.clone()))?;
     let tag = match query.width {
         Some(width) => format!("{}-{width}", stored.hash),
         None => stored.hash.to_string(),
     };
-    let known = request.headers().get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
+    let known = request
+        .headers()
+        .get(header::IF_NONE_MATCH)
+        .and_then(|value| value.to_str().ok());
     let unchanged = known.is_some_and(|known| known.trim_matches('"') == tag);
-    let mut answer = if unchanged { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+    let mut answer = if unchanged {
+        HttpResponse::NotModified()
+    } else {
+        HttpResponse::Ok()
+    };
     answer
         .insert_header(ETag(EntityTag::new_strong(tag)))
         // The document may get another picture: ask again, and be told "not modified".
-        .insert_header(CacheControl(vec![CacheDirective::Private, CacheDirective::NoCache]))
+        .insert_header(CacheControl(vec![
+            CacheDirective::Private,
+            CacheDirective::NoCache,
+        ]))
         // A stored file is data: it never runs in the server's origin.
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .insert_header((header::CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox"));
+        .insert_header((
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; sandbox",
+        ));
     if unchanged {
         return Ok(answer.finish());
     }
     match query.width {
         Some(width) => {
             let thumbnail = engine.thumbnail(&collection, id, width).await?;
-            Ok(answer.content_type(thumbnail.media_type).body(thumbnail.bytes))
+            Ok(answer
+                .content_type(thumbnail.media_type)
+                .body(thumbnail.bytes))
         }
         None => {
             let (image, bytes) = engine.image(&collection, id).await?;

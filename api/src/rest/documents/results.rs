@@ -34,14 +34,20 @@ impl IngestAnswer {
                 let status = if stored.created { "created" } else { "updated" };
                 json!({ "id": answer.id, "status": status })
             }
-            Err(error) => json!({ "id": answer.id, "status": "failed", "error": problem::body(error) }),
+            Err(error) => {
+                json!({ "id": answer.id, "status": "failed", "error": problem::body(error) })
+            }
         };
         match answer.outcome {
             Ok(stored) => {
                 if stored.truncated {
                     result["truncated"] = Value::Bool(true);
                 }
-                if stored.created { self.created += 1 } else { self.updated += 1 }
+                if stored.created {
+                    self.created += 1
+                } else {
+                    self.updated += 1
+                }
             }
             Err(error) => {
                 self.failed += 1;
@@ -62,7 +68,9 @@ impl IngestAnswer {
         });
         match self.failure {
             Some(error) if single => {
-                if let (Value::Object(body), Value::Object(problem)) = (&mut body, problem::body(&error)) {
+                if let (Value::Object(body), Value::Object(problem)) =
+                    (&mut body, problem::body(&error))
+                {
                     body.extend(problem);
                 }
                 problem::response(&error, &body)

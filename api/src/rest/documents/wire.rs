@@ -41,12 +41,18 @@ impl DocumentBody {
             None => None,
             Some(image) if image.id.is_some() => {
                 return Err(ApiError::UnknownField(
-                    "unknown field `id` in 'image', expected one of `base64`, `url`, `file`".to_owned(),
+                    "unknown field `id` in 'image', expected one of `base64`, `url`, `file`"
+                        .to_owned(),
                 ));
             }
             Some(image) => Some(image.into_bytes(files)?),
         };
-        Ok(Draft { id, text: self.text, image, metadata: self.metadata.unwrap_or_default() })
+        Ok(Draft {
+            id,
+            text: self.text,
+            image,
+            metadata: self.metadata.unwrap_or_default(),
+        })
     }
 }
 
@@ -58,7 +64,9 @@ impl ImageBody {
             (None, Some(_), None) => Err(ApiError::UrlIngestDisabled),
             (None, None, Some(name)) => {
                 let position = files.iter().position(|file| file.is_called(&name));
-                position.map(|at| files.remove(at).bytes).ok_or(ApiError::MissingPart(name))
+                position
+                    .map(|at| files.remove(at).bytes)
+                    .ok_or(ApiError::MissingPart(name))
             }
             _ => Err(ApiError::InvalidField(
                 "an image is exactly one of {\"base64\"}, {\"url\"} and {\"file\"}".to_owned(),
@@ -118,7 +126,10 @@ struct ImageInfo {
 
 impl DocumentAnswer {
     pub(in crate::rest) fn new(collection: &CollectionName, document: Document) -> Self {
-        let image = document.image.as_ref().map(|_| image_path(collection, &document.id));
+        let image = document
+            .image
+            .as_ref()
+            .map(|_| image_path(collection, &document.id));
         Self {
             id: document.id.to_string(),
             text: document.text,
@@ -161,24 +172,49 @@ mod tests {
     #[test]
     fn base64_is_taken_in_all_its_usual_spellings() {
         for text in ["aGk", "aGk=", "a\nGk=", "data:image/png;base64,aGk="] {
-            assert_eq!(decode_base64(text).unwrap(), Bytes::from_static(b"hi"), "{text}");
+            assert_eq!(
+                decode_base64(text).unwrap(),
+                Bytes::from_static(b"hi"),
+                "{text}"
+            );
         }
-        assert!(matches!(decode_base64("a*b"), Err(ApiError::InvalidBase64(_))));
-        assert!(matches!(decode_base64("data:image/png,hi"), Err(ApiError::InvalidBase64(_))));
+        assert!(matches!(
+            decode_base64("a*b"),
+            Err(ApiError::InvalidBase64(_))
+        ));
+        assert!(matches!(
+            decode_base64("data:image/png,hi"),
+            Err(ApiError::InvalidBase64(_))
+        ));
     }
 
     #[test]
     fn an_unknown_field_is_named() {
         let error = draft(r#"{"txt": "a"}"#).unwrap_err();
-        assert!(matches!(&error, ApiError::UnknownField(text) if text.contains("txt")), "{error}");
+        assert!(
+            matches!(&error, ApiError::UnknownField(text) if text.contains("txt")),
+            "{error}"
+        );
     }
 
     #[test]
     fn an_image_is_exactly_one_thing() {
-        assert!(matches!(draft(r#"{"image": {}}"#), Err(ApiError::InvalidField(_))));
-        assert!(matches!(draft(r#"{"image": {"base64": "", "file": "a"}}"#), Err(ApiError::InvalidField(_))));
-        assert!(matches!(draft(r#"{"image": {"url": "http://x/"}}"#), Err(ApiError::UrlIngestDisabled)));
-        assert!(matches!(draft(r#"{"image": {"file": "a"}}"#), Err(ApiError::MissingPart(_))));
+        assert!(matches!(
+            draft(r#"{"image": {}}"#),
+            Err(ApiError::InvalidField(_))
+        ));
+        assert!(matches!(
+            draft(r#"{"image": {"base64": "", "file": "a"}}"#),
+            Err(ApiError::InvalidField(_))
+        ));
+        assert!(matches!(
+            draft(r#"{"image": {"url": "http://x/"}}"#),
+            Err(ApiError::UrlIngestDisabled)
+        ));
+        assert!(matches!(
+            draft(r#"{"image": {"file": "a"}}"#),
+            Err(ApiError::MissingPart(_))
+        ));
     }
 
     #[test]
