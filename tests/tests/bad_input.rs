@@ -24,7 +24,7 @@ static SERVER: LazyLock<Server> = LazyLock::new(|| {
     server
         .client()
         .collection("bad")
-        .add(&json!({ "id": "witness", "text": "was there before" }));
+        .add(&json!({ "id": "witness", "text": "a witness of it all" }));
     server
 });
 
@@ -42,7 +42,7 @@ fn bad() -> Collection<'static> {
 
 fn still_serves() {
     assert_eq!(
-        bad().ids(&json!({ "keywords": "witness before" }))[0],
+        bad().ids(&json!({ "keywords": "witness" }))[0],
         "witness"
     );
     bad().document("witness").expect(200);
@@ -152,8 +152,8 @@ fn pictures_that_are_none() {
         (
             "thin",
             pictures::png_claiming(0x7fff_ffff, 1),
-            413,
-            "image_too_large",
+            422,
+            "invalid_image",
         ),
         (
             "larger-than-its-data",

@@ -461,7 +461,7 @@ fn wrong_queries_are_told_what_is_wrong() {
         (
             json!({ "text": "a", "fusion": { "k": -1 } }),
             "invalid_field",
-            "'k'",
+            "k is -1",
         ),
         (
             json!({ "text": "a", "fusion": { "weights": { "image": -1 } } }),
