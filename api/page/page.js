@@ -201,6 +201,8 @@ function showCollection() {
   at("collection-size").textContent = current && Number.isFinite(current.documents) ? counted(current.documents, "document") : "";
   at("model").textContent = current ? [current.model, current.dim ? `${current.dim} dimensions` : null].filter(Boolean).join(" · ") : "";
   at("drop-collection").textContent = collection;
+  at("empty-curl").textContent = [`curl ${location.origin}/documents`, api.needsKey() ? "-H 'Authorization: Bearer KEY'" : null,
+    "-H 'Content-Type: application/json'", `-d '{"text": "a cat on a mat"}'`].filter(Boolean).join(" \\\n  ");
 }
 
 // ---- what people do -------------------------------------------------------------------------
@@ -339,7 +341,4 @@ async function start() {
   await ask();
 }
 
-at("empty-curl").textContent = `curl ${location.origin}/documents \\
-  -H 'Content-Type: application/json' \\
-  -d '{"text": "a cat on a mat"}'`;
 start();
