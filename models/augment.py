@@ -113,11 +113,12 @@ def moved(image, rng):
     return image
 
 
-def changed(svg, rng, line_art):
-    """One changed copy of a drawing. What is line art already is only moved."""
-    way = "moved" if line_art else rng.choice(("moved", "stroked", "stroked", "edges", "edges"))
-    image = {"moved": lambda: render(svg), "stroked": lambda: stroked(svg, rng), "edges": lambda: edges(svg, rng)}[way]()
-    return moved(image, rng)
+def changed(svg, rng):
+    """One changed copy of a drawing in colour: four in five become outlines first."""
+    way = rng.choice(("moved", "stroked", "stroked", "edges", "edges"))
+    if way == "moved":
+        return moved(render(svg), rng)
+    return moved({"stroked": stroked, "edges": edges}[way](svg, rng), rng)
 
 
 def seeded(*key):

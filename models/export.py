@@ -35,8 +35,8 @@ GOLDEN_TEXTS = [
     "",
     "feeling sick 🤒 & tired",
     "naïve café, 北京",
-    "It is a truth universally acknowledged, that a single man in possession of a good fortune, must be in want of a wife. "
-    * 16,
+    "It is a truth universally acknowledged, that a single man in possession of a good fortune, "
+    "must be in want of a wife. " * 16,  # both lines, 16 times: over the limit of 256 tokens
 ]
 GOLDEN_DRAWINGS = ("dog-face", "red-apple", "umbrella", "grinning-face", "castle")
 GOLDEN_PIXELS = 128

@@ -1,6 +1,7 @@
 """Runs the frozen image network over drawings and photographs and keeps the 3,920 numbers of each on disk.
 
-Usage: features.py [pass ...]. Pass 0 has every drawing as it is, any other number one changed copy of each.
+Usage: features.py [pass ...]. Pass 0 has every drawing as it is, any other number one changed copy of each
+that is not line art already.
 Work is kept in chunks with the labels of what they hold; what a chunk has is never made again, so a stopped run
 goes on where it was, and more drawings cost only themselves.
 OpenMoji and the photographs come first.
@@ -60,6 +61,7 @@ def all_drawings():
 
 
 def is_line_art(drawing):
+    """Of one ink: as it is, it is what the changed copies of the others become."""
     single_ink = ("emojione-monotone", "fluent-emoji-high-contrast", *drawings.ICON_SETS)
     return drawing.source.startswith(drawings.FONT_SET) or drawing.source in single_ink
 
@@ -68,7 +70,7 @@ def copy_maker(drawing, number):
     if number == 0:
         return lambda: augment.plain(drawing.svg)
     rng = augment.seeded("pass", number, drawing.source, drawing.icon)
-    return lambda: augment.changed(drawing.svg, rng, is_line_art(drawing))
+    return lambda: augment.changed(drawing.svg, rng)
 
 
 def store(extractor, name, labels, makers):

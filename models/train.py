@@ -1,8 +1,8 @@
 """Trains the drawings branch on cached features: drawings towards their words, photographs towards nothing.
 
-Usage: train.py [--name final] [--hold-out SET,SET] [--seed 0] ... Stops and goes on at whole epochs. Writes heads/NAME.pt, the
-average of the weights over the last steps (an exponential average). Choose settings with --hold-out, which trains
-without whole sets and reports on them, and not on OpenMoji.
+Usage: train.py [--name final] [--hold-out SET,SET] [--seed 0] ... Stops and goes on at whole epochs. Writes
+heads/NAME.pt, an exponential average of the weights over the last steps. Choose settings with --hold-out, which
+trains without whole sets and reports on them, and not on OpenMoji.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from drawings import emoji_concepts, words_of
 from evaluate import recall
 from networks import KeptSentences, image_network
 from paths import HEADS
-from projection import classes_branch, drawings_branch, image_vectors
+from projection import classes_branch, drawings_branch, image_vectors, load_head
 
 KEYWORDS_A_STEP = 1024
 KEYWORD_SCALE = 20.0
@@ -26,6 +26,7 @@ KEYWORD_SCALE = 20.0
 def options():
     parser = argparse.ArgumentParser()
     parser.add_argument("--name", default="final")
+    parser.add_argument("--start", help="a trained head to go on from, as when features were added")
     parser.add_argument("--hold-out", default="", help="comma-separated sets to leave out and report on")
     parser.add_argument("--hidden", type=int, default=1024)
     parser.add_argument("--epochs", type=int, default=12)
@@ -83,6 +84,17 @@ def drawing_loss(vectors, concept, words, opt):
     return loss - opt.keyword_loss * (share * spoken).sum(1).mean()
 
 
+def fresh_branch(hidden, drawn):
+    """A branch that standardises by the drawings' own statistics, its gate half open."""
+    branch = drawings_branch(hidden)
+    sample = drawn[torch.randperm(len(drawn))[:8192]].float()
+    branch.mean.copy_(sample.mean(0))
+    branch.std.copy_(sample.std(0) + 1e-3)
+    torch.nn.init.zeros_(branch.gate.weight)
+    torch.nn.init.zeros_(branch.gate.bias)
+    return branch
+
+
 def train(opt):
     torch.manual_seed(opt.seed)
     torch.set_num_threads(1)  # two threads that wait for one another lose to one on busy cores
@@ -93,19 +105,16 @@ def train(opt):
     drawn, labels = load_drawings(opt.passes.split(","))
     held = np.isin(labels[:, 0], opt.hold_out.split(","))
     concept = torch.tensor([words.number[name] for name in labels[:, 2]])
-    judged = [(drawn[labels[:, 0] == name], labels[labels[:, 0] == name, 2]) for name in opt.hold_out.split(",") if name]
+    sets = [labels[:, 0] == name for name in opt.hold_out.split(",") if name]
+    judged = [(drawn[mask], labels[mask, 2]) for mask in sets]
     drawn, concept = drawn[~held], concept[~held]
     by_class = torch.cat([classes(part.float()) for part in drawn.split(2048)])
     photographs, photograph_labels = features.load("photographs")
     photographs = torch.from_numpy(photographs[photograph_labels[:, 2] == "train"]).float()
 
-    branch = drawings_branch(opt.hidden)
-    sample = drawn[torch.randperm(len(drawn))[:8192]].float()
-    branch.mean.copy_(sample.mean(0))
-    branch.std.copy_(sample.std(0) + 1e-3)
-    torch.nn.init.zeros_(branch.gate.weight)
-    torch.nn.init.constant_(branch.gate.bias, 0.0)
-    average = torch.optim.swa_utils.AveragedModel(branch, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(opt.average))
+    branch = load_head(opt.start).train() if opt.start else fresh_branch(opt.hidden, drawn)
+    averaging = torch.optim.swa_utils.get_ema_multi_avg_fn(opt.average)
+    average = torch.optim.swa_utils.AveragedModel(branch, multi_avg_fn=averaging)
     optimiser = torch.optim.AdamW(branch.parameters(), lr=opt.rate, weight_decay=opt.decay)
     per_epoch = len(drawn) // opt.batch
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, opt.rate, total_steps=per_epoch * opt.epochs)
