@@ -176,7 +176,7 @@ impl WordIndex {
         let searcher: Searcher = self.reader.searcher();
         let space = searcher
             .space_usage()
-            .map_err(IndexError::io("measure", "tantivy's files"))?;
+            .map_err(|error| IndexError::tantivy("measure its files")(error.into()))?;
         Ok((searcher.segment_readers().len(), space.total().get_bytes()))
     }
 }

@@ -1,5 +1,8 @@
 //! The crate by its public surface.
 
+// Clippy's exemption for tests does not reach the functions they share.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 mod collection;
 mod fusion;
 mod keyword;
