@@ -149,74 +149,76 @@ fn describe(answer: &Answer, collection: &str, columns: usize) -> String {
     for (line, hit) in lines.zip(&answer.hits) {
         output += &format!("{line}\n");
         if let Some(explain) = &hit.explain {
-            explain_lines(explain, 6, columns, &mut output);
+            explain_lines(explain, 6, &mut output);
         }
     }
-    output + &format!("{} hits in {:.1} ms\n", answer.hits.len(), answer.took_ms)
+    output + &format!("{} in {:.1} ms\n", count(answer.hits.len()), answer.took_ms)
+}
+
+fn count(hits: usize) -> String {
+    match hits {
+        1 => "1 hit".to_owned(),
+        many => format!("{many} hits"),
+    }
 }
 
 /// The text; for a picture without one that it is one, and its metadata.
 fn content(hit: &Hit) -> String {
-    let mut parts = Vec::new();
+    let words = match (&hit.text, &hit.metadata) {
+        (Some(text), _) => text.clone(),
+        (None, Some(metadata)) => metadata
+            .iter()
+            .map(|(key, value)| format!("{key}: {}", plain(value)))
+            .collect::<Vec<_>>()
+            .join(", "),
+        (None, None) => String::new(),
+    };
     if hit.image.is_some() {
-        parts.push("[picture]".to_owned());
+        format!("[picture] {words}")
+    } else {
+        words
     }
-    match (&hit.text, &hit.metadata) {
-        (Some(text), _) => parts.push(text.clone()),
-        (None, Some(metadata)) => parts.extend(
-            metadata
-                .iter()
-                .map(|(key, value)| format!("{key}: {}", plain(value))),
-        ),
-        (None, None) => {}
-    }
-    parts.join(" ")
 }
 
 fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
-        Value::Number(number) => match number.as_f64() {
-            Some(real) if number.is_f64() => format!("{real:.4}"),
-            _ => number.to_string(),
-        },
+        Value::Number(number) if number.is_f64() => {
+            let real = format!("{:.4}", number.as_f64().unwrap_or_default());
+            real.trim_end_matches('0').trim_end_matches('.').to_owned()
+        }
         other => other.to_string(),
     }
 }
 
-/// Whatever the server explains, an indented line a part.
-fn explain_lines(value: &Value, indent: usize, columns: usize, output: &mut String) {
+/// Whatever the server explains, a line an object, indented below the hit.
+fn explain_lines(value: &Value, indent: usize, output: &mut String) {
     let blank = " ".repeat(indent);
-    let mut line = |text: String| {
-        *output += &format!(
-            "{blank}{}\n",
-            table::fit(&text, columns.saturating_sub(indent))
-        );
-    };
     match value {
         Value::Object(parts) => {
-            let (nested, flat): (Vec<_>, Vec<_>) = parts
+            let (nested, mut flat): (Vec<_>, Vec<_>) = parts
                 .iter()
                 .filter(|(_, part)| !part.is_null())
                 .partition(|(_, part)| part.is_object() || part.is_array());
+            // What a part is about comes before its figures.
+            flat.sort_by_key(|(_, part)| !part.is_string());
             if !flat.is_empty() {
                 let flat: Vec<_> = flat
                     .iter()
                     .map(|(key, part)| format!("{key} {}", plain(part)))
                     .collect();
-                line(flat.join(", "));
+                *output += &format!("{blank}{}\n", flat.join(", "));
             }
-            for (key, part) in nested {
-                *output += &format!("{blank}{key}\n");
-                explain_lines(part, indent + 2, columns, output);
+            for (_, part) in nested {
+                explain_lines(part, indent + 2, output);
             }
         }
         Value::Array(parts) => {
             for part in parts {
-                explain_lines(part, indent, columns, output);
+                explain_lines(part, indent, output);
             }
         }
-        flat => line(plain(flat)),
+        flat => *output += &format!("{blank}{}\n", plain(flat)),
     }
 }
 
@@ -285,8 +287,8 @@ mod tests {
         let answer = serde_json::from_value(json!({
             "took_ms": 12.34,
             "hits": [
-                {"id": "emoji/potato", "score": 0.03279, "text": null, "image": "/x", "metadata": {"name": "potato"},
-                 "explain": {"score": 0.03279, "lists": [{"list": "image", "rank": 1}]}},
+                {"id": "emoji/potato", "score": 0.03279, "text": null, "image": "/x", "metadata": {"group": "food", "name": "potato"},
+                 "explain": {"score": 0.03279, "parts": [{"contribution": 0.03279, "list": "image", "rank": 1, "weight": 1.0}]}},
                 {"id": "novel:4", "score": 0.5, "text": "A very long sentence about excellent boiled potatoes.", "image": null, "metadata": {}},
             ]
         }))
@@ -294,8 +296,8 @@ mod tests {
         assert_eq!(
             describe(&answer, "default", 60),
             "rank  score   id            document\n\
-             1     0.0328  emoji/potato  [picture] name: potato\n      \
-             score 0.0328\n      lists\n        list image, rank 1\n\
+             1     0.0328  emoji/potato  [picture] group: food, name: potato\n      \
+             score 0.0328\n        list image, contribution 0.0328, rank 1, weight 1\n\
              2     0.5000  novel:4       A very long sentence about exce…\n\
              2 hits in 12.3 ms\n"
         );

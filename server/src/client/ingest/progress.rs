@@ -128,5 +128,10 @@ pub fn summary(counts: Counts, elapsed: Duration) -> String {
 }
 
 fn rate(documents: u64, elapsed: Duration) -> String {
-    format!("{:.0}", documents as f64 / elapsed.as_secs_f64().max(0.001))
+    let rate = documents as f64 / elapsed.as_secs_f64().max(0.001);
+    if rate < 10.0 {
+        format!("{rate:.1}")
+    } else {
+        format!("{rate:.0}")
+    }
 }
