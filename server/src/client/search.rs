@@ -296,7 +296,7 @@ mod tests {
         assert_eq!(
             describe(&answer, "default", 60),
             "rank  score   id            document\n\
-             1     0.0328  emoji/potato  [picture] group: food, name: potato\n      \
+             1     0.0328  emoji/potato  [picture] group: food, name: po…\n      \
              score 0.0328\n        list image, contribution 0.0328, rank 1, weight 1\n\
              2     0.5000  novel:4       A very long sentence about exce…\n\
              2 hits in 12.3 ms\n"
