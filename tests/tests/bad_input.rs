@@ -41,10 +41,7 @@ fn bad() -> Collection<'static> {
 }
 
 fn still_serves() {
-    assert_eq!(
-        bad().ids(&json!({ "keywords": "witness" }))[0],
-        "witness"
-    );
+    assert_eq!(bad().ids(&json!({ "keywords": "witness" }))[0], "witness");
     bad().document("witness").expect(200);
 }
 

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use clipdb_tests::{Campaign, Client, Server, pictures};
+use clipdb_tests::{Campaign, Client, Server, pictures, wait_until};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
@@ -41,13 +41,15 @@ fn acknowledged_writes_survive_kill_9() {
     server.client().collection("crash");
     for kill in 1..=KILLS {
         let before = campaign.acknowledged();
-        let moment = Duration::from_millis(random.random_range(800..2_500));
-        let stopped = campaign.write_until_killed(server, 3, || std::thread::sleep(moment));
+        let moment = Duration::from_millis(random.random_range(0..1_500));
+        let stopped = campaign.write_until_killed(server, 3, || {
+            assert!(
+                wait_until(|| campaign.acknowledged() > before),
+                "nothing is acknowledged"
+            );
+            std::thread::sleep(moment);
+        });
         let acknowledged = campaign.acknowledged();
-        assert!(
-            acknowledged > before,
-            "nothing was acknowledged in {moment:?}"
-        );
         server = stopped.start();
         let losses = campaign.losses(server.client(), 10);
         assert!(

@@ -10,7 +10,7 @@ use serde_json::json;
 fn an_accepted_ingest_is_finished_and_answered() {
     let server = Server::start();
     server.client().collection("stop");
-    let documents: Vec<_> = (0..120)
+    let documents: Vec<_> = (0..60)
         .map(|number| json!({ "id": format!("s{number}"), "text": format!("accepted {number}"), "image": Client::image(&pictures::png(number)) }))
         .collect();
     let client = server.client().clone();
@@ -29,23 +29,20 @@ fn an_accepted_ingest_is_finished_and_answered() {
     let answer = answer.expect(200).json();
     assert_eq!(
         (&answer["created"], &answer["failed"]),
-        (&json!(120), &json!(0))
+        (&json!(60), &json!(0))
     );
     let stopped = server.wait();
     assert_eq!(stopped.status.code(), Some(0), "{}", stopped.log);
 
     let server = stopped.start();
     let collection = server.client().existing("stop");
-    assert_eq!(collection.summary()["documents"], 120);
-    assert_eq!(
-        collection.image("s119").expect(200).body,
-        pictures::png(119)
-    );
+    assert_eq!(collection.summary()["documents"], 60);
+    assert_eq!(collection.image("s59").expect(200).body, pictures::png(59));
     assert_eq!(
         collection
             .hits(&json!({ "keywords": "accepted", "limit": 1000 }))
             .len(),
-        120
+        60
     );
 }
 
