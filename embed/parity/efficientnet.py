@@ -1,6 +1,6 @@
 """A golden checkpoint of efficientnet_lite_pytorch's EfficientNet-Lite with random weights.
 
-Lite2's depth (23 blocks) and picture (260), a fifth of its width. Batch-norm statistics
+Lite2's depth (21 blocks) and picture (260), a fifth of its width. Batch-norm statistics
 come from pictures and are then disturbed, so that every one of them matters.
 """
 
