@@ -108,6 +108,20 @@ fn texts_that_two_lists_find_leave_room_for_pictures() {
 }
 
 #[test]
+fn two_lists_of_different_texts_fill_half_the_page_together() {
+    let mut keyword = falling(100..200, 10.0);
+    keyword.iter_mut().for_each(|hit| hit.score = 10.0);
+    let lists = Lists {
+        keyword,
+        text: falling(200..240, 0.9),
+        image: falling(0..40, 0.3),
+    };
+    let page = first_ten(&lists.fuse(&rrf(60.0)));
+    assert_eq!(page.iter().filter(|row| **row < 100).count(), 5, "{page:?}");
+    assert!(page.contains(&100) && page.contains(&200), "{page:?}");
+}
+
+#[test]
 fn a_text_in_other_words_is_not_drowned_by_pictures_nor_by_texts_of_both_lists() {
     let mut text = vec![RIGHT];
     text.extend(100..199);
