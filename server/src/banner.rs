@@ -10,7 +10,10 @@ use crate::configuration::Configuration;
 pub fn print(engine: &Engine, configuration: &Configuration, address: SocketAddr) {
     let url = format!("http://{address}");
     let collections = engine.collections();
-    let documents: u64 = collections.iter().map(|collection| collection.documents).sum();
+    let documents: u64 = collections
+        .iter()
+        .map(|collection| collection.documents)
+        .sum();
     let data = configuration.engine.data.display();
     println!("clipdb {} is ready\n", env!("CARGO_PKG_VERSION"));
     println!("  address  {url}");
@@ -23,12 +26,19 @@ pub fn print(engine: &Engine, configuration: &Configuration, address: SocketAddr
         }
     }
     if documents == 0 {
-        println!("  data     {data}, empty ('make demo' fills it with emoji and sentences of a novel)");
+        println!(
+            "  data     {data}, empty ('make demo' fills it with emoji and sentences of a novel)"
+        );
     } else {
-        println!("  data     {data}: {documents} documents in {} collections", collections.len());
+        println!(
+            "  data     {data}: {documents} documents in {} collections",
+            collections.len()
+        );
     }
     println!("\nTry:");
     println!("  open {url} in a browser and drop pictures on it");
-    println!("  curl {url}/documents -H 'content-type: application/json' -d '{{\"text\": \"a cat asleep on a mat\"}}'");
+    println!(
+        "  curl {url}/documents -H 'content-type: application/json' -d '{{\"text\": \"a cat asleep on a mat\"}}'"
+    );
     println!("  curl '{url}/search?q=a+sleeping+pet'");
 }

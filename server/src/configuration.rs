@@ -40,8 +40,16 @@ pub struct Settings {
 
     /// A bundled model's name, a folder in the Hugging Face layout, or a hub id; may repeat, the
     /// first is the default [default: clipdb-mini]
-    #[arg(long, env = "CLIPDB_MODEL", value_name = "NAME|DIR|HUB-ID", value_delimiter = ',')]
-    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "one_or_many")]
+    #[arg(
+        long,
+        env = "CLIPDB_MODEL",
+        value_name = "NAME|DIR|HUB-ID",
+        value_delimiter = ','
+    )]
+    #[serde(
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "one_or_many"
+    )]
     model: Vec<String>,
 
     /// The folder that pulled models are kept in [default: ~/.cache/clipdb]
@@ -115,7 +123,12 @@ pub struct Settings {
     cache_mib: Option<u64>,
 
     /// The key that clients send as 'Authorization: Bearer KEY'
-    #[arg(long, env = "CLIPDB_API_KEY", hide_env_values = true, value_name = "KEY")]
+    #[arg(
+        long,
+        env = "CLIPDB_API_KEY",
+        hide_env_values = true,
+        value_name = "KEY"
+    )]
     #[serde(skip_serializing_if = "Option::is_none")]
     api_key: Option<String>,
 
@@ -125,8 +138,16 @@ pub struct Settings {
     no_auth: bool,
 
     /// An origin whose pages may call the API, or '*'; may repeat [default: none]
-    #[arg(long, env = "CLIPDB_CORS_ORIGIN", value_name = "ORIGIN", value_delimiter = ',')]
-    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "one_or_many")]
+    #[arg(
+        long,
+        env = "CLIPDB_CORS_ORIGIN",
+        value_name = "ORIGIN",
+        value_delimiter = ','
+    )]
+    #[serde(
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "one_or_many"
+    )]
     cors_origin: Vec<String>,
 
     /// What is logged, as tracing's filters say [default: info]
@@ -151,7 +172,10 @@ fn one_or_many<'de, D: serde::Deserializer<'de>>(value: D) -> Result<Vec<String>
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigurationError {
     #[error("the configuration file {} can't be read: {source}", path.display())]
-    Unreadable { path: PathBuf, source: std::io::Error },
+    Unreadable {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     #[error("the configuration file {} is wrong: {reason}", path.display())]
     File { path: PathBuf, reason: String },
     #[error("the setting '{key}' is wrong: {reason}")]
@@ -189,13 +213,18 @@ impl ServeArguments {
 }
 
 fn read_file(path: &Path) -> Result<Settings, ConfigurationError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|source| ConfigurationError::Unreadable { path: path.to_owned(), source })?;
+    let text = std::fs::read_to_string(path).map_err(|source| ConfigurationError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })?;
     toml::from_str(&text).map_err(|error| wrong_file(path, &error))
 }
 
 fn wrong_file(path: &Path, error: &dyn std::error::Error) -> ConfigurationError {
-    ConfigurationError::File { path: path.to_owned(), reason: error.to_string() }
+    ConfigurationError::File {
+        path: path.to_owned(),
+        reason: error.to_string(),
+    }
 }
 
 impl Settings {
@@ -223,35 +252,69 @@ impl Settings {
             device: parsed("device", self.device.as_deref().unwrap_or("auto"))?,
             precision: parsed("precision", self.precision.as_deref().unwrap_or("f32"))?,
             threads,
-            decode_threads: at_least("decode_threads", self.decode_threads.unwrap_or(cores.max(2)), 1)?,
-            batch_size: self.batch_size.map(|size| at_least("batch_size", size, 1)).transpose()?,
+            decode_threads: at_least(
+                "decode_threads",
+                self.decode_threads.unwrap_or(cores.max(2)),
+                1,
+            )?,
+            batch_size: self
+                .batch_size
+                .map(|size| at_least("batch_size", size, 1))
+                .transpose()?,
             batch_delay: Duration::from_millis(self.batch_delay_ms.unwrap_or(0)),
-            max_image_pixels: at_least("max_image_pixels", self.max_image_pixels.unwrap_or(64_000_000), 1)?,
-            decode_memory: at_least("decode_memory_mib", self.decode_memory_mib.unwrap_or(1024), 16)? << 20,
+            max_image_pixels: at_least(
+                "max_image_pixels",
+                self.max_image_pixels.unwrap_or(64_000_000),
+                1,
+            )?,
+            decode_memory: at_least(
+                "decode_memory_mib",
+                self.decode_memory_mib.unwrap_or(1024),
+                16,
+            )? << 20,
             ..EncoderSettings::default()
         };
         let engine = EngineSettings {
             data: self.data.unwrap_or_else(|| PathBuf::from("./data")),
             cache_bytes: at_least("cache_mib", self.cache_mib.unwrap_or(256), 1)? << 20,
-            ingest_bytes: at_least("ingest_memory_mib", self.ingest_memory_mib.unwrap_or(512), 1)? << 20,
+            ingest_bytes: at_least(
+                "ingest_memory_mib",
+                self.ingest_memory_mib.unwrap_or(512),
+                1,
+            )? << 20,
             max_text_bytes: at_least("max_text_bytes", self.max_text_bytes.unwrap_or(1 << 20), 1)?,
-            image_limits: ImageLimits { max_pixels: encoder.max_image_pixels },
+            image_limits: ImageLimits {
+                max_pixels: encoder.max_image_pixels,
+            },
             ..EngineSettings::default()
         };
         let rest = RestSettings {
             api_key,
             cors_origins: self.cors_origin,
-            max_body_bytes: at_least("max_body_bytes", self.max_body_bytes.unwrap_or(128 << 20), 1024)?,
-            max_line_bytes: at_least("max_line_bytes", self.max_line_bytes.unwrap_or(48 << 20), 1024)?,
+            max_body_bytes: at_least(
+                "max_body_bytes",
+                self.max_body_bytes.unwrap_or(128 << 20),
+                1024,
+            )?,
+            max_line_bytes: at_least(
+                "max_line_bytes",
+                self.max_line_bytes.unwrap_or(48 << 20),
+                1024,
+            )?,
         };
         Ok(Configuration {
             listen,
-            models: if self.model.is_empty() { vec!["clipdb-mini".to_owned()] } else { self.model },
+            models: if self.model.is_empty() {
+                vec!["clipdb-mini".to_owned()]
+            } else {
+                self.model
+            },
             model_cache: self.model_cache.unwrap_or_else(default_model_cache),
             encoder,
             engine,
             rest,
-            search_threads: std::num::NonZeroUsize::new(threads).unwrap_or(std::num::NonZeroUsize::MIN),
+            search_threads: std::num::NonZeroUsize::new(threads)
+                .unwrap_or(std::num::NonZeroUsize::MIN),
             workers: cores.max(2),
             log: self.log.unwrap_or_else(|| "info".to_owned()),
         })
@@ -266,10 +329,17 @@ pub fn default_model_cache() -> PathBuf {
 }
 
 fn wrong(key: &'static str, reason: impl ToString) -> ConfigurationError {
-    ConfigurationError::Setting { key, reason: reason.to_string() }
+    ConfigurationError::Setting {
+        key,
+        reason: reason.to_string(),
+    }
 }
 
-fn at_least<T: PartialOrd + std::fmt::Display>(key: &'static str, value: T, least: T) -> Result<T, ConfigurationError> {
+fn at_least<T: PartialOrd + std::fmt::Display>(
+    key: &'static str,
+    value: T,
+    least: T,
+) -> Result<T, ConfigurationError> {
     if value < least {
         return Err(wrong(key, format!("{value} is less than {least}")));
     }
@@ -287,7 +357,9 @@ fn address(text: &str) -> Result<SocketAddr, ConfigurationError> {
     let mut found = text
         .to_socket_addrs()
         .map_err(|error| wrong("listen", format!("'{text}' is not HOST:PORT ({error})")))?;
-    found.next().ok_or_else(|| wrong("listen", format!("'{text}' names no address")))
+    found
+        .next()
+        .ok_or_else(|| wrong("listen", format!("'{text}' names no address")))
 }
 
 fn is_local(address: IpAddr) -> bool {
@@ -313,7 +385,10 @@ mod tests {
 
     #[test]
     fn flags_win_over_the_file() {
-        let flags = Settings { listen: Some("127.0.0.1:9".into()), ..Settings::default() };
+        let flags = Settings {
+            listen: Some("127.0.0.1:9".into()),
+            ..Settings::default()
+        };
         let file = file("listen = '127.0.0.1:8'\nmax_text_bytes = 7\nmodel = 'a'").unwrap();
         let merged = flags.over(file, Path::new("f")).unwrap().check().unwrap();
         assert_eq!(merged.listen.port(), 9);
@@ -332,16 +407,27 @@ mod tests {
             ("batch_size = 0", "batch_size"),
         ];
         for (text, key) in cases {
-            let message = file(text).and_then(Settings::check).unwrap_err().to_string();
+            let message = file(text)
+                .and_then(Settings::check)
+                .unwrap_err()
+                .to_string();
             assert!(message.contains(&format!("'{key}'")), "{text}: {message}");
         }
-        assert!(file("divice = 'cpu'").unwrap_err().to_string().contains("divice"));
+        assert!(
+            file("divice = 'cpu'")
+                .unwrap_err()
+                .to_string()
+                .contains("divice")
+        );
     }
 
     #[test]
     fn an_open_door_needs_a_key_or_a_word() {
         let open = |text: &str| file(text).and_then(Settings::check);
-        assert!(matches!(open("listen = '0.0.0.0:80'"), Err(ConfigurationError::Open(_))));
+        assert!(matches!(
+            open("listen = '0.0.0.0:80'"),
+            Err(ConfigurationError::Open(_))
+        ));
         assert!(open("listen = '0.0.0.0:80'\nno_auth = true").is_ok());
         assert!(open("listen = '0.0.0.0:80'\napi_key = 'a-long-secret'").is_ok());
     }

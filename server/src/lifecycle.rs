@@ -1,6 +1,7 @@
 //! Start and stop. The door opens first and answers 503 until the models are
 //! loaded and the collections recovered; a stop finishes what was accepted.
 
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -26,13 +27,19 @@ enum StartError {
     #[error("the log filter '{filter}' ('log') is wrong: {reason}")]
     Log { filter: String, reason: String },
     #[error("can't listen on {address} ('listen'): {source}")]
-    Listen { address: SocketAddr, source: std::io::Error },
+    Listen {
+        address: SocketAddr,
+        source: std::io::Error,
+    },
     #[error(transparent)]
     Model(#[from] EmbedError),
     #[error(transparent)]
     Engine(#[from] ApiError),
     #[error("the operating system refused {what}: {source}")]
-    System { what: &'static str, source: std::io::Error },
+    System {
+        what: &'static str,
+        source: std::io::Error,
+    },
     #[error("the metrics can't be set up: {0}")]
     Metrics(String),
     #[error("the loading thread ended early; this is a defect, please report the lines above")]
@@ -42,9 +49,9 @@ enum StartError {
 impl StartError {
     fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Configuration(_) | Self::Log { .. } | Self::Model(EmbedError::ModelUnavailable { .. }) => {
-                ExitCode::from(NOT_AS_CONFIGURED)
-            }
+            Self::Configuration(_)
+            | Self::Log { .. }
+            | Self::Model(EmbedError::ModelUnavailable { .. }) => ExitCode::from(NOT_AS_CONFIGURED),
             _ => ExitCode::FAILURE,
         }
     }
@@ -66,17 +73,35 @@ fn run(configuration: Configuration) -> Result<(), StartError> {
 }
 
 fn start_log(filter: &str) -> Result<(), StartError> {
-    let filter = EnvFilter::try_new(filter)
-        .map_err(|error| StartError::Log { filter: filter.to_owned(), reason: error.to_string() })?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    let filter = EnvFilter::try_new(filter).map_err(|error| StartError::Log {
+        filter: filter.to_owned(),
+        reason: error.to_string(),
+    })?;
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .init();
     Ok(())
 }
 
 async fn serve_until_stopped(configuration: Configuration) -> Result<(), StartError> {
-    let statistics = Arc::new(Statistics::new().map_err(|error| StartError::Metrics(error.to_string()))?);
-    let state = Arc::new(RestState::new(configuration.rest.clone(), Arc::clone(&statistics)));
-    let (server, address) = rest::bind(Arc::clone(&state), configuration.listen, configuration.workers)
-        .map_err(|source| StartError::Listen { address: configuration.listen, source })?;
+    let statistics =
+        Arc::new(Statistics::new().map_err(|error| StartError::Metrics(error.to_string()))?);
+    let state = Arc::new(RestState::new(
+        configuration.rest.clone(),
+        Arc::clone(&statistics),
+    ));
+    let (server, address) = rest::bind(
+        Arc::clone(&state),
+        configuration.listen,
+        configuration.workers,
+    )
+    .map_err(|source| StartError::Listen {
+        address: configuration.listen,
+        source,
+    })?;
     let door = server.handle();
     let serving = actix_web::rt::spawn(server);
     let mut stop = StopSignals::new()?;
@@ -94,7 +119,10 @@ async fn serve_until_stopped(configuration: Configuration) -> Result<(), StartEr
             // The receiver is gone when a stop came first.
             let _ = loaded.send(outcome);
         })
-        .map_err(|source| StartError::System { what: "a thread", source })?;
+        .map_err(|source| StartError::System {
+            what: "a thread",
+            source,
+        })?;
 
     let outcome = tokio::select! {
         outcome = loading => outcome.unwrap_or(Err(StartError::LoaderGone)),
@@ -142,7 +170,11 @@ fn open_engine(
     clipdb_api::index::set_search_threads(configuration.search_threads);
     state.starting("the collections are being recovered");
     let models = Models::new(encoders).map_err(StartError::Engine)?;
-    Ok(Arc::new(Engine::open(configuration.engine.clone(), models, statistics)?))
+    Ok(Arc::new(Engine::open(
+        configuration.engine.clone(),
+        models,
+        statistics,
+    )?))
 }
 
 struct StopSignals {
@@ -152,8 +184,16 @@ struct StopSignals {
 
 impl StopSignals {
     fn new() -> Result<Self, StartError> {
-        let listen = |kind| signal(kind).map_err(|source| StartError::System { what: "a signal handler", source });
-        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
+        let listen = |kind| {
+            signal(kind).map_err(|source| StartError::System {
+                what: "a signal handler",
+                source,
+            })
+        };
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+        })
     }
 
     async fn wait(&mut self) {

@@ -32,7 +32,10 @@ enum ModelsCommand {
 }
 
 pub fn run(arguments: &ModelsArguments) -> ExitCode {
-    let cache = arguments.model_cache.clone().unwrap_or_else(default_model_cache);
+    let cache = arguments
+        .model_cache
+        .clone()
+        .unwrap_or_else(default_model_cache);
     let outcome = match &arguments.command {
         None => {
             list(&cache);
@@ -45,7 +48,11 @@ pub fn run(arguments: &ModelsArguments) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("clipdb: {error}");
-            ExitCode::from(if matches!(error, EmbedError::ModelUnavailable { .. }) { 2 } else { 1 })
+            ExitCode::from(if matches!(error, EmbedError::ModelUnavailable { .. }) {
+                2
+            } else {
+                1
+            })
         }
     }
 }
@@ -63,7 +70,9 @@ fn list(cache: &Path) {
     for model in &cached {
         println!("  {:<32} {} MB", model.name, model.bytes / 1_000_000);
     }
-    println!("\nOn the hub ('clipdb models pull NAME', or any other CLIP in the Hugging Face layout):");
+    println!(
+        "\nOn the hub ('clipdb models pull NAME', or any other CLIP in the Hugging Face layout):"
+    );
     for model in known_models() {
         println!("  {:<32} {}", model.name, model.about);
     }
@@ -88,13 +97,17 @@ fn check(model: &str, cache: &Path) -> Result<(), EmbedError> {
     println!("  type        {}", card.model_type);
     println!("  dimensions  {}", card.dim);
     println!("  parameters  {:.1} million", card.parameters as f64 / 1e6);
-    println!("  licence     {}", card.license.as_deref().unwrap_or("not stated"));
+    println!(
+        "  licence     {}",
+        card.license.as_deref().unwrap_or("not stated")
+    );
     println!("  device      {}, {}", card.device, card.precision);
     println!("  loaded in   {:.2} s", loaded.as_secs_f64());
     if card.has_text {
         let started = Instant::now();
         let probe = vec!["a photo of a cat".to_owned()];
-        let embedded = actix_web::rt::System::new().block_on(encoder.texts(probe, Priority::Search))?;
+        let embedded =
+            actix_web::rt::System::new().block_on(encoder.texts(probe, Priority::Search))?;
         println!(
             "  a text      {} numbers of length 1 in {:.1} ms",
             embedded.first().map_or(0, |text| text.embedding.dim()),

@@ -273,7 +273,7 @@ impl Collection<'_> {
         loop {
             let path = self.path(&format!("/documents?limit={page}{cursor}"));
             let mut answer = self.client.get(&path).expect(200).json();
-            documents.extend(answer["documents"].as_array_mut().unwrap().drain(..));
+            documents.append(answer["documents"].as_array_mut().unwrap());
             match answer["cursor"].as_str() {
                 Some(next) => cursor = format!("&cursor={next}"),
                 None => return documents,
