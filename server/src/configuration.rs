@@ -11,8 +11,8 @@ use std::time::Duration;
 use clap::Args;
 use clipdb_api::EngineSettings;
 use clipdb_api::rest::{ApiKey, RestSettings};
+use clipdb_embed::EncoderSettings;
 use clipdb_embed::image::ImageLimits;
-use clipdb_embed::{DeviceChoice, EncoderSettings, Precision};
 use serde::{Deserialize, Serialize};
 
 #[derive(Args)]
@@ -368,6 +368,8 @@ fn is_local(address: IpAddr) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use clipdb_embed::{DeviceChoice, Precision};
+
     use super::*;
 
     fn file(text: &str) -> Result<Settings, ConfigurationError> {

@@ -111,11 +111,11 @@ async fn serve_until_stopped(configuration: Configuration) -> Result<(), StartEr
     let loader = std::thread::Builder::new()
         .name("loader".to_owned())
         .spawn(move || {
-            let outcome = open_engine(&configuration, &loader_state, statistics).map(|engine| {
-                banner::print(&engine, &configuration, address);
-                loader_state.opened(Arc::clone(&engine));
-                engine
-            });
+            let outcome =
+                open_engine(&configuration, &loader_state, statistics).inspect(|engine| {
+                    banner::print(engine, &configuration, address);
+                    loader_state.opened(Arc::clone(engine));
+                });
             // The receiver is gone when a stop came first.
             let _ = loaded.send(outcome);
         })

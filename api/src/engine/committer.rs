@@ -75,10 +75,10 @@ impl Committer {
     /// Takes no more writes, finishes those accepted and joins the thread. Blocks.
     pub(super) fn close(&self) {
         drop(self.sender.lock().take());
-        if let Some(thread) = self.thread.lock().take() {
-            if thread.join().is_err() {
-                tracing::error!("a committer thread panicked; what it had acknowledged is safe");
-            }
+        if let Some(thread) = self.thread.lock().take()
+            && thread.join().is_err()
+        {
+            tracing::error!("a committer thread panicked; what it had acknowledged is safe");
         }
     }
 }

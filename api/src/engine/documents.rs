@@ -153,7 +153,7 @@ impl Engine {
             .acquire()
             .await
             .map_err(|_| ApiError::Stopping)?;
-        let limits = self.settings.image_limits.clone();
+        let limits = self.settings.image_limits;
         blocking(move || {
             Ok(clipdb_embed::thumbnail(&bytes, width, &limits).map_err(EmbedError::from)?)
         })

@@ -220,10 +220,9 @@ impl Engine {
             if !live
                 .iter()
                 .any(|folder| entry.file_name() == folder.as_str())
+                && let Err(error) = std::fs::remove_dir_all(entry.path())
             {
-                if let Err(error) = std::fs::remove_dir_all(entry.path()) {
-                    tracing::warn!(%error, folder = %entry.path().display(), "an old index folder could not be removed");
-                }
+                tracing::warn!(%error, folder = %entry.path().display(), "an old index folder could not be removed");
             }
         }
         Ok(())
