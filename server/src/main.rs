@@ -7,6 +7,7 @@ mod command_line;
 mod configuration;
 mod lifecycle;
 mod models;
+mod openmp;
 
 use std::process::ExitCode;
 
@@ -16,7 +17,10 @@ use command_line::{Command, CommandLine};
 
 fn main() -> ExitCode {
     match CommandLine::parse().command {
-        Command::Serve(arguments) => lifecycle::serve(arguments),
+        Command::Serve(arguments) => {
+            openmp::wait_asleep();
+            lifecycle::serve(arguments)
+        }
         Command::Models(arguments) => models::run(&arguments),
         Command::Ingest(arguments) => report(client::ingest::run(&arguments)),
         Command::Search(arguments) => report(client::search::run(&arguments)),
