@@ -1,6 +1,7 @@
 //! Prints how far embeddings are from the reference implementation, a line per
 //! checkpoint: those of `parity/golden`, and the full-size ones that
 //! `parity/make.sh full` wrote to the folder named by `CLIPDB_PARITY_FULL`.
+#![allow(clippy::unwrap_used)] // clippy.toml lets tests do so, not what they share
 
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,6 @@
 //! Preprocessed pixels against transformers' Pillow-based processor, before
 //! normalising, over 21 sizes: equal on PNG, within 4 of 255 on JPEG. `embed/parity` made the references.
+#![allow(clippy::unwrap_used)] // clippy.toml lets tests do so, not what they share
 
 use std::path::{Path, PathBuf};
 

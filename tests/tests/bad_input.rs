@@ -165,7 +165,12 @@ fn pictures_that_are_none() {
             422,
             "invalid_image",
         ),
-        ("text", b"GIF89a and no more".to_vec(), 422, "invalid_image"),
+        (
+            "text",
+            b"GIF89a\x10\0\x10\0 and no more".to_vec(),
+            422,
+            "invalid_image",
+        ),
         (
             "svg",
             b"<svg xmlns=\"http://www.w3.org/2000/svg\"/>".to_vec(),

@@ -120,7 +120,8 @@ fn any_damage_to_the_indexes_is_mended_from_the_documents() {
 
     let on_every_file =
         |damage: fn(&Path)| move |index: &Path| files(index).iter().for_each(|path| damage(path));
-    let damages: [(&str, Box<dyn Fn(&Path)>); 6] = [
+    type Damage = Box<dyn Fn(&Path)>;
+    let damages: [(&str, Damage); 6] = [
         ("nothing", Box::new(|_| {})),
         (
             "the folder is gone",

@@ -160,11 +160,7 @@ fn ingest(client: &Client, documents: &[Value], arguments: &Arguments) -> (usize
     thread::scope(|scope| {
         for _ in 0..arguments.clients {
             scope.spawn(|| {
-                loop {
-                    let Some(batch) = batches.lock().ok().and_then(|mut batches| batches.next())
-                    else {
-                        break;
-                    };
+                while let Some(batch) = batches.lock().ok().and_then(|mut batches| batches.next()) {
                     client.existing(COLLECTION).add(&json!(batch));
                 }
             });
