@@ -6,7 +6,7 @@
 //! made.
 #![allow(unsafe_code)]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use tch::Device;
@@ -31,6 +31,10 @@ impl Chosen {
     }
 }
 
+/// What an NVIDIA driver shows, on Linux and under WSL: without one there is no device
+/// to look for, and nothing to tell the user.
+const DRIVER_FILES: [&str; 2] = ["/dev/nvidiactl", "/dev/dxg"];
+
 /// # Errors
 /// [`EmbedError::Device`] when CUDA is asked for by name and cannot be had.
 pub(crate) fn choose(choice: DeviceChoice) -> Result<Chosen, EmbedError> {
@@ -44,6 +48,9 @@ pub(crate) fn choose(choice: DeviceChoice) -> Result<Chosen, EmbedError> {
     };
     match choice {
         DeviceChoice::Cpu => Ok(cpu(None)),
+        DeviceChoice::Auto if !DRIVER_FILES.iter().any(|file| Path::new(file).exists()) => {
+            Ok(cpu(None))
+        }
         DeviceChoice::Auto => match cuda_devices() {
             Ok(_) => Ok(Chosen {
                 device: Device::Cuda(0),

@@ -13,8 +13,9 @@ use crate::statistics::Counters;
 use crate::{EmbedError, Embedding, EncoderSettings, ModelCard, ModelSource, device};
 
 /// A search waits for the batch under way, so that on a CPU batches stay near 100 ms of
-/// one core. The bundled model there: a picture takes 60, 55, 51 ms in batches of 1, 2
-/// and 8, a sentence 16, 7.5, 5 ms in batches of 1, 8 and 32 (`examples/throughput.rs`).
+/// one core. The bundled model there: a picture takes 44, 45, 58 ms of one thread in batches
+/// of 1, 2 and 8; a sentence 14, 1.6, 1.8 ms of two threads in batches of 1, 8 and 32
+/// (`examples/throughput.rs`).
 const CPU_TEXTS: usize = 16;
 const CPU_IMAGES: usize = 2;
 const CUDA_BATCH: usize = 128;
