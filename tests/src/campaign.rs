@@ -196,10 +196,10 @@ fn check(collection: &Collection<'_>, sent: &Value, searched: bool) -> Result<()
     Ok(())
 }
 
-/// Waits until `condition` holds; false when it does not within a minute.
+/// Waits until `condition` holds; false when it does not within ten minutes.
 pub fn wait_until(mut condition: impl FnMut() -> bool) -> bool {
     let started = Instant::now();
-    while started.elapsed() < Duration::from_secs(60) {
+    while started.elapsed() < Duration::from_secs(600) {
         if condition() {
             return true;
         }
