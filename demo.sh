@@ -47,9 +47,12 @@ shelf() {
 }
 
 show() {
-    printf '\n\033[1m$ clipdb'
-    printf ' %q' "$@"
-    printf '\033[0m\n'
+    local word line='$ clipdb'
+    for word in "$@"; do
+        [[ $word != *' '* ]] || word="\"$word\""
+        line+=" $word"
+    done
+    printf '\n\033[1m%s\033[0m\n' "$line"
     "$clipdb" "$@"
 }
 
@@ -66,12 +69,13 @@ say "pictures and sentences by words"
 show search "a happy potato" --limit 5
 show search "something to drink" --limit 5
 show search "bad weather" --limit 5
-show search "dancing at a ball" --limit 5
+show search "people dancing" --limit 5
+show search "sick in bed" --limit 5
 say "the same words, as keywords only and by meaning only"
 show search "rain" --mode keyword --limit 3
 show search "rain" --mode vector --limit 3
-say "by a picture: the drawing of a ring"
-show search --image "$emoji/pictures/ring.png" --limit 5
+say "by a picture: a drawing of grapes"
+show search --image "$emoji/pictures/grapes.png" --limit 5
 
 say "try your own words on http://$listen/ or with: $clipdb search \"WORDS\""
 if [ -n "$server" ]; then say "the server goes on running; to stop it: kill $server"; fi

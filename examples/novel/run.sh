@@ -19,7 +19,7 @@ fi
 
 if [ $# -eq 0 ]; then
     drawings="$("$root/examples/emoji/fetch.sh")/pictures"
-    set -- "$drawings"/{horse-racing,cloud-with-rain,woman-dancing,love-letter}.png
+    set -- "$drawings"/{horse,cloud-with-rain,grapes}.png
 fi
 for picture in "$@"; do
     printf '\n%s\n' "$(basename "$picture")"

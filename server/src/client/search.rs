@@ -138,7 +138,7 @@ fn describe(answer: &Answer, collection: &str, columns: usize) -> String {
         [
             (place + 1).to_string(),
             format!("{:.4}", hit.score),
-            table::fit(&hit.id, columns / 3),
+            table::fit(&hit.id, columns / 2),
             content(hit),
         ]
     };
