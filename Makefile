@@ -29,7 +29,7 @@ test:
 	@./tests/run.sh
 
 demo: build
-	@CLIPDB_DATA=$(DATA) ./demo.sh
+	@CLIPDB_DATA=$(DATA) CLIPDB_LISTEN=$(LISTEN) ./demo.sh
 
 bench: build
 	@./tests/bench.sh

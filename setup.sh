@@ -57,7 +57,7 @@ fetch_libtorch() {
     mkdir -p "$cache"
     local staging
     staging="$(mktemp -d "$cache/libtorch.XXXXXX")"
-    python3 -m pip install --quiet --no-deps --target "$staging" \
+    PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --no-deps --target "$staging" \
         "torch==$torch_version" nvidia-cuda-runtime==13.0.96 nvidia-cuda-cupti==13.0.85 ||
         { rm -rf "$staging"; fail "pip could not fetch torch $torch_version: LibTorch is missing."; }
     # torch-sys links CUDA when it sees libtorch_cuda.so: give it a folder without.

@@ -150,7 +150,7 @@ pub struct Settings {
     )]
     cors_origin: Vec<String>,
 
-    /// What is logged, as tracing's filters say [default: info]
+    /// What is logged, as tracing's filters say [default: info,tantivy=warn]
     #[arg(long, env = "CLIPDB_LOG", value_name = "FILTER")]
     #[serde(skip_serializing_if = "Option::is_none")]
     log: Option<String>,
@@ -316,7 +316,7 @@ impl Settings {
             search_threads: std::num::NonZeroUsize::new(threads)
                 .unwrap_or(std::num::NonZeroUsize::MIN),
             workers: cores.max(2),
-            log: self.log.unwrap_or_else(|| "info".to_owned()),
+            log: self.log.unwrap_or_else(|| "info,tantivy=warn".to_owned()),
         })
     }
 }
