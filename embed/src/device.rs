@@ -31,8 +31,7 @@ impl Chosen {
     }
 }
 
-/// What an NVIDIA driver shows, on Linux and under WSL: without one there is no device
-/// to look for, and nothing to tell the user.
+/// What an NVIDIA driver shows, on Linux and under WSL.
 const DRIVER_FILES: [&str; 2] = ["/dev/nvidiactl", "/dev/dxg"];
 
 /// # Errors
@@ -48,9 +47,6 @@ pub(crate) fn choose(choice: DeviceChoice) -> Result<Chosen, EmbedError> {
     };
     match choice {
         DeviceChoice::Cpu => Ok(cpu(None)),
-        DeviceChoice::Auto if !DRIVER_FILES.iter().any(|file| Path::new(file).exists()) => {
-            Ok(cpu(None))
-        }
         DeviceChoice::Auto => match cuda_devices() {
             Ok(_) => Ok(Chosen {
                 device: Device::Cuda(0),
@@ -87,6 +83,10 @@ pub(crate) fn use_threads(threads: usize) {
 
 /// How many CUDA devices there are, at least one, or why there is none.
 fn cuda_devices() -> Result<usize, String> {
+    // Without a driver, why LibTorch's CUDA half does not load is no news to anybody.
+    if !DRIVER_FILES.iter().any(|file| Path::new(file).exists()) {
+        return Err("this machine shows no NVIDIA driver".to_owned());
+    }
     load_cuda()?;
     if !tch::Cuda::is_available() {
         return Err("LibTorch finds no NVIDIA driver or device".to_owned());
