@@ -8,7 +8,7 @@ use crate::EmbedError;
 use crate::image::Pixels;
 use crate::sources::{CONFIG, ModelFiles, PREPROCESSOR, TOKENIZER};
 use crate::towers::{
-    self, Branches, BranchesConfig, ImageTower, Linear, Projection, TextTower, TokenBatch,
+    self, Branches, BranchesConfig, ImageTower, Linear, Pause, Projection, TextTower, TokenBatch,
 };
 use crate::weights::Weights;
 
@@ -172,17 +172,21 @@ impl DualEncoder {
     }
 
     /// One vector a row of token numbers, not normalised.
-    pub fn texts(&self, rows: &[&[u32]]) -> Result<Vec<Vec<f32>>, EmbedError> {
+    pub fn texts(&self, rows: &[&[u32]], pause: Pause<'_>) -> Result<Vec<Vec<f32>>, EmbedError> {
         let run = || {
             let batch = TokenBatch::new(rows, self.device)?;
-            let features = self.text.forward(&batch)?;
+            let features = self.text.forward(&batch, pause)?;
             self.vectors(&self.text_projection.forward(&features)?)
         };
         tch::no_grad(run).map_err(EmbedError::torch("embedding texts"))
     }
 
     /// One vector a picture, not normalised.
-    pub fn images(&self, pictures: &[&Pixels]) -> Result<Vec<Vec<f32>>, EmbedError> {
+    pub fn images(
+        &self,
+        pictures: &[&Pixels],
+        pause: Pause<'_>,
+    ) -> Result<Vec<Vec<f32>>, EmbedError> {
         let run = || {
             let pixels = pictures
                 .iter()
@@ -197,7 +201,7 @@ impl DualEncoder {
             let pixels = Tensor::f_stack(&pixels, 0)?
                 .f_to_device(self.device)?
                 .f_to_kind(self.kind)?;
-            let features = self.image.forward(&pixels)?;
+            let features = self.image.forward(&pixels, pause)?;
             self.vectors(&self.image_projection.forward(&features)?)
         };
         tch::no_grad(run).map_err(EmbedError::torch("embedding pictures"))
@@ -213,8 +217,8 @@ impl DualEncoder {
             width: side as u32,
             height: side as u32,
         };
-        self.images(&[&blank])?;
-        self.texts(&[&[0, 0], &[0, 0, 0]])?;
+        self.images(&[&blank], &|| ())?;
+        self.texts(&[&[0, 0], &[0, 0, 0]], &|| ())?;
         Ok(())
     }
 

@@ -129,9 +129,9 @@ impl Queue {
         Ok(())
     }
 
-    /// The next batch for the device; waits for one. `None` when the queue is closed
-    /// and empty.
-    pub fn next(&self, limits: &Limits) -> Option<Batch> {
+    /// The next batch for the device and whose it is; waits for one. `None` when the queue
+    /// is closed and empty.
+    pub fn next(&self, limits: &Limits) -> Option<(Priority, Batch)> {
         let mut state = self.state.lock();
         loop {
             let abandoned = state.search.drop_abandoned() + state.ingest.drop_abandoned();
@@ -148,13 +148,21 @@ impl Queue {
                     Priority::Search => state.searches_in_a_row + 1,
                     Priority::Ingest => 0,
                 };
-                return state.lane(priority).take(limits);
+                return Some((priority, state.lane(priority).take(limits)?));
             }
             if state.closed {
                 return None;
             }
             self.changed.wait(&mut state);
         }
+    }
+
+    /// The searches that wait now, as one batch, for a pause in a batch of ingest.
+    pub fn searches(&self, limits: &Limits) -> Option<Batch> {
+        let mut state = self.state.lock();
+        let abandoned = state.search.drop_abandoned();
+        Counters::add(&self.counters.abandoned, abandoned);
+        state.search.take(limits)
     }
 
     /// Takes no more; what waits is still answered.
@@ -274,9 +282,11 @@ mod tests {
         answer
     }
 
-    fn ids(batch: Option<Batch>) -> Vec<u32> {
+    fn ids(batch: Option<(Priority, Batch)>) -> Vec<u32> {
         match batch {
-            Some(Batch::Texts(entries)) => entries.iter().map(|entry| entry.input.ids[0]).collect(),
+            Some((_, Batch::Texts(entries))) => {
+                entries.iter().map(|entry| entry.input.ids[0]).collect()
+            }
             _ => panic!("a batch of texts was expected"),
         }
     }
@@ -293,6 +303,17 @@ mod tests {
         assert_eq!(ids(queue.next(&LIMITS)), [9]);
         assert_eq!(ids(queue.next(&LIMITS)), [0, 1]);
         assert_eq!(ids(queue.next(&LIMITS)), [2]);
+    }
+
+    #[tokio::test]
+    async fn a_pause_takes_searches_alone() {
+        let queue = queue(8);
+        let _ingest = push_text(&queue, Priority::Ingest, 0).await;
+        assert!(queue.searches(&LIMITS).is_none());
+        let _search = push_text(&queue, Priority::Search, 1).await;
+        let batch = queue.searches(&LIMITS).unwrap();
+        assert_eq!(ids(Some((Priority::Search, batch))), [1]);
+        assert_eq!(queue.waiting(), (0, 1));
     }
 
     #[tokio::test]

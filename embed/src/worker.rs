@@ -1,5 +1,6 @@
 //! A model's own thread: it alone touches the weights.
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
@@ -8,12 +9,13 @@ use std::time::{Duration, Instant};
 use tch::Device;
 
 use crate::model::DualEncoder;
-use crate::queue::{Batch, Embedded, Entry, Limits, Queue};
+use crate::queue::{Batch, Embedded, Entry, Limits, Priority, Queue};
 use crate::statistics::Counters;
+use crate::towers::Pause;
 use crate::{EmbedError, Embedding, EncoderSettings, ModelCard, ModelSource, device};
 
-/// A search waits for the batch under way, so that on a CPU batches stay near 100 ms of
-/// one core. The bundled model there: a picture takes 44, 45, 58 ms of one thread in batches
+/// A search waits for the layer under way of a batch of ingest, so that on a CPU batches
+/// stay small. The bundled model there: a picture takes 44, 45, 58 ms of one thread in batches
 /// of 1, 2 and 8; a sentence 14, 1.6, 1.8 ms of two threads in batches of 1, 8 and 32
 /// (`examples/throughput.rs`).
 const CPU_TEXTS: usize = 16;
@@ -121,24 +123,59 @@ fn load(
 }
 
 fn serve(model: &DualEncoder, limits: &Limits, queue: &Queue, counters: &Counters) {
-    while let Some(batch) = queue.next(limits) {
-        let begun = Instant::now();
-        match batch {
-            Batch::Texts(entries) => {
-                Counters::add(&counters.texts, entries.len());
-                answer(entries, counters, |texts| {
-                    let rows: Vec<&[u32]> = texts.iter().map(|text| text.ids.as_slice()).collect();
-                    model.texts(&rows)
-                });
-            }
-            Batch::Images(entries) => {
-                Counters::add(&counters.images, entries.len());
-                answer(entries, counters, |pictures| model.images(pictures));
-            }
+    while let Some((priority, batch)) = queue.next(limits) {
+        let turn = Turn::default();
+        match priority {
+            Priority::Search => run(model, batch, counters, &turn, &|| ()),
+            Priority::Ingest => run(model, batch, counters, &turn, &|| {
+                if let Some(searches) = queue.searches(limits) {
+                    turn.lend(|| run(model, searches, counters, &Turn::default(), &|| ()));
+                }
+            }),
         }
-        Counters::add(&counters.batches, 1);
-        counters.add_busy(begun.elapsed());
     }
+}
+
+/// The time that a batch has the device, less what it lends to searches in its pauses.
+#[derive(Default)]
+struct Turn {
+    lent: Cell<Duration>,
+}
+
+impl Turn {
+    fn lend(&self, run: impl FnOnce()) {
+        let begun = Instant::now();
+        run();
+        self.lent.set(self.lent.get() + begun.elapsed());
+    }
+
+    /// What `run` gives, and the time it took for itself.
+    fn timed<T>(&self, run: impl FnOnce() -> T) -> (T, Duration) {
+        let (begun, lent) = (Instant::now(), self.lent.get());
+        let result = run();
+        let lent = self.lent.get() - lent;
+        (result, begun.elapsed().saturating_sub(lent))
+    }
+}
+
+fn run(model: &DualEncoder, batch: Batch, counters: &Counters, turn: &Turn, pause: Pause<'_>) {
+    let ((), busy) = turn.timed(|| match batch {
+        Batch::Texts(entries) => {
+            Counters::add(&counters.texts, entries.len());
+            answer(entries, counters, turn, |texts| {
+                let rows: Vec<&[u32]> = texts.iter().map(|text| text.ids.as_slice()).collect();
+                model.texts(&rows, pause)
+            });
+        }
+        Batch::Images(entries) => {
+            Counters::add(&counters.images, entries.len());
+            answer(entries, counters, turn, |pictures| {
+                model.images(pictures, pause)
+            });
+        }
+    });
+    Counters::add(&counters.batches, 1);
+    counters.add_busy(busy);
 }
 
 /// Answers every entry. When a batch fails its inputs run one by one, so that one bad
@@ -146,13 +183,14 @@ fn serve(model: &DualEncoder, limits: &Limits, queue: &Queue, counters: &Counter
 fn answer<I>(
     entries: Vec<Entry<I>>,
     counters: &Counters,
+    turn: &Turn,
     run: impl Fn(&[&I]) -> Result<Vec<Vec<f32>>, EmbedError>,
 ) {
     let timed = |inputs: &[&I]| -> Result<(Vec<Vec<f32>>, Duration), EmbedError> {
-        let begun = Instant::now();
-        let vectors = catch_unwind(AssertUnwindSafe(|| run(inputs)))
+        let (vectors, took) = turn.timed(|| catch_unwind(AssertUnwindSafe(|| run(inputs))));
+        let vectors = vectors
             .unwrap_or_else(|payload| Err(EmbedError::panicked("running the model", &*payload)))?;
-        Ok((vectors, begun.elapsed()))
+        Ok((vectors, took))
     };
     let inputs: Vec<&I> = entries.iter().map(|entry| &entry.input).collect();
     let results: Vec<Result<Embedded, EmbedError>> = match timed(&inputs) {
@@ -208,7 +246,7 @@ mod tests {
             });
             waiting.push(answer);
         }
-        answer(entries, &counters, run);
+        answer(entries, &counters, &Turn::default(), run);
         let mut results = Vec::new();
         for answer in waiting {
             results.push(answer.await.unwrap());
@@ -226,6 +264,14 @@ mod tests {
         assert!(results[0].is_ok() && results[2].is_ok());
         let error = results[1].as_ref().err().unwrap().to_string();
         assert!(error.contains("unlucky"), "{error}");
+    }
+
+    #[test]
+    fn lent_time_is_not_its_own() {
+        let turn = Turn::default();
+        let pause = Duration::from_millis(30);
+        let ((), took) = turn.timed(|| turn.lend(|| std::thread::sleep(pause)));
+        assert!(took < pause, "{took:?}");
     }
 
     #[tokio::test]

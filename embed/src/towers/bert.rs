@@ -7,7 +7,7 @@ use tch::{Kind, Tensor};
 use super::layers::{
     Activation, LayerNorm, Linear, Mlp, SelfAttention, Visible, check_heads, embed,
 };
-use super::{TextTower, TokenBatch};
+use super::{Pause, TextTower, TokenBatch};
 use crate::EmbedError;
 use crate::weights::Scope;
 
@@ -102,7 +102,7 @@ impl Bert {
 }
 
 impl TextTower for Bert {
-    fn forward(&self, batch: &TokenBatch) -> tch::Result<Tensor> {
+    fn forward(&self, batch: &TokenBatch, pause: Pause<'_>) -> tch::Result<Tensor> {
         let mask = batch.mask()?;
         let positions = self.position_embeddings.f_narrow(0, 0, batch.longest())?;
         let x = embed(&self.word_embeddings, &batch.ids)?.f_add_(&positions)?;
@@ -112,10 +112,10 @@ impl TextTower for Bert {
             .map(|mask| mask.f_unsqueeze(1)?.f_unsqueeze(1))
             .transpose()?;
         let visible = keys.as_ref().map_or(Visible::All, Visible::Where);
-        let x = self
-            .layers
-            .iter()
-            .try_fold(x, |x, layer| layer.forward(&x, &visible))?;
+        let x = self.layers.iter().try_fold(x, |x, layer| {
+            pause();
+            layer.forward(&x, &visible)
+        })?;
         // The mean in f32: half precision cannot count to 512 tokens.
         let kind = x.f_kind()?;
         let x = x.f_to_kind(Kind::Float)?;

@@ -2,6 +2,7 @@
 
 use tch::Tensor;
 
+use super::Pause;
 use super::layers::{Activation, LayerNorm, Linear, Mlp, SelfAttention, Visible, check_heads};
 use crate::EmbedError;
 use crate::weights::Scope;
@@ -38,10 +39,16 @@ impl ClipEncoder {
     }
 
     /// `[n, length, width]` to the same.
-    pub fn forward(&self, x: Tensor, visible: &Visible<'_>) -> tch::Result<Tensor> {
-        self.layers
-            .iter()
-            .try_fold(x, |x, layer| layer.forward(&x, visible))
+    pub fn forward(
+        &self,
+        x: Tensor,
+        visible: &Visible<'_>,
+        pause: Pause<'_>,
+    ) -> tch::Result<Tensor> {
+        self.layers.iter().try_fold(x, |x, layer| {
+            pause();
+            layer.forward(&x, visible)
+        })
     }
 }
 

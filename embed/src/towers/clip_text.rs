@@ -6,7 +6,7 @@ use tch::{IndexOp, Tensor};
 
 use super::clip_encoder::{ClipEncoder, Shape};
 use super::layers::{Activation, LayerNorm, Visible, embed};
-use super::{TextTower, TokenBatch};
+use super::{Pause, TextTower, TokenBatch};
 use crate::EmbedError;
 use crate::weights::Scope;
 
@@ -93,11 +93,11 @@ impl ClipText {
 }
 
 impl TextTower for ClipText {
-    fn forward(&self, batch: &TokenBatch) -> tch::Result<Tensor> {
+    fn forward(&self, batch: &TokenBatch, pause: Pause<'_>) -> tch::Result<Tensor> {
         let positions = self.position_embedding.f_narrow(0, 0, batch.longest())?;
         let x = embed(&self.token_embedding, &batch.ids)?.f_add(&positions)?;
         // Padding lies behind the token that is read, so the causal mask hides it.
-        let x = self.encoder.forward(x, &Visible::Causal)?;
+        let x = self.encoder.forward(x, &Visible::Causal, pause)?;
         let pooled = batch
             .rows()
             .iter()

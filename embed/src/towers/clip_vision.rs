@@ -4,9 +4,9 @@
 use serde::Deserialize;
 use tch::Tensor;
 
-use super::ImageTower;
 use super::clip_encoder::{ClipEncoder, Shape};
 use super::layers::{Activation, LayerNorm, Visible};
+use super::{ImageTower, Pause};
 use crate::EmbedError;
 use crate::weights::Scope;
 
@@ -90,7 +90,7 @@ impl ClipVision {
 }
 
 impl ImageTower for ClipVision {
-    fn forward(&self, pixels: &Tensor) -> tch::Result<Tensor> {
+    fn forward(&self, pixels: &Tensor, pause: Pause<'_>) -> tch::Result<Tensor> {
         let n = pixels.size4()?.0;
         let (width, patch) = (self.config.hidden_size, self.config.patch_size);
         let patches = pixels
@@ -101,7 +101,7 @@ impl ImageTower for ClipVision {
         let x = Tensor::f_cat(&[class, patches], 1)?.f_add(&self.position_embedding)?;
         let x = self
             .encoder
-            .forward(self.pre_norm.forward(&x)?, &Visible::All)?;
+            .forward(self.pre_norm.forward(&x)?, &Visible::All, pause)?;
         self.post_norm.forward(&x.f_select(1, 0)?)
     }
 

@@ -5,7 +5,7 @@
 use serde::Deserialize;
 use tch::{Device, Tensor};
 
-use super::ImageTower;
+use super::{ImageTower, Pause};
 use crate::EmbedError;
 use crate::weights::Scope;
 
@@ -165,7 +165,7 @@ impl EfficientNetLite {
 }
 
 impl ImageTower for EfficientNetLite {
-    fn forward(&self, pixels: &Tensor) -> tch::Result<Tensor> {
+    fn forward(&self, pixels: &Tensor, pause: Pause<'_>) -> tch::Result<Tensor> {
         let count = self.blocks.len();
         let pixels = match pixels.device() {
             Device::Cpu => channels_last(pixels)?,
@@ -183,9 +183,11 @@ impl ImageTower for EfficientNetLite {
             Ok(())
         };
         for (number, block) in self.blocks.iter().enumerate() {
+            pause();
             x = block.forward(&x)?;
             look(Tap::BlockFromEnd(count - number), &x)?;
         }
+        pause();
         look(Tap::Head, &self.head.forward(&x)?.f_clamp_(0.0, 6.0)?)?;
         Tensor::f_cat(&read.iter().flatten().collect::<Vec<_>>(), 1)
     }

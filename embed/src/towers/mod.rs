@@ -22,10 +22,14 @@ use crate::weights::Scope;
 pub(crate) use layers::Linear;
 pub(crate) use projection::{Branches, BranchesConfig, Projection};
 
+/// What a tower calls between its layers: there the device thread lets a search that waits
+/// go first, so that no search waits for a whole batch of ingest.
+pub(crate) type Pause<'a> = &'a dyn Fn();
+
 /// From tokens to one row of features a text.
 pub(crate) trait TextTower: Send {
     /// `[n, width]`, before the projection.
-    fn forward(&self, batch: &TokenBatch) -> tch::Result<Tensor>;
+    fn forward(&self, batch: &TokenBatch, pause: Pause<'_>) -> tch::Result<Tensor>;
     fn width(&self) -> i64;
     /// Tokens it can see, the special ones included.
     fn context_length(&self) -> usize;
@@ -35,7 +39,7 @@ pub(crate) trait TextTower: Send {
 pub(crate) trait ImageTower: Send {
     /// `pixels` is `[n, 3, image_size, image_size]`; the answer `[n, width]`, before
     /// the projection.
-    fn forward(&self, pixels: &Tensor) -> tch::Result<Tensor>;
+    fn forward(&self, pixels: &Tensor, pause: Pause<'_>) -> tch::Result<Tensor>;
     fn width(&self) -> i64;
     fn image_size(&self) -> usize;
 }

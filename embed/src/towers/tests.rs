@@ -81,13 +81,13 @@ fn bert_agrees_with_transformers() {
         let config: Value = files.json("config.json").unwrap();
         let tower = text_tower("bert", config, &weights.at("")).unwrap();
         let together = tower
-            .forward(&TokenBatch::new(&rows, device).unwrap())
+            .forward(&TokenBatch::new(&rows, device).unwrap(), &|| ())
             .unwrap();
         let alone: Vec<Tensor> = rows
             .iter()
             .map(|row| {
                 tower
-                    .forward(&TokenBatch::new(&[row], device).unwrap())
+                    .forward(&TokenBatch::new(&[row], device).unwrap(), &|| ())
                     .unwrap()
             })
             .collect();
@@ -135,7 +135,8 @@ fn efficientnet_lite_agrees_at_every_layer() {
         for (tap, name) in &layers {
             config["stages"] = json!([{"tap": tap, "pooling": ["mean", "max"]}]);
             let tower = image_tower("efficientnet-lite", config.clone(), &weights.at("")).unwrap();
-            let features = tch::no_grad(|| tower.forward(&pixels.to_device(device))).unwrap();
+            let features =
+                tch::no_grad(|| tower.forward(&pixels.to_device(device), &|| ())).unwrap();
             assert_eq!(features.size(), [2, tower.width()]);
             let halves = features.chunk(2, 1);
             for (half, pooling) in halves.iter().zip(["mean", "max"]) {
