@@ -31,6 +31,8 @@
 //! - The first places of each list stay near the top: a text in other words than the
 //!   query's, an exact code whose vector says nothing.
 //! - A better rank in any list, or one more list, never lowers a score.
+//! - Between equals the text that holds more than half of the asked words goes first: an
+//!   exact code before the text that its vector happens to be nearest to.
 //!
 //! With equal weights `k` only sets the scale of the scores, since a score comes from one
 //! place; with unequal ones, a larger `k` makes the weights count for more against places.
@@ -160,7 +162,7 @@ impl Fusion {
         Ok(Self { method, weights })
     }
 
-    /// Fuses lists, best first, ties by row. A row that no list of weight found is absent.
+    /// Fuses lists, best first; ties by what holds the asked words, then by row. A row that no list of weight found is absent.
     pub fn fuse(&self, lists: &[RankedList<'_>]) -> Vec<Fused> {
         let weighed = lists
             .iter()
@@ -184,7 +186,12 @@ impl Fusion {
             .into_iter()
             .map(|(row, parts)| self.judge(row, parts))
             .collect();
-        fused.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.row.cmp(&b.row)));
+        fused.sort_by(|a, b| {
+            b.score
+                .total_cmp(&a.score)
+                .then(b.exactness().total_cmp(&a.exactness()))
+                .then(a.row.cmp(&b.row))
+        });
         fused
     }
 
@@ -225,6 +232,16 @@ impl Fusion {
             Method::Rrf { k } => part.weight / (k + part.place),
             Method::Linear => part.weight * part.closeness,
         }
+    }
+}
+
+impl Fused {
+    fn exactness(&self) -> f64 {
+        let keyword = self
+            .parts
+            .iter()
+            .find(|part| part.list == ListKind::Keyword);
+        place::exactness(keyword.map(|part| part.closeness))
     }
 }
 

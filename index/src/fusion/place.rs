@@ -29,6 +29,12 @@ pub const KEYWORD_SPREAD: f64 = 60.0;
 /// firm answer is not outvoted by what both lists half know.
 pub const SIDE_K: f64 = 3.0;
 
+/// What decides between equals: a document that holds more than half of what was asked
+/// goes before what only vectors found, one that holds less goes after it.
+pub(super) fn exactness(keyword_closeness: Option<f64>) -> f64 {
+    keyword_closeness.unwrap_or(0.5)
+}
+
 /// A row in one list.
 pub(super) struct Standing {
     pub(super) row: RowId,
@@ -39,15 +45,31 @@ pub(super) struct Standing {
     pub(super) place: f64,
 }
 
+/// A text among those that keywords or vectors found.
+#[derive(Default)]
+struct OnSide {
+    value: f64,
+    keyword_closeness: Option<f64>,
+}
+
 /// Every row of every list with its place; `weight` is positive for all of them.
 pub(super) fn place(lists: &[RankedList<'_>], weight: impl Fn(ListKind) -> f64) -> Vec<Standing> {
     let mut standings: Vec<Standing> = lists.iter().flat_map(within_list).collect();
-    let mut side: HashMap<RowId, f64> = HashMap::new();
+    let mut side: HashMap<RowId, OnSide> = HashMap::new();
     for standing in standings.iter().filter(|standing| of_texts(standing.list)) {
-        *side.entry(standing.row).or_default() += weight(standing.list) / (SIDE_K + standing.place);
+        let on_side = side.entry(standing.row).or_default();
+        on_side.value += weight(standing.list) / (SIDE_K + standing.place);
+        if standing.list == ListKind::Keyword {
+            on_side.keyword_closeness = Some(standing.closeness);
+        }
     }
-    let mut order: Vec<(RowId, f64)> = side.into_iter().collect();
-    order.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    let mut order: Vec<(RowId, OnSide)> = side.into_iter().collect();
+    order.sort_by(|(row, a), (other, b)| {
+        b.value
+            .total_cmp(&a.value)
+            .then(exactness(b.keyword_closeness).total_cmp(&exactness(a.keyword_closeness)))
+            .then(row.cmp(other))
+    });
     let side_rank: HashMap<RowId, usize> = (1..)
         .zip(order)
         .map(|(rank, (row, _))| (row, rank))

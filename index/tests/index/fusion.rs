@@ -137,7 +137,7 @@ fn a_text_in_other_words_is_not_drowned_by_pictures_nor_by_texts_of_both_lists()
 }
 
 #[test]
-fn an_exact_code_is_found_whatever_its_vector_says() {
+fn an_exact_code_is_first_whatever_its_vector_says() {
     let mut keyword = vec![RIGHT];
     keyword.extend(150..200);
     for text in [
@@ -151,7 +151,7 @@ fn an_exact_code_is_found_whatever_its_vector_says() {
         };
         for k in [0.0, 1.0, 60.0] {
             let page = first_ten(&lists.fuse(&rrf(k)));
-            assert!(page.contains(&RIGHT), "k = {k}: {page:?}");
+            assert_eq!(page[0], RIGHT, "k = {k}: {page:?}");
         }
     }
 }
@@ -321,8 +321,13 @@ proptest! {
             }
         }
         for pair in fused.windows(2) {
-            let tie_by_row = pair[0].score == pair[1].score && pair[0].row < pair[1].row;
-            prop_assert!(pair[0].score > pair[1].score || tie_by_row);
+            let exactness = |hit: &Fused| {
+                let keyword = hit.parts.iter().find(|part| part.list == ListKind::Keyword);
+                keyword.map_or(0.5, |part| part.closeness)
+            };
+            let key = |hit: &Fused| (hit.score, exactness(hit));
+            let tie_by_row = key(&pair[0]) == key(&pair[1]) && pair[0].row < pair[1].row;
+            prop_assert!(key(&pair[0]) > key(&pair[1]) || tie_by_row);
         }
         let mut turned = KINDS.map(|kind| RankedList { kind, hits: lists.of(kind), full_score: 10.0 });
         turned.reverse();
