@@ -41,7 +41,7 @@ impl ModelSource {
         if let Some(model) = bundled_models().iter().find(|model| model.name == name) {
             return Ok(Self {
                 name: name.to_owned(),
-                files: ModelFiles::Bundled(model.files),
+                files: ModelFiles::Bundled((model.files)()),
             });
         }
         if Path::new(name).is_dir() {
