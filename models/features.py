@@ -1,7 +1,6 @@
 """Runs the frozen image network over drawings and photographs and keeps the 3,920 numbers of each on disk.
 
-Usage: features.py [pass ...]. Pass 0 has every drawing as it is, any other number one changed copy of each
-that is not line art already.
+Usage: features.py [pass ...]. Pass 0 has every drawing as it is, any other number one changed copy of each.
 Work is kept in chunks with the labels of what they hold; what a chunk has is never made again, so a stopped run
 goes on where it was, and more drawings cost only themselves.
 OpenMoji and the photographs come first.
@@ -23,7 +22,7 @@ from paths import FEATURES as FOLDER
 
 CHUNK = 512
 BATCH = 16
-PASSES = (1, 2, 0, 3, 4)
+PASSES = (1, 0, 2, 3, 4, 5, 6)
 
 
 class Pixels(Dataset):
@@ -40,10 +39,16 @@ class Pixels(Dataset):
 
 
 class Extractor:
-    def __init__(self, network):
+    """The network on OpenVINO, in f32, or in what the CPU is fastest in: bf16 where it has the instructions, three
+    times as fast, and a quarter as far from f32 as the noise that training adds."""
+
+    def __init__(self, network, exact=True):
         example = torch.zeros(1, 3, IMAGE_SIZE, IMAGE_SIZE)
         model = openvino.convert_model(Taps(network), example_input=example)
-        self.network = openvino.compile_model(model, "CPU", {"INFERENCE_NUM_THREADS": 2})
+        settings = {"INFERENCE_NUM_THREADS": 1}
+        if exact:
+            settings["INFERENCE_PRECISION_HINT"] = "f32"
+        self.network = openvino.compile_model(model, "CPU", settings)
 
     def __call__(self, makers):
         loader = DataLoader(Pixels(makers), batch_size=BATCH, num_workers=1, prefetch_factor=4)
@@ -70,6 +75,8 @@ def copy_maker(drawing, number):
     if number == 0:
         return lambda: augment.plain(drawing.svg)
     rng = augment.seeded("pass", number, drawing.source, drawing.icon)
+    if is_line_art(drawing):
+        return lambda: augment.moved(augment.render(drawing.svg), rng)
     return lambda: augment.changed(drawing.svg, rng)
 
 
@@ -117,14 +124,15 @@ def make_photographs(extractor):
 def main(passes):
     FOLDER.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
-    extractor = Extractor(image_network())
+    network = image_network()
+    extractor = Extractor(network)
     test = list(drawings.test_drawings())
     store(extractor, "openmoji", drawing_labels(test), [lambda one=one: augment.plain(one.svg) for one in test])
     make_photographs(extractor)
+    extractor = Extractor(network, exact=False)
     found = all_drawings()
     for number in passes:
-        chosen = [one for one in found if number == 0 or not is_line_art(one)]
-        store(extractor, f"pass{number}", drawing_labels(chosen), [copy_maker(one, number) for one in chosen])
+        store(extractor, f"pass{number}", drawing_labels(found), [copy_maker(one, number) for one in found])
 
 
 if __name__ == "__main__":

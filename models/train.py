@@ -41,7 +41,7 @@ def options():
     parser.add_argument("--keyword-loss", type=float, default=0.3, help="weight of the image to keyword loss")
     parser.add_argument("--hold", type=float, default=1.0, help="weight of zero on photographs")
     parser.add_argument("--average", type=float, default=0.95)
-    parser.add_argument("--passes", default="0,1,2,3,4,5")
+    parser.add_argument("--passes", default="0,1,2,3,4,5,6")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args()
 
