@@ -5,4 +5,5 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 tests/drawings.sh
-exec cargo run --release --locked --quiet --package clipdb-tests --bin bench -- "$@"
+cargo build --release --locked --quiet --workspace --bin bench --bin clipdb
+exec "${CARGO_TARGET_DIR:-target}/release/bench" "$@"
