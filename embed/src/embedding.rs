@@ -64,6 +64,8 @@ pub struct Timings {
 #[derive(Debug, Clone, PartialEq)]
 pub struct TextEmbedding {
     pub embedding: Embedding,
+    /// How many the model saw, the special ones included.
+    pub tokens: usize,
     /// The text was longer than the model's context; only its beginning counted.
     pub truncated: bool,
     pub timings: Timings,

@@ -110,15 +110,16 @@ impl Encoder {
         };
         let mut waiting = Vec::with_capacity(tokens.len());
         for text in tokens {
-            let truncated = text.truncated;
-            waiting.push((truncated, shared.push_text(text, priority).await?));
+            let (count, truncated) = (text.ids.len(), text.truncated);
+            waiting.push((count, truncated, shared.push_text(text, priority).await?));
         }
         let mut embeddings = Vec::with_capacity(waiting.len());
-        for (truncated, answer) in waiting {
+        for (tokens, truncated, answer) in waiting {
             let embedded = answer.await.unwrap_or(Err(EmbedError::Stopped))?;
             embeddings.push(TextEmbedding {
                 timings: timings(begun.elapsed(), preprocess, &embedded),
                 embedding: embedded.embedding,
+                tokens,
                 truncated,
             });
         }

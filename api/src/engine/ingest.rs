@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use clipdb_embed::{Encoder, Priority, TextEmbedding};
+use clipdb_embed::{Encoder, Priority};
 use clipdb_storage::{DocumentId, NewDocument, NewImage, Outcome, VectorKind, Write};
 use futures_util::future::OptionFuture;
 use futures_util::stream::{Stream, StreamExt};
@@ -190,7 +190,7 @@ pub(super) async fn embed_text(
     Ok((text.embedding.into_vec(), text.truncated))
 }
 
-/// The one embedding of one text.
-pub(crate) fn only(embedded: Vec<TextEmbedding>) -> Result<TextEmbedding, ApiError> {
+/// What came of the one input that was given.
+pub(super) fn only<T>(embedded: Vec<T>) -> Result<T, ApiError> {
     embedded.into_iter().next().ok_or(ApiError::Interrupted)
 }

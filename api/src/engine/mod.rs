@@ -8,10 +8,12 @@
 mod collection;
 mod committer;
 mod documents;
+mod encode;
 mod ingest;
 mod model_metrics;
 mod models;
 pub mod query;
+mod rank;
 mod rows;
 mod search;
 mod settings;
@@ -27,10 +29,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 pub use collection::{Collection, CollectionSummary};
 pub use committer::Ticket;
 pub use documents::{Change, Revision};
-pub(crate) use ingest::only;
+pub use encode::{Encoded, Input};
 pub use ingest::{Draft, Incoming, Ingested, Stored};
 pub use models::Models;
 pub use query::Query;
+pub use rank::{Ranked, Ranking, rank};
 pub use search::{Answer, Hit, SearchTimings, TotalKind};
 pub use settings::EngineSettings;
 pub use statistics::Statistics;
@@ -127,10 +130,7 @@ impl Engine {
         name: CollectionName,
         model: Option<String>,
     ) -> Result<(Arc<Collection>, bool), ApiError> {
-        let encoder = match &model {
-            Some(model) => self.models.named(model)?,
-            None => self.models.default_model(),
-        };
+        let encoder = self.models.chosen(model.as_deref())?;
         let card = encoder.card();
         // Held while the indexes are opened, so that two requests open them once.
         let mut collections = self.collections.write();

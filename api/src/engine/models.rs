@@ -1,6 +1,7 @@
 //! The loaded models. Each collection names the one whose vectors it holds.
 
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use clipdb_embed::Encoder;
 use clipdb_storage::CollectionDefinition;
@@ -9,18 +10,24 @@ use crate::error::ApiError;
 
 /// At least one encoder; the first is the default.
 #[derive(Clone)]
-pub struct Models(Arc<[Encoder]>);
+pub struct Models {
+    encoders: Arc<[Encoder]>,
+    loaded_at: SystemTime,
+}
 
 impl Models {
     /// The first is the default. Two models of one name can't be told apart.
     pub fn new(encoders: Vec<Encoder>) -> Result<Self, ApiError> {
-        let models = Self(encoders.into());
-        if models.0.is_empty() {
+        let models = Self {
+            encoders: encoders.into(),
+            loaded_at: SystemTime::now(),
+        };
+        if models.encoders.is_empty() {
             return Err(ApiError::NoModel);
         }
-        for (position, encoder) in models.0.iter().enumerate() {
+        for (position, encoder) in models.encoders.iter().enumerate() {
             let name = &encoder.card().name;
-            if models.0[..position]
+            if models.encoders[..position]
                 .iter()
                 .any(|other| other.card().name == *name)
             {
@@ -31,11 +38,26 @@ impl Models {
     }
 
     pub fn default_model(&self) -> &Encoder {
-        &self.0[0]
+        &self.encoders[0]
     }
 
     pub fn all(&self) -> &[Encoder] {
-        &self.0
+        &self.encoders
+    }
+
+    /// When they were loaded, in seconds since 1970.
+    pub fn loaded_at(&self) -> u64 {
+        self.loaded_at
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs())
+    }
+
+    /// The one that is named, or the default.
+    pub fn chosen(&self, name: Option<&str>) -> Result<&Encoder, ApiError> {
+        match name {
+            Some(name) => self.named(name),
+            None => Ok(self.default_model()),
+        }
     }
 
     pub fn named(&self, name: &str) -> Result<&Encoder, ApiError> {
@@ -64,11 +86,13 @@ impl Models {
     }
 
     fn find(&self, name: &str) -> Option<&Encoder> {
-        self.0.iter().find(|encoder| encoder.card().name == name)
+        self.encoders
+            .iter()
+            .find(|encoder| encoder.card().name == name)
     }
 
     fn names(&self) -> String {
-        self.0
+        self.encoders
             .iter()
             .map(|encoder| encoder.card().name.as_str())
             .collect::<Vec<_>>()

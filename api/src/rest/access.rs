@@ -6,6 +6,7 @@ use actix_web::http::{Method, header};
 use actix_web::middleware::Next;
 use actix_web::{ResponseError, web};
 
+use super::openai::{self, OpenAiProblem};
 use super::page;
 use super::state::RestState;
 use crate::error::ApiError;
@@ -18,7 +19,11 @@ pub(super) async fn require_key(
     if is_public(&request) || carries_key(&request) {
         return Ok(next.call(request).await?.map_into_boxed_body());
     }
-    let answer = ApiError::Unauthorized.error_response();
+    let answer = if openai::is_openai_path(request.path()) {
+        OpenAiProblem::from(ApiError::Unauthorized).error_response()
+    } else {
+        ApiError::Unauthorized.error_response()
+    };
     Ok(request.into_response(answer).map_into_boxed_body())
 }
 

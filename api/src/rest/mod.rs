@@ -7,9 +7,12 @@ mod collections;
 mod documents;
 mod encode;
 mod health;
+mod input;
 mod multipart;
+mod openai;
 mod page;
 pub mod problem;
+mod rank;
 mod request_log;
 mod search;
 mod state;
@@ -59,6 +62,8 @@ fn routes(config: &mut web::ServiceConfig) {
     documents::routes(config);
     search::routes(config);
     encode::routes(config);
+    rank::routes(config);
+    openai::routes(config);
     page::routes(config);
 }
 

@@ -116,9 +116,8 @@ pub fn body(error: &ApiError) -> Value {
     })
 }
 
-/// An answer with the error's status and `body`, which holds at least the problem.
-pub(super) fn response(error: &ApiError, body: &Value) -> HttpResponse {
-    let (status, _) = classify(error);
+/// An answer to an error, with `body`, which holds at least the problem.
+pub(super) fn response(status: StatusCode, error: &ApiError, body: &Value) -> HttpResponse {
     let mut answer = HttpResponse::build(status);
     answer.content_type("application/problem+json");
     if status == StatusCode::UNAUTHORIZED {
@@ -148,7 +147,7 @@ impl ResponseError for ApiError {
     }
 
     fn error_response(&self) -> HttpResponse {
-        response(self, &body(self))
+        response(self.status_code(), self, &body(self))
     }
 }
 

@@ -1,6 +1,6 @@
 //! What became of each document of an ingest request, in its order.
 
-use actix_web::HttpResponse;
+use actix_web::{HttpResponse, ResponseError};
 use futures_util::{Stream, StreamExt, pin_mut};
 use serde_json::{Value, json};
 
@@ -73,7 +73,7 @@ impl IngestAnswer {
                 {
                     body.extend(problem);
                 }
-                problem::response(&error, &body)
+                problem::response(error.status_code(), &error, &body)
             }
             _ => HttpResponse::Ok().json(body),
         }

@@ -76,7 +76,7 @@ impl ImageBody {
 }
 
 /// Standard base64, with or without padding, line breaks or a `data:` prefix.
-fn decode_base64(text: &str) -> Result<Bytes, ApiError> {
+pub(in crate::rest) fn decode_base64(text: &str) -> Result<Bytes, ApiError> {
     let payload = match text.strip_prefix("data:") {
         Some(uri) => uri
             .split_once(";base64,")

@@ -1,0 +1,68 @@
+//! Vectors for what is not stored: texts and pictures through a model, in order.
+
+use bytes::Bytes;
+use clipdb_embed::{Embedding, Encoder, Priority};
+use futures_util::stream::{StreamExt, TryStreamExt, iter};
+
+use super::Engine;
+use super::ingest::only;
+use crate::error::ApiError;
+
+/// Inputs of one request that are in the model's queue at once.
+const WINDOW: usize = 64;
+
+#[derive(Debug, Clone)]
+pub enum Input {
+    Text(String),
+    Image(Bytes),
+}
+
+#[derive(Debug, Clone)]
+pub struct Encoded {
+    pub embedding: Embedding,
+    /// The text was longer than the model reads; its end is not in the vector.
+    pub truncated: bool,
+    /// Tokens of a text that the model saw; a picture has none.
+    pub tokens: usize,
+}
+
+impl Engine {
+    /// # Errors
+    /// The first that any input meets.
+    pub async fn encode(
+        &self,
+        encoder: &Encoder,
+        inputs: Vec<Input>,
+        priority: Priority,
+    ) -> Result<Vec<Encoded>, ApiError> {
+        iter(inputs)
+            .map(|input| self.encode_one(encoder, input, priority))
+            .buffered(WINDOW)
+            .try_collect()
+            .await
+    }
+
+    async fn encode_one(
+        &self,
+        encoder: &Encoder,
+        input: Input,
+        priority: Priority,
+    ) -> Result<Encoded, ApiError> {
+        match input {
+            Input::Text(text) => {
+                self.check_text(&text)?;
+                let text = only(encoder.texts(vec![text], priority).await?)?;
+                Ok(Encoded {
+                    embedding: text.embedding,
+                    truncated: text.truncated,
+                    tokens: text.tokens,
+                })
+            }
+            Input::Image(bytes) => Ok(Encoded {
+                embedding: encoder.image(bytes, priority).await?.embedding,
+                truncated: false,
+                tokens: 0,
+            }),
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! A text or a picture in a request that stores nothing.
+
+use serde::Deserialize;
+
+use super::documents::wire::ImageBody;
+use crate::engine::Input;
+use crate::error::ApiError;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct InputBody {
+    text: Option<String>,
+    image: Option<ImageBody>,
+}
+
+impl InputBody {
+    /// Decodes the picture: not for an async thread.
+    pub(super) fn check(self) -> Result<Input, ApiError> {
+        match (self.text, self.image) {
+            (Some(text), None) => Ok(Input::Text(text)),
+            (None, Some(image)) if image.id.is_none() => {
+                Ok(Input::Image(image.into_bytes(&mut Vec::new())?))
+            }
+            _ => Err(ApiError::InvalidField(
+                "an input is exactly one of {\"text\"} and {\"image\": {\"base64\"}}".to_owned(),
+            )),
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! `POST /v1/embeddings`: texts, and pictures as data URIs.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use clipdb_embed::Priority;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::OpenAiProblem;
+use crate::engine::{Encoded, Input, blocking};
+use crate::error::ApiError;
+use crate::rest::body;
+use crate::rest::documents::wire::decode_base64;
+use crate::rest::state::{Open, RestState};
+
+/// As many as OpenAI takes.
+const INPUTS: usize = 2048;
+const PICTURE: &str = "data:image/";
+const NOT_TEXT: &str = "'input' is a string or a list of strings";
+const TOKENS: &str = "'input' holds token numbers, which mean nothing to this server's models: \
+                      send the text itself (in LangChain: check_embedding_ctx_length=False)";
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EmbeddingsBody {
+    input: Value,
+    model: Option<String>,
+    #[serde(default)]
+    encoding_format: Format,
+    dimensions: Option<usize>,
+    /// An end user's name, for OpenAI's own purposes.
+    #[serde(rename = "user")]
+    _user: Option<IgnoredAny>,
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Format {
+    #[default]
+    Float,
+    Base64,
+}
+
+#[derive(Serialize)]
+struct EmbeddingsAnswer<'a> {
+    object: &'static str,
+    data: Vec<Embedding>,
+    model: &'a str,
+    usage: Usage,
+}
+
+#[derive(Serialize)]
+struct Embedding {
+    object: &'static str,
+    index: usize,
+    embedding: Numbers,
+    /// The model read only the text's beginning; OpenAI's clients pass it on.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    truncated: bool,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Numbers {
+    Float(Vec<f32>),
+    /// Little-endian `f32`, one after the other.
+    Base64(String),
+}
+
+#[derive(Serialize)]
+struct Usage {
+    prompt_tokens: usize,
+    total_tokens: usize,
+}
+
+pub(super) async fn create(
+    opened: Result<Open, ApiError>,
+    state: web::Data<RestState>,
+    request: HttpRequest,
+    mut payload: web::Payload,
+) -> Result<HttpResponse, OpenAiProblem> {
+    let Open(engine) = opened?;
+    let limit = state.settings.max_body_bytes;
+    let _share = engine
+        .admit(body::announced_length(&request, limit)?)
+        .await?;
+    let wanted: EmbeddingsBody = body::read_json(&mut payload, limit).await?;
+    let encoder = engine.models().chosen(wanted.model.as_deref())?;
+    let card = encoder.card();
+    if let Some(dimensions) = wanted.dimensions.filter(|wanted| *wanted != card.dim) {
+        return Err(ApiError::InvalidField(format!(
+            "'dimensions' is {dimensions}; model '{}' makes {} numbers and no other count: leave it out",
+            card.name, card.dim
+        ))
+        .into());
+    }
+    let inputs = blocking(move || inputs(wanted.input)).await??;
+    let encoded = engine.encode(encoder, inputs, Priority::Ingest).await?;
+    let tokens = encoded.iter().map(|input| input.tokens).sum();
+    let data = encoded
+        .into_iter()
+        .enumerate()
+        .map(|(index, input)| embedding(index, input, wanted.encoding_format));
+    Ok(HttpResponse::Ok().json(EmbeddingsAnswer {
+        object: "list",
+        data: data.collect(),
+        model: &card.name,
+        usage: Usage {
+            prompt_tokens: tokens,
+            total_tokens: tokens,
+        },
+    }))
+}
+
+fn embedding(index: usize, input: Encoded, format: Format) -> Embedding {
+    let embedding = match format {
+        Format::Float => Numbers::Float(input.embedding.into_vec()),
+        Format::Base64 => {
+            let numbers = input.embedding.as_slice().iter();
+            let bytes = numbers.flat_map(|number| number.to_le_bytes());
+            Numbers::Base64(STANDARD.encode(bytes.collect::<Vec<u8>>()))
+        }
+    };
+    Embedding {
+        object: "embedding",
+        index,
+        embedding,
+        truncated: input.truncated,
+    }
+}
+
+/// A string or a list of strings; lists of numbers are tokens, of which no other
+/// model's tokenizer can make the text again.
+fn inputs(given: Value) -> Result<Vec<Input>, ApiError> {
+    let wrong = |reason: &str| ApiError::InvalidField(reason.to_owned());
+    let list = match given {
+        Value::String(text) => vec![Value::String(text)],
+        Value::Array(list) if list.is_empty() || list.len() > INPUTS => {
+            return Err(ApiError::InvalidField(format!(
+                "'input' has {} items; it takes 1 to {INPUTS}",
+                list.len()
+            )));
+        }
+        Value::Array(list) => list,
+        _ => return Err(wrong(NOT_TEXT)),
+    };
+    list.into_iter()
+        .map(|item| match item {
+            Value::String(text) if text.starts_with(PICTURE) => {
+                decode_base64(&text).map(Input::Image)
+            }
+            Value::String(text) => Ok(Input::Text(text)),
+            Value::Number(_) | Value::Array(_) => Err(wrong(TOKENS)),
+            _ => Err(wrong(NOT_TEXT)),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use clipdb_embed::Embedding as Vector;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn texts_and_pictures_come_in_order() {
+        let found = inputs(json!(["a", "data:image/png;base64,aGk=", "data: a text"])).unwrap();
+        assert!(matches!(&found[0], Input::Text(text) if text == "a"));
+        assert!(matches!(&found[1], Input::Image(bytes) if bytes.as_ref() == b"hi"));
+        assert!(matches!(&found[2], Input::Text(text) if text == "data: a text"));
+        assert_eq!(inputs(json!("alone")).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn tokens_are_refused_by_name() {
+        for given in [json!([1, 2]), json!([[1, 2], [3]])] {
+            let message = inputs(given).unwrap_err().to_string();
+            assert!(message.contains("token numbers"), "{message}");
+        }
+        for given in [json!([]), json!(null), json!({}), json!([null]), json!(7)] {
+            assert!(matches!(inputs(given), Err(ApiError::InvalidField(_))));
+        }
+        let picture = inputs(json!("data:image/png,aGk="));
+        assert!(matches!(picture, Err(ApiError::InvalidBase64(_))));
+    }
+
+    #[test]
+    fn base64_is_little_endian_floats() {
+        let input = Encoded {
+            embedding: Vector::normalised(vec![3.0, -4.0]).unwrap(),
+            truncated: false,
+            tokens: 1,
+        };
+        let Numbers::Base64(text) = embedding(0, input, Format::Base64).embedding else {
+            panic!("floats came");
+        };
+        assert_eq!(
+            STANDARD.decode(text).unwrap(),
+            [154, 153, 25, 63, 205, 204, 76, 191]
+        );
+    }
+}

@@ -1,0 +1,36 @@
+//! OpenAI's embeddings and models, for clients that are written for them:
+//! `POST /v1/embeddings`, `GET /v1/models`, `GET /v1/models/{id}`.
+
+mod embeddings;
+mod models;
+mod problem;
+
+use actix_web::{HttpRequest, web};
+
+pub(super) use problem::OpenAiProblem;
+
+use super::sole;
+use crate::error::ApiError;
+
+/// All paths below it answer errors as OpenAI's clients read them.
+const ROOT: &str = "/v1";
+
+pub(super) fn routes(config: &mut web::ServiceConfig) {
+    config.service(
+        web::scope(ROOT)
+            .service(sole("/embeddings", web::post().to(embeddings::create)))
+            .service(sole("/models", web::get().to(models::list)))
+            // A hub's name has a slash, which some clients escape.
+            .service(sole("/models/{id:.+}", web::get().to(models::show)))
+            .default_service(web::to(no_such_route)),
+    );
+}
+
+pub(super) fn is_openai_path(path: &str) -> bool {
+    path.strip_prefix(ROOT)
+        .is_some_and(|rest| rest.starts_with('/'))
+}
+
+async fn no_such_route(request: HttpRequest) -> Result<&'static str, OpenAiProblem> {
+    Err(ApiError::NoSuchRoute(request.path().to_owned()).into())
+}

@@ -1,0 +1,91 @@
+//! `POST /rank`: candidates, texts or pictures, by how well they fit a query.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::{Deserialize, Serialize};
+
+use super::input::InputBody;
+use super::state::{Open, RestState};
+use super::{body, sole};
+use crate::engine::{Input, blocking};
+use crate::error::ApiError;
+
+const CANDIDATES: usize = 1024;
+
+pub(super) fn routes(config: &mut web::ServiceConfig) {
+    config.service(sole("/rank", web::post().to(rank)));
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RankBody {
+    query: InputBody,
+    candidates: Vec<InputBody>,
+    model: Option<String>,
+}
+
+#[derive(Serialize)]
+struct RankAnswer {
+    model: String,
+    candidates: Vec<Candidate>,
+    /// The query was longer than the model reads.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    truncated: bool,
+}
+
+#[derive(Serialize)]
+struct Candidate {
+    /// Its place in the request.
+    index: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<String>,
+    cosine: f32,
+    probability: f32,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    truncated: bool,
+}
+
+async fn rank(
+    Open(engine): Open,
+    state: web::Data<RestState>,
+    request: HttpRequest,
+    mut payload: web::Payload,
+) -> Result<HttpResponse, ApiError> {
+    let limit = state.settings.max_body_bytes;
+    let _share = engine
+        .admit(body::announced_length(&request, limit)?)
+        .await?;
+    let wanted: RankBody = body::read_json(&mut payload, limit).await?;
+    if wanted.candidates.is_empty() || wanted.candidates.len() > CANDIDATES {
+        return Err(ApiError::InvalidField(format!(
+            "'candidates' has {} items; it takes 1 to {CANDIDATES}",
+            wanted.candidates.len()
+        )));
+    }
+    let encoder = engine.models().chosen(wanted.model.as_deref())?;
+    let (query, candidates) = blocking(move || check(wanted.query, wanted.candidates)).await??;
+    let mut texts: Vec<Option<String>> = candidates
+        .iter()
+        .map(|candidate| match candidate {
+            Input::Text(text) => Some(text.clone()),
+            Input::Image(_) => None,
+        })
+        .collect();
+    let ranking = engine.rank(encoder, query, candidates).await?;
+    let candidates = ranking.best_first.into_iter().map(|ranked| Candidate {
+        index: ranked.index,
+        text: texts[ranked.index].take(),
+        cosine: ranked.cosine,
+        probability: ranked.probability,
+        truncated: ranking.truncated[ranked.index],
+    });
+    Ok(HttpResponse::Ok().json(RankAnswer {
+        model: encoder.card().name.clone(),
+        candidates: candidates.collect(),
+        truncated: ranking.query_truncated,
+    }))
+}
+
+fn check(query: InputBody, candidates: Vec<InputBody>) -> Result<(Input, Vec<Input>), ApiError> {
+    let candidates = candidates.into_iter().map(InputBody::check);
+    Ok((query.check()?, candidates.collect::<Result<_, _>>()?))
+}
