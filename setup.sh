@@ -2,7 +2,7 @@
 # Puts in place what clipdb is built with: system packages, LibTorch (from the
 # Python wheel, without its GPU-only dependencies) and `.cargo/config.toml`,
 # which tells cargo where LibTorch lies. Safe to repeat; asks for root only when
-# a package is missing. `./setup.sh test` adds what the page's tests need.
+# a package is missing. `./setup.sh test` adds what the page's and the clients' tests need.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -30,6 +30,8 @@ install_packages() {
     if [ "${1:-}" = test ]; then
         command -v node >/dev/null || missing+=(nodejs)
         command -v npm >/dev/null || missing+=(npm)
+        # The unmodified clients of other systems run in environments of their own.
+        python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
         # Ubuntu's chromium package is a snap, which does not run headless as root.
         command -v chromium >/dev/null || grep -q '^ID=ubuntu' /etc/os-release || missing+=(chromium)
     fi

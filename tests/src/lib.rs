@@ -19,9 +19,11 @@ mod client;
 pub mod corpus;
 pub mod machine;
 pub mod pictures;
+mod python;
 mod server;
 pub mod table;
 
 pub use campaign::{Campaign, Loss, wait_until};
 pub use client::{Answer, Client, Collection, escaped, send};
+pub use python::Python;
 pub use server::{Finished, Server, Setup, Stopped};

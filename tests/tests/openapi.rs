@@ -137,6 +137,10 @@ fn every_operation_there_is_is_named() {
         ("post", "/search"),
         ("post", "/collections/{name}/search"),
         ("post", "/encode"),
+        ("post", "/rank"),
+        ("post", "/v1/embeddings"),
+        ("get", "/v1/models"),
+        ("get", "/v1/models/{id}"),
     ] {
         assert!(
             named.contains(&(method.to_owned(), path.to_owned())),

@@ -1,0 +1,72 @@
+//! Programs in Python that speak to the server: unmodified clients of other systems,
+//! each set of packages in an environment of its own in the cache folder.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::Finished;
+
+/// A Python with pinned packages.
+pub struct Python {
+    interpreter: PathBuf,
+}
+
+impl Python {
+    /// The environment `<cache>/<name>-venv` with what `requirements` lists, made the
+    /// first time and whenever that list changes.
+    pub fn environment(name: &str, requirements: &Path) -> Self {
+        let folder = cache().join(format!("{name}-venv"));
+        fs::create_dir_all(&folder).unwrap();
+        // Test files run side by side: one makes it, the others wait.
+        let lock = File::create(folder.with_extension("lock")).unwrap();
+        lock.lock().unwrap();
+        let pins = fs::read_to_string(requirements).unwrap();
+        let done = folder.join(".pins");
+        let interpreter = folder.join("bin/python");
+        if fs::read_to_string(&done).ok().as_deref() != Some(pins.as_str()) {
+            let venv = ["-m", "venv", "--clear"];
+            expect(Command::new("python3").args(venv).arg(&folder));
+            let install = ["-m", "pip", "install", "--quiet", "--requirement"];
+            expect(Command::new(&interpreter).args(install).arg(requirements));
+            fs::write(&done, pins).unwrap();
+        }
+        Self { interpreter }
+    }
+
+    /// Runs `script` to its end.
+    pub fn run(&self, script: &Path, arguments: &[&str]) -> Finished {
+        let output = Command::new(&self.interpreter)
+            .arg(script)
+            .args(arguments)
+            // The server is on this machine, whatever leads to others.
+            .env("NO_PROXY", "*")
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        Finished {
+            code: output.status.code(),
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+        }
+    }
+}
+
+fn cache() -> PathBuf {
+    let given = std::env::var_os("CLIPDB_CACHE").map(PathBuf::from);
+    given.unwrap_or_else(|| {
+        let home = std::env::var_os("HOME").expect("there is a home folder");
+        Path::new(&home).join(".cache/clipdb")
+    })
+}
+
+fn expect(command: &mut Command) {
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    assert!(
+        output.status.success(),
+        "{command:?} failed:\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
