@@ -12,6 +12,8 @@ pub struct ModelCard {
     /// Why the device is not a faster one, when `auto` looked for one.
     pub device_note: Option<String>,
     pub precision: String,
+    /// Copies of it that compute at the same time.
+    pub replicas: usize,
     /// Pixels of the square the image tower sees, along one side.
     pub image_size: usize,
     /// Tokens the text tower sees, the special ones included.

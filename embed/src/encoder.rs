@@ -33,7 +33,7 @@ struct Shared {
     queue: Arc<Queue>,
     counters: Arc<Counters>,
     pool: Pool,
-    _device: DeviceThread,
+    _devices: Vec<DeviceThread>,
 }
 
 impl Encoder {
@@ -49,7 +49,13 @@ impl Encoder {
         let mut tokens = Tokens::open(files)?;
         let counters = Arc::new(Counters::default());
         let queue = Arc::new(Queue::new(settings.queue_capacity, Arc::clone(&counters)));
-        let (card, device) = worker::start(source, settings, &queue, &counters)?;
+        let start = || worker::start(source, settings, &queue, &counters);
+        let (mut card, first) = start()?;
+        let mut devices = vec![first];
+        for _ in 1..settings.replicas {
+            devices.push(start()?.1);
+        }
+        card.replicas = devices.len();
         tokens.cut_at(card.context_length)?;
         let (width, height) = preprocessor.size();
         let side = card.image_size;
@@ -71,7 +77,7 @@ impl Encoder {
             queue,
             counters,
             pool: Pool::new(settings.decode_threads, settings.decode_memory)?,
-            _device: device,
+            _devices: devices,
         };
         Ok(Self {
             shared: Arc::new(shared),
@@ -159,6 +165,7 @@ impl Encoder {
     pub fn statistics(&self) -> QueueStatistics {
         let (waiting_search, waiting_ingest) = self.shared.queue.waiting();
         QueueStatistics {
+            replicas: self.shared.card.replicas,
             waiting_search,
             waiting_ingest,
             decoding_bytes: self.shared.pool.reserved_bytes(),

@@ -4,8 +4,8 @@
 //! Three types carry the crate:
 //! - [`ModelSource`](sources::ModelSource) is where a model's files are: in the
 //!   binary, in a folder, in the cache, on the hub.
-//! - [`Encoder`] is a loaded model: a device thread that owns the weights, fed by a
-//!   queue that batches what waits (searches first), and a pool beside it that
+//! - [`Encoder`] is a loaded model: a device thread a replica, which owns its
+//!   weights, fed by one queue that batches what waits (searches first), and a pool beside it that
 //!   decodes pictures and makes tokens.
 //! - [`Embedding`] is what comes out: finite, of length one, or it does not exist.
 //!

@@ -1,4 +1,4 @@
-//! What waits for a model's device thread.
+//! What waits for a model's device threads, one a replica.
 //!
 //! Searches go ahead of ingest; texts and pictures are batched apart. A batch is
 //! whatever waits when the device is free, so an idle encoder adds no delay. The
@@ -148,7 +148,12 @@ impl Queue {
                     Priority::Search => state.searches_in_a_row + 1,
                     Priority::Ingest => 0,
                 };
-                return Some((priority, state.lane(priority).take(limits)?));
+                let batch = state.lane(priority).take(limits)?;
+                // What woke this replica may have been meant for two.
+                if state.turn().is_some() {
+                    self.changed.notify_one();
+                }
+                return Some((priority, batch));
             }
             if state.closed {
                 return None;

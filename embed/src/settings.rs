@@ -10,7 +10,9 @@ use crate::EmbedError;
 pub struct EncoderSettings {
     pub device: DeviceChoice,
     pub precision: Precision,
-    /// LibTorch's threads inside one operation on the CPU.
+    /// Copies of the model, each with weights and a device thread of its own.
+    pub replicas: usize,
+    /// LibTorch's threads inside one operation on the CPU, for each replica.
     pub threads: usize,
     /// Threads that decode pictures and make tokens. One is left to searches, so
     /// there are at least two.
@@ -32,6 +34,7 @@ impl Default for EncoderSettings {
         Self {
             device: DeviceChoice::Auto,
             precision: Precision::F32,
+            replicas: 1,
             threads: cores,
             decode_threads: cores.max(2),
             batch_size: None,

@@ -6,6 +6,7 @@ use std::time::Duration;
 /// A snapshot; totals count since the model was loaded.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct QueueStatistics {
+    pub replicas: usize,
     pub waiting_search: usize,
     pub waiting_ingest: usize,
     pub batches: u64,
@@ -14,7 +15,7 @@ pub struct QueueStatistics {
     pub failed: u64,
     /// Inputs whose client went away before the device took them.
     pub abandoned: u64,
-    /// The device thread's time inside the model.
+    /// The device threads' time inside the model, all replicas together.
     pub busy_seconds: f64,
     /// Bytes reserved by decodes under way.
     pub decoding_bytes: u64,

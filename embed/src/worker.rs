@@ -1,4 +1,5 @@
-//! A model's own thread: it alone touches the weights.
+//! A replica's own thread: it alone touches the weights. All replicas of a model take
+//! their batches from one queue, each whenever it is free.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -92,6 +93,7 @@ fn load(
         device: chosen.name(),
         device_note: chosen.note,
         precision: settings.precision.to_string(),
+        replicas: 1,
         image_size: model.image_size(),
         context_length: model.context_length(),
         license: model.license.clone(),

@@ -20,7 +20,11 @@ pub fn print(engine: &Engine, configuration: &Configuration, address: SocketAddr
     for encoder in engine.models().all() {
         let card = encoder.card();
         println!("  model    {} ({} dimensions)", card.name, card.dim);
-        println!("  device   {}, {}", card.device, card.precision);
+        let replicas = match card.replicas {
+            1 => String::new(),
+            several => format!(", {several} replicas"),
+        };
+        println!("  device   {}, {}{replicas}", card.device, card.precision);
         if let Some(note) = &card.device_note {
             println!("           {note}");
         }

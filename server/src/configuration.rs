@@ -4,6 +4,8 @@
 //! TOML file, under one name; flags win over environment, environment over file.
 //! What is wrong is told at start-up with the key's name.
 
+mod models;
+
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,6 +16,9 @@ use clipdb_api::rest::{ApiKey, RestSettings};
 use clipdb_embed::EncoderSettings;
 use clipdb_embed::image::ImageLimits;
 use serde::{Deserialize, Serialize};
+
+pub use models::ModelConfiguration;
+use models::ModelEntry;
 
 #[derive(Args)]
 pub struct ServeArguments {
@@ -52,6 +57,17 @@ pub struct Settings {
     )]
     model: Vec<String>,
 
+    /// In the file alone: the models one by one, each with its own number of replicas.
+    #[arg(skip)]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    models: Vec<ModelEntry>,
+
+    /// Copies of each model that compute at the same time, fed by one queue; on a CPU they
+    /// share the cores [default: 1]
+    #[arg(long, env = "CLIPDB_REPLICAS", value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replicas: Option<usize>,
+
     /// The folder that pulled models are kept in [default: ~/.cache/clipdb]
     #[arg(long, env = "CLIPDB_MODEL_CACHE", value_name = "DIR")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -77,7 +93,8 @@ pub struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     batch_delay_ms: Option<u64>,
 
-    /// Threads of the model and of vector search, each [default: the number of cores]
+    /// Threads of each replica of a model, and of vector search [default: the number of cores;
+    /// replicas share them]
     #[arg(long, env = "CLIPDB_THREADS", value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     threads: Option<usize>,
@@ -191,9 +208,9 @@ pub enum ConfigurationError {
 #[derive(Debug, Clone)]
 pub struct Configuration {
     pub listen: SocketAddr,
-    pub models: Vec<String>,
+    /// The first is the default.
+    pub models: Vec<ModelConfiguration>,
     pub model_cache: PathBuf,
-    pub encoder: EncoderSettings,
     pub engine: EngineSettings,
     pub rest: RestSettings,
     pub search_threads: std::num::NonZeroUsize,
@@ -229,17 +246,18 @@ fn wrong_file(path: &Path, error: &dyn std::error::Error) -> ConfigurationError 
 
 impl Settings {
     /// These settings, and those of `file` where these say nothing.
-    fn over(self, file: Self, path: &Path) -> Result<Self, ConfigurationError> {
+    fn over(self, mut file: Self, path: &Path) -> Result<Self, ConfigurationError> {
+        self.keep_models(&mut file)?;
         let mut merged = toml::Table::try_from(file).map_err(|error| wrong_file(path, &error))?;
         merged.extend(toml::Table::try_from(self).map_err(|error| wrong_file(path, &error))?);
         merged.try_into().map_err(|error| wrong_file(path, &error))
     }
 
-    fn check(self) -> Result<Configuration, ConfigurationError> {
+    fn check(mut self) -> Result<Configuration, ConfigurationError> {
         let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         let threads = at_least("threads", self.threads.unwrap_or(cores), 1)?;
         let listen = address(self.listen.as_deref().unwrap_or("127.0.0.1:8080"))?;
-        let api_key = match self.api_key {
+        let api_key = match self.api_key.take() {
             Some(key) if key.len() < 8 => {
                 return Err(wrong("api_key", "it is shorter than 8 characters"));
             }
@@ -251,7 +269,6 @@ impl Settings {
         let encoder = EncoderSettings {
             device: parsed("device", self.device.as_deref().unwrap_or("auto"))?,
             precision: parsed("precision", self.precision.as_deref().unwrap_or("f32"))?,
-            threads,
             decode_threads: at_least(
                 "decode_threads",
                 self.decode_threads.unwrap_or(cores.max(2)),
@@ -274,6 +291,7 @@ impl Settings {
             )? << 20,
             ..EncoderSettings::default()
         };
+        let models = self.model_list(&encoder, cores)?;
         let engine = EngineSettings {
             data: self.data.unwrap_or_else(|| PathBuf::from("./data")),
             cache_bytes: at_least("cache_mib", self.cache_mib.unwrap_or(256), 1)? << 20,
@@ -304,13 +322,8 @@ impl Settings {
         };
         Ok(Configuration {
             listen,
-            models: if self.model.is_empty() {
-                vec!["clipdb-mini".to_owned()]
-            } else {
-                self.model
-            },
+            models,
             model_cache: self.model_cache.unwrap_or_else(default_model_cache),
-            encoder,
             engine,
             rest,
             search_threads: std::num::NonZeroUsize::new(threads)
@@ -380,9 +393,10 @@ mod tests {
     fn nothing_given_is_a_working_configuration() {
         let configuration = Settings::default().check().unwrap();
         assert_eq!(configuration.listen.to_string(), "127.0.0.1:8080");
-        assert_eq!(configuration.models, ["clipdb-mini"]);
-        assert_eq!(configuration.encoder.device, DeviceChoice::Auto);
-        assert_eq!(configuration.encoder.precision, Precision::F32);
+        let model = &configuration.models[0];
+        assert_eq!(model.name, "clipdb-mini");
+        assert_eq!(model.encoder.device, DeviceChoice::Auto);
+        assert_eq!(model.encoder.precision, Precision::F32);
     }
 
     #[test]
@@ -395,7 +409,7 @@ mod tests {
         let merged = flags.over(file, Path::new("f")).unwrap().check().unwrap();
         assert_eq!(merged.listen.port(), 9);
         assert_eq!(merged.engine.max_text_bytes, 7);
-        assert_eq!(merged.models, ["a"]);
+        assert_eq!(merged.models[0].name, "a");
     }
 
     #[test]
@@ -404,6 +418,7 @@ mod tests {
             ("device = 'gpu'", "device"),
             ("precision = 'int8'", "precision"),
             ("threads = 0", "threads"),
+            ("replicas = 0", "replicas"),
             ("listen = 'nowhere'", "listen"),
             ("api_key = 'short'", "api_key"),
             ("batch_size = 0", "batch_size"),

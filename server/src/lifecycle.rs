@@ -163,9 +163,9 @@ fn open_engine(
 ) -> Result<Arc<Engine>, StartError> {
     state.starting("the model is being loaded");
     let mut encoders = Vec::with_capacity(configuration.models.len());
-    for name in &configuration.models {
-        let source = ModelSource::resolve(name, &configuration.model_cache)?;
-        encoders.push(Encoder::load(&source, &configuration.encoder)?);
+    for model in &configuration.models {
+        let source = ModelSource::resolve(&model.name, &configuration.model_cache)?;
+        encoders.push(Encoder::load(&source, &model.encoder)?);
     }
     clipdb_api::index::set_search_threads(configuration.search_threads);
     state.starting("the collections are being recovered");

@@ -99,6 +99,11 @@ impl Setup {
         self.start_in(Arc::new(tempfile::tempdir().unwrap()))
     }
 
+    /// Starts with these settings on the folder of a server that no longer runs.
+    pub fn start_on(self, stopped: &Stopped) -> Server {
+        self.start_in(Arc::clone(&stopped.folder))
+    }
+
     /// Runs `clipdb serve`, which is to end by itself.
     pub fn refused(self) -> Finished {
         let folder = tempfile::tempdir().unwrap();

@@ -14,7 +14,12 @@ struct Metric {
     value: fn(&QueueStatistics) -> f64,
 }
 
-const METRICS: [Metric; 9] = [
+const METRICS: [Metric; 10] = [
+    gauge(
+        "clipdb_model_replicas",
+        "Copies of the model that compute at the same time",
+        |seen| seen.replicas as f64,
+    ),
     counter("clipdb_model_texts_total", "Texts embedded", |seen| {
         seen.texts as f64
     }),

@@ -26,7 +26,7 @@ async fn ready(Open(engine): Open) -> HttpResponse {
         .iter()
         .map(|encoder| {
             let card = encoder.card();
-            json!({ "name": card.name, "dim": card.dim, "device": card.device, "precision": card.precision })
+            json!({ "name": card.name, "dim": card.dim, "device": card.device, "precision": card.precision, "replicas": card.replicas })
         })
         .collect();
     HttpResponse::Ok().json(json!({ "status": "ready", "models": models }))

@@ -1,0 +1,136 @@
+//! Which models are loaded, and how many replicas of each.
+
+use clipdb_embed::EncoderSettings;
+use serde::{Deserialize, Serialize};
+
+use super::{ConfigurationError, Settings, at_least, wrong};
+
+const DEFAULT: &str = "clipdb-mini";
+
+/// `[[models]]` of the file.
+#[derive(Serialize, Deserialize, Clone, Debug)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ModelEntry {
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replicas: Option<usize>,
+}
+
+/// A model to load, and how.
+#[derive(Debug, Clone)]
+pub struct ModelConfiguration {
+    pub name: String,
+    pub encoder: EncoderSettings,
+}
+
+impl Settings {
+    /// What stays of a file's list of models under `self`, which wins over the file.
+    pub(super) fn keep_models(&self, file: &mut Self) -> Result<(), ConfigurationError> {
+        if !file.model.is_empty() && !file.models.is_empty() {
+            return Err(wrong(
+                "models",
+                "the file has 'model' as well; give one of the two",
+            ));
+        }
+        if !self.model.is_empty() {
+            file.models.clear();
+        }
+        if self.replicas.is_some() {
+            for model in &mut file.models {
+                model.replicas = None;
+            }
+        }
+        Ok(())
+    }
+
+    /// Every model with the settings of `encoder`. Replicas share the cores unless the
+    /// number of threads is given.
+    pub(super) fn model_list(
+        &self,
+        encoder: &EncoderSettings,
+        cores: usize,
+    ) -> Result<Vec<ModelConfiguration>, ConfigurationError> {
+        let named = self.model.iter().map(|name| (name.clone(), None));
+        let listed = self
+            .models
+            .iter()
+            .map(|model| (model.name.clone(), model.replicas));
+        let mut wanted: Vec<(String, Option<usize>)> = named.chain(listed).collect();
+        if wanted.is_empty() {
+            wanted.push((DEFAULT.to_owned(), None));
+        }
+        let configure = |(name, replicas): (String, Option<usize>)| {
+            let replicas = replicas.or(self.replicas).unwrap_or(1);
+            let replicas = at_least("replicas", replicas, 1)?;
+            let encoder = EncoderSettings {
+                replicas,
+                threads: self.threads.unwrap_or((cores / replicas).max(1)),
+                ..encoder.clone()
+            };
+            Ok(ModelConfiguration { name, encoder })
+        };
+        wanted.into_iter().map(configure).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    const CORES: usize = 8;
+
+    /// Names, replicas and threads of `flags` over `file`.
+    fn models(flags: &str, file: &str) -> Result<Vec<(String, usize, usize)>, ConfigurationError> {
+        let parse = |text| toml::from_str::<Settings>(text).unwrap();
+        let merged = parse(flags).over(parse(file), Path::new("clipdb.toml"))?;
+        let list = merged.model_list(&EncoderSettings::default(), CORES)?;
+        Ok(list
+            .into_iter()
+            .map(|model| (model.name, model.encoder.replicas, model.encoder.threads))
+            .collect())
+    }
+
+    fn one(name: &str, replicas: usize, threads: usize) -> (String, usize, usize) {
+        (name.to_owned(), replicas, threads)
+    }
+
+    #[test]
+    fn a_name_a_list_of_names_and_a_list_of_models() {
+        assert_eq!(models("", "").unwrap(), [one("clipdb-mini", 1, 8)]);
+        assert_eq!(models("", "model = 'a'").unwrap(), [one("a", 1, 8)]);
+        let several = [one("a", 2, 4), one("b", 2, 4)];
+        assert_eq!(
+            models("", "model = ['a', 'b']\nreplicas = 2").unwrap(),
+            several
+        );
+        let file = "replicas = 2\n[[models]]\nname = 'a'\n[[models]]\nname = 'b'\nreplicas = 3";
+        assert_eq!(models("", file).unwrap(), [one("a", 2, 4), one("b", 3, 2)]);
+    }
+
+    #[test]
+    fn flags_win() {
+        let file = "threads = 3\n[[models]]\nname = 'a'\nreplicas = 3";
+        assert_eq!(models("model = 'b'", file).unwrap(), [one("b", 1, 3)]);
+        assert_eq!(models("replicas = 5", file).unwrap(), [one("a", 5, 3)]);
+    }
+
+    #[test]
+    fn more_replicas_than_cores_have_a_thread_each() {
+        assert_eq!(
+            models("replicas = 9", "").unwrap(),
+            [one("clipdb-mini", 9, 1)]
+        );
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let both = models("", "model = 'a'\n[[models]]\nname = 'b'").unwrap_err();
+        assert!(both.to_string().contains("'models'"), "{both}");
+        let none = models("replicas = 0", "").unwrap_err();
+        assert!(none.to_string().contains("'replicas'"), "{none}");
+        let unknown = toml::from_str::<Settings>("[[models]]\nname = 'a'\nsize = 1").unwrap_err();
+        assert!(unknown.to_string().contains("size"), "{unknown}");
+    }
+}
