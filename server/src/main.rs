@@ -8,6 +8,7 @@ mod configuration;
 mod lifecycle;
 mod models;
 mod openmp;
+mod table;
 
 use std::process::ExitCode;
 

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::fs;
+use std::path::Path;
 use std::sync::LazyLock;
 
 use clipdb_tests::{Finished, Server, Setup, pictures};
@@ -127,9 +128,85 @@ fn no_server_is_one_sentence() {
 fn models_are_listed() {
     let finished = clipdb(&["models"]);
     assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    let row = |name: &str| -> Vec<String> {
+        let line = finished.stdout.lines().find(|line| line.starts_with(name));
+        let line = line.unwrap_or_else(|| panic!("no {name}: {}", finished.stdout));
+        line.split_whitespace().map(str::to_owned).collect()
+    };
+    for (name, words) in [
+        ("clipdb-mini", ["384", "MB", "Apache-2.0"]),
+        ("openai/clip-vit-large-patch14", ["768", "1714", "MIT"]),
+    ] {
+        let row = row(name);
+        assert!(
+            words.iter().all(|word| row.iter().any(|cell| cell == word)),
+            "{row:?}"
+        );
+    }
+}
+
+#[test]
+fn a_model_is_checked_by_name_and_by_folder() {
+    let folder =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../embed/parity/golden/clip-vit-base-patch32");
+    for (model, lines) in [
+        (
+            "clipdb-mini",
+            [
+                "dimensions  384",
+                "context     256 tokens",
+                "image size  260 × 260",
+            ],
+        ),
+        (
+            folder.to_str().unwrap(),
+            [
+                "dimensions  48",
+                "context     77 tokens",
+                "image size  224 × 224",
+            ],
+        ),
+    ] {
+        let finished = clipdb(&["models", "check", model]);
+        assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+        let told = &finished.stdout;
+        for line in
+            lines
+                .iter()
+                .chain(&["parameters  ", "towers      text and image", "licence     "])
+        {
+            assert!(told.contains(line), "'{line}': {told}");
+        }
+        for timed in ["a text ", "a picture "] {
+            let line = told
+                .lines()
+                .find(|line| line.trim_start().starts_with(timed))
+                .unwrap();
+            assert!(line.contains(" ms "), "{line}");
+        }
+    }
+}
+
+#[test]
+fn a_folder_that_is_no_model_is_one_sentence() {
+    let folder = tempfile::tempdir().unwrap();
+    let finished = clipdb(&["models", "check", folder.path().to_str().unwrap()]);
+    assert_eq!(finished.code, Some(2), "{}", finished.stdout);
     assert!(
-        finished.stdout.contains("clipdb-mini"),
+        finished.stderr.contains("config.json"),
         "{}",
-        finished.stdout
+        finished.stderr
+    );
+
+    fs::write(folder.path().join("config.json"), r#"{"model_type": "t5"}"#).unwrap();
+    let finished = clipdb(&["models", "check", folder.path().to_str().unwrap()]);
+    assert_eq!(finished.code, Some(1), "{}", finished.stdout);
+    assert_eq!(
+        finished
+            .stderr
+            .lines()
+            .filter(|line| line.starts_with("clipdb: "))
+            .count(),
+        1
     );
 }

@@ -6,8 +6,21 @@ use super::files::StaticFiles;
 #[derive(Debug)]
 pub struct BundledModel {
     pub name: &'static str,
+    pub dim: usize,
+    pub license: &'static str,
     pub about: &'static str,
     pub(super) files: fn() -> StaticFiles,
+}
+
+impl BundledModel {
+    /// What it takes of the binary.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        (self.files)()
+            .iter()
+            .map(|(_, file)| file.len() as u64)
+            .sum()
+    }
 }
 
 /// The first is the default model.
@@ -18,6 +31,8 @@ pub fn bundled_models() -> &'static [BundledModel] {
 
 static BUNDLED: [BundledModel; 1] = [BundledModel {
     name: "clipdb-mini",
-    about: "MiniLM-L6 and EfficientNet-Lite2 in one space: 384 dimensions, English, Apache-2.0",
+    dim: 384,
+    license: "Apache-2.0",
+    about: "MiniLM-L6 and EfficientNet-Lite2 in one space, English",
     files: clipdb_models::clipdb_mini,
 }];

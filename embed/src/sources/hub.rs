@@ -22,6 +22,10 @@ const HUB: &str = "https://huggingface.co";
 #[derive(Debug)]
 pub struct KnownModel {
     pub name: &'static str,
+    pub dim: usize,
+    /// Of all that is fetched.
+    pub bytes: u64,
+    pub license: &'static str,
     pub about: &'static str,
 }
 
@@ -30,15 +34,24 @@ pub fn known_models() -> &'static [KnownModel] {
     &[
         KnownModel {
             name: "openai/clip-vit-base-patch32",
-            about: "CLIP ViT-B/32: 512 dimensions, 0.6 GB, the quickest of the three",
+            dim: 512,
+            bytes: 608_000_000,
+            license: "MIT",
+            about: "CLIP ViT-B/32: the quickest of the three",
         },
         KnownModel {
             name: "openai/clip-vit-base-patch16",
-            about: "CLIP ViT-B/16: 512 dimensions, 0.6 GB, finer pictures, 4 times the work",
+            dim: 512,
+            bytes: 602_000_000,
+            license: "MIT",
+            about: "CLIP ViT-B/16: finer pictures, 4 times the work",
         },
         KnownModel {
             name: "openai/clip-vit-large-patch14",
-            about: "CLIP ViT-L/14: 768 dimensions, 1.7 GB, the best of the three, for a GPU",
+            dim: 768,
+            bytes: 1_714_000_000,
+            license: "MIT",
+            about: "CLIP ViT-L/14: the best of the three, for a GPU",
         },
     ]
 }

@@ -9,7 +9,6 @@ pub mod profile;
 #[cfg(test)]
 mod scripted_server;
 pub mod search;
-mod table;
 
 pub use error::ClientError;
 

@@ -1,7 +1,8 @@
 //! `clipdb search`: one query by words, a picture or both.
 
 use super::connection::Connection;
-use super::{ClientError, ServerArguments, print_out, table};
+use super::{ClientError, ServerArguments, print_out};
+use crate::table;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use clap::{Args, ValueEnum};

@@ -1,0 +1,63 @@
+//! The models in the binary, in the cache and known on the hub, as one table.
+
+use std::path::Path;
+
+use clipdb_embed::sources::{CachedModel, bundled_models, cached_models, known_models};
+
+use crate::table;
+
+const HEADER: [&str; 6] = ["model", "where", "dimensions", "size", "licence", "about"];
+const UNKNOWN: &str = "?";
+
+pub(super) fn table(cache: &Path) -> String {
+    let cached = cached_models(cache);
+    let bundled = bundled_models().iter().map(|model| {
+        [
+            model.name.to_owned(),
+            "in the binary".to_owned(),
+            model.dim.to_string(),
+            megabytes(model.bytes()),
+            model.license.to_owned(),
+            model.about.to_owned(),
+        ]
+    });
+    let known = known_models().iter().map(|model| {
+        let here = cached.iter().find(|cached| cached.name == model.name);
+        [
+            model.name.to_owned(),
+            if here.is_some() {
+                "pulled"
+            } else {
+                "on the hub"
+            }
+            .to_owned(),
+            model.dim.to_string(),
+            megabytes(here.map_or(model.bytes, |here| here.bytes)),
+            model.license.to_owned(),
+            model.about.to_owned(),
+        ]
+    });
+    let unknown =
+        |model: &&CachedModel| known_models().iter().all(|known| known.name != model.name);
+    let others = cached.iter().filter(unknown).map(|model| {
+        [
+            model.name.clone(),
+            "pulled".to_owned(),
+            UNKNOWN.to_owned(),
+            megabytes(model.bytes),
+            UNKNOWN.to_owned(),
+            "'clipdb models check' tells more".to_owned(),
+        ]
+    });
+    let rows: Vec<[String; 6]> = bundled.chain(known).chain(others).collect();
+    format!(
+        "{}\nPulled models are in {}. 'clipdb models pull NAME' fetches one; any other CLIP \
+         in the Hugging Face layout works too, from the hub or a folder.\n",
+        table::render(HEADER, &rows, table::columns()),
+        cache.display()
+    )
+}
+
+fn megabytes(bytes: u64) -> String {
+    format!("{} MB", bytes.div_ceil(1_000_000))
+}
