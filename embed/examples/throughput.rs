@@ -1,5 +1,6 @@
 //! How fast a model is here: `cargo run --release -p clipdb-embed --example throughput --
-//! [MODEL] [THREADS] [DEVICE]`. Prints its own table.
+//! [MODEL] [THREADS] [DEVICE] [REPLICAS]`, the threads being each replica's. Prints its own
+//! table.
 
 use std::error::Error;
 use std::io::Cursor;
@@ -21,6 +22,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let device = arguments
         .next()
         .map_or(Ok(Default::default()), |device| device.parse())?;
+    let replicas = arguments.next().map_or(Ok(1), |count| count.parse())?;
     let source = ModelSource::resolve(&model, Path::new("/nonexistent"))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
@@ -28,6 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .build()?;
     let begun = Instant::now();
     let settings = |batch| EncoderSettings {
+        replicas,
         threads,
         device,
         batch_size: Some(batch),
@@ -35,7 +38,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let card = Encoder::load(&source, &settings(1))?.card().clone();
     println!(
-        "{} ({} M parameters) on {} in {}, {threads} threads, loaded in {:.2} s",
+        "{} ({} M parameters) on {} in {}, {replicas} replicas of {threads} threads, loaded in {:.2} s",
         card.name,
         card.parameters / 1_000_000,
         card.device,
@@ -46,19 +49,29 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("|---|---|---|---|---|");
     for batch in [1, 8, 32] {
         let encoder = Encoder::load(&source, &settings(batch))?;
-        row("text", batch, || {
-            let texts = vec![SENTENCE.to_owned(); batch];
-            let found = runtime.block_on(encoder.texts(texts, Priority::Ingest))?;
-            let timings = found.first().map(|text| text.timings).unwrap_or_default();
-            Ok((timings.preprocess_us / batch as u64, timings.model_us))
+        row("text", batch, replicas * batch, || {
+            let waiting: Vec<_> = (0..replicas)
+                .map(|_| {
+                    let (encoder, texts) = (encoder.clone(), vec![SENTENCE.to_owned(); batch]);
+                    runtime.spawn(async move { encoder.texts(texts, Priority::Ingest).await })
+                })
+                .collect();
+            let mut last = (0, 0);
+            for task in waiting {
+                let found = runtime.block_on(task)??;
+                let timings = found.first().map(|text| text.timings).unwrap_or_default();
+                last = (timings.preprocess_us / batch as u64, timings.model_us);
+            }
+            Ok(last)
         })?;
     }
     let picture = picture()?;
     for batch in [1, 2, 4, 8] {
         let encoder = Encoder::load(&source, &settings(batch))?;
-        row("picture", batch, || {
-            // Twice as many as a batch under way: decoding goes on beside the model.
-            let waiting: Vec<_> = (0..2 * batch)
+        // Twice as many as a batch under way: decoding goes on beside the model.
+        let under_way = 2 * replicas * batch;
+        row("picture", batch, under_way, || {
+            let waiting: Vec<_> = (0..under_way)
                 .map(|_| {
                     let (encoder, picture) = (encoder.clone(), picture.clone());
                     runtime.spawn(async move { encoder.image(picture, Priority::Ingest).await })
@@ -79,10 +92,10 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn row(
     input: &str,
     batch: usize,
+    per_round: usize,
     round: impl Fn() -> Result<(u64, u64), Box<dyn Error>>,
 ) -> Result<(), Box<dyn Error>> {
     round()?;
-    let per_round = if input == "picture" { 2 * batch } else { batch };
     let (mut rounds, mut prepare, mut model) = (0_u32, 0, 0);
     let begun = Instant::now();
     while begun.elapsed() < MEASURED {

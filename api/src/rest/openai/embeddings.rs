@@ -97,7 +97,12 @@ pub(super) async fn create(
         .into());
     }
     let inputs = blocking(move || inputs(wanted.input)).await??;
-    let encoded = engine.encode(encoder, inputs, Priority::Ingest).await?;
+    // One alone is a query, as a rule: somebody waits for what it finds.
+    let priority = match inputs.len() {
+        1 => Priority::Search,
+        _ => Priority::Ingest,
+    };
+    let encoded = engine.encode(encoder, inputs, priority).await?;
     let tokens = encoded.iter().map(|input| input.tokens).sum();
     let data = encoded
         .into_iter()

@@ -39,7 +39,7 @@ fn model(models: &Models, card: &ModelCard) -> Value {
         "owned_by": "clipdb",
         "dimensions": card.dim,
         "context_length": card.context_length,
-        "image_size": card.image_size,
+        "image_size": card.has_image.then_some(card.image_size),
         "license": card.license,
     })
 }
