@@ -1,5 +1,6 @@
 //! Pillow's resampling, number for number: filters that widen with the reduction
-//! (antialiased), 22-bit weights, 8 bits between the two passes, rows before columns.
+//! (antialiased), 22-bit weights, 8 bits between the two passes, and the order of these
+//! as Pillow 13 chooses it.
 //!
 //! Only the part that is wanted is computed, so a picture of 1 × 60,000 pixels costs no
 //! more than its crop. The general crates for this compile every filter for every
@@ -36,12 +37,15 @@ pub(super) fn resize_part<const N: usize>(
     let across = Weights::new(source.width, full.0, part.left, part.width, filter);
     let down = Weights::new(source.height, full.1, part.top, part.height, filter);
     let (columns, rows) = (across.reach(), down.reach());
-    // Pillow's order, except where a very tall picture squeezed into a square would
-    // make the intermediate picture huge.
-    let after_rows = part.width as usize * rows.len();
-    let after_columns = part.height as usize * columns.len();
     let width = source.width as usize;
-    if after_rows <= after_columns.saturating_mul(64) {
+    let shrinks_by = |from: u32, to: u64| i128::from(from) - i128::from(to);
+    let (narrower, shorter) = (
+        shrinks_by(source.width, full.0),
+        shrinks_by(source.height, full.1),
+    );
+    // The same 8 bits lie between the passes either way, so the order shows in the result.
+    let rows_first = shorter <= 0 || shorter <= 2 * narrower;
+    if rows_first {
         let between = resize_rows::<N>(source.data, width, rows.clone(), &across);
         resize_columns::<N>(
             &between,
