@@ -9,10 +9,10 @@ import torch
 from PIL import Image
 from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel
 
-from golden import enliven, folder, photograph, round_to, spread, write_json, write_tensors, write_weights
+from golden import GOLDEN, enliven, folder, photograph, round_to, write_expected, write_weights
 from tokens import CLIP_CONTEXT, clip_tokenizer, save_compact
 
-PICTURES = ["a.png", "b.png", "c.png"]
+PICTURES = ["clip-pictures/a.png", "clip-pictures/b.png", "clip-pictures/c.png"]
 TEXTS = ["", "cat", "a photo of a cat", "Two dogs playing in the snow, at night!", "猫 🐱 café", "a photo of a cat " * 30]
 MERGES = 486  # 1,000 tokens with the 512 letters and the two marks
 
@@ -36,39 +36,28 @@ def configuration(patch, vision, text, projection, act, eos, vocabulary, bos):
     )
 
 
-def pictures(path):
+def pictures():
     """224 x 224, so that resizing is the identity and the towers alone are compared."""
     rng = np.random.default_rng(7)
+    folder("clip-pictures")
     for name in PICTURES:
-        Image.fromarray(photograph(rng, 224, 224, noise=2)).save(path / name, optimize=True)
+        Image.fromarray(photograph(rng, 224, 224, noise=2)).save(GOLDEN / name, optimize=True)
 
 
-def expect(path, model, tokenizer, pictures_path, dtype, alike=0.98):
+def expect(path, model, tokenizer, dtype, alike=0.98):
     """`expected.safetensors` and `expected.json`: what goes in and what comes out, measured in f32."""
     model.eval()
     encoded = tokenizer(TEXTS, truncation=True, max_length=CLIP_CONTEXT, padding=True, return_tensors="pt")
     processor = CLIPImageProcessorPil()
-    pixels = processor([Image.open(pictures_path / name) for name in PICTURES], return_tensors="pt")["pixel_values"]
+    pixels = processor([Image.open(GOLDEN / name) for name in PICTURES], return_tensors="pt")["pixel_values"]
     with torch.no_grad():
         out = model(input_ids=encoded["input_ids"], attention_mask=encoded["attention_mask"], pixel_values=pixels.float())
-    apart = spread(out.text_embeds), spread(out.image_embeds)
-    assert max(apart) < alike, apart
-    write_tensors(
-        path / "expected.safetensors",
-        {
-            "input_ids": encoded["input_ids"],
-            "attention_mask": encoded["attention_mask"],
-            "text_embeds": out.text_embeds,
-            "image_embeds": out.image_embeds,
-        },
-    )
-    write_json(path / "expected.json", {"texts": TEXTS, "pictures": PICTURES, "stored_as": dtype})
+    write_expected(path, dtype, TEXTS, out.text_embeds, PICTURES, out.image_embeds, alike, input_ids=encoded["input_ids"], attention_mask=encoded["attention_mask"])
     processor.save_pretrained(path)
 
 
 def make():
-    images = folder("clip-pictures")
-    pictures(images)
+    pictures()
     tokenizer = clip_tokenizer(MERGES)
     for seed, (name, shape) in enumerate(CHECKPOINTS.items()):
         shape = dict(shape)
@@ -86,4 +75,4 @@ def make():
         positions = {"text_model.embeddings.position_ids": torch.arange(CLIP_CONTEXT).unsqueeze(0)}
         write_weights(path, model, dtype, shards, positions)
         save_compact(tokenizer, path / "tokenizer.json")
-        expect(path, model, tokenizer, images, dtype)
+        expect(path, model, tokenizer, dtype)

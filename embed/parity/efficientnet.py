@@ -10,7 +10,7 @@ from PIL import Image
 from efficientnet_lite_pytorch import EfficientNet
 from transformers import CLIPImageProcessorPil
 
-from golden import folder, photograph, spread, write_json, write_tensors, write_weights
+from golden import enliven_batch_norms, folder, photograph, spread, write_json, write_tensors, write_weights
 
 SIZE = 260
 WIDTH, DEPTH, CLASSES = 0.2, 1.2, 10
@@ -27,16 +27,10 @@ def network():
     norms = [module for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)]
     with torch.no_grad():
         for norm in norms:
-            norm.momentum = 1.0
             norm.weight.copy_(1 + 0.2 * torch.randn(norm.weight.shape, generator=generator))
             norm.bias.copy_(0.3 + 0.3 * torch.randn(norm.bias.shape, generator=generator))
-        model.train()
-        model._global_params = model._global_params._replace(drop_connect_rate=None)
-        model(batch)
-        for norm in norms:
-            deviation = norm.running_var.sqrt()
-            norm.running_mean.add_(0.2 * deviation * torch.randn(deviation.shape, generator=generator))
-            norm.running_var.mul_(torch.exp(0.3 * torch.randn(deviation.shape, generator=generator)))
+    model._global_params = model._global_params._replace(drop_connect_rate=None)
+    enliven_batch_norms(model, batch, generator)
     return model.half().float().eval()  # as it is stored
 
 

@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 GOLDEN = Path(__file__).parent / "golden"
+NORMS = (torch.nn.LayerNorm, torch.nn.BatchNorm2d)
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
@@ -30,16 +31,17 @@ def write_tensors(path, tensors, metadata=None):
 def round_to(model, dtype):
     """Rounds the weights to `dtype` and back, so that what is stored is what was measured."""
     with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.copy_(parameter.to(DTYPES[dtype]).float())
+        for tensor in [*model.parameters(), *model.buffers()]:
+            if tensor.is_floating_point():
+                tensor.copy_(tensor.to(DTYPES[dtype]).float())
 
 
-def write_weights(path, model, dtype, shards=1, extra=None):
+def write_weights(path, model, dtype, shards=1, extra=None, name="model.safetensors"):
     """`model.safetensors` as transformers writes it, or its shards with their index."""
     state = {name: value.to(DTYPES[dtype]) if value.is_floating_point() else value for name, value in model.state_dict().items()}
     state = {name: value.contiguous() for name, value in (state | (extra or {})).items()}
     if shards == 1:
-        save_file(state, path / "model.safetensors", metadata={"format": "pt"})
+        save_file(state, path / name, metadata={"format": "pt"})
         return
     names = sorted(state)
     cut = -(-len(names) // shards)
@@ -55,17 +57,44 @@ def write_weights(path, model, dtype, shards=1, extra=None):
 
 def enliven(model, generator, gain):
     """Away from the initialisation, where biases are zero, norms are one and all outputs look alike."""
+    norms = {f"{name}.weight" for name, module in model.named_modules() if isinstance(module, NORMS)}
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             noise = torch.randn(parameter.shape, generator=generator)
-            if name.endswith("logit_scale"):
+            if name.endswith(("logit_scale", "logit_bias")):
                 continue
-            if "norm" in name.lower() and name.endswith("weight"):
+            if name in norms:
                 parameter.copy_(1 + 0.2 * noise)
             elif name.endswith("bias"):
                 parameter.copy_(0.1 * noise)
             else:
                 parameter.mul_(gain)
+
+
+def enliven_batch_norms(model, batch, generator):
+    """Statistics from pictures, then disturbed, so that every one of them matters."""
+    norms = [module for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    with torch.no_grad():
+        for norm in norms:
+            norm.momentum = 1.0
+        model.train()
+        model(batch)
+        for norm in norms:
+            deviation = norm.running_var.sqrt()
+            norm.running_mean.add_(0.2 * deviation * torch.randn(deviation.shape, generator=generator))
+            norm.running_var.mul_(torch.exp(0.3 * torch.randn(deviation.shape, generator=generator)))
+    model.eval()
+
+
+def write_expected(path, dtype, texts, text_embeds, pictures=(), image_embeds=None, alike=0.98, **inputs):
+    """What goes in and what comes out, L2-normalised. Pictures are named from `golden/`."""
+    tensors = {"text_embeds": torch.nn.functional.normalize(text_embeds, dim=-1)} | inputs
+    if image_embeds is not None:
+        tensors["image_embeds"] = torch.nn.functional.normalize(image_embeds, dim=-1)
+    apart = [spread(tensors[name]) for name in tensors if name.endswith("_embeds")]
+    assert max(apart) < alike, (path.name, apart)
+    write_tensors(path / "expected.safetensors", tensors)
+    write_json(path / "expected.json", {"texts": list(texts), "pictures": list(pictures), "stored_as": dtype})
 
 
 def spread(embeddings):

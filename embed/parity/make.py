@@ -3,10 +3,17 @@
 import sys
 
 import bert
+import chinese
 import clip
 import efficientnet
 import formats
 import images
+import mclip
+import openclip
+import openclip_roberta
+import pixels
+import sentences
+import siglip
 import tokens
 
 MAKERS = {
@@ -16,7 +23,15 @@ MAKERS = {
     "bert": bert.make,
     "efficientnet": efficientnet.make,
     "images": images.make,
+    "openclip": openclip.make,
+    "openclip_roberta": openclip_roberta.make,
+    "chinese": chinese.make,
+    "mclip": mclip.make,
+    "siglip": siglip.make,
+    "sentences": sentences.make,
     "formats": formats.make,
+    # After openclip, whose picture it reads.
+    "pixels": pixels.make,
 }
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 # Remakes every golden file with the reference implementations, in a virtual
 # environment of its own with pinned versions (torch alone is about 5 GB).
 #   ./make.sh             everything under golden/
-#   ./make.sh tokens ...  only these: clip bert efficientnet tokens images formats
+#   ./make.sh tokens ...  only these; their names are in make.py
 #   ./make.sh full        full-size checkpoints and every pixel, into the cache
 set -euo pipefail
 cd "$(dirname "$0")"

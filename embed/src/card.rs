@@ -14,7 +14,7 @@ pub struct ModelCard {
     pub precision: String,
     /// Copies of it that compute at the same time.
     pub replicas: usize,
-    /// Pixels of the square the image tower sees, along one side.
+    /// Pixels of the square the image tower sees, along one side; 0 without one.
     pub image_size: usize,
     /// Tokens the text tower sees, the special ones included.
     pub context_length: usize,
@@ -24,6 +24,8 @@ pub struct ModelCard {
     pub fingerprint: String,
     /// What cosines are multiplied by before a softmax over candidates.
     pub logit_scale: f64,
+    /// Added to that product by a model that judges each pair by itself, with a sigmoid.
+    pub logit_bias: Option<f64>,
     /// Numbers in the weights.
     pub parameters: u64,
     pub has_image: bool,

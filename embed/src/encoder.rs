@@ -7,6 +7,7 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use crate::image::{self, ImageLimits, Pixels, Preprocessor};
+use crate::layouts;
 use crate::pool::Pool;
 use crate::queue::{Embedded, Entry, Queue};
 use crate::sources::PREPROCESSOR;
@@ -15,7 +16,7 @@ use crate::tokens::Tokens;
 use crate::worker::{self, DeviceThread};
 use crate::{
     EmbedError, EncoderSettings, ImageEmbedding, ImageInfo, ModelCard, ModelSource, Priority,
-    TextEmbedding, TextTokens, Timings,
+    TextEmbedding, TextRole, TextTokens, Timings,
 };
 
 /// A loaded model; clones share it. When the last one is dropped what waits is still
@@ -28,7 +29,8 @@ pub struct Encoder {
 struct Shared {
     card: ModelCard,
     tokens: Arc<Tokens>,
-    preprocessor: Arc<Preprocessor>,
+    /// None when the model has no image tower.
+    preprocessor: Option<Arc<Preprocessor>>,
     limits: ImageLimits,
     queue: Arc<Queue>,
     counters: Arc<Counters>,
@@ -43,10 +45,9 @@ impl Encoder {
     /// Names the file, the tensor or the setting that is at fault.
     pub fn load(source: &ModelSource, settings: &EncoderSettings) -> Result<Self, EmbedError> {
         crate::allocation::reuse_large_blocks();
-        let files = source.files();
-        let preprocessor = Preprocessor::from_config(&files.bytes(PREPROCESSOR)?)
-            .map_err(|error| EmbedError::file(files.display(PREPROCESSOR), error))?;
-        let mut tokens = Tokens::open(files)?;
+        let layout = layouts::open(source)?;
+        let preprocessor = layout.preprocessor()?;
+        let mut tokens = layout.tokens()?;
         let counters = Arc::new(Counters::default());
         let queue = Arc::new(Queue::new(settings.queue_capacity, Arc::clone(&counters)));
         let start = || worker::start(source, settings, &queue, &counters);
@@ -57,11 +58,12 @@ impl Encoder {
         }
         card.replicas = devices.len();
         tokens.cut_at(card.context_length)?;
-        let (width, height) = preprocessor.size();
         let side = card.image_size;
-        if width as usize != side || height as usize != side {
+        if let Some((width, height)) = preprocessor.as_ref().map(Preprocessor::size)
+            && (width as usize != side || height as usize != side)
+        {
             return Err(EmbedError::file(
-                files.display(PREPROCESSOR),
+                source.files().display(PREPROCESSOR),
                 format!(
                     "it makes pictures of {width}×{height} for a model that sees {side}×{side}"
                 ),
@@ -70,7 +72,7 @@ impl Encoder {
         let shared = Shared {
             tokens: Arc::new(tokens),
             card,
-            preprocessor: Arc::new(preprocessor),
+            preprocessor: preprocessor.map(Arc::new),
             limits: ImageLimits {
                 max_pixels: settings.max_image_pixels,
             },
@@ -99,6 +101,20 @@ impl Encoder {
         texts: Vec<String>,
         priority: Priority,
     ) -> Result<Vec<TextEmbedding>, EmbedError> {
+        self.texts_as(texts, TextRole::Other, priority).await
+    }
+
+    /// The same for texts that are all looked for, or all to be found: some models of
+    /// sentences read a prompt before them.
+    ///
+    /// # Errors
+    /// The first that any of them meets.
+    pub async fn texts_as(
+        &self,
+        texts: Vec<String>,
+        role: TextRole,
+        priority: Priority,
+    ) -> Result<Vec<TextEmbedding>, EmbedError> {
         let shared = &self.shared;
         let begun = Instant::now();
         let (tokens, preprocess) = {
@@ -108,7 +124,7 @@ impl Encoder {
                 let begun = Instant::now();
                 let tokens = texts
                     .iter()
-                    .map(|text| tokenizer.encode(text))
+                    .map(|text| tokenizer.encode_as(text, role))
                     .collect::<Result<Vec<_>, _>>()?;
                 Ok((tokens, begun.elapsed()))
             };
@@ -135,7 +151,8 @@ impl Encoder {
     /// Embeds a picture from the bytes of its file.
     ///
     /// # Errors
-    /// [`EmbedError::Image`] when the bytes are at fault.
+    /// [`EmbedError::Image`] when the bytes are at fault, [`EmbedError::NoImageTower`]
+    /// when the model knows words alone.
     pub async fn image(
         &self,
         bytes: Bytes,
@@ -143,9 +160,13 @@ impl Encoder {
     ) -> Result<ImageEmbedding, EmbedError> {
         let shared = &self.shared;
         let begun = Instant::now();
+        let preprocessor = shared
+            .preprocessor
+            .as_ref()
+            .ok_or(EmbedError::NoImageTower)?;
         // A place first: decoded pictures wait only where their number is bounded.
         let place = shared.queue.place(priority).await?;
-        let (info, pixels, preprocess) = shared.decode(bytes, priority).await?;
+        let (info, pixels, preprocess) = shared.decode(preprocessor, bytes, priority).await?;
         let (reply, answer) = oneshot::channel();
         let entry = Entry {
             input: pixels,
@@ -194,6 +215,7 @@ impl Shared {
     /// Judges a picture by its header, reserves what it takes, decodes it.
     async fn decode(
         &self,
+        preprocessor: &Arc<Preprocessor>,
         bytes: Bytes,
         priority: Priority,
     ) -> Result<(ImageInfo, Pixels, Duration), EmbedError> {
@@ -204,7 +226,7 @@ impl Shared {
         let info = self.pool.run("reading a picture's header", inspect).await?;
         let reservation = self.pool.reserve(image::decode_cost(&info)).await?;
         let limits = self.limits;
-        let preprocessor = Arc::clone(&self.preprocessor);
+        let preprocessor = Arc::clone(preprocessor);
         let decode = move || {
             let begun = Instant::now();
             let pixels = preprocessor.pixels(&bytes, &limits)?;

@@ -48,6 +48,11 @@ pub enum EmbedError {
          send a smaller one or raise the ceiling"
     )]
     DecodeMemory { needed: u64, ceiling: u64 },
+    /// The model knows words alone.
+    #[error(
+        "this model embeds texts and no pictures: send a text, or choose a model with an image tower"
+    )]
+    NoImageTower,
     #[error("the text cannot be made into tokens: {reason}")]
     Tokens { reason: String },
     /// The vector is zero or not finite: there is no direction to compare by.

@@ -1,4 +1,4 @@
-//! Dual encoders on LibTorch: texts and pictures in, L2-normalised vectors of one
+//! Encoders on LibTorch: texts and pictures in, L2-normalised vectors of one
 //! space out.
 //!
 //! Three types carry the crate:
@@ -18,6 +18,7 @@ mod embedding;
 mod encoder;
 mod error;
 pub mod image;
+mod layouts;
 mod model;
 mod pool;
 mod queue;
@@ -38,4 +39,4 @@ pub use queue::Priority;
 pub use settings::{DeviceChoice, EncoderSettings, Precision};
 pub use sources::ModelSource;
 pub use statistics::QueueStatistics;
-pub use tokens::{TextTokens, Tokens};
+pub use tokens::{TextRole, TextTokens, Tokens};

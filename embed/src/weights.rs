@@ -13,7 +13,10 @@ use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 
 use crate::EmbedError;
-use crate::sources::{ModelFile, ModelFiles, WEIGHTS, WEIGHTS_INDEX};
+use crate::sources::{ModelFile, ModelFiles, WEIGHTS_INDEX};
+
+/// What PyTorch saves without safetensors.
+const PICKLES: [&str; 2] = ["pytorch_model.bin", "open_clip_pytorch_model.bin"];
 
 /// The format's own limit for a header.
 const MAX_HEADER: u64 = 100_000_000;
@@ -46,10 +49,16 @@ struct Index {
 }
 
 impl Weights {
-    /// Reads the headers of every shard. `kind` is what tensors become on `device`.
-    pub fn open(files: &ModelFiles, device: Device, kind: Kind) -> Result<Self, EmbedError> {
-        let names = if files.has(WEIGHTS) {
-            vec![WEIGHTS.to_owned()]
+    /// Reads the headers of the first of `names` that is there, or of every shard.
+    /// `kind` is what tensors become on `device`.
+    pub fn open(
+        files: &ModelFiles,
+        names: &[&str],
+        device: Device,
+        kind: Kind,
+    ) -> Result<Self, EmbedError> {
+        let names = if let Some(name) = names.iter().find(|name| files.has(name)) {
+            vec![(*name).to_owned()]
         } else if files.has(WEIGHTS_INDEX) {
             let index: Index = files.json(WEIGHTS_INDEX)?;
             let mut names: Vec<_> = index.weight_map.into_values().collect();
@@ -57,10 +66,7 @@ impl Weights {
             names.dedup();
             names
         } else {
-            return Err(EmbedError::file(
-                files.display(WEIGHTS),
-                format!("it is missing, and so is {WEIGHTS_INDEX}"),
-            ));
+            return Err(Self::absent(files, names));
         };
         let shards = names
             .iter()
@@ -73,6 +79,20 @@ impl Weights {
             parameters: Cell::new(0),
             digest: RefCell::default(),
         })
+    }
+
+    /// What to say when there are no weights, or none that are read.
+    fn absent(files: &ModelFiles, names: &[&str]) -> EmbedError {
+        let name = names.first().copied().unwrap_or_default();
+        let pickled = PICKLES.iter().find(|pickle| files.has(pickle));
+        let reason = match pickled {
+            Some(pickle) => format!(
+                "it is missing; {pickle} is a pickle, which can run code and is not read: \
+                 save its tensors with safetensors.torch.save_file"
+            ),
+            None => format!("it is missing, and so is {WEIGHTS_INDEX}"),
+        };
+        EmbedError::file(files.display(name), reason)
     }
 
     pub fn at(&self, prefix: &str) -> Scope<'_> {
@@ -149,18 +169,22 @@ impl Weights {
             .find_map(|shard| shard.metadata.info(name).map(|info| (shard, info)))
     }
 
-    fn length(&self, name: &str) -> Result<i64, EmbedError> {
+    fn shape(&self, name: &str) -> Result<Vec<i64>, EmbedError> {
         let (_, info) = self.find(name).ok_or_else(|| self.missing(name))?;
-        Ok(info.shape.first().map_or(1, |&side| side as i64))
+        Ok(info.shape.iter().map(|&side| side as i64).collect())
     }
 
-    fn missing(&self, name: &str) -> EmbedError {
+    fn refused(&self, name: &str, reason: &str) -> EmbedError {
         let files: Vec<_> = self.shards.iter().map(|shard| shard.file.name()).collect();
         EmbedError::Tensor {
             tensor: name.to_owned(),
             file: files.join(", "),
-            reason: "it is missing".to_owned(),
+            reason: reason.to_owned(),
         }
+    }
+
+    fn missing(&self, name: &str) -> EmbedError {
+        self.refused(name, "it is missing")
     }
 }
 
@@ -192,7 +216,27 @@ impl Scope<'_> {
 
     /// The first side of a tensor whose size the configuration does not tell.
     pub fn length(&self, name: &str) -> Result<i64, EmbedError> {
-        self.weights.length(&self.full(name))
+        let shape = self.weights.shape(&self.full(name))?;
+        Ok(shape.first().copied().unwrap_or(1))
+    }
+
+    /// Both sides of a matrix whose size the configuration does not tell.
+    pub fn sides(&self, name: &str) -> Result<(i64, i64), EmbedError> {
+        match self.weights.shape(&self.full(name))?[..] {
+            [rows, columns] => Ok((rows, columns)),
+            _ => Err(self.weights.refused(&self.full(name), "it is no matrix")),
+        }
+    }
+
+    /// One number, as `[]` or `[1]`.
+    pub fn number(&self, name: &str) -> Result<f64, EmbedError> {
+        let shape = self.weights.shape(&self.full(name))?;
+        let shape: &[i64] = if shape == [1] { &[1] } else { &[] };
+        self.get(name, shape)?
+            .f_to_device(Device::Cpu)
+            .and_then(|number| number.f_to_kind(Kind::Double))
+            .and_then(|number| f64::try_from(number.f_view([-1])?.f_select(0, 0)?))
+            .map_err(EmbedError::torch("loading weights"))
     }
 
     fn full(&self, name: &str) -> String {

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use tch::Device;
 
-use crate::model::DualEncoder;
+use crate::layouts;
+use crate::model::Model;
 use crate::queue::{Batch, Embedded, Entry, Limits, Priority, Queue};
 use crate::statistics::Counters;
 use crate::towers::Pause;
@@ -80,11 +81,11 @@ pub(crate) fn start(
 fn load(
     source: &ModelSource,
     settings: &EncoderSettings,
-) -> Result<(DualEncoder, ModelCard, Limits), EmbedError> {
+) -> Result<(Model, ModelCard, Limits), EmbedError> {
     let begun = Instant::now();
     let chosen = device::choose(settings.device)?;
     device::use_threads(settings.threads);
-    let model = DualEncoder::load(source.files(), chosen.device, settings.precision.kind())?;
+    let model = layouts::open(source)?.load(chosen.device, settings.precision.kind())?;
     model.warm_up()?;
     let card = ModelCard {
         name: source.name().to_owned(),
@@ -94,13 +95,14 @@ fn load(
         device_note: chosen.note,
         precision: settings.precision.to_string(),
         replicas: 1,
-        image_size: model.image_size(),
+        image_size: model.image_size().unwrap_or_default(),
         context_length: model.context_length(),
         license: model.license.clone(),
         fingerprint: model.fingerprint.clone(),
-        logit_scale: model.logit_scale,
+        logit_scale: model.scale.factor,
+        logit_bias: model.scale.bias,
         parameters: model.parameters,
-        has_image: true,
+        has_image: model.image.is_some(),
         has_text: true,
     };
     let default = |cpu| match chosen.device {
@@ -124,7 +126,7 @@ fn load(
     Ok((model, card, limits))
 }
 
-fn serve(model: &DualEncoder, limits: &Limits, queue: &Queue, counters: &Counters) {
+fn serve(model: &Model, limits: &Limits, queue: &Queue, counters: &Counters) {
     while let Some((priority, batch)) = queue.next(limits) {
         let turn = Turn::default();
         match priority {
@@ -160,7 +162,7 @@ impl Turn {
     }
 }
 
-fn run(model: &DualEncoder, batch: Batch, counters: &Counters, turn: &Turn, pause: Pause<'_>) {
+fn run(model: &Model, batch: Batch, counters: &Counters, turn: &Turn, pause: Pause<'_>) {
     let ((), busy) = turn.timed(|| match batch {
         Batch::Texts(entries) => {
             Counters::add(&counters.texts, entries.len());

@@ -76,7 +76,7 @@ async fn pairs(folder: &str, encoder: &Encoder) -> Vec<(Vec<f32>, Vec<f32>)> {
         .collect();
     let pictures: Vec<String> = serde_json::from_value(inputs["pictures"].clone()).unwrap();
     for (name, wanted) in pictures.iter().zip(rows(&expected, "image_embeds")) {
-        let picture = std::fs::read(golden("clip-pictures").join(name)).unwrap();
+        let picture = std::fs::read(golden(name)).unwrap();
         let found = encoder
             .image(Bytes::from(picture), Priority::Ingest)
             .await
@@ -287,13 +287,13 @@ fn a_broken_folder_is_named() {
     assert!(load_error(folder.path()).contains("model.safetensors"));
     std::fs::write(
         folder.path().join("config.json"),
-        r#"{"model_type": "siglip"}"#,
+        r#"{"model_type": "blip"}"#,
     )
     .unwrap();
     std::fs::write(&weights, &whole).unwrap();
     let error = load_error(folder.path());
     assert!(
-        error.contains("siglip") && error.contains("clip"),
+        error.contains("blip") && error.contains("chinese_clip"),
         "{error}"
     );
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clipdb_embed::image::{ImageError, ImageLimits, Preprocessor};
 use safetensors::SafeTensors;
+use serde_json::Value;
 
 fn golden() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("parity/golden")
@@ -78,6 +79,52 @@ fn pixels_are_those_of_pillow() {
             "{name} differs by {last} in its last row"
         );
     }
+}
+
+/// Pictures without loss through the preprocessing of other families: equal.
+#[test]
+fn pixels_of_other_families_are_those_of_their_authors() {
+    let bytes = std::fs::read(golden().join("pixels-families.safetensors")).unwrap();
+    let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
+    let stride: u32 = header.metadata().as_ref().unwrap()["stride"]
+        .parse()
+        .unwrap();
+    let references = SafeTensors::deserialize(&bytes).unwrap();
+    let configs = std::fs::read(golden().join("images/families.json")).unwrap();
+    let configs: serde_json::Map<String, Value> = serde_json::from_slice(&configs).unwrap();
+    assert_eq!(references.len(), configs.len() * 22);
+    for (kind, config) in configs {
+        let side = kind.rsplit('-').next().unwrap().parse().unwrap();
+        let preprocessor = match kind.starts_with("open-clip") {
+            true => Preprocessor::from_open_clip(&config, side),
+            false => Preprocessor::from_config(config.to_string().as_bytes()),
+        };
+        let preprocessor = preprocessor.unwrap();
+        for (name, reference) in references.iter() {
+            let Some(picture) = name.strip_prefix(&format!("{kind}/")) else {
+                continue;
+            };
+            let file = std::fs::read(golden().join(picture)).unwrap();
+            let cropped = preprocessor
+                .cropped(&file, &ImageLimits::default())
+                .unwrap();
+            assert_eq!(cropped.dimensions(), (side, side), "{name}");
+            let sampled: Vec<u8> = cropped
+                .enumerate_pixels()
+                .filter(|(x, y, _)| x.is_multiple_of(stride) && y.is_multiple_of(stride))
+                .flat_map(|(_, _, pixel)| pixel.0)
+                .collect();
+            // Not `assert_eq`, which would print both pictures.
+            assert!(sampled == reference.data(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn processors_of_other_families_are_refused() {
+    let json = br#"{"image_processor_type": "BlipImageProcessor", "size": 224}"#;
+    let error = Preprocessor::from_config(json).unwrap_err();
+    assert!(error.to_string().contains("Blip"), "{error}");
 }
 
 #[test]

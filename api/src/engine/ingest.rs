@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use clipdb_embed::{Encoder, Priority};
+use clipdb_embed::{Encoder, Priority, TextRole};
 use clipdb_storage::{DocumentId, NewDocument, NewImage, Outcome, VectorKind, Write};
 use futures_util::future::OptionFuture;
 use futures_util::stream::{Stream, StreamExt};
@@ -186,7 +186,11 @@ pub(super) async fn embed_text(
     encoder: &Encoder,
     text: String,
 ) -> Result<(Vec<f32>, bool), ApiError> {
-    let text = only(encoder.texts(vec![text], Priority::Ingest).await?)?;
+    let text = only(
+        encoder
+            .texts_as(vec![text], TextRole::Document, Priority::Ingest)
+            .await?,
+    )?;
     Ok((text.embedding.into_vec(), text.truncated))
 }
 

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use clipdb_embed::Priority;
+use clipdb_embed::{Priority, TextRole};
 use clipdb_index::fusion::{self, Fused, RankedList};
 use clipdb_index::{KeywordHits, ListKind, Scored, VectorKind};
 use clipdb_storage::{CollectionStore, Document, DocumentId};
@@ -112,7 +112,11 @@ impl Engine {
             Content::Text(text) => {
                 self.check_text(text)?;
                 let encoder = self.models.of(collection.definition())?;
-                let text = only(encoder.texts(vec![text.clone()], Priority::Search).await?)?;
+                let text = only(
+                    encoder
+                        .texts_as(vec![text.clone()], TextRole::Query, Priority::Search)
+                        .await?,
+                )?;
                 *truncated |= text.truncated;
                 timings.add_embedding(&text.timings);
                 Ok(text.embedding.into_vec())

@@ -89,6 +89,7 @@ fn classify_embed(error: &EmbedError) -> (StatusCode, &'static str) {
             (StatusCode::PAYLOAD_TOO_LARGE, "image_too_large")
         }
         EmbedError::Image(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_image"),
+        EmbedError::NoImageTower => (StatusCode::UNPROCESSABLE_ENTITY, "model_without_images"),
         EmbedError::Tokens { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_text"),
         EmbedError::NoDirection { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "no_embedding"),
         EmbedError::Unsupported { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "model_unsupported"),

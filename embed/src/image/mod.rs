@@ -13,6 +13,7 @@ mod error;
 mod filter;
 mod header;
 mod jpeg;
+mod open_clip_config;
 mod orient;
 mod preprocess;
 mod processor_config;

@@ -1,8 +1,10 @@
-//! What Hugging Face's CLIP image processor does: resize, crop at the centre, normalise.
+//! What image processors of CLIP's kind do: resize, crop at the centre, normalise.
 
 use ::image::{DynamicImage, RgbImage, metadata::Orientation};
+use serde_json::Value;
 
-use super::processor_config::{Resize, Settings};
+use super::open_clip_config;
+use super::processor_config::{Cut, Resize, Settings};
 use super::resize::{Raster, Region, resize_part};
 use super::{ImageError, ImageLimits, decode, orient};
 
@@ -27,7 +29,19 @@ impl Preprocessor {
     /// From the bytes of `preprocessor_config.json`. What it asks for and is not
     /// supported is [`ImageError::Config`].
     pub fn from_config(json: &[u8]) -> Result<Self, ImageError> {
-        let settings = Settings::parse(json)?;
+        Settings::parse(json).map(Self::new)
+    }
+
+    /// From `preprocess_cfg` of an `open_clip_config.json`, for a tower that sees squares
+    /// of `side`.
+    ///
+    /// # Errors
+    /// [`ImageError::Config`] for what it asks and is not supported.
+    pub fn from_open_clip(config: &Value, side: u32) -> Result<Self, ImageError> {
+        open_clip_config::settings(config, side).map(Self::new)
+    }
+
+    fn new(settings: Settings) -> Self {
         let mut levels = [[0.0; 256]; 3];
         for (channel, table) in levels.iter_mut().enumerate() {
             for (level, value) in table.iter_mut().enumerate() {
@@ -35,7 +49,7 @@ impl Preprocessor {
                 *value = ((scaled - settings.mean[channel]) / settings.deviation[channel]) as f32;
             }
         }
-        Ok(Self { settings, levels })
+        Self { settings, levels }
     }
 
     /// Width and height of what [`pixels`](Self::pixels) returns, in pixels.
@@ -66,8 +80,8 @@ impl Preprocessor {
         let decoded = decode::decode(bytes, limits)?;
         let full = self.full_size(decoded.info.width, decoded.info.height);
         let (crop_width, crop_height) = self.settings.crop;
-        let across = Window::centred(full.0, crop_width);
-        let down = Window::centred(full.1, crop_height);
+        let across = Window::centred(full.0, crop_width, self.settings.cut);
+        let down = Window::centred(full.1, crop_height, self.settings.cut);
         let wanted = Region {
             left: across.start,
             top: down.start,
@@ -137,9 +151,9 @@ struct Window {
 }
 
 impl Window {
-    /// transformers' `center_crop`: an odd rest falls to the end when cutting, and to
-    /// the beginning when padding.
-    fn centred(full: u64, crop: u32) -> Self {
+    /// An odd rest falls to where `cut` says when cutting, and to the beginning when
+    /// padding, as transformers pads.
+    fn centred(full: u64, crop: u32, cut: Cut) -> Self {
         match u32::try_from(full) {
             Ok(full) if full < crop => Self {
                 start: 0,
@@ -147,7 +161,7 @@ impl Window {
                 margin: (crop - full).div_ceil(2),
             },
             _ => Self {
-                start: (full - u64::from(crop)) / 2,
+                start: cut.start(full - u64::from(crop)),
                 length: crop,
                 margin: 0,
             },

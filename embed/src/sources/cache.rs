@@ -37,7 +37,7 @@ pub fn cached_models(cache: &Path) -> Vec<CachedModel> {
 
 pub(super) fn find(name: &str, cache: &Path) -> Option<PathBuf> {
     let path = folder(name, cache)?;
-    path.join(super::CONFIG).is_file().then_some(path)
+    super::is_model(&path).then_some(path)
 }
 
 /// Where `owner/name` lies when it is there; `None` when `name` is no hub name.

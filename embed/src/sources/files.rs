@@ -38,6 +38,21 @@ impl ModelFiles {
         }
     }
 
+    /// A folder inside this one.
+    pub fn folder(&self, name: &str) -> Result<Self, EmbedError> {
+        let refuse = |reason: &str| EmbedError::file(self.display(name), reason);
+        if name.is_empty() || name.contains(['/', '\\', '.']) {
+            // Names come from the model's own lists: they must not lead out of it.
+            return Err(refuse("it is no plain name of a folder"));
+        }
+        match self {
+            Self::Folder(folder) if folder.join(name).is_dir() => {
+                Ok(Self::Folder(folder.join(name)))
+            }
+            _ => Err(refuse("there is no such folder")),
+        }
+    }
+
     /// For messages: where `name` is or ought to be.
     pub fn display(&self, name: &str) -> String {
         match self {

@@ -3,15 +3,11 @@
 //! Files gather in a hidden folder beside the cache's models; it gets the model's name
 //! when all of them are there and verified. An interrupted pull goes on where it was.
 
-use std::collections::HashMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
-
-use super::cache;
 use super::download::{Downloads, FetchError};
-use super::{CONFIG, PREPROCESSOR, TOKENIZER, WEIGHTS, WEIGHTS_INDEX};
+use super::{cache, wanted};
 use crate::EmbedError;
 
 /// Overrides where models are pulled from.
@@ -86,7 +82,7 @@ fn pull_from(hub: &str, name: &str, cache: &Path) -> Result<PathBuf, EmbedError>
     fs::create_dir_all(&staging).map_err(EmbedError::io(&staging))?;
     tracing::info!(model = name, %hub, "fetching the model");
     let pulled = Downloads::new(format!("{hub}/{name}/resolve/main"), &staging)
-        .and_then(|downloads| fetch_all(&downloads, &staging));
+        .and_then(|downloads| wanted::fetch(&downloads, &staging));
     pulled.map_err(|error| match error {
         FetchError::Disk { path, source } => EmbedError::Io { path, source },
         other => unavailable(other.to_string()),
@@ -96,44 +92,6 @@ fn pull_from(hub: &str, name: &str, cache: &Path) -> Result<PathBuf, EmbedError>
         .and_then(|parent| parent.sync_all())
         .map_err(EmbedError::io(parent))?;
     Ok(folder)
-}
-
-fn fetch_all(downloads: &Downloads, staging: &Path) -> Result<(), FetchError> {
-    for file in [CONFIG, PREPROCESSOR, TOKENIZER] {
-        downloads.require(file)?;
-    }
-    if downloads.fetch(WEIGHTS)? {
-        return Ok(());
-    }
-    #[derive(Deserialize)]
-    struct Index {
-        weight_map: HashMap<String, String>,
-    }
-    if !downloads.fetch(WEIGHTS_INDEX)? {
-        return Err(FetchError::Missing {
-            file: format!("{WEIGHTS} and no {WEIGHTS_INDEX}"),
-        });
-    }
-    let path = staging.join(WEIGHTS_INDEX);
-    let text = fs::read(&path).map_err(FetchError::disk(&path))?;
-    let index: Index = serde_json::from_slice(&text).map_err(|error| FetchError::Damaged {
-        file: WEIGHTS_INDEX.to_owned(),
-        reason: error.to_string(),
-    })?;
-    let mut shards: Vec<_> = index.weight_map.into_values().collect();
-    shards.sort_unstable();
-    shards.dedup();
-    for shard in shards {
-        // The index is foreign: its names must stay in this folder.
-        if shard.contains(['/', '\\']) || !shard.ends_with(".safetensors") {
-            return Err(FetchError::Damaged {
-                file: WEIGHTS_INDEX.to_owned(),
-                reason: format!("it names '{shard}' as a shard"),
-            });
-        }
-        downloads.require(&shard)?;
-    }
-    Ok(())
 }
 
 /// `/models/owner--name` to `/models/.owner--name.SUFFIX`.

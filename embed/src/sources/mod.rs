@@ -6,22 +6,48 @@ mod cache;
 mod download;
 mod files;
 mod hub;
+mod service;
+mod wanted;
 
 use std::path::{Path, PathBuf};
 
 pub use bundled::{BundledModel, bundled_models};
 pub use cache::{CachedModel, cached_models};
 pub use hub::{KnownModel, known_models};
+pub use service::{HubCopy, ServiceModel, service_models};
 
 pub(crate) use files::{ModelFile, ModelFiles};
 
 pub(crate) const CONFIG: &str = "config.json";
 pub(crate) const TOKENIZER: &str = "tokenizer.json";
+pub(crate) const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
 pub(crate) const PREPROCESSOR: &str = "preprocessor_config.json";
 pub(crate) const WEIGHTS: &str = "model.safetensors";
 pub(crate) const WEIGHTS_INDEX: &str = "model.safetensors.index.json";
+pub(crate) const OPEN_CLIP_CONFIG: &str = "open_clip_config.json";
+/// The first of them that is there.
+pub(crate) const OPEN_CLIP_WEIGHTS: [&str; 3] = [
+    "open_clip_model.safetensors",
+    "open_clip_pytorch_model.safetensors",
+    WEIGHTS,
+];
+
+/// `model_type` of the transformers that models of sentences are made of.
+pub(crate) const SENTENCE_TYPES: [&str; 3] = ["bert", "roberta", "xlm-roberta"];
+/// What sentence-transformers calls its files, and the module that has weights.
+pub(crate) const MODULES: &str = "modules.json";
+pub(crate) const SENTENCE_LENGTH: &str = "sentence_bert_config.json";
+pub(crate) const SENTENCE_PROMPTS: &str = "config_sentence_transformers.json";
+pub(crate) const DENSE: &str = "Dense";
 
 use crate::EmbedError;
+
+/// Whether a folder is laid out as a model; M-CLIP's are two folders in one.
+fn is_model(folder: &Path) -> bool {
+    [CONFIG, OPEN_CLIP_CONFIG, "text/config.json"]
+        .iter()
+        .any(|config| folder.join(config).is_file())
+}
 
 /// A model's name and the place of its files.
 #[derive(Debug, Clone)]
@@ -32,8 +58,8 @@ pub struct ModelSource {
 
 impl ModelSource {
     /// Finds `name`: a bundled model, a folder, a model in the cache, or one to fetch
-    /// from the hub into the cache behind a progress bar. Blocks, for as long as a
-    /// download takes.
+    /// from the hub into the cache behind a progress bar; on the hub also by the name that
+    /// CLIP-as-service gives it. Blocks, for as long as a download takes.
     ///
     /// # Errors
     /// [`EmbedError::ModelUnavailable`] when it is nowhere to be had, with what to do.
@@ -47,7 +73,7 @@ impl ModelSource {
         if Path::new(name).is_dir() {
             return Self::folder(Path::new(name));
         }
-        Self::cached(name, cache).map_or_else(|| Self::pull(name, cache), Ok)
+        Self::pull(name, cache)
     }
 
     /// A folder in the Hugging Face layout, named after its last component.
@@ -59,14 +85,16 @@ impl ModelSource {
             name: path.display().to_string(),
             reason,
             advice: "A model is a folder with config.json, model.safetensors, tokenizer.json \
-                     and preprocessor_config.json"
+                     and preprocessor_config.json, or one in another layout that is known"
                 .to_owned(),
         };
         let path = path
             .canonicalize()
             .map_err(|error| unavailable(error.to_string()))?;
-        if !path.join(CONFIG).is_file() {
-            return Err(unavailable("it holds no config.json".to_owned()));
+        if !is_model(&path) {
+            return Err(unavailable(
+                "it holds no config.json and no open_clip_config.json".to_owned(),
+            ));
         }
         let name = path.file_name().map_or_else(
             || "/".to_owned(),
@@ -83,15 +111,24 @@ impl ModelSource {
     /// # Errors
     /// [`EmbedError::ModelUnavailable`] when it cannot be had.
     pub fn pull(name: &str, cache: &Path) -> Result<Self, EmbedError> {
-        if let Some(source) = Self::cached(name, cache) {
-            return Ok(source);
+        let service = service::find(name);
+        let on_hub = service.map_or(name, |model| model.hub);
+        if let Some(folder) = cache::find(on_hub, cache) {
+            return Ok(Self::in_folder(name, folder));
         }
-        let folder = hub::pull(name, cache)?;
+        if let Some(HubCopy::ByHand(how)) = service.map(|model| model.copy) {
+            let folder = cache::folder(on_hub, cache).unwrap_or_default();
+            return Err(EmbedError::ModelUnavailable {
+                name: name.to_owned(),
+                reason: format!("the hub's copy, {on_hub}, cannot be read as it is"),
+                advice: format!(
+                    "Give the path of a folder, or put it at {}: {how}",
+                    folder.display()
+                ),
+            });
+        }
+        let folder = hub::pull(on_hub, cache)?;
         Ok(Self::in_folder(name, folder))
-    }
-
-    fn cached(name: &str, cache: &Path) -> Option<Self> {
-        cache::find(name, cache).map(|folder| Self::in_folder(name, folder))
     }
 
     fn in_folder(name: &str, folder: PathBuf) -> Self {
@@ -117,5 +154,42 @@ impl ModelSource {
 
     pub(crate) fn files(&self) -> &ModelFiles {
         &self.files
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn service_names_are_found_in_the_cache_under_the_hub_s() {
+        let cache = tempfile::tempdir().unwrap();
+        let folder = cache.path().join("models/timm--resnet50_clip.openai");
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join(OPEN_CLIP_CONFIG), "{}").unwrap();
+        for name in ["RN50::openai", "RN50"] {
+            let source = ModelSource::resolve(name, cache.path()).unwrap();
+            assert_eq!((source.name(), source.path()), (name, Some(&*folder)));
+        }
+    }
+
+    #[test]
+    fn what_is_made_by_hand_says_how_and_is_found_once_it_is() {
+        let cache = tempfile::tempdir().unwrap();
+        let name = "M-CLIP/LABSE-Vit-L-14";
+        let error = ModelSource::resolve(name, cache.path()).unwrap_err();
+        let text = error.to_string();
+        assert!(
+            matches!(error, EmbedError::ModelUnavailable { .. }),
+            "{text}"
+        );
+        assert!(
+            text.contains("'text'") && text.contains("'image'"),
+            "{text}"
+        );
+        let folder = cache.path().join("models/M-CLIP--LABSE-Vit-L-14/text");
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join(CONFIG), "{}").unwrap();
+        assert!(ModelSource::resolve(name, cache.path()).is_ok());
     }
 }

@@ -1,5 +1,5 @@
-//! BERT (Devlin et al. 2018) as a sentence encoder: the mean over a text's own tokens
-//! of the last layer (Reimers and Gurevych 2019).
+//! BERT (Devlin et al. 2018) as a sentence encoder: of the last layer, the mean over a
+//! text's own tokens (Reimers and Gurevych 2019), or the first of them.
 
 use serde::Deserialize;
 use tch::{Kind, Tensor};
@@ -11,42 +11,78 @@ use super::{Pause, TextTower, TokenBatch};
 use crate::EmbedError;
 use crate::weights::Scope;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 pub(crate) struct BertConfig {
-    vocab_size: i64,
-    hidden_size: i64,
-    intermediate_size: i64,
-    num_hidden_layers: i64,
-    num_attention_heads: i64,
-    max_position_embeddings: i64,
+    pub vocab_size: i64,
+    pub hidden_size: i64,
+    pub intermediate_size: i64,
+    pub num_hidden_layers: i64,
+    pub num_attention_heads: i64,
+    pub max_position_embeddings: i64,
     #[serde(default = "two")]
-    type_vocab_size: i64,
-    hidden_act: Activation,
-    layer_norm_eps: f64,
+    pub type_vocab_size: i64,
+    pub hidden_act: Activation,
+    pub layer_norm_eps: f64,
     #[serde(default)]
-    position_embedding_type: PositionEmbedding,
+    pub position_embedding_type: PositionEmbedding,
     #[serde(default)]
-    pooling: Pooling,
+    pub pooling: Pooling,
     /// Tokens it was tuned for, when fewer than it has positions.
-    max_length: Option<i64>,
+    pub max_length: Option<i64>,
+    /// Where in the table of positions a text begins.
+    #[serde(skip)]
+    pub first_position: i64,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum PositionEmbedding {
+pub(crate) enum PositionEmbedding {
     #[default]
     Absolute,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Pooling {
+pub(crate) enum Pooling {
     #[default]
     Mean,
+    /// The first token, which stands for the whole text.
+    Cls,
 }
+
+/// In every published checkpoint.
+pub(crate) const EPS: f64 = 1e-12;
+/// The same.
+const HEAD_WIDTH: i64 = 64;
 
 fn two() -> i64 {
     2
+}
+
+impl BertConfig {
+    /// Told by the tensors themselves, and by what the base and the large models have in
+    /// common: for folders that only name what they hold.
+    pub fn of_tensors(weights: &Scope<'_>, layer_norm_eps: f64) -> Result<Self, EmbedError> {
+        let embeddings = weights.at("embeddings");
+        let (vocab_size, hidden_size) = embeddings.sides("word_embeddings.weight")?;
+        let layers = weights.at("encoder.layer");
+        let has = |number: &i64| layers.at(number).has("intermediate.dense.bias");
+        Ok(Self {
+            vocab_size,
+            hidden_size,
+            intermediate_size: layers.at(0).length("intermediate.dense.bias")?,
+            num_hidden_layers: (0..).take_while(has).count() as i64,
+            num_attention_heads: hidden_size / HEAD_WIDTH,
+            max_position_embeddings: embeddings.length("position_embeddings.weight")?,
+            type_vocab_size: embeddings.length("token_type_embeddings.weight")?,
+            hidden_act: Activation::Gelu,
+            layer_norm_eps,
+            position_embedding_type: PositionEmbedding::Absolute,
+            pooling: Pooling::Mean,
+            max_length: None,
+            first_position: 0,
+        })
+    }
 }
 
 pub(crate) struct Bert {
@@ -55,6 +91,7 @@ pub(crate) struct Bert {
     position_embeddings: Tensor,
     norm: LayerNorm,
     layers: Vec<Layer>,
+    pooling: Pooling,
     width: i64,
     context_length: i64,
 }
@@ -67,16 +104,16 @@ struct Layer {
 }
 
 impl Bert {
-    pub fn new(weights: &Scope<'_>, config: BertConfig) -> Result<Self, EmbedError> {
-        let BertConfig {
+    pub fn new(weights: &Scope<'_>, config: &BertConfig) -> Result<Self, EmbedError> {
+        let &BertConfig {
             hidden_size: width,
             max_position_embeddings: positions,
             layer_norm_eps: eps,
+            first_position: first,
+            // It has one variant: to parse it is to check it.
+            position_embedding_type: PositionEmbedding::Absolute,
             ..
         } = config;
-        // Both have one variant so far: to parse them is to check them.
-        let (PositionEmbedding::Absolute, Pooling::Mean) =
-            (&config.position_embedding_type, &config.pooling);
         check_heads(width, config.num_attention_heads)?;
         let embeddings = weights.at("embeddings");
         let types = embeddings.get(
@@ -85,7 +122,8 @@ impl Bert {
         )?;
         let position_embeddings = embeddings
             .get("position_embeddings.weight", &[positions, width])?
-            .f_add(&types.select(0, 0))
+            .f_narrow(0, first, positions - first)
+            .and_then(|positions| positions.f_add(&types.f_select(0, 0)?))
             .map_err(EmbedError::torch("loading weights"))?;
         Ok(Self {
             word_embeddings: embeddings
@@ -93,10 +131,14 @@ impl Bert {
             position_embeddings,
             norm: LayerNorm::new(&embeddings.at("LayerNorm"), width, eps)?,
             layers: (0..config.num_hidden_layers)
-                .map(|number| Layer::new(&weights.at("encoder.layer").at(number), &config))
+                .map(|number| Layer::new(&weights.at("encoder.layer").at(number), config))
                 .collect::<Result<_, _>>()?,
+            pooling: config.pooling,
             width,
-            context_length: config.max_length.unwrap_or(positions).min(positions),
+            context_length: config
+                .max_length
+                .unwrap_or(positions)
+                .min(positions - first),
         })
     }
 }
@@ -116,6 +158,9 @@ impl TextTower for Bert {
             pause();
             layer.forward(&x, &visible)
         })?;
+        if self.pooling == Pooling::Cls {
+            return x.f_select(1, 0);
+        }
         // The mean in f32: half precision cannot count to 512 tokens.
         let kind = x.f_kind()?;
         let x = x.f_to_kind(Kind::Float)?;

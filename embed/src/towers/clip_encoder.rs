@@ -1,4 +1,4 @@
-//! The pre-norm transformer that both of CLIP's towers are made of.
+//! The pre-norm transformer that both of CLIP's towers are made of, and SigLIP's.
 
 use tch::Tensor;
 
@@ -17,6 +17,15 @@ pub(crate) struct Shape {
     pub eps: f64,
 }
 
+/// Whose names the tensors have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Naming {
+    /// Hugging Face's `transformers`.
+    Transformers,
+    /// OpenAI's and OpenCLIP's.
+    OpenClip,
+}
+
 pub(crate) struct ClipEncoder {
     layers: Vec<Layer>,
 }
@@ -29,11 +38,18 @@ struct Layer {
 }
 
 impl ClipEncoder {
-    /// `weights` is the scope `encoder`.
-    pub fn new(weights: &Scope<'_>, shape: &Shape) -> Result<Self, EmbedError> {
+    /// `weights` is the tower's scope.
+    pub fn new(weights: &Scope<'_>, shape: &Shape, naming: Naming) -> Result<Self, EmbedError> {
         check_heads(shape.width, shape.heads)?;
         let layers = (0..shape.layers)
-            .map(|number| Layer::new(&weights.at("layers").at(number), shape))
+            .map(|number| match naming {
+                Naming::Transformers => {
+                    Layer::transformers(&weights.at("encoder.layers").at(number), shape)
+                }
+                Naming::OpenClip => {
+                    Layer::open_clip(&weights.at("transformer.resblocks").at(number), shape)
+                }
+            })
             .collect::<Result<_, _>>()?;
         Ok(Self { layers })
     }
@@ -53,7 +69,21 @@ impl ClipEncoder {
 }
 
 impl Layer {
-    fn new(weights: &Scope<'_>, shape: &Shape) -> Result<Self, EmbedError> {
+    fn open_clip(weights: &Scope<'_>, shape: &Shape) -> Result<Self, EmbedError> {
+        let width = shape.width;
+        Ok(Self {
+            norm1: LayerNorm::new(&weights.at("ln_1"), width, shape.eps)?,
+            attention: SelfAttention::packed(&weights.at("attn"), width, shape.heads)?,
+            norm2: LayerNorm::new(&weights.at("ln_2"), width, shape.eps)?,
+            mlp: Mlp::new(
+                Linear::new(&weights.at("mlp.c_fc"), width, shape.inner)?,
+                shape.activation,
+                Linear::new(&weights.at("mlp.c_proj"), shape.inner, width)?,
+            ),
+        })
+    }
+
+    fn transformers(weights: &Scope<'_>, shape: &Shape) -> Result<Self, EmbedError> {
         let width = shape.width;
         let attention = weights.at("self_attn");
         let projection = |name| Linear::new(&attention.at(name), width, width);

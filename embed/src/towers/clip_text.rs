@@ -4,7 +4,7 @@
 use serde::Deserialize;
 use tch::{IndexOp, Tensor};
 
-use super::clip_encoder::{ClipEncoder, Shape};
+use super::clip_encoder::{ClipEncoder, Naming, Shape};
 use super::layers::{Activation, LayerNorm, Visible, embed};
 use super::{Pause, TextTower, TokenBatch};
 use crate::EmbedError;
@@ -15,15 +15,15 @@ use crate::weights::Scope;
 #[derive(Debug, Deserialize)]
 #[serde(default)]
 pub(crate) struct ClipTextConfig {
-    vocab_size: i64,
-    hidden_size: i64,
-    intermediate_size: i64,
-    num_hidden_layers: i64,
-    num_attention_heads: i64,
-    max_position_embeddings: i64,
-    hidden_act: Activation,
-    layer_norm_eps: f64,
-    eos_token_id: u32,
+    pub vocab_size: i64,
+    pub hidden_size: i64,
+    pub intermediate_size: i64,
+    pub num_hidden_layers: i64,
+    pub num_attention_heads: i64,
+    pub max_position_embeddings: i64,
+    pub hidden_act: Activation,
+    pub layer_norm_eps: f64,
+    pub eos_token_id: u32,
 }
 
 impl Default for ClipTextConfig {
@@ -51,9 +51,20 @@ pub(crate) struct ClipText {
 }
 
 impl ClipText {
-    pub fn new(weights: &Scope<'_>, config: ClipTextConfig) -> Result<Self, EmbedError> {
+    pub fn new(
+        weights: &Scope<'_>,
+        config: ClipTextConfig,
+        naming: Naming,
+    ) -> Result<Self, EmbedError> {
         let width = config.hidden_size;
-        let embeddings = weights.at("embeddings");
+        let (tokens, positions, norm) = match naming {
+            Naming::Transformers => (
+                "embeddings.token_embedding.weight",
+                "embeddings.position_embedding.weight",
+                "final_layer_norm",
+            ),
+            Naming::OpenClip => ("token_embedding.weight", "positional_embedding", "ln_final"),
+        };
         let shape = Shape {
             width,
             inner: config.intermediate_size,
@@ -63,18 +74,10 @@ impl ClipText {
             eps: config.layer_norm_eps,
         };
         Ok(Self {
-            token_embedding: embeddings
-                .get("token_embedding.weight", &[config.vocab_size, width])?,
-            position_embedding: embeddings.get(
-                "position_embedding.weight",
-                &[config.max_position_embeddings, width],
-            )?,
-            encoder: ClipEncoder::new(&weights.at("encoder"), &shape)?,
-            final_layer_norm: LayerNorm::new(
-                &weights.at("final_layer_norm"),
-                width,
-                config.layer_norm_eps,
-            )?,
+            token_embedding: weights.get(tokens, &[config.vocab_size, width])?,
+            position_embedding: weights.get(positions, &[config.max_position_embeddings, width])?,
+            encoder: ClipEncoder::new(weights, &shape, naming)?,
+            final_layer_norm: LayerNorm::new(&weights.at(norm), width, config.layer_norm_eps)?,
             config,
         })
     }

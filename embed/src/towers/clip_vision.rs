@@ -4,7 +4,7 @@
 use serde::Deserialize;
 use tch::Tensor;
 
-use super::clip_encoder::{ClipEncoder, Shape};
+use super::clip_encoder::{ClipEncoder, Naming, Shape};
 use super::layers::{Activation, LayerNorm, Visible};
 use super::{ImageTower, Pause};
 use crate::EmbedError;
@@ -15,14 +15,14 @@ use crate::weights::Scope;
 #[derive(Debug, Deserialize)]
 #[serde(default)]
 pub(crate) struct ClipVisionConfig {
-    hidden_size: i64,
-    intermediate_size: i64,
-    num_hidden_layers: i64,
-    num_attention_heads: i64,
-    image_size: i64,
-    patch_size: i64,
-    hidden_act: Activation,
-    layer_norm_eps: f64,
+    pub hidden_size: i64,
+    pub intermediate_size: i64,
+    pub num_hidden_layers: i64,
+    pub num_attention_heads: i64,
+    pub image_size: i64,
+    pub patch_size: i64,
+    pub hidden_act: Activation,
+    pub layer_norm_eps: f64,
 }
 
 impl Default for ClipVisionConfig {
@@ -51,7 +51,11 @@ pub(crate) struct ClipVision {
 }
 
 impl ClipVision {
-    pub fn new(weights: &Scope<'_>, config: ClipVisionConfig) -> Result<Self, EmbedError> {
+    pub fn new(
+        weights: &Scope<'_>,
+        config: ClipVisionConfig,
+        naming: Naming,
+    ) -> Result<Self, EmbedError> {
         let ClipVisionConfig {
             hidden_size: width,
             patch_size: patch,
@@ -66,7 +70,23 @@ impl ClipVision {
             ));
         }
         let side = image_size / patch;
-        let embeddings = weights.at("embeddings");
+        let [patches, class, positions, pre_norm, post_norm] = match naming {
+            Naming::Transformers => [
+                "embeddings.patch_embedding.weight",
+                "embeddings.class_embedding",
+                "embeddings.position_embedding.weight",
+                // The checkpoints spell it so.
+                "pre_layrnorm",
+                "post_layernorm",
+            ],
+            Naming::OpenClip => [
+                "conv1.weight",
+                "class_embedding",
+                "positional_embedding",
+                "ln_pre",
+                "ln_post",
+            ],
+        };
         let shape = Shape {
             width,
             inner: config.intermediate_size,
@@ -76,14 +96,12 @@ impl ClipVision {
             eps,
         };
         Ok(Self {
-            patch_embedding: embeddings.get("patch_embedding.weight", &[width, 3, patch, patch])?,
-            class_embedding: embeddings.get("class_embedding", &[width])?,
-            position_embedding: embeddings
-                .get("position_embedding.weight", &[side * side + 1, width])?,
-            // The checkpoints spell it so.
-            pre_norm: LayerNorm::new(&weights.at("pre_layrnorm"), width, eps)?,
-            encoder: ClipEncoder::new(&weights.at("encoder"), &shape)?,
-            post_norm: LayerNorm::new(&weights.at("post_layernorm"), width, eps)?,
+            patch_embedding: weights.get(patches, &[width, 3, patch, patch])?,
+            class_embedding: weights.get(class, &[width])?,
+            position_embedding: weights.get(positions, &[side * side + 1, width])?,
+            pre_norm: LayerNorm::new(&weights.at(pre_norm), width, eps)?,
+            encoder: ClipEncoder::new(weights, &shape, naming)?,
+            post_norm: LayerNorm::new(&weights.at(post_norm), width, eps)?,
             config,
         })
     }

@@ -27,6 +27,40 @@ impl Linear {
         })
     }
 
+    /// A matrix `name` `[input, output]` that stands on the right of its input.
+    pub fn right(
+        scope: &Scope<'_>,
+        name: &str,
+        input: i64,
+        output: i64,
+    ) -> Result<Self, EmbedError> {
+        let weight = scope.get(name, &[input, output])?;
+        Ok(Self {
+            weight: weight
+                .f_transpose(0, 1)
+                .and_then(|weight| weight.f_contiguous())
+                .map_err(EmbedError::torch("loading weights"))?,
+            bias: None,
+        })
+    }
+
+    /// Query, key and value of an attention in one: `in_proj_weight` and `in_proj_bias`.
+    fn query_key_value(scope: &Scope<'_>, width: i64) -> Result<Self, EmbedError> {
+        Ok(Self {
+            weight: scope.get("in_proj_weight", &[3 * width, width])?,
+            bias: Some(scope.get("in_proj_bias", &[3 * width])?),
+        })
+    }
+
+    /// The layer that gives `length` of the outputs, from `start` on.
+    fn rows(&self, start: i64, length: i64) -> tch::Result<Self> {
+        let part = |tensor: &Tensor| tensor.f_narrow(0, start, length)?.f_contiguous();
+        Ok(Self {
+            weight: part(&self.weight)?,
+            bias: self.bias.as_ref().map(part).transpose()?,
+        })
+    }
+
     /// Several layers over one input as a single product, outputs side by side.
     fn joined(layers: &[Self]) -> tch::Result<Self> {
         let weights: Vec<&Tensor> = layers.iter().map(|layer| &layer.weight).collect();
@@ -79,7 +113,10 @@ pub(crate) enum Activation {
     QuickGelu,
     /// `x · Φ(x)`, exactly.
     Gelu,
+    /// The same by way of the hyperbolic tangent.
+    GeluPytorchTanh,
     Relu,
+    Tanh,
 }
 
 impl Activation {
@@ -87,7 +124,9 @@ impl Activation {
         match self {
             Self::QuickGelu => x.f_mul_scalar(1.702)?.f_sigmoid_()?.f_mul_(x),
             Self::Gelu => x.f_gelu("none"),
+            Self::GeluPytorchTanh => x.f_gelu("tanh"),
             Self::Relu => x.f_relu(),
+            Self::Tanh => x.f_tanh(),
         }
     }
 }
@@ -141,6 +180,15 @@ impl SelfAttention {
         })
     }
 
+    /// As PyTorch's own module stores it: `in_proj_weight`, `in_proj_bias`, `out_proj`.
+    pub fn packed(scope: &Scope<'_>, width: i64, heads: i64) -> Result<Self, EmbedError> {
+        Ok(Self {
+            query_key_value: Linear::query_key_value(scope, width)?,
+            output: Linear::new(&scope.at("out_proj"), width, width)?,
+            heads,
+        })
+    }
+
     /// `x` and the answer: `[n, length, width]`.
     pub fn forward(&self, x: &Tensor, visible: &Visible<'_>) -> tch::Result<Tensor> {
         let (n, length, width) = x.size3()?;
@@ -166,6 +214,70 @@ impl SelfAttention {
         )?;
         let joined = attended.f_transpose(1, 2)?.f_reshape([n, length, width])?;
         self.output.forward(&joined)
+    }
+}
+
+/// Attention of one query a picture over all of its positions: how a tower pools.
+pub(crate) struct AttentionPooling {
+    query: Linear,
+    key_value: Linear,
+    output: Linear,
+    heads: i64,
+}
+
+impl AttentionPooling {
+    /// `projections` are query, key and value.
+    pub fn new(projections: [Linear; 3], output: Linear, heads: i64) -> Result<Self, EmbedError> {
+        let [query, key, value] = projections;
+        Ok(Self {
+            query,
+            key_value: Linear::joined(&[key, value])
+                .map_err(EmbedError::torch("loading weights"))?,
+            output,
+            heads,
+        })
+    }
+
+    /// As PyTorch's own module stores it: `in_proj_weight`, `in_proj_bias`, `out_proj`.
+    pub fn packed(scope: &Scope<'_>, width: i64, heads: i64) -> Result<Self, EmbedError> {
+        check_heads(width, heads)?;
+        let packed = Linear::query_key_value(scope, width)?;
+        let part = |start, length| packed.rows(start, length);
+        let split = || Ok((part(0, width)?, part(width, 2 * width)?));
+        let (query, key_value) = split().map_err(EmbedError::torch("loading weights"))?;
+        Ok(Self {
+            query,
+            key_value,
+            output: Linear::new(&scope.at("out_proj"), width, width)?,
+            heads,
+        })
+    }
+
+    /// `query` is `[n, 1, width]`, `x` `[n, length, width]`; the answer `[n, output]`.
+    pub fn forward(&self, query: &Tensor, x: &Tensor) -> tch::Result<Tensor> {
+        let (n, length, width) = x.size3()?;
+        let head = width / self.heads;
+        let query = self
+            .query
+            .forward(query)?
+            .f_view([n, 1, self.heads, head])?
+            .f_transpose(1, 2)?;
+        let key_value = self
+            .key_value
+            .forward(x)?
+            .f_view([n, length, 2, self.heads, head])?
+            .f_permute([2, 0, 3, 1, 4])?;
+        let attended = Tensor::f_scaled_dot_product_attention(
+            &query,
+            &key_value.f_select(0, 0)?,
+            &key_value.f_select(0, 1)?,
+            None::<&Tensor>,
+            0.0,
+            false,
+            None,
+            false,
+        )?;
+        self.output.forward(&attended.f_reshape([n, width])?)
     }
 }
 

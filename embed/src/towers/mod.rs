@@ -1,26 +1,39 @@
-//! The networks, one file each, and the table from `config.json` to them.
+//! The networks, one file each. Each reads its tensors by the checkpoint's own names.
 //!
-//! To add a family: write its file (a config struct by serde, `new(weights, config)`,
-//! `forward`, tensors by the checkpoint's own names), and give its `model_type` an arm
-//! in [`text_tower`] or [`image_tower`]. Nothing else knows the families apart.
+//! To add one: write its file (a config struct, `new(weights, config)`, `forward`), and
+//! build it in the layout whose folders hold it (`layouts`).
 
 mod bert;
 mod clip_encoder;
 mod clip_text;
 mod clip_vision;
+mod convolution;
 mod efficientnet_lite;
 mod layers;
+mod modified_resnet;
 mod projection;
+mod roberta;
+mod siglip_text;
+mod siglip_vision;
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tch::{Device, Kind, Tensor};
 
 use crate::EmbedError;
+use crate::sources::CONFIG;
 use crate::weights::Scope;
 
-pub(crate) use layers::Linear;
+pub(crate) use bert::{Bert, BertConfig, EPS as BERT_EPS, Pooling, PositionEmbedding};
+pub(crate) use clip_encoder::Naming;
+pub(crate) use clip_text::{ClipText, ClipTextConfig};
+pub(crate) use clip_vision::{ClipVision, ClipVisionConfig};
+pub(crate) use layers::{Activation, Linear, Mlp};
+pub(crate) use modified_resnet::{ModifiedResNet, ModifiedResNetConfig};
 pub(crate) use projection::{Branches, BranchesConfig, Projection};
+pub(crate) use roberta::{EPS as ROBERTA_EPS, PADDING as ROBERTA_PADDING, roberta};
+pub(crate) use siglip_text::{SiglipText, SiglipTextConfig};
+pub(crate) use siglip_vision::{SiglipVision, SiglipVisionConfig};
 
 /// What a tower calls between its layers: there the device thread lets a search that waits
 /// go first, so that no search waits for a whole batch of ingest.
@@ -44,14 +57,19 @@ pub(crate) trait ImageTower: Send {
     fn image_size(&self) -> usize;
 }
 
+/// A tower of the bundled layout, where each says what it is.
 pub(crate) fn text_tower(
     model_type: &str,
     config: Value,
     weights: &Scope<'_>,
 ) -> Result<Box<dyn TextTower>, EmbedError> {
     match model_type {
-        "clip_text_model" => Ok(Box::new(clip_text::ClipText::new(weights, parse(config)?)?)),
-        "bert" => Ok(Box::new(bert::Bert::new(weights, parse(config)?)?)),
+        "clip_text_model" => Ok(Box::new(ClipText::new(
+            weights,
+            parse(CONFIG, config)?,
+            Naming::Transformers,
+        )?)),
+        "bert" => Ok(Box::new(Bert::new(weights, &parse(CONFIG, config)?)?)),
         _ => Err(EmbedError::Unsupported {
             what: "text tower",
             value: model_type.to_owned(),
@@ -60,19 +78,21 @@ pub(crate) fn text_tower(
     }
 }
 
+/// The same for pictures.
 pub(crate) fn image_tower(
     model_type: &str,
     config: Value,
     weights: &Scope<'_>,
 ) -> Result<Box<dyn ImageTower>, EmbedError> {
     match model_type {
-        "clip_vision_model" => Ok(Box::new(clip_vision::ClipVision::new(
+        "clip_vision_model" => Ok(Box::new(ClipVision::new(
             weights,
-            parse(config)?,
+            parse(CONFIG, config)?,
+            Naming::Transformers,
         )?)),
         "efficientnet-lite" => Ok(Box::new(efficientnet_lite::EfficientNetLite::new(
             weights,
-            parse(config)?,
+            parse(CONFIG, config)?,
         )?)),
         _ => Err(EmbedError::Unsupported {
             what: "image tower",
@@ -82,8 +102,9 @@ pub(crate) fn image_tower(
     }
 }
 
-fn parse<T: DeserializeOwned>(config: Value) -> Result<T, EmbedError> {
-    serde_json::from_value(config).map_err(|error| EmbedError::file("config.json", error))
+/// A part of the configuration in `file` as what a tower takes.
+pub(crate) fn parse<T: DeserializeOwned>(file: &str, config: Value) -> Result<T, EmbedError> {
+    serde_json::from_value(config).map_err(|error| EmbedError::file(file, error))
 }
 
 /// Texts of one batch, padded on the right to the longest of them.

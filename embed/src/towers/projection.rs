@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use tch::Tensor;
 
-use super::layers::{Activation, Linear};
+use super::layers::{Activation, Linear, Mlp};
 use crate::EmbedError;
 use crate::weights::Scope;
 
@@ -11,6 +11,9 @@ pub(crate) enum Projection {
     /// The features are in the shared space already.
     Identity,
     Linear(Linear),
+    Mlp(Mlp),
+    /// A linear layer with an activation behind it.
+    Dense(Linear, Activation),
     Branches(Branches),
 }
 
@@ -51,6 +54,8 @@ impl Projection {
         match self {
             Self::Identity => Ok(features.shallow_clone()),
             Self::Linear(linear) => linear.forward(features),
+            Self::Mlp(mlp) => mlp.forward(features),
+            Self::Dense(linear, activation) => activation.forward(&linear.forward(features)?),
             Self::Branches(branches) => branches.forward(features),
         }
     }

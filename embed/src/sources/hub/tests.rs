@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use sha2::{Digest, Sha256};
 
 use super::*;
+use crate::sources::{WEIGHTS, WEIGHTS_INDEX};
 
 const MODEL: &str = "owner/model";
 
@@ -78,7 +79,7 @@ fn serve(mut stream: TcpStream, behaviour: &Mutex<Behaviour>) {
         .push(format!("{method} {path} {}", range.unwrap_or(0)));
     let (linked, name) = match path.strip_prefix("/linked/") {
         Some(name) => (true, name),
-        None => (false, path.rsplit('/').next().unwrap()),
+        None => (false, path.split_once("/resolve/main/").unwrap().1),
     };
     let Some(bytes) = behaviour.files.get(name).cloned() else {
         write!(
@@ -275,4 +276,56 @@ fn without_a_network_it_is_one_sentence_and_what_to_do() {
     );
     let error = pull_from("http://127.0.0.1:1", "no-such-model", cache.path()).unwrap_err();
     assert!(error.to_string().contains("no name of the hub"), "{error}");
+}
+
+#[test]
+fn pulls_open_clip_by_its_own_names() {
+    let hub = FakeHub::start(&[
+        ("open_clip_config.json", b"{}"),
+        // Of another library, as timm's copies have it.
+        ("config.json", br#"{"architecture": "vit"}"#),
+        ("tokenizer.json", b"{}"),
+        ("open_clip_model.safetensors", b"weights"),
+        (WEIGHTS, b"another library's"),
+    ]);
+    let cache = tempfile::tempdir().unwrap();
+    let folder = pull_from(&hub.address, MODEL, cache.path()).unwrap();
+    assert!(folder.join("open_clip_model.safetensors").exists());
+    assert!(folder.join("tokenizer.json").exists());
+    assert!(!folder.join(WEIGHTS).exists());
+}
+
+#[test]
+fn pulls_what_a_model_of_sentences_lists() {
+    let modules =
+        br#"[{"path": "", "type": "x.Transformer"}, {"path": "1_Pooling", "type": "x.Pooling"},
+        {"path": "2_Normalize", "type": "x.Normalize"}]"#;
+    let hub = FakeHub::start(&[
+        ("config.json", br#"{"model_type": "bert"}"#),
+        ("modules.json", modules),
+        (
+            "1_Pooling/config.json",
+            br#"{"pooling_mode_cls_token": true}"#,
+        ),
+        ("tokenizer.json", b"{}"),
+        (WEIGHTS, b"weights"),
+    ]);
+    let cache = tempfile::tempdir().unwrap();
+    let folder = pull_from(&hub.address, MODEL, cache.path()).unwrap();
+    let pooling = fs::read_to_string(folder.join("1_Pooling/config.json")).unwrap();
+    assert!(pooling.contains("cls"), "{pooling}");
+}
+
+#[test]
+fn a_module_does_not_lead_out_of_the_folder() {
+    let hub = FakeHub::start(&[
+        ("config.json", br#"{"model_type": "bert"}"#),
+        (
+            "modules.json",
+            br#"[{"path": "../evil", "type": "x.Pooling"}]"#,
+        ),
+    ]);
+    let cache = tempfile::tempdir().unwrap();
+    let error = pull_from(&hub.address, MODEL, cache.path()).unwrap_err();
+    assert!(error.to_string().contains("evil"), "{error}");
 }

@@ -1,0 +1,87 @@
+//! `preprocess_cfg` of an `open_clip_config.json`: what torchvision does there.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::ImageError;
+use super::filter::Filter;
+use super::processor_config::{
+    Cut, OPENAI_DEVIATION, OPENAI_MEAN, Resize, Settings, config, deviations, side, three,
+};
+
+/// The fields of OpenCLIP's `PreprocessCfg`; another is refused by name.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Raw {
+    size: Option<Size>,
+    mode: Option<String>,
+    mean: Option<Vec<f64>>,
+    std: Option<Vec<f64>>,
+    interpolation: Option<String>,
+    resize_mode: Option<String>,
+    /// Of a border that no mode here makes.
+    #[serde(rename = "fill_color")]
+    _fill_color: Option<Value>,
+}
+
+/// One side of a square, or height and width.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(untagged)]
+enum Size {
+    Side(u32),
+    Sides([u32; 2]),
+}
+
+/// For a tower that sees squares of `wanted` pixels.
+pub(super) fn settings(json: &Value, wanted: u32) -> Result<Settings, ImageError> {
+    const FIELD: &str = "preprocess_cfg";
+    let raw = match json {
+        Value::Null => Raw::default(),
+        given => serde_json::from_value(given.clone())
+            .map_err(|error| config(FIELD, format!("is not what was expected: {error}")))?,
+    };
+    let wanted = side(FIELD, wanted)?;
+    let [height, width] = match raw.size {
+        None => [wanted; 2],
+        Some(Size::Side(side)) => [side; 2],
+        Some(Size::Sides(sides)) => sides,
+    };
+    if [height, width] != [wanted; 2] {
+        return Err(config(
+            "size",
+            format!("makes pictures of {width}×{height}, and the tower sees {wanted}×{wanted}"),
+        ));
+    }
+    if raw.mode.as_deref().is_some_and(|mode| mode != "RGB") {
+        return Err(config("mode", "RGB is supported alone"));
+    }
+    let resize = match raw.resize_mode.as_deref() {
+        None | Some("shortest") => Resize::ShortestEdge(wanted),
+        Some("squash") => Resize::Exact(wanted, wanted),
+        Some(other) => {
+            return Err(config(
+                "resize_mode",
+                format!("'{other}' is not supported; shortest and squash are"),
+            ));
+        }
+    };
+    let filter = match raw.interpolation.as_deref() {
+        None | Some("bicubic") => Filter::Bicubic,
+        Some("bilinear") => Filter::Bilinear,
+        Some(other) => {
+            return Err(config(
+                "interpolation",
+                format!("'{other}' is not supported; bicubic and bilinear are"),
+            ));
+        }
+    };
+    Ok(Settings {
+        resize,
+        filter,
+        crop: (wanted, wanted),
+        cut: Cut::ToEven,
+        rescale: 1.0 / 255.0,
+        mean: three("mean", raw.mean, OPENAI_MEAN)?,
+        deviation: deviations("std", raw.std, OPENAI_DEVIATION)?,
+    })
+}

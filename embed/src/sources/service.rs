@@ -1,0 +1,152 @@
+//! The names that CLIP-as-service gives its models, and the hub's copies that hold them.
+//!
+//! What OpenAI, LAION and others trained is taken in OpenCLIP's layout, from where
+//! OpenCLIP 3.3 takes it; whether a copy is still there is known when it is fetched.
+
+/// A model by the name that CLIP-as-service gives it.
+#[derive(Debug)]
+pub struct ServiceModel {
+    pub name: &'static str,
+    /// Names of its first versions.
+    pub aliases: &'static [&'static str],
+    /// Owner and name on the hub.
+    pub hub: &'static str,
+    pub dim: usize,
+    /// Pixels of a picture along one side.
+    pub image_size: u32,
+    /// Where its authors tell.
+    pub license: Option<&'static str>,
+    pub copy: HubCopy,
+}
+
+/// Whether the hub's copy can be read as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HubCopy {
+    AsItIs,
+    /// It is a pickle, or half of a model: the folder is made by hand, as this says.
+    ByHand(&'static str),
+}
+
+#[must_use]
+pub fn service_models() -> &'static [ServiceModel] {
+    &MODELS
+}
+
+/// By its name or an alias.
+pub(super) fn find(name: &str) -> Option<&'static ServiceModel> {
+    MODELS
+        .iter()
+        .find(|model| model.name == name || model.aliases.contains(&name))
+}
+
+const MIT: Option<&str> = Some("MIT");
+const TWO_TOWERS: HubCopy = HubCopy::ByHand(
+    "make a folder of two: 'text' with the hub's files, its pytorch_model.bin saved with \
+     safetensors.torch.save_file as model.safetensors, and 'image' with the CLIP whose pictures \
+     it goes with, in transformers' layout or OpenCLIP's",
+);
+const AUTHORS_OWN: HubCopy = HubCopy::ByHand(
+    "make a folder of tokenizer.json, config.json with cn_clip's RN50.json and \
+     RBT3-chinese.json merged, and model.safetensors with the tensors of the checkpoint's \
+     state_dict",
+);
+
+const fn model(
+    name: &'static str,
+    hub: &'static str,
+    dim: usize,
+    image_size: u32,
+    license: Option<&'static str>,
+) -> ServiceModel {
+    ServiceModel {
+        name,
+        aliases: &[],
+        hub,
+        dim,
+        image_size,
+        license,
+        copy: HubCopy::AsItIs,
+    }
+}
+
+impl ServiceModel {
+    const fn once(mut self, aliases: &'static [&'static str]) -> Self {
+        self.aliases = aliases;
+        self
+    }
+
+    const fn made(mut self, copy: HubCopy) -> Self {
+        self.copy = copy;
+        self
+    }
+}
+
+#[rustfmt::skip] // a table, a model a line
+static MODELS: [ServiceModel; 37] = [
+    model("RN50::openai", "timm/resnet50_clip.openai", 1024, 224, MIT).once(&["RN50"]),
+    model("RN50::yfcc15m", "timm/resnet50_clip.yfcc15m", 1024, 224, MIT),
+    model("RN50::cc12m", "timm/resnet50_clip.cc12m", 1024, 224, MIT),
+    model("RN101::openai", "timm/resnet101_clip.openai", 512, 224, MIT).once(&["RN101"]),
+    model("RN101::yfcc15m", "timm/resnet101_clip.yfcc15m", 512, 224, MIT),
+    model("RN50x4::openai", "timm/resnet50x4_clip.openai", 640, 288, MIT).once(&["RN50x4"]),
+    model("RN50x16::openai", "timm/resnet50x16_clip.openai", 768, 384, MIT).once(&["RN50x16"]),
+    model("RN50x64::openai", "timm/resnet50x64_clip.openai", 1024, 448, MIT).once(&["RN50x64"]),
+    model("ViT-B-32::openai", "timm/vit_base_patch32_clip_224.openai", 512, 224, MIT).once(&["ViT-B/32"]),
+    model("ViT-B-32::laion2b_e16", "timm/vit_base_patch32_clip_224.laion2b_e16", 512, 224, MIT),
+    model("ViT-B-32::laion400m_e31", "timm/vit_base_patch32_clip_224.laion400m_e31", 512, 224, MIT),
+    model("ViT-B-32::laion400m_e32", "timm/vit_base_patch32_clip_224.laion400m_e32", 512, 224, MIT),
+    model("ViT-B-32::laion2b-s34b-b79k", "laion/CLIP-ViT-B-32-laion2B-s34B-b79K", 512, 224, MIT),
+    model("ViT-B-16::openai", "timm/vit_base_patch16_clip_224.openai", 512, 224, MIT).once(&["ViT-B/16"]),
+    model("ViT-B-16::laion400m_e31", "timm/vit_base_patch16_clip_224.laion400m_e31", 512, 224, MIT),
+    model("ViT-B-16::laion400m_e32", "timm/vit_base_patch16_clip_224.laion400m_e32", 512, 224, MIT),
+    model("ViT-B-16-plus-240::laion400m_e31", "timm/vit_base_patch16_plus_clip_240.laion400m_e31", 640, 240, MIT),
+    model("ViT-B-16-plus-240::laion400m_e32", "timm/vit_base_patch16_plus_clip_240.laion400m_e32", 640, 240, MIT),
+    model("ViT-L-14::openai", "timm/vit_large_patch14_clip_224.openai", 768, 224, MIT).once(&["ViT-L/14"]),
+    model("ViT-L-14-336::openai", "timm/vit_large_patch14_clip_336.openai", 768, 336, MIT).once(&["ViT-L/14@336px"]),
+    model("ViT-L-14::laion400m_e31", "timm/vit_large_patch14_clip_224.laion400m_e31", 768, 224, MIT),
+    model("ViT-L-14::laion400m_e32", "timm/vit_large_patch14_clip_224.laion400m_e32", 768, 224, MIT),
+    model("ViT-L-14::laion2b-s32b-b82k", "laion/CLIP-ViT-L-14-laion2B-s32B-b82K", 768, 224, MIT),
+    model("ViT-H-14::laion2b-s32b-b79k", "laion/CLIP-ViT-H-14-laion2B-s32B-b79K", 1024, 224, MIT),
+    model("ViT-g-14::laion2b-s12b-b42k", "laion/CLIP-ViT-g-14-laion2B-s12B-b42K", 1024, 224, MIT),
+    model("roberta-ViT-B-32::laion2b-s12b-b32k", "laion/CLIP-ViT-B-32-roberta-base-laion2B-s12B-b32k", 512, 224, MIT),
+    model("xlm-roberta-base-ViT-B-32::laion5b-s13b-b90k", "laion/CLIP-ViT-B-32-xlm-roberta-base-laion5B-s13B-b90k", 512, 224, MIT),
+    model("xlm-roberta-large-ViT-H-14::frozen_laion5b_s13b_b90k", "laion/CLIP-ViT-H-14-frozen-xlm-roberta-large-laion5B-s13B-b90k", 1024, 224, MIT),
+    model("M-CLIP/XLM-Roberta-Large-Vit-B-32", "M-CLIP/XLM-Roberta-Large-Vit-B-32", 512, 224, None).made(TWO_TOWERS),
+    model("M-CLIP/XLM-Roberta-Large-Vit-L-14", "M-CLIP/XLM-Roberta-Large-Vit-L-14", 768, 224, None).made(TWO_TOWERS),
+    model("M-CLIP/XLM-Roberta-Large-Vit-B-16Plus", "M-CLIP/XLM-Roberta-Large-Vit-B-16Plus", 640, 240, None).made(TWO_TOWERS),
+    model("M-CLIP/LABSE-Vit-L-14", "M-CLIP/LABSE-Vit-L-14", 768, 224, None).made(TWO_TOWERS),
+    model("CN-CLIP/RN50", "OFA-Sys/chinese-clip-rn50", 1024, 224, MIT).made(AUTHORS_OWN),
+    model("CN-CLIP/ViT-B-16", "OFA-Sys/chinese-clip-vit-base-patch16", 512, 224, MIT),
+    model("CN-CLIP/ViT-L-14", "OFA-Sys/chinese-clip-vit-large-patch14", 768, 224, MIT),
+    model("CN-CLIP/ViT-L-14-336", "OFA-Sys/chinese-clip-vit-large-patch14-336px", 768, 336, MIT),
+    model("CN-CLIP/ViT-H-14", "OFA-Sys/chinese-clip-vit-huge-patch14", 1024, 224, MIT),
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn no_name_stands_for_two_models() {
+        let names: Vec<_> = MODELS
+            .iter()
+            .flat_map(|model| std::iter::once(&model.name).chain(model.aliases))
+            .collect();
+        let different: HashSet<_> = names.iter().collect();
+        assert_eq!(different.len(), names.len());
+    }
+
+    #[test]
+    fn first_names_lead_to_openai_s() {
+        for (alias, name) in [
+            ("ViT-B/32", "ViT-B-32::openai"),
+            ("ViT-L/14@336px", "ViT-L-14-336::openai"),
+            ("RN50x64", "RN50x64::openai"),
+        ] {
+            assert_eq!(find(alias).unwrap().name, name);
+        }
+        assert!(find("ViT-B-32").is_none());
+    }
+}

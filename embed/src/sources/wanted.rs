@@ -1,0 +1,112 @@
+//! Which files of a hub's copy make a model, by its layout.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::download::{Downloads, FetchError};
+use super::{
+    CONFIG, DENSE, MODULES, OPEN_CLIP_CONFIG, OPEN_CLIP_WEIGHTS, PREPROCESSOR, SENTENCE_LENGTH,
+    SENTENCE_PROMPTS, SENTENCE_TYPES, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS, WEIGHTS_INDEX,
+};
+
+/// Fetches them into `staging`.
+pub(super) fn fetch(downloads: &Downloads, staging: &Path) -> Result<(), FetchError> {
+    if downloads.fetch(OPEN_CLIP_CONFIG)? {
+        let [safe, converted, _] = OPEN_CLIP_WEIGHTS;
+        if downloads.fetch(safe)? || downloads.fetch(converted)? {
+            return downloads.require(TOKENIZER);
+        }
+        // Others keep transformers' copy of the same model beside it.
+    }
+    downloads.require(CONFIG)?;
+    #[derive(Deserialize)]
+    struct Head {
+        model_type: Option<String>,
+    }
+    let head: Head = read(staging, CONFIG)?;
+    let is_sentence = head
+        .model_type
+        .is_some_and(|it| SENTENCE_TYPES.contains(&it.as_str()));
+    if is_sentence {
+        modules(downloads, staging)?;
+    } else {
+        downloads.require(PREPROCESSOR)?;
+        downloads.fetch(TOKENIZER_CONFIG)?;
+    }
+    downloads.require(TOKENIZER)?;
+    weights(downloads, staging)
+}
+
+fn weights(downloads: &Downloads, staging: &Path) -> Result<(), FetchError> {
+    if downloads.fetch(WEIGHTS)? {
+        return Ok(());
+    }
+    #[derive(Deserialize)]
+    struct Index {
+        weight_map: HashMap<String, String>,
+    }
+    if !downloads.fetch(WEIGHTS_INDEX)? {
+        return Err(FetchError::Missing {
+            file: format!("{WEIGHTS} and no {WEIGHTS_INDEX}"),
+        });
+    }
+    let index: Index = read(staging, WEIGHTS_INDEX)?;
+    let mut shards: Vec<_> = index.weight_map.into_values().collect();
+    shards.sort_unstable();
+    shards.dedup();
+    for shard in shards {
+        // The index is foreign: its names must stay in this folder.
+        if shard.contains(['/', '\\']) || !shard.ends_with(".safetensors") {
+            return Err(FetchError::Damaged {
+                file: WEIGHTS_INDEX.to_owned(),
+                reason: format!("it names '{shard}' as a shard"),
+            });
+        }
+        downloads.require(&shard)?;
+    }
+    Ok(())
+}
+
+/// What a text goes through in a model of sentences, each in a folder of its own.
+fn modules(downloads: &Downloads, staging: &Path) -> Result<(), FetchError> {
+    #[derive(Deserialize)]
+    struct Module {
+        path: String,
+        #[serde(rename = "type")]
+        class: String,
+    }
+    downloads.require(MODULES)?;
+    downloads.fetch(SENTENCE_LENGTH)?;
+    downloads.fetch(SENTENCE_PROMPTS)?;
+    let modules: Vec<Module> = read(staging, MODULES)?;
+    for module in modules.iter().filter(|module| !module.path.is_empty()) {
+        let path = &module.path;
+        if path.contains(['/', '\\', '.']) {
+            return Err(FetchError::Damaged {
+                file: MODULES.to_owned(),
+                reason: format!("it names '{path}' as a folder"),
+            });
+        }
+        let folder = staging.join(path);
+        fs::create_dir_all(&folder).map_err(FetchError::disk(&folder))?;
+        // A module without settings has no file.
+        downloads.fetch(&format!("{path}/{CONFIG}"))?;
+        if module.class.ends_with(DENSE) {
+            downloads.require(&format!("{path}/{WEIGHTS}"))?;
+        }
+    }
+    Ok(())
+}
+
+fn read<T: DeserializeOwned>(staging: &Path, file: &str) -> Result<T, FetchError> {
+    let path = staging.join(file);
+    let text = fs::read(&path).map_err(FetchError::disk(&path))?;
+    serde_json::from_slice(&text).map_err(|error| FetchError::Damaged {
+        file: file.to_owned(),
+        reason: error.to_string(),
+    })
+}

@@ -1,0 +1,105 @@
+//! SigLIP's text tower (Zhai et al. 2023): a transformer without a mask, trained on
+//! texts padded to one length and read at the last of its places, padding or not.
+
+use serde::Deserialize;
+use tch::Tensor;
+
+use super::clip_encoder::{ClipEncoder, Naming, Shape};
+use super::layers::{Activation, LayerNorm, Linear, Visible, embed};
+use super::{Pause, TextTower, TokenBatch};
+use crate::EmbedError;
+use crate::weights::Scope;
+
+/// `text_config`; the defaults are those of `transformers`, whose files leave out
+/// what equals them.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default)]
+pub(crate) struct SiglipTextConfig {
+    vocab_size: i64,
+    hidden_size: i64,
+    intermediate_size: i64,
+    num_hidden_layers: i64,
+    num_attention_heads: i64,
+    /// Texts are padded to it.
+    pub max_position_embeddings: usize,
+    hidden_act: Activation,
+    layer_norm_eps: f64,
+    projection_size: Option<i64>,
+}
+
+impl Default for SiglipTextConfig {
+    fn default() -> Self {
+        Self {
+            vocab_size: 32000,
+            hidden_size: 768,
+            intermediate_size: 3072,
+            num_hidden_layers: 12,
+            num_attention_heads: 12,
+            max_position_embeddings: 64,
+            hidden_act: Activation::GeluPytorchTanh,
+            layer_norm_eps: 1e-6,
+            projection_size: None,
+        }
+    }
+}
+
+pub(crate) struct SiglipText {
+    token_embedding: Tensor,
+    position_embedding: Tensor,
+    encoder: ClipEncoder,
+    final_layer_norm: LayerNorm,
+    head: Linear,
+    width: i64,
+    context_length: usize,
+}
+
+impl SiglipText {
+    pub fn new(weights: &Scope<'_>, config: &SiglipTextConfig) -> Result<Self, EmbedError> {
+        let width = config.hidden_size;
+        let projected = config.projection_size.unwrap_or(width);
+        let positions = config.max_position_embeddings;
+        let embeddings = weights.at("embeddings");
+        let shape = Shape {
+            width,
+            inner: config.intermediate_size,
+            layers: config.num_hidden_layers,
+            heads: config.num_attention_heads,
+            activation: config.hidden_act,
+            eps: config.layer_norm_eps,
+        };
+        Ok(Self {
+            token_embedding: embeddings
+                .get("token_embedding.weight", &[config.vocab_size, width])?,
+            position_embedding: embeddings
+                .get("position_embedding.weight", &[positions as i64, width])?,
+            encoder: ClipEncoder::new(weights, &shape, Naming::Transformers)?,
+            final_layer_norm: LayerNorm::new(
+                &weights.at("final_layer_norm"),
+                width,
+                config.layer_norm_eps,
+            )?,
+            head: Linear::new(&weights.at("head"), width, projected)?,
+            width: projected,
+            context_length: positions,
+        })
+    }
+}
+
+impl TextTower for SiglipText {
+    fn forward(&self, batch: &TokenBatch, pause: Pause<'_>) -> tch::Result<Tensor> {
+        let length = batch.longest();
+        let positions = self.position_embedding.f_narrow(0, 0, length)?;
+        let x = embed(&self.token_embedding, &batch.ids)?.f_add(&positions)?;
+        let x = self.encoder.forward(x, &Visible::All, pause)?;
+        let last = x.f_select(1, length - 1)?;
+        self.head.forward(&self.final_layer_norm.forward(&last)?)
+    }
+
+    fn width(&self) -> i64 {
+        self.width
+    }
+
+    fn context_length(&self) -> usize {
+        self.context_length
+    }
+}

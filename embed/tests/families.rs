@@ -1,0 +1,302 @@
+//! What families of models differ in beside their towers: prompts, scales, what is
+//! missing, and what is refused. That their embeddings agree is in `parity_figures`.
+#![allow(clippy::unwrap_used)] // clippy.toml lets tests do so, not what they share
+
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use clipdb_embed::{
+    DeviceChoice, EmbedError, Encoder, EncoderSettings, ModelSource, Precision, Priority, TextRole,
+};
+use safetensors::SafeTensors;
+use serde_json::{Value, json};
+
+fn golden(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("parity/golden")
+        .join(name)
+}
+
+fn json_of(path: &Path) -> Value {
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+fn load(folder: &Path) -> Result<Encoder, EmbedError> {
+    load_in(Precision::F32, folder)
+}
+
+fn load_in(precision: Precision, folder: &Path) -> Result<Encoder, EmbedError> {
+    let settings = EncoderSettings {
+        device: DeviceChoice::Cpu,
+        precision,
+        threads: 1,
+        ..EncoderSettings::default()
+    };
+    Encoder::load(&ModelSource::folder(folder).unwrap(), &settings)
+}
+
+fn texts_of(folder: &str) -> Vec<String> {
+    let expected = json_of(&golden(folder).join("expected.json"));
+    serde_json::from_value(expected["texts"].clone()).unwrap()
+}
+
+/// All numbers of one of the expected outputs.
+fn numbers(folder: &str, name: &str) -> Vec<f32> {
+    let bytes = std::fs::read(golden(folder).join("expected.safetensors")).unwrap();
+    let expected = SafeTensors::deserialize(&bytes).unwrap();
+    let tensor = expected.tensor(name).unwrap();
+    let (pieces, _) = tensor.data().as_chunks::<4>();
+    pieces
+        .iter()
+        .map(|piece| f32::from_le_bytes(*piece))
+        .collect()
+}
+
+fn largest_difference(one: &[f32], other: &[f32]) -> f32 {
+    assert_eq!(one.len(), other.len());
+    let differences = one.iter().zip(other).map(|(a, b)| (a - b).abs());
+    differences.fold(0.0, f32::max)
+}
+
+async fn embed(encoder: &Encoder, texts: &[String], role: TextRole) -> Vec<f32> {
+    let texts = texts.to_vec();
+    let found = encoder.texts_as(texts, role, Priority::Search).await;
+    let found = found.unwrap().into_iter();
+    found.flat_map(|text| text.embedding.into_vec()).collect()
+}
+
+/// A copy of a golden folder, in which `file` is changed.
+fn changed(folder: &str, file: &str, change: impl Fn(&mut Value)) -> tempfile::TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    copy_all(&golden(folder), copy.path());
+    let path = copy.path().join(file);
+    let mut value = json_of(&path);
+    change(&mut value);
+    std::fs::write(path, value.to_string()).unwrap();
+    copy
+}
+
+fn copy_all(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let (path, to) = (entry.path(), to.join(entry.file_name()));
+        if path.is_dir() {
+            std::fs::create_dir(&to).unwrap();
+            copy_all(&path, &to);
+        } else {
+            std::fs::copy(path, to).unwrap();
+        }
+    }
+}
+
+fn refusal(folder: &tempfile::TempDir) -> String {
+    load(folder.path()).err().unwrap().to_string()
+}
+
+#[tokio::test]
+async fn prompts_go_before_queries_and_documents() {
+    for folder in ["sentence-xlm-roberta", "sentence-bert-cls"] {
+        let encoder = load(&golden(folder)).unwrap();
+        let texts = texts_of(folder);
+        for (role, name) in [
+            (TextRole::Query, "query_embeds"),
+            (TextRole::Document, "document_embeds"),
+            (TextRole::Other, "text_embeds"),
+        ] {
+            let found = embed(&encoder, &texts, role).await;
+            let difference = largest_difference(&found, &numbers(folder, name));
+            assert!(difference < 1e-4, "{folder} {name}: {difference}");
+        }
+    }
+    let folder = "sentence-xlm-roberta";
+    let (query, document) = (
+        numbers(folder, "query_embeds"),
+        numbers(folder, "document_embeds"),
+    );
+    assert!(largest_difference(&query, &document) > 1e-2);
+}
+
+/// Folders of E5 and BGE on the hub leave their prompts to their descriptions.
+#[tokio::test]
+async fn prompts_that_a_folder_leaves_out_are_known_by_its_name() {
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("multilingual-e5-tiny");
+    std::fs::create_dir(&folder).unwrap();
+    copy_all(&golden("sentence-xlm-roberta"), &folder);
+    std::fs::remove_file(folder.join("config_sentence_transformers.json")).unwrap();
+    let encoder = load(&folder).unwrap();
+    let texts = texts_of("sentence-xlm-roberta");
+    let found = embed(&encoder, &texts, TextRole::Document).await;
+    let wanted = numbers("sentence-xlm-roberta", "document_embeds");
+    assert!(largest_difference(&found, &wanted) < 1e-4);
+}
+
+#[tokio::test]
+async fn every_family_runs_in_half_precision() {
+    for folder in [
+        "open-clip-vit-b-32",
+        "open-clip-rn50",
+        "open-clip-roberta-vit-b",
+        "siglip-base-patch16-224",
+        "chinese-clip-vit-b-16",
+        "m-clip-labse-vit-l-14",
+        "sentence-labse",
+    ] {
+        for precision in [Precision::F16, Precision::Bf16] {
+            // Fifty layers of random convolutions magnify bf16's rounding beyond reason.
+            if folder == "open-clip-rn50" && precision == Precision::Bf16 {
+                continue;
+            }
+            let encoder = load_in(precision, &golden(folder)).unwrap();
+            let texts = texts_of(folder);
+            let mut found = embed(&encoder, &texts, TextRole::Other).await;
+            let mut wanted = numbers(folder, "text_embeds");
+            let expected = json_of(&golden(folder).join("expected.json"));
+            for picture in expected["pictures"].as_array().unwrap() {
+                let picture = std::fs::read(golden(picture.as_str().unwrap())).unwrap();
+                let image = encoder.image(Bytes::from(picture), Priority::Search).await;
+                found.extend(image.unwrap().embedding.into_vec());
+            }
+            if encoder.card().has_image {
+                wanted.extend(numbers(folder, "image_embeds"));
+            }
+            assert_eq!(found.len(), wanted.len());
+            let dim = encoder.card().dim;
+            for (found, wanted) in found.chunks(dim).zip(wanted.chunks(dim)) {
+                let cosine: f32 = found.iter().zip(wanted).map(|(a, b)| a * b).sum();
+                assert!(cosine > 0.995, "{folder} in {precision}: {cosine}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_model_of_sentences_refuses_pictures() {
+    let encoder = load(&golden("sentence-roberta")).unwrap();
+    let card = encoder.card();
+    assert!(card.has_text && !card.has_image);
+    assert_eq!(
+        (card.dim, card.image_size, card.context_length),
+        (48, 0, 48)
+    );
+    let picture = Bytes::from(std::fs::read(golden("clip-pictures/a.png")).unwrap());
+    let refused = encoder.image(picture, Priority::Ingest).await;
+    assert!(matches!(refused, Err(EmbedError::NoImageTower)));
+}
+
+#[tokio::test]
+async fn sigmoid_models_tell_their_scale_and_bias() {
+    let folder = "siglip-base-patch16-224";
+    let encoder = load(&golden(folder)).unwrap();
+    let card = encoder.card().clone();
+    let texts = numbers(folder, "text_embeds");
+    let images = numbers(folder, "image_embeds");
+    let dim = card.dim;
+    let mut logits = Vec::new();
+    for text in texts.chunks(dim) {
+        for image in images.chunks(dim) {
+            let cosine: f32 = text.iter().zip(image).map(|(a, b)| a * b).sum();
+            let logit = f64::from(cosine) * card.logit_scale + card.logit_bias.unwrap();
+            logits.push(logit as f32);
+        }
+    }
+    assert!(largest_difference(&logits, &numbers(folder, "logits")) < 1e-3);
+    let softmax = load(&golden("open-clip-vit-b-32")).unwrap();
+    assert_eq!(softmax.card().logit_bias, None);
+    assert!((softmax.card().logit_scale - 1.0 / 0.07).abs() < 0.1);
+}
+
+#[test]
+fn what_changes_a_network_and_is_not_written_is_refused_by_name() {
+    let open_clip = |change: fn(&mut Value)| {
+        refusal(&changed(
+            "open-clip-vit-b-16",
+            "open_clip_config.json",
+            change,
+        ))
+    };
+    for (error, word) in [
+        (
+            open_clip(|it| it["model_cfg"]["vision_cfg"]["timm_model_name"] = json!("convnext")),
+            "timm_model_name",
+        ),
+        (
+            open_clip(|it| it["model_cfg"]["text_cfg"]["no_causal_mask"] = json!(true)),
+            "no_causal_mask",
+        ),
+        (
+            open_clip(|it| it["model_cfg"]["text_cfg"]["hf_model_name"] = json!("google/mt5-base")),
+            "mt5-base",
+        ),
+        (
+            open_clip(|it| it["preprocess_cfg"]["resize_mode"] = json!("longest")),
+            "longest",
+        ),
+        (
+            refusal(&changed(
+                "sentence-roberta",
+                "1_Pooling/config.json",
+                |it| {
+                    it["pooling_mode_mean_tokens"] = json!(false);
+                    it["pooling_mode_lasttoken"] = json!(true);
+                },
+            )),
+            "pooling_mode_lasttoken",
+        ),
+        (
+            refusal(&changed("sentence-roberta", "modules.json", |it| {
+                it[1]["type"] = json!("sentence_transformers.models.CNN");
+            })),
+            "CNN",
+        ),
+        (
+            refusal(&changed("sentence-roberta", "modules.json", |it| {
+                it[1]["path"] = json!("../1_Pooling");
+            })),
+            "plain name",
+        ),
+        (
+            refusal(&changed(
+                "m-clip-labse-vit-l-14",
+                "text/config.json",
+                |it| {
+                    it["modelBase"] = json!("google/mt5");
+                },
+            )),
+            "mt5",
+        ),
+        (
+            refusal(&changed("siglip-base-patch16-224", "config.json", |it| {
+                it["model_type"] = json!("siglip2");
+            })),
+            "siglip2",
+        ),
+    ] {
+        assert!(error.contains(word), "{error}");
+    }
+}
+
+#[test]
+fn a_pickle_is_refused_and_what_to_do_is_told() {
+    let folder = changed("open-clip-vit-b-32", "open_clip_config.json", |_| {});
+    let weights = folder.path().join("open_clip_model.safetensors");
+    std::fs::rename(weights, folder.path().join("open_clip_pytorch_model.bin")).unwrap();
+    let error = refusal(&folder);
+    assert!(
+        error.contains("open_clip_pytorch_model.bin") && error.contains("safetensors"),
+        "{error}"
+    );
+    let folder = changed("siglip-base-patch16-224", "config.json", |_| {});
+    let tokenizer = folder.path().join("tokenizer.json");
+    std::fs::rename(tokenizer, folder.path().join("spiece.model")).unwrap();
+    assert!(refusal(&folder).contains("spiece.model"));
+}
+
+#[test]
+fn towers_of_two_spaces_are_no_model() {
+    let folder = changed("m-clip-labse-vit-l-14", "text/config.json", |_| {});
+    let image = folder.path().join("image");
+    std::fs::remove_dir_all(&image).unwrap();
+    std::fs::create_dir(&image).unwrap();
+    copy_all(&golden("open-clip-vit-h-14"), &image);
+    assert!(refusal(&folder).contains("another model"));
+}

@@ -1,0 +1,67 @@
+//! A server whose model knows words alone: texts go in and are found, a picture is refused
+//! by itself wherever it is sent.
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+use std::path::Path;
+use std::sync::LazyLock;
+
+use clipdb_tests::{Client, Server, Setup, pictures};
+use serde_json::json;
+
+static SERVER: LazyLock<Server> = LazyLock::new(|| {
+    let folder =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../embed/parity/golden/sentence-xlm-roberta");
+    Setup::new()
+        .flag("--model", folder.to_str().unwrap())
+        .start()
+});
+
+const CODE: &str = "model_without_images";
+
+#[test]
+fn a_picture_fails_alone_among_documents() {
+    let client = SERVER.client();
+    let collection = client.collection("mixed");
+    let image = Client::image(&pictures::png(1));
+    let documents = json!([
+        { "id": "words", "text": "two dogs in the snow" },
+        { "id": "picture", "image": image },
+        { "id": "both", "text": "a cat", "image": image },
+    ]);
+    let answer = client.post(&collection.path("/documents"), &documents);
+    let answer = answer.expect(200).json();
+    assert_eq!(
+        (&answer["created"], &answer["failed"]),
+        (&json!(1), &json!(2))
+    );
+    for failed in [1, 2] {
+        let error = &answer["results"][failed]["error"];
+        assert_eq!(error["code"], CODE, "{answer}");
+    }
+    assert_eq!(
+        collection.ids(&json!({ "text": "dogs in snow" })),
+        ["words"]
+    );
+    let vector = json!({ "text": "dogs in snow", "mode": "vector" });
+    assert_eq!(collection.ids(&vector), ["words"]);
+}
+
+#[test]
+fn a_search_by_picture_is_refused() {
+    let collection = SERVER.client().collection("searched");
+    collection.add(&json!({ "id": "words", "text": "two dogs in the snow" }));
+    let picture = json!({ "image": Client::image(&pictures::png(2)) });
+    collection.search(&picture).expect_problem(422, CODE);
+    let texts_alone = json!({ "text": "dogs", "targets": ["text"] });
+    assert_eq!(collection.ids(&texts_alone), ["words"]);
+}
+
+#[test]
+fn encoding_takes_texts_alone() {
+    let client = SERVER.client();
+    let text = json!({ "inputs": [{ "text": "a cat" }] });
+    let answer = client.post("/encode", &text).expect(200).json();
+    assert_eq!(answer["dim"], 48);
+    let picture = json!({ "inputs": [{ "image": Client::image(&pictures::png(3)) }] });
+    client.post("/encode", &picture).expect_problem(422, CODE);
+}
