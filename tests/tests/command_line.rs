@@ -136,6 +136,7 @@ fn models_are_listed() {
     for (name, words) in [
         ("clipdb-mini", ["384", "MB", "Apache-2.0"]),
         ("openai/clip-vit-large-patch14", ["768", "1714", "MIT"]),
+        ("RN50x64::openai", ["1024", "hub", "MIT"]),
     ] {
         let row = row(name);
         assert!(

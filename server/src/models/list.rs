@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use clipdb_embed::sources::{CachedModel, bundled_models, cached_models, known_models};
+use clipdb_embed::sources::{
+    CachedModel, HubCopy, ServiceModel, bundled_models, cached_models, known_models, service_models,
+};
 
 use crate::table;
 
@@ -37,8 +39,26 @@ pub(super) fn table(cache: &Path) -> String {
             model.about.to_owned(),
         ]
     });
-    let unknown =
-        |model: &&CachedModel| known_models().iter().all(|known| known.name != model.name);
+    let service = service_models().iter().map(|model| {
+        let here = cached.iter().find(|cached| cached.name == model.hub);
+        [
+            model.name.to_owned(),
+            match (here, model.copy) {
+                (Some(_), _) => "pulled",
+                (None, HubCopy::ByHand(_)) => "made by hand",
+                (None, _) => "on the hub",
+            }
+            .to_owned(),
+            model.dim.to_string(),
+            here.map_or(UNKNOWN.to_owned(), |here| megabytes(here.bytes)),
+            model.license.unwrap_or(UNKNOWN).to_owned(),
+            origin(model),
+        ]
+    });
+    let unknown = |model: &&CachedModel| {
+        known_models().iter().all(|known| known.name != model.name)
+            && service_models().iter().all(|known| known.hub != model.name)
+    };
     let others = cached.iter().filter(unknown).map(|model| {
         [
             model.name.clone(),
@@ -49,13 +69,22 @@ pub(super) fn table(cache: &Path) -> String {
             "'clipdb models check' tells more".to_owned(),
         ]
     });
-    let rows: Vec<[String; 6]> = bundled.chain(known).chain(others).collect();
+    let rows: Vec<[String; 6]> = bundled.chain(known).chain(service).chain(others).collect();
     format!(
-        "{}\nPulled models are in {}. 'clipdb models pull NAME' fetches one; any other CLIP \
-         in the Hugging Face layout works too, from the hub or a folder.\n",
+        "{}\nPulled models are in {}. 'clipdb models pull NAME' fetches one; names \
+         with '::' and their like are CLIP-as-service's. Any other model of the families that \
+         docs/models.md lists works too, from the hub or a folder.\n",
         table::render(HEADER, &rows, table::columns()),
         cache.display()
     )
+}
+
+/// Where a model of CLIP-as-service's is, and what else it is called.
+fn origin(model: &ServiceModel) -> String {
+    match model.aliases {
+        [] => model.hub.to_owned(),
+        aliases => format!("{}; also {}", model.hub, aliases.join(", ")),
+    }
 }
 
 fn megabytes(bytes: u64) -> String {
