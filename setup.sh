@@ -2,7 +2,8 @@
 # Puts in place what clipdb is built with: system packages, LibTorch (from the
 # Python wheel, without its GPU-only dependencies) and `.cargo/config.toml`,
 # which tells cargo where LibTorch lies. Safe to repeat; asks for root only when
-# a package is missing. `./setup.sh test` adds what the page's and the clients' tests need.
+# a package is missing. `./setup.sh onnx` adds ONNX Runtime, for models that are graphs;
+# `./setup.sh test` adds that and what the page's and the clients' tests need.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -10,6 +11,8 @@ cache="${CLIPDB_CACHE:-$HOME/.cache/clipdb}"
 torch_version=2.11.0
 libtorch="$cache/libtorch-$torch_version"
 rust_minimum=89
+onnx_runtime_version=1.32.0
+onnx_runtime="$cache/onnxruntime"
 
 say() { printf '\033[1msetup:\033[0m %s\n' "$*"; }
 fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
@@ -73,6 +76,21 @@ fetch_libtorch() {
     mv "$staging" "$libtorch"
 }
 
+# Where the server looks for it: `onnxruntime/libonnxruntime.so` in the cache folder.
+fetch_onnx_runtime() {
+    [ -e "$onnx_runtime/$onnx_runtime_version" ] && return 0
+    say "fetching ONNX Runtime $onnx_runtime_version (28 MB) into $cache"
+    local staging
+    staging="$(mktemp -d "$cache/onnxruntime.XXXXXX")"
+    PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --no-deps --target "$staging" \
+        "onnxruntime==$onnx_runtime_version" ||
+        { rm -rf "$staging"; fail "pip could not fetch onnxruntime $onnx_runtime_version."; }
+    ln -s "onnxruntime/capi/libonnxruntime.so.$onnx_runtime_version" "$staging/libonnxruntime.so"
+    touch "$staging/$onnx_runtime_version"
+    rm -rf "$onnx_runtime"
+    mv "$staging" "$onnx_runtime"
+}
+
 # Ignored by git, since its paths are this machine's. With it plain `cargo build`
 # works, and a binary that is moved elsewhere still finds LibTorch.
 write_cargo_config() {
@@ -108,4 +126,7 @@ check_rust
 install_packages "${1:-}"
 fetch_libtorch
 write_cargo_config
-if [ "${1:-}" = test ]; then install_page_test_tools; fi
+case "${1:-}" in
+    onnx) fetch_onnx_runtime ;;
+    test) fetch_onnx_runtime; install_page_test_tools ;;
+esac

@@ -15,6 +15,13 @@ pub fn clipdb_mini() -> &'static [(&'static str, &'static [u8])] {
     CLIPDB_MINI
 }
 
+/// CLIP's own tokenizer, 49,408 tokens, for folders that hold a CLIP model without one. Made
+/// from OpenAI's merges (MIT) by `embed/parity/tokens.py`.
+#[must_use]
+pub fn clip_tokenizer() -> &'static [u8] {
+    include_bytes!("clip-tokenizer.json")
+}
+
 static CLIPDB_MINI: &[(&str, &[u8])] = files!("clipdb-mini":
     "config.json",
     "preprocessor_config.json",

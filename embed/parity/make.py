@@ -7,6 +7,7 @@ import chinese
 import clip
 import efficientnet
 import formats
+import graphs
 import images
 import mclip
 import openclip
@@ -22,6 +23,7 @@ MAKERS = {
     "clip": clip.make,
     "bert": bert.make,
     "efficientnet": efficientnet.make,
+    "graphs": graphs.make,
     "images": images.make,
     "openclip": openclip.make,
     "openclip_roberta": openclip_roberta.make,

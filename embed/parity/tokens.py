@@ -16,6 +16,8 @@ from golden import GOLDEN, folder, write_json
 from texts import texts
 
 CLIP_CONTEXT = 77
+# The whole tokenizer is part of the binary, for folders that hold a CLIP model without one.
+MODELS = GOLDEN.parents[2] / "models"
 # The sentence model's own `sentence_bert_config.json`; its position table would allow 512.
 SENTENCE_CONTEXT = 256
 
@@ -75,7 +77,7 @@ def small_sentence_tokenizer(path):
 def make():
     folder()
     clip = clip_tokenizer()
-    save_compact(clip, GOLDEN / "clip-tokenizer.json")
+    save_compact(clip, MODELS / "clip-tokenizer.json")
     sentence = AutoTokenizer.from_pretrained(sentence_folder())
     assert clip.is_fast and sentence.is_fast and len(clip) == 49408
     rows = []

@@ -7,6 +7,8 @@ pub struct ModelCard {
     pub model_type: String,
     /// Components of an embedding.
     pub dim: usize,
+    /// `LibTorch` or `ONNX Runtime`.
+    pub engine: String,
     /// `cpu`, or `cuda:0` and so on.
     pub device: String,
     /// Why the device is not a faster one, when `auto` looked for one.
@@ -26,7 +28,7 @@ pub struct ModelCard {
     pub logit_scale: f64,
     /// Added to that product by a model that judges each pair by itself, with a sigmoid.
     pub logit_bias: Option<f64>,
-    /// Numbers in the weights.
+    /// Numbers in the weights; 0 where a graph does not tell.
     pub parameters: u64,
     pub has_image: bool,
     pub has_text: bool,

@@ -45,7 +45,7 @@ impl Encoder {
     /// Names the file, the tensor or the setting that is at fault.
     pub fn load(source: &ModelSource, settings: &EncoderSettings) -> Result<Self, EmbedError> {
         crate::allocation::reuse_large_blocks();
-        let layout = layouts::open(source)?;
+        let layout = layouts::open(source, settings)?;
         let preprocessor = layout.preprocessor()?;
         let mut tokens = layout.tokens()?;
         let counters = Arc::new(Counters::default());

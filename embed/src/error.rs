@@ -58,6 +58,13 @@ pub enum EmbedError {
     /// The vector is zero or not finite: there is no direction to compare by.
     #[error("the model gives this input no usable embedding: {reason}")]
     NoDirection { reason: &'static str },
+    /// The library is not there, or cannot be used.
+    #[error(
+        "ONNX Runtime cannot be used: {reason}. Tell where the library lies with --onnx-runtime \
+         FILE (it comes with PyPI's 'onnxruntime' wheel: './setup.sh onnx' fetches it), or give \
+         the model as safetensors"
+    )]
+    OnnxRuntime { library: PathBuf, reason: String },
     #[error("LibTorch failed while {during}: {source}")]
     Torch {
         during: &'static str,

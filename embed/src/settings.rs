@@ -1,6 +1,7 @@
 //! How an encoder runs. Every value has a default that suits two CPU cores.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -10,6 +11,9 @@ use crate::EmbedError;
 pub struct EncoderSettings {
     pub device: DeviceChoice,
     pub precision: Precision,
+    pub engine: EngineChoice,
+    /// The ONNX Runtime library; `None` leaves the search to the system.
+    pub onnx_runtime: Option<PathBuf>,
     /// Copies of the model, each with weights and a device thread of its own.
     pub replicas: usize,
     /// LibTorch's threads inside one operation on the CPU, for each replica.
@@ -35,6 +39,8 @@ impl Default for EncoderSettings {
             device: DeviceChoice::Auto,
             precision: Precision::F32,
             replicas: 1,
+            engine: EngineChoice::Auto,
+            onnx_runtime: None,
             threads: cores,
             decode_threads: cores.max(2),
             batch_size: None,
@@ -81,6 +87,33 @@ impl fmt::Display for DeviceChoice {
             Self::Auto => f.write_str("auto"),
             Self::Cpu => f.write_str("cpu"),
             Self::Cuda(number) => write!(f, "cuda:{number}"),
+        }
+    }
+}
+
+/// What runs a model's networks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum EngineChoice {
+    /// LibTorch, and ONNX Runtime for folders that hold graphs and no tensors.
+    #[default]
+    Auto,
+    LibTorch,
+    Onnx,
+}
+
+impl FromStr for EngineChoice {
+    type Err = EmbedError;
+
+    fn from_str(text: &str) -> Result<Self, EmbedError> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "libtorch" => Ok(Self::LibTorch),
+            "onnx" => Ok(Self::Onnx),
+            _ => Err(EmbedError::Setting {
+                setting: "engine",
+                value: text.to_owned(),
+                expected: "use auto, libtorch or onnx",
+            }),
         }
     }
 }

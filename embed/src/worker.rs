@@ -85,12 +85,14 @@ fn load(
     let begun = Instant::now();
     let chosen = device::choose(settings.device)?;
     device::use_threads(settings.threads);
-    let model = layouts::open(source)?.load(chosen.device, settings.precision.kind())?;
+    let layout = layouts::open(source, settings)?;
+    let model = layout.load(chosen.device, settings.precision.kind())?;
     model.warm_up()?;
     let card = ModelCard {
         name: source.name().to_owned(),
         model_type: model.model_type.clone(),
         dim: usize::try_from(model.dim).unwrap_or_default(),
+        engine: layout.engine().to_owned(),
         device: chosen.name(),
         device_note: chosen.note,
         precision: settings.precision.to_string(),
@@ -116,6 +118,7 @@ fn load(
     };
     tracing::info!(
         model = card.name,
+        engine = card.engine,
         device = card.device,
         precision = card.precision,
         dim = card.dim,

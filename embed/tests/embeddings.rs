@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use clipdb_embed::{
-    DeviceChoice, EmbedError, Encoder, EncoderSettings, ModelSource, Precision, Priority,
+    DeviceChoice, EmbedError, Encoder, EncoderSettings, EngineChoice, ModelSource, Precision,
+    Priority,
 };
 use safetensors::SafeTensors;
 use serde_json::Value;
@@ -26,9 +27,19 @@ fn load(source: &ModelSource, device: DeviceChoice, precision: Precision) -> Enc
         device,
         precision,
         threads: 1,
+        onnx_runtime: Some(onnx_runtime()),
         ..EncoderSettings::default()
     };
     Encoder::load(source, &settings).unwrap()
+}
+
+/// Where `setup.sh test` puts it.
+fn onnx_runtime() -> PathBuf {
+    let cache = std::env::var_os("CLIPDB_CACHE").map_or_else(
+        || Path::new(&std::env::var_os("HOME").unwrap()).join(".cache/clipdb"),
+        PathBuf::from,
+    );
+    cache.join("onnxruntime/libonnxruntime.so")
 }
 
 fn max_difference(one: &[f32], other: &[f32]) -> f32 {
@@ -120,6 +131,46 @@ const CLIPS: [&str; 3] = [
 async fn clip_agrees_with_transformers() {
     for folder in CLIPS {
         compare(folder, DeviceChoice::Cpu, 1e-4).await;
+    }
+}
+
+#[tokio::test]
+async fn graphs_on_onnx_runtime_agree_with_transformers() {
+    for folder in ["onnx-clip-as-service", "onnx-optimum"] {
+        let source = ModelSource::folder(&golden(folder)).unwrap();
+        let encoder = load(&source, DeviceChoice::Cpu, Precision::F32);
+        assert_eq!(encoder.card().engine, "ONNX Runtime", "{folder}");
+        compare(folder, DeviceChoice::Cpu, 1e-4).await;
+    }
+}
+
+#[tokio::test]
+async fn both_engines_give_the_same_vectors() {
+    let folder = copy("onnx-optimum", "nothing");
+    let weights = golden(CLIPS[0]);
+    for entry in std::fs::read_dir(weights).unwrap().map(Result::unwrap) {
+        let name = entry.file_name();
+        if name.to_string_lossy().starts_with("model") {
+            std::fs::copy(entry.path(), folder.path().join(name)).unwrap();
+        }
+    }
+    let source = ModelSource::folder(folder.path()).unwrap();
+    let mut found = Vec::new();
+    for engine in [EngineChoice::Auto, EngineChoice::Onnx] {
+        let settings = EncoderSettings {
+            engine,
+            device: DeviceChoice::Cpu,
+            onnx_runtime: Some(onnx_runtime()),
+            ..EncoderSettings::default()
+        };
+        let encoder = Encoder::load(&source, &settings).unwrap();
+        let pairs = pairs("onnx-optimum", &encoder).await;
+        found.push((encoder.card().engine.clone(), pairs));
+    }
+    assert_eq!((&*found[0].0, &*found[1].0), ("LibTorch", "ONNX Runtime"));
+    for ((one, _), (other, _)) in found[0].1.iter().zip(&found[1].1) {
+        let difference = max_difference(one, other);
+        assert!(difference < 1e-4, "{difference}");
     }
 }
 

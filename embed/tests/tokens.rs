@@ -41,7 +41,7 @@ fn compare(tokenizer: &str, name: &str, context: &str) -> usize {
 
 #[test]
 fn clip() {
-    let truncated = compare("parity/golden/clip-tokenizer.json", "clip", "clip_context");
+    let truncated = compare("../models/clip-tokenizer.json", "clip", "clip_context");
     assert!(truncated > 0, "the golden file has over-long texts");
 }
 
@@ -56,5 +56,5 @@ fn sentence_model() {
 fn what_is_no_tokenizer_is_refused() {
     let error = Tokens::from_json(b"{}", 77).err().unwrap().to_string();
     assert!(error.contains("tokenizer.json"), "{error}");
-    assert!(Tokens::from_json(&read("parity/golden/clip-tokenizer.json"), 2).is_err());
+    assert!(Tokens::from_json(&read("../models/clip-tokenizer.json"), 2).is_err());
 }

@@ -83,6 +83,18 @@ pub struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     precision: Option<String>,
 
+    /// What runs a model: libtorch, onnx (ONNX Runtime), or auto: onnx for folders that hold
+    /// graphs and no tensors [default: auto]
+    #[arg(long, env = "CLIPDB_ENGINE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    engine: Option<String>,
+
+    /// The ONNX Runtime library [default: onnxruntime/libonnxruntime.so in the model cache,
+    /// else the system's]
+    #[arg(long, env = "CLIPDB_ONNX_RUNTIME", value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    onnx_runtime: Option<PathBuf>,
+
     /// The most inputs that the model computes at once [default: the device decides]
     #[arg(long, env = "CLIPDB_BATCH_SIZE", value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -266,7 +278,10 @@ impl Settings {
         if api_key.is_none() && !self.no_auth && !is_local(listen.ip()) {
             return Err(ConfigurationError::Open(listen));
         }
+        let model_cache = self.model_cache.unwrap_or_else(default_model_cache);
         let encoder = EncoderSettings {
+            engine: parsed("engine", self.engine.as_deref().unwrap_or("auto"))?,
+            onnx_runtime: self.onnx_runtime.or_else(|| onnx_runtime_in(&model_cache)),
             device: parsed("device", self.device.as_deref().unwrap_or("auto"))?,
             precision: parsed("precision", self.precision.as_deref().unwrap_or("f32"))?,
             decode_threads: at_least(
@@ -323,7 +338,8 @@ impl Settings {
         Ok(Configuration {
             listen,
             models,
-            model_cache: self.model_cache.unwrap_or_else(default_model_cache),
+            model_cache,
+            encoder,
             engine,
             rest,
             search_threads: std::num::NonZeroUsize::new(threads)
@@ -332,6 +348,12 @@ impl Settings {
             log: self.log.unwrap_or_else(|| "info,tantivy=warn".to_owned()),
         })
     }
+}
+
+/// Where `setup.sh onnx` puts it.
+pub fn onnx_runtime_in(model_cache: &Path) -> Option<PathBuf> {
+    let library = model_cache.join("onnxruntime").join("libonnxruntime.so");
+    library.is_file().then_some(library)
 }
 
 /// `$CLIPDB_CACHE`, or `~/.cache/clipdb`.

@@ -99,6 +99,7 @@ fn classify_embed(error: &EmbedError) -> (StatusCode, &'static str) {
         | EmbedError::Tensor { .. }
         | EmbedError::Device { .. }
         | EmbedError::Setting { .. }
+        | EmbedError::OnnxRuntime { .. }
         | EmbedError::Torch { .. }
         | EmbedError::Panicked { .. }
         | EmbedError::Io { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "model_failed"),

@@ -9,6 +9,7 @@ mod clip;
 mod clipdb;
 mod cn_clip;
 mod m_clip;
+mod onnx;
 mod open_clip;
 mod prompts;
 mod sentence;
@@ -18,16 +19,16 @@ use serde::Deserialize;
 use serde_json::Value;
 use tch::{Device, Kind};
 
-use crate::EmbedError;
 use crate::image::Preprocessor;
 use crate::model::{Half, Model, Scale};
 use crate::sources::{
-    CONFIG, ModelFiles, ModelSource, OPEN_CLIP_CONFIG, PREPROCESSOR, SENTENCE_TYPES, WEIGHTS,
-    WEIGHTS_INDEX,
+    CONFIG, ModelFiles, ModelSource, OPEN_CLIP_CONFIG, OPEN_CLIP_WEIGHTS, PREPROCESSOR,
+    SENTENCE_TYPES, WEIGHTS, WEIGHTS_INDEX,
 };
 use crate::tokens::Tokens;
 use crate::towers::{ImageTower, Linear, Projection};
 use crate::weights::{Scope, Weights};
+use crate::{EmbedError, EncoderSettings, EngineChoice};
 
 /// A model's folder, its configuration read and its weights not yet.
 pub(crate) trait Layout: std::fmt::Debug {
@@ -40,6 +41,11 @@ pub(crate) trait Layout: std::fmt::Debug {
     /// When a file or tensor is missing or broken (it is named), or the configuration
     /// asks for what there is not.
     fn load(&self, device: Device, kind: Kind) -> Result<Model, EmbedError>;
+
+    /// What runs its networks.
+    fn engine(&self) -> &'static str {
+        "LibTorch"
+    }
 
     /// The image tower without its text tower, to stand beside another.
     ///
@@ -67,8 +73,24 @@ pub(crate) struct ImageAlone {
 ///
 /// # Errors
 /// When it is broken, or of no layout that is known.
-pub(crate) fn open(source: &ModelSource) -> Result<Box<dyn Layout>, EmbedError> {
+pub(crate) fn open(
+    source: &ModelSource,
+    settings: &EncoderSettings,
+) -> Result<Box<dyn Layout>, EmbedError> {
+    let files = source.files();
+    let graphs = match settings.engine {
+        EngineChoice::LibTorch => false,
+        EngineChoice::Onnx => true,
+        EngineChoice::Auto => onnx::has_graphs(files) && !has_tensors(files),
+    };
+    if graphs {
+        return Ok(Box::new(onnx::Onnx::open(files, settings)?));
+    }
     open_files(source.files(), source.name())
+}
+
+fn has_tensors(files: &ModelFiles) -> bool {
+    files.has(WEIGHTS_INDEX) || OPEN_CLIP_WEIGHTS.iter().any(|file| files.has(file))
 }
 
 fn open_files(files: &ModelFiles, name: &str) -> Result<Box<dyn Layout>, EmbedError> {

@@ -42,9 +42,10 @@ pub(crate) const DENSE: &str = "Dense";
 
 use crate::EmbedError;
 
-/// Whether a folder is laid out as a model; M-CLIP's are two folders in one.
+/// Whether a folder is laid out as a model; M-CLIP's are two folders in one, and
+/// CLIP-as-service's graphs come without a configuration.
 fn is_model(folder: &Path) -> bool {
-    [CONFIG, OPEN_CLIP_CONFIG, "text/config.json"]
+    [CONFIG, OPEN_CLIP_CONFIG, "text/config.json", "textual.onnx"]
         .iter()
         .any(|config| folder.join(config).is_file())
 }
