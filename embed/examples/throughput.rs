@@ -1,6 +1,6 @@
 //! How fast a model is here: `cargo run --release -p clipdb-embed --example throughput --
 //! [MODEL] [THREADS] [DEVICE] [REPLICAS]`, the threads being each replica's. Prints its own
-//! table.
+//! table. For graphs `CLIPDB_ONNX_RUNTIME` tells where the library lies.
 
 use std::error::Error;
 use std::io::Cursor;
@@ -34,12 +34,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         threads,
         device,
         batch_size: Some(batch),
+        onnx_runtime: std::env::var_os("CLIPDB_ONNX_RUNTIME").map(Into::into),
         ..EncoderSettings::default()
     };
     let card = Encoder::load(&source, &settings(1))?.card().clone();
     println!(
-        "{} ({} M parameters) on {} in {}, {replicas} replicas of {threads} threads, loaded in {:.2} s",
+        "{} on {} ({} M parameters) on {} in {}, {replicas} replicas of {threads} threads, loaded in {:.2} s",
         card.name,
+        card.engine,
         card.parameters / 1_000_000,
         card.device,
         card.precision,

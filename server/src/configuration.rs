@@ -339,7 +339,6 @@ impl Settings {
             listen,
             models,
             model_cache,
-            encoder,
             engine,
             rest,
             search_threads: std::num::NonZeroUsize::new(threads)
