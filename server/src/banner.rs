@@ -24,7 +24,8 @@ pub fn print(engine: &Engine, configuration: &Configuration, address: SocketAddr
             1 => String::new(),
             several => format!(", {several} replicas"),
         };
-        println!("  device   {}, {}{replicas}", card.device, card.precision);
+        let (device, precision, engine) = (&card.device, &card.precision, &card.engine);
+        println!("  device   {device}, {precision}, {engine}{replicas}");
         if let Some(note) = &card.device_note {
             println!("           {note}");
         }

@@ -278,10 +278,13 @@ impl Settings {
         if api_key.is_none() && !self.no_auth && !is_local(listen.ip()) {
             return Err(ConfigurationError::Open(listen));
         }
-        let model_cache = self.model_cache.unwrap_or_else(default_model_cache);
+        let model_cache = self.model_cache.take().unwrap_or_else(default_model_cache);
         let encoder = EncoderSettings {
             engine: parsed("engine", self.engine.as_deref().unwrap_or("auto"))?,
-            onnx_runtime: self.onnx_runtime.or_else(|| onnx_runtime_in(&model_cache)),
+            onnx_runtime: self
+                .onnx_runtime
+                .take()
+                .or_else(|| onnx_runtime_in(&model_cache)),
             device: parsed("device", self.device.as_deref().unwrap_or("auto"))?,
             precision: parsed("precision", self.precision.as_deref().unwrap_or("f32"))?,
             decode_threads: at_least(

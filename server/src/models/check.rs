@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use clipdb_embed::{EmbedError, Encoder, EncoderSettings, ModelSource, Priority};
 
+use crate::configuration::onnx_runtime_in;
+
 const TEXT: &str = "a photo of a red umbrella in the rain";
 const PICTURE: &[u8] = include_bytes!("../../../models/clipdb-mini/golden/umbrella.png");
 /// Runs that a median is taken of.
@@ -13,7 +15,11 @@ const RUNS: usize = 9;
 pub(super) fn run(model: &str, cache: &Path) -> Result<(), EmbedError> {
     let source = ModelSource::resolve(model, cache)?;
     let started = Instant::now();
-    let encoder = Encoder::load(&source, &EncoderSettings::default())?;
+    let settings = EncoderSettings {
+        onnx_runtime: onnx_runtime_in(cache),
+        ..EncoderSettings::default()
+    };
+    let encoder = Encoder::load(&source, &settings)?;
     let loaded = started.elapsed();
     let card = encoder.card();
     println!("{}", card.name);
@@ -21,7 +27,10 @@ pub(super) fn run(model: &str, cache: &Path) -> Result<(), EmbedError> {
     tell("dimensions", card.dim);
     tell(
         "parameters",
-        format!("{:.1} million", card.parameters as f64 / 1e6),
+        match card.parameters {
+            0 => "not told by graphs".to_owned(),
+            count => format!("{:.1} million", count as f64 / 1e6),
+        },
     );
     tell(
         "towers",
@@ -40,6 +49,7 @@ pub(super) fn run(model: &str, cache: &Path) -> Result<(), EmbedError> {
     }
     tell("logit scale", format!("{:.2}", card.logit_scale));
     tell("licence", card.license.as_deref().unwrap_or("not stated"));
+    tell("engine", &card.engine);
     tell("device", format!("{}, {}", card.device, card.precision));
     tell("loaded in", format!("{:.2} s", loaded.as_secs_f64()));
     let runtime = actix_web::rt::System::new();
