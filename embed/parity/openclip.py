@@ -5,10 +5,13 @@ stay, and so do the ratios of heads and of what lies between a block's two layer
 widths shrink, and depths where they are only a number.
 """
 
+from collections import OrderedDict
+
 import numpy as np
 import open_clip
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 from golden import GOLDEN, enliven, enliven_batch_norms, folder, photograph, round_to, write_expected, write_json, write_weights
 from tokens import CLIP_CONTEXT, clip_tokenizer, save_compact
@@ -105,11 +108,24 @@ def finish(name, model, model_cfg, preprocess_cfg, tokenizer, file, dtype="float
     write_expected(path, dtype, TEXTS, texts, PICTURES, images, alike=0.99)
 
 
+def pickle():
+    """The weights of one of them as `torch.save` writes a checkpoint, with what else may lie in it."""
+    state = load_file(GOLDEN / "open-clip-vit-l-14/open_clip_model.safetensors")
+    state["turned"] = state["visual.proj"].T  # not contiguous
+    state["counter"] = torch.tensor(7)
+    whole = torch.arange(12, dtype=torch.float32)
+    state["part"] = whole[4:10].view(2, 3)  # begins inside its storage
+    state["parameter"] = torch.nn.Parameter(torch.ones(3, dtype=torch.bfloat16))
+    path = folder("pickle") / "open_clip_pytorch_model.bin"
+    torch.save({"epoch": 3, "name": "vit-l-14", "optimizer": {"lr": 1e-3, "steps": [1, 2**40]}, "state_dict": OrderedDict(state)}, path)
+
+
 def make():
     pictures = folder("open-clip-pictures")
     Image.fromarray(photograph(np.random.default_rng(8), 227, 224, noise=2)).save(pictures / "227x224.png", optimize=True)
     tokenizer = clip_tokenizer(MERGES)
     for seed, name in enumerate(VITS):
         vit(200 + seed, name, tokenizer)
+    pickle()
     for seed, name in enumerate(RESNETS):
         resnet(220 + seed, name, tokenizer)

@@ -275,16 +275,22 @@ fn what_changes_a_network_and_is_not_written_is_refused_by_name() {
     }
 }
 
-#[test]
-fn a_pickle_is_refused_and_what_to_do_is_told() {
-    let folder = changed("open-clip-vit-b-32", "open_clip_config.json", |_| {});
-    let weights = folder.path().join("open_clip_model.safetensors");
-    std::fs::rename(weights, folder.path().join("open_clip_pytorch_model.bin")).unwrap();
+#[tokio::test]
+async fn what_torch_saved_is_read_where_there_is_nothing_else() {
+    let folder = changed("open-clip-vit-l-14", "open_clip_config.json", |_| {});
+    std::fs::remove_file(folder.path().join("open_clip_model.safetensors")).unwrap();
     let error = refusal(&folder);
-    assert!(
-        error.contains("open_clip_pytorch_model.bin") && error.contains("safetensors"),
-        "{error}"
-    );
+    assert!(error.contains("open_clip_pytorch_model.bin"), "{error}");
+    copy_all(&golden("pickle"), folder.path());
+    let encoder = load(folder.path()).unwrap();
+    let texts = texts_of("open-clip-vit-l-14");
+    let found = embed(&encoder, &texts, TextRole::Other).await;
+    let wanted = numbers("open-clip-vit-l-14", "text_embeds");
+    assert!(largest_difference(&found, &wanted) < 1e-4);
+}
+
+#[test]
+fn a_tokenizer_in_another_form_is_named() {
     let folder = changed("siglip-base-patch16-224", "config.json", |_| {});
     let tokenizer = folder.path().join("tokenizer.json");
     std::fs::rename(tokenizer, folder.path().join("spiece.model")).unwrap();

@@ -9,7 +9,7 @@ use super::{Layout, or_empty, projection, softmax_scale};
 use crate::EmbedError;
 use crate::image::Preprocessor;
 use crate::model::{Half, Model};
-use crate::sources::{CONFIG, ModelFiles, PREPROCESSOR, TOKENIZER, WEIGHTS};
+use crate::sources::{CONFIG, ModelFiles, PREPROCESSOR, TOKENIZER, TRANSFORMERS_WEIGHTS};
 use crate::tokens::Tokens;
 use crate::towers::{Bert, BertConfig, ClipVision, ImageTower, Naming, Pooling, TextTower, parse};
 
@@ -51,7 +51,13 @@ impl Layout for ChineseClip {
 
     fn load(&self, device: Device, kind: Kind) -> Result<Model, EmbedError> {
         let preparation = [TOKENIZER, PREPROCESSOR];
-        let weights = super::weights(&self.files, &[WEIGHTS], &preparation, device, kind)?;
+        let weights = super::weights(
+            &self.files,
+            &TRANSFORMERS_WEIGHTS,
+            &preparation,
+            device,
+            kind,
+        )?;
         let dim = self.config.projection_dim.unwrap_or(512);
         let text = BertConfig {
             pooling: Pooling::Cls,

@@ -8,7 +8,7 @@ use super::{ImageAlone, Layout, or_empty, projection, softmax_scale};
 use crate::EmbedError;
 use crate::image::Preprocessor;
 use crate::model::{Half, Model};
-use crate::sources::{CONFIG, ModelFiles, PREPROCESSOR, TOKENIZER, WEIGHTS};
+use crate::sources::{CONFIG, ModelFiles, PREPROCESSOR, TOKENIZER, TRANSFORMERS_WEIGHTS};
 use crate::tokens::Tokens;
 use crate::towers::{ClipText, ClipVision, ImageTower, Naming, TextTower, parse};
 use crate::weights::Weights;
@@ -66,7 +66,13 @@ impl Layout for Clip {
 
     fn load(&self, device: Device, kind: Kind) -> Result<Model, EmbedError> {
         let preparation = [TOKENIZER, PREPROCESSOR];
-        let weights = super::weights(&self.files, &[WEIGHTS], &preparation, device, kind)?;
+        let weights = super::weights(
+            &self.files,
+            &TRANSFORMERS_WEIGHTS,
+            &preparation,
+            device,
+            kind,
+        )?;
         let config = part(&self.config.text_config_dict, &self.config.text_config);
         let names = Naming::Transformers;
         let text = ClipText::new(&weights.at("text_model"), parse(CONFIG, config)?, names)?;
@@ -94,7 +100,13 @@ impl Layout for Clip {
     }
 
     fn load_image(&self, device: Device, kind: Kind) -> Result<ImageAlone, EmbedError> {
-        let weights = super::weights(&self.files, &[WEIGHTS], &[PREPROCESSOR], device, kind)?;
+        let weights = super::weights(
+            &self.files,
+            &TRANSFORMERS_WEIGHTS,
+            &[PREPROCESSOR],
+            device,
+            kind,
+        )?;
         let image = self.vision(&weights)?;
         let dim = self.dim();
         Ok(ImageAlone {

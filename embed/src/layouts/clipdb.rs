@@ -9,7 +9,7 @@ use super::Layout;
 use crate::EmbedError;
 use crate::image::Preprocessor;
 use crate::model::{Half, Model, Scale};
-use crate::sources::{CONFIG, ModelFiles, PREPROCESSOR, TOKENIZER, WEIGHTS};
+use crate::sources::{CONFIG, ModelFiles, PREPROCESSOR, TOKENIZER, TRANSFORMERS_WEIGHTS};
 use crate::tokens::Tokens;
 use crate::towers::{self, Branches, BranchesConfig, Projection};
 
@@ -57,7 +57,13 @@ impl Layout for ClipDb {
 
     fn load(&self, device: Device, kind: Kind) -> Result<Model, EmbedError> {
         let preparation = [TOKENIZER, PREPROCESSOR];
-        let weights = super::weights(&self.files, &[WEIGHTS], &preparation, device, kind)?;
+        let weights = super::weights(
+            &self.files,
+            &TRANSFORMERS_WEIGHTS,
+            &preparation,
+            device,
+            kind,
+        )?;
         let config = &self.config;
         let dim = config.embedding_dim;
         let Tower {

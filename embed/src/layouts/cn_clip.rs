@@ -11,7 +11,7 @@ use super::{Layout, softmax_scale};
 use crate::EmbedError;
 use crate::image::Preprocessor;
 use crate::model::{Half, Model};
-use crate::sources::{CONFIG, ModelFiles, TOKENIZER, WEIGHTS};
+use crate::sources::{CONFIG, ModelFiles, TOKENIZER, TRANSFORMERS_WEIGHTS};
 use crate::tokens::Tokens;
 use crate::towers::{
     Activation, Bert, BertConfig, ClipVision, ClipVisionConfig, ImageTower, Linear, ModifiedResNet,
@@ -161,7 +161,13 @@ impl Layout for CnClip {
     }
 
     fn load(&self, device: Device, kind: Kind) -> Result<Model, EmbedError> {
-        let weights = super::weights(&self.files, &[WEIGHTS], &[TOKENIZER], device, kind)?;
+        let weights = super::weights(
+            &self.files,
+            &TRANSFORMERS_WEIGHTS,
+            &[TOKENIZER],
+            device,
+            kind,
+        )?;
         // Trained over several devices, a network's names begin so.
         let root = match weights.at("").has("module.logit_scale") {
             true => weights.at("module"),

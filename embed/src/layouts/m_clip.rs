@@ -10,7 +10,7 @@ use super::Layout;
 use crate::EmbedError;
 use crate::image::Preprocessor;
 use crate::model::{Half, Model};
-use crate::sources::{CONFIG, ModelFiles, TOKENIZER, WEIGHTS};
+use crate::sources::{CONFIG, ModelFiles, TOKENIZER, TRANSFORMERS_WEIGHTS};
 use crate::tokens::Tokens;
 use crate::towers::{
     BERT_EPS, Bert, BertConfig, Linear, Projection, ROBERTA_EPS, ROBERTA_PADDING, TextTower,
@@ -91,7 +91,13 @@ impl Layout for MClip {
     }
 
     fn load(&self, device: Device, kind: Kind) -> Result<Model, EmbedError> {
-        let weights = super::weights(&self.files, &[WEIGHTS], &[TOKENIZER], device, kind)?;
+        let weights = super::weights(
+            &self.files,
+            &TRANSFORMERS_WEIGHTS,
+            &[TOKENIZER],
+            device,
+            kind,
+        )?;
         let tower = self.tower(&weights.at("transformer"))?;
         let (width, dim) = (tower.width(), self.config.num_dims);
         if width != self.config.transformer_dimensions {

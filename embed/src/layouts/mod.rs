@@ -23,7 +23,7 @@ use crate::image::Preprocessor;
 use crate::model::{Half, Model, Scale};
 use crate::sources::{
     CONFIG, ModelFiles, ModelSource, OPEN_CLIP_CONFIG, OPEN_CLIP_WEIGHTS, PREPROCESSOR,
-    SENTENCE_TYPES, WEIGHTS, WEIGHTS_INDEX,
+    SENTENCE_TYPES, TRANSFORMERS_WEIGHTS, WEIGHTS, WEIGHTS_INDEX, WeightFiles,
 };
 use crate::tokens::Tokens;
 use crate::towers::{ImageTower, Linear, Projection};
@@ -89,8 +89,11 @@ pub(crate) fn open(
     open_files(source.files(), source.name())
 }
 
+/// Whether there are weights for LibTorch; a pickle beside graphs is not preferred to them.
 fn has_tensors(files: &ModelFiles) -> bool {
-    files.has(WEIGHTS_INDEX) || OPEN_CLIP_WEIGHTS.iter().any(|file| files.has(file))
+    let names = [TRANSFORMERS_WEIGHTS, OPEN_CLIP_WEIGHTS];
+    let mut names = names.iter().flat_map(|names| names.safetensors);
+    files.has(WEIGHTS_INDEX) || names.any(|file| files.has(file))
 }
 
 fn open_files(files: &ModelFiles, name: &str) -> Result<Box<dyn Layout>, EmbedError> {
@@ -142,7 +145,7 @@ fn preprocessor(files: &ModelFiles) -> Result<Preprocessor, EmbedError> {
 /// tensors are read.
 fn weights(
     files: &ModelFiles,
-    names: &[&str],
+    names: &WeightFiles,
     preparation: &[&str],
     device: Device,
     kind: Kind,

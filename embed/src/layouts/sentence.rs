@@ -13,7 +13,7 @@ use crate::image::Preprocessor;
 use crate::model::{Half, Model, Scale};
 use crate::sources::{
     CONFIG, DENSE, MODULES, ModelFiles, SENTENCE_LENGTH as LENGTH, SENTENCE_PROMPTS as PROMPTS,
-    TOKENIZER, WEIGHTS,
+    TOKENIZER, TRANSFORMERS_WEIGHTS,
 };
 use crate::tokens::{Prompts, Tokens};
 use crate::towers::{
@@ -125,14 +125,20 @@ impl Layout for Sentence {
     }
 
     fn load(&self, device: Device, kind: Kind) -> Result<Model, EmbedError> {
-        let weights = super::weights(&self.files, &[WEIGHTS], &[TOKENIZER], device, kind)?;
+        let weights = super::weights(
+            &self.files,
+            &TRANSFORMERS_WEIGHTS,
+            &[TOKENIZER],
+            device,
+            kind,
+        )?;
         weights.count_in(format!("{:?} {:?}", self.pooling, self.prompts).as_bytes());
         let tower = self.tower(&weights)?;
         let mut parameters = weights.parameters();
         let (projection, dim) = match &self.dense {
             None => (Projection::Identity, tower.width()),
             Some(folder) => {
-                let dense = Weights::open(folder, &[WEIGHTS], device, kind)?;
+                let dense = Weights::open(folder, &TRANSFORMERS_WEIGHTS, device, kind)?;
                 let (projection, dim) = read_dense(folder, &dense, tower.width())?;
                 parameters += dense.parameters();
                 weights.count_in(dense.fingerprint().as_bytes());

@@ -9,7 +9,9 @@ use super::{Layout, or_empty};
 use crate::EmbedError;
 use crate::image::Preprocessor;
 use crate::model::{Half, Model, Scale};
-use crate::sources::{CONFIG, ModelFiles, PREPROCESSOR, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS};
+use crate::sources::{
+    CONFIG, ModelFiles, PREPROCESSOR, TOKENIZER, TOKENIZER_CONFIG, TRANSFORMERS_WEIGHTS,
+};
 use crate::tokens::Tokens;
 use crate::towers::{
     ImageTower, Projection, SiglipText, SiglipTextConfig, SiglipVision, SiglipVisionConfig,
@@ -59,7 +61,13 @@ impl Layout for Siglip {
 
     fn load(&self, device: Device, kind: Kind) -> Result<Model, EmbedError> {
         let preparation = [TOKENIZER, TOKENIZER_CONFIG, PREPROCESSOR];
-        let weights = super::weights(&self.files, &[WEIGHTS], &preparation, device, kind)?;
+        let weights = super::weights(
+            &self.files,
+            &TRANSFORMERS_WEIGHTS,
+            &preparation,
+            device,
+            kind,
+        )?;
         let text = SiglipText::new(&weights.at("text_model"), &self.text)?;
         let image = SiglipVision::new(&weights.at("vision_model"), self.vision.clone())?;
         let dim = text.width();

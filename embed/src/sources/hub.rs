@@ -52,13 +52,19 @@ pub fn known_models() -> &'static [KnownModel] {
     ]
 }
 
-/// Pulls `name` into the cache and gives its folder.
-pub(super) fn pull(name: &str, cache: &Path) -> Result<PathBuf, EmbedError> {
+/// Pulls `name` into the cache and gives its folder; with `image`, `name` is a text tower,
+/// and the other the model that has its image tower.
+pub(super) fn pull(name: &str, image: Option<&str>, cache: &Path) -> Result<PathBuf, EmbedError> {
     let hub = std::env::var(HUB_VARIABLE).unwrap_or_else(|_| HUB.to_owned());
-    pull_from(hub.trim_end_matches('/'), name, cache)
+    pull_from(hub.trim_end_matches('/'), name, image, cache)
 }
 
-fn pull_from(hub: &str, name: &str, cache: &Path) -> Result<PathBuf, EmbedError> {
+fn pull_from(
+    hub: &str,
+    name: &str,
+    image: Option<&str>,
+    cache: &Path,
+) -> Result<PathBuf, EmbedError> {
     let unavailable = |reason: String| EmbedError::ModelUnavailable {
         name: name.to_owned(),
         reason,
@@ -81,8 +87,17 @@ fn pull_from(hub: &str, name: &str, cache: &Path) -> Result<PathBuf, EmbedError>
     let staging = beside(&folder, "partial");
     fs::create_dir_all(&staging).map_err(EmbedError::io(&staging))?;
     tracing::info!(model = name, %hub, "fetching the model");
-    let pulled = Downloads::new(format!("{hub}/{name}/resolve/main"), &staging)
-        .and_then(|downloads| wanted::fetch(&downloads, &staging));
+    let fetch = |name: &str, folder: &Path| {
+        fs::create_dir_all(folder).map_err(FetchError::disk(folder))?;
+        let downloads = Downloads::new(format!("{hub}/{name}/resolve/main"), folder)?;
+        wanted::fetch(&downloads, folder)
+    };
+    let pulled = match image {
+        None => fetch(name, &staging),
+        Some(image) => {
+            fetch(name, &staging.join("text")).and_then(|()| fetch(image, &staging.join("image")))
+        }
+    };
     pulled.map_err(|error| match error {
         FetchError::Disk { path, source } => EmbedError::Io { path, source },
         other => unavailable(other.to_string()),

@@ -25,12 +25,25 @@ pub(crate) const PREPROCESSOR: &str = "preprocessor_config.json";
 pub(crate) const WEIGHTS: &str = "model.safetensors";
 pub(crate) const WEIGHTS_INDEX: &str = "model.safetensors.index.json";
 pub(crate) const OPEN_CLIP_CONFIG: &str = "open_clip_config.json";
-/// The first of them that is there.
-pub(crate) const OPEN_CLIP_WEIGHTS: [&str; 3] = [
-    "open_clip_model.safetensors",
-    "open_clip_pytorch_model.safetensors",
-    WEIGHTS,
-];
+/// The names that a library gives its weights.
+pub(crate) struct WeightFiles {
+    /// The first of them that is there.
+    pub safetensors: &'static [&'static str],
+    /// What `torch.save` writes; read where there is nothing else.
+    pub pickle: &'static str,
+}
+
+pub(crate) const TRANSFORMERS_WEIGHTS: WeightFiles = WeightFiles {
+    safetensors: &[WEIGHTS],
+    pickle: "pytorch_model.bin",
+};
+pub(crate) const OPEN_CLIP_WEIGHTS: WeightFiles = WeightFiles {
+    safetensors: &[
+        "open_clip_model.safetensors",
+        "open_clip_pytorch_model.safetensors",
+    ],
+    pickle: "open_clip_pytorch_model.bin",
+};
 
 /// `model_type` of the transformers that models of sentences are made of.
 pub(crate) const SENTENCE_TYPES: [&str; 3] = ["bert", "roberta", "xlm-roberta"];
@@ -117,7 +130,8 @@ impl ModelSource {
         if let Some(folder) = cache::find(on_hub, cache) {
             return Ok(Self::in_folder(name, folder));
         }
-        if let Some(HubCopy::ByHand(how)) = service.map(|model| model.copy) {
+        let copy = service.map(|model| model.copy);
+        if let Some(HubCopy::ByHand(how)) = copy {
             let folder = cache::folder(on_hub, cache).unwrap_or_default();
             return Err(EmbedError::ModelUnavailable {
                 name: name.to_owned(),
@@ -128,7 +142,11 @@ impl ModelSource {
                 ),
             });
         }
-        let folder = hub::pull(on_hub, cache)?;
+        let image = match copy {
+            Some(HubCopy::WithImagesOf(image)) => Some(image),
+            _ => None,
+        };
+        let folder = hub::pull(on_hub, image, cache)?;
         Ok(Self::in_folder(name, folder))
     }
 
@@ -177,18 +195,15 @@ mod tests {
     #[test]
     fn what_is_made_by_hand_says_how_and_is_found_once_it_is() {
         let cache = tempfile::tempdir().unwrap();
-        let name = "M-CLIP/LABSE-Vit-L-14";
+        let name = "CN-CLIP/RN50";
         let error = ModelSource::resolve(name, cache.path()).unwrap_err();
         let text = error.to_string();
         assert!(
             matches!(error, EmbedError::ModelUnavailable { .. }),
             "{text}"
         );
-        assert!(
-            text.contains("'text'") && text.contains("'image'"),
-            "{text}"
-        );
-        let folder = cache.path().join("models/M-CLIP--LABSE-Vit-L-14/text");
+        assert!(text.contains("RBT3-chinese.json"), "{text}");
+        let folder = cache.path().join("models/OFA-Sys--chinese-clip-rn50");
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join(CONFIG), "{}").unwrap();
         assert!(ModelSource::resolve(name, cache.path()).is_ok());

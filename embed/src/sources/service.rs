@@ -19,11 +19,13 @@ pub struct ServiceModel {
     pub copy: HubCopy,
 }
 
-/// Whether the hub's copy can be read as it is.
+/// How the hub's copy becomes a folder that can be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HubCopy {
     AsItIs,
-    /// It is a pickle, or half of a model: the folder is made by hand, as this says.
+    /// It is a text tower; its image tower is that of this model on the hub.
+    WithImagesOf(&'static str),
+    /// By hand, as this says.
     ByHand(&'static str),
 }
 
@@ -40,15 +42,9 @@ pub(super) fn find(name: &str) -> Option<&'static ServiceModel> {
 }
 
 const MIT: Option<&str> = Some("MIT");
-const TWO_TOWERS: HubCopy = HubCopy::ByHand(
-    "make a folder of two: 'text' with the hub's files, its pytorch_model.bin saved with \
-     safetensors.torch.save_file as model.safetensors, and 'image' with the CLIP whose pictures \
-     it goes with, in transformers' layout or OpenCLIP's",
-);
 const AUTHORS_OWN: HubCopy = HubCopy::ByHand(
     "make a folder of tokenizer.json, config.json with cn_clip's RN50.json and \
-     RBT3-chinese.json merged, and model.safetensors with the tensors of the checkpoint's \
-     state_dict",
+     RBT3-chinese.json merged, and the hub's clip_cn_rn50.pt as pytorch_model.bin",
 );
 
 const fn model(
@@ -111,10 +107,10 @@ static MODELS: [ServiceModel; 37] = [
     model("roberta-ViT-B-32::laion2b-s12b-b32k", "laion/CLIP-ViT-B-32-roberta-base-laion2B-s12B-b32k", 512, 224, MIT),
     model("xlm-roberta-base-ViT-B-32::laion5b-s13b-b90k", "laion/CLIP-ViT-B-32-xlm-roberta-base-laion5B-s13B-b90k", 512, 224, MIT),
     model("xlm-roberta-large-ViT-H-14::frozen_laion5b_s13b_b90k", "laion/CLIP-ViT-H-14-frozen-xlm-roberta-large-laion5B-s13B-b90k", 1024, 224, MIT),
-    model("M-CLIP/XLM-Roberta-Large-Vit-B-32", "M-CLIP/XLM-Roberta-Large-Vit-B-32", 512, 224, None).made(TWO_TOWERS),
-    model("M-CLIP/XLM-Roberta-Large-Vit-L-14", "M-CLIP/XLM-Roberta-Large-Vit-L-14", 768, 224, None).made(TWO_TOWERS),
-    model("M-CLIP/XLM-Roberta-Large-Vit-B-16Plus", "M-CLIP/XLM-Roberta-Large-Vit-B-16Plus", 640, 240, None).made(TWO_TOWERS),
-    model("M-CLIP/LABSE-Vit-L-14", "M-CLIP/LABSE-Vit-L-14", 768, 224, None).made(TWO_TOWERS),
+    model("M-CLIP/XLM-Roberta-Large-Vit-B-32", "M-CLIP/XLM-Roberta-Large-Vit-B-32", 512, 224, None).made(HubCopy::WithImagesOf("timm/vit_base_patch32_clip_224.openai")),
+    model("M-CLIP/XLM-Roberta-Large-Vit-L-14", "M-CLIP/XLM-Roberta-Large-Vit-L-14", 768, 224, None).made(HubCopy::WithImagesOf("timm/vit_large_patch14_clip_224.openai")),
+    model("M-CLIP/XLM-Roberta-Large-Vit-B-16Plus", "M-CLIP/XLM-Roberta-Large-Vit-B-16Plus", 640, 240, None).made(HubCopy::WithImagesOf("timm/vit_base_patch16_plus_clip_240.laion400m_e32")),
+    model("M-CLIP/LABSE-Vit-L-14", "M-CLIP/LABSE-Vit-L-14", 768, 224, None).made(HubCopy::WithImagesOf("timm/vit_large_patch14_clip_224.openai")),
     model("CN-CLIP/RN50", "OFA-Sys/chinese-clip-rn50", 1024, 224, MIT).made(AUTHORS_OWN),
     model("CN-CLIP/ViT-B-16", "OFA-Sys/chinese-clip-vit-base-patch16", 512, 224, MIT),
     model("CN-CLIP/ViT-L-14", "OFA-Sys/chinese-clip-vit-large-patch14", 768, 224, MIT),

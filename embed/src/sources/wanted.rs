@@ -10,15 +10,24 @@ use serde::de::DeserializeOwned;
 use super::download::{Downloads, FetchError};
 use super::{
     CONFIG, DENSE, MODULES, OPEN_CLIP_CONFIG, OPEN_CLIP_WEIGHTS, PREPROCESSOR, SENTENCE_LENGTH,
-    SENTENCE_PROMPTS, SENTENCE_TYPES, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS, WEIGHTS_INDEX,
+    SENTENCE_PROMPTS, SENTENCE_TYPES, TOKENIZER, TOKENIZER_CONFIG, TRANSFORMERS_WEIGHTS, WEIGHTS,
+    WEIGHTS_INDEX, WeightFiles,
 };
+
+/// `model_type` of a text tower that has its pictures from another model.
+const M_CLIP: &str = "M-CLIP";
 
 /// Fetches them into `staging`.
 pub(super) fn fetch(downloads: &Downloads, staging: &Path) -> Result<(), FetchError> {
     if downloads.fetch(OPEN_CLIP_CONFIG)? {
-        let [safe, converted, _] = OPEN_CLIP_WEIGHTS;
-        if downloads.fetch(safe)? || downloads.fetch(converted)? {
-            return downloads.require(TOKENIZER);
+        let WeightFiles {
+            safetensors,
+            pickle,
+        } = OPEN_CLIP_WEIGHTS;
+        for file in safetensors.iter().chain([&pickle]) {
+            if downloads.fetch(file)? {
+                return downloads.require(TOKENIZER);
+            }
         }
         // Others keep transformers' copy of the same model beside it.
     }
@@ -28,14 +37,13 @@ pub(super) fn fetch(downloads: &Downloads, staging: &Path) -> Result<(), FetchEr
         model_type: Option<String>,
     }
     let head: Head = read(staging, CONFIG)?;
-    let is_sentence = head
-        .model_type
-        .is_some_and(|it| SENTENCE_TYPES.contains(&it.as_str()));
-    if is_sentence {
-        modules(downloads, staging)?;
-    } else {
-        downloads.require(PREPROCESSOR)?;
-        downloads.fetch(TOKENIZER_CONFIG)?;
+    match head.model_type.as_deref() {
+        Some(it) if SENTENCE_TYPES.contains(&it) => modules(downloads, staging)?,
+        Some(M_CLIP) => {}
+        _ => {
+            downloads.require(PREPROCESSOR)?;
+            downloads.fetch(TOKENIZER_CONFIG)?;
+        }
     }
     downloads.require(TOKENIZER)?;
     weights(downloads, staging)
@@ -50,8 +58,12 @@ fn weights(downloads: &Downloads, staging: &Path) -> Result<(), FetchError> {
         weight_map: HashMap<String, String>,
     }
     if !downloads.fetch(WEIGHTS_INDEX)? {
+        let pickle = TRANSFORMERS_WEIGHTS.pickle;
+        if downloads.fetch(pickle)? {
+            return Ok(());
+        }
         return Err(FetchError::Missing {
-            file: format!("{WEIGHTS} and no {WEIGHTS_INDEX}"),
+            file: format!("{WEIGHTS}, {WEIGHTS_INDEX} or {pickle}"),
         });
     }
     let index: Index = read(staging, WEIGHTS_INDEX)?;

@@ -10,7 +10,7 @@ use super::*;
 use crate::DeviceChoice;
 use crate::device;
 use crate::image::{ImageLimits, Preprocessor};
-use crate::sources::{ModelFiles, WEIGHTS};
+use crate::sources::{ModelFiles, TRANSFORMERS_WEIGHTS};
 use crate::weights::Weights;
 
 fn golden(name: &str) -> PathBuf {
@@ -77,7 +77,7 @@ fn bert_agrees_with_transformers() {
         .collect();
     let rows: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();
     for (device, tolerance) in devices() {
-        let weights = Weights::open(&files, &[WEIGHTS], device, Kind::Float).unwrap();
+        let weights = Weights::open(&files, &TRANSFORMERS_WEIGHTS, device, Kind::Float).unwrap();
         let config: Value = files.json("config.json").unwrap();
         let tower = text_tower("bert", config, &weights.at("")).unwrap();
         let together = tower
@@ -131,7 +131,7 @@ fn efficientnet_lite_agrees_at_every_layer() {
         .collect();
     layers.push(("head".to_owned(), "head".to_owned()));
     for (device, tolerance) in devices() {
-        let weights = Weights::open(&files, &[WEIGHTS], device, Kind::Float).unwrap();
+        let weights = Weights::open(&files, &TRANSFORMERS_WEIGHTS, device, Kind::Float).unwrap();
         for (tap, name) in &layers {
             config["stages"] = json!([{"tap": tap, "pooling": ["mean", "max"]}]);
             let tower = image_tower("efficientnet-lite", config.clone(), &weights.at("")).unwrap();
@@ -158,7 +158,7 @@ fn efficientnet_lite_agrees_at_every_layer() {
 #[test]
 fn an_unknown_family_names_the_known_ones() {
     let files = ModelFiles::Folder(golden("bert"));
-    let weights = Weights::open(&files, &[WEIGHTS], Device::Cpu, Kind::Float).unwrap();
+    let weights = Weights::open(&files, &TRANSFORMERS_WEIGHTS, Device::Cpu, Kind::Float).unwrap();
     let error = text_tower("t5", Value::Null, &weights.at(""))
         .err()
         .unwrap();
@@ -171,7 +171,7 @@ fn an_unknown_family_names_the_known_ones() {
 #[test]
 fn a_missing_tensor_is_named_with_its_file() {
     let files = ModelFiles::Folder(golden("bert"));
-    let weights = Weights::open(&files, &[WEIGHTS], Device::Cpu, Kind::Float).unwrap();
+    let weights = Weights::open(&files, &TRANSFORMERS_WEIGHTS, Device::Cpu, Kind::Float).unwrap();
     let missing = weights
         .at("encoder")
         .get("nothing.weight", &[1])

@@ -150,13 +150,13 @@ fn partial(cache: &Path) -> PathBuf {
 #[test]
 fn pulls_once() {
     let (hub, cache) = (whole(&weights()), tempfile::tempdir().unwrap());
-    let folder = pull_from(&hub.address, MODEL, cache.path()).unwrap();
+    let folder = pull_from(&hub.address, MODEL, None, cache.path()).unwrap();
     assert_eq!(fs::read(folder.join(WEIGHTS)).unwrap(), weights());
     assert!(folder.join("tokenizer.json").exists());
     assert!(!partial(cache.path()).exists());
     let requests = hub.seen("").len();
     assert_eq!(
-        pull_from(&hub.address, MODEL, cache.path()).unwrap(),
+        pull_from(&hub.address, MODEL, None, cache.path()).unwrap(),
         folder
     );
     assert_eq!(hub.seen("").len(), requests, "the cache needs no network");
@@ -167,7 +167,7 @@ fn pulls_once() {
 fn goes_on_where_a_transfer_broke_off() {
     let (hub, cache) = (whole(&weights()), tempfile::tempdir().unwrap());
     hub.behaviour.lock().unwrap().break_after = Some(100_000);
-    let folder = pull_from(&hub.address, MODEL, cache.path()).unwrap();
+    let folder = pull_from(&hub.address, MODEL, None, cache.path()).unwrap();
     assert_eq!(fs::read(folder.join(WEIGHTS)).unwrap(), weights());
     assert_eq!(
         hub.seen("GET /linked"),
@@ -184,7 +184,7 @@ fn goes_on_where_an_earlier_run_ended() {
     let staging = partial(cache.path());
     fs::create_dir_all(&staging).unwrap();
     fs::write(staging.join("model.safetensors.part"), &weights()[..4096]).unwrap();
-    let folder = pull_from(&hub.address, MODEL, cache.path()).unwrap();
+    let folder = pull_from(&hub.address, MODEL, None, cache.path()).unwrap();
     assert_eq!(fs::read(folder.join(WEIGHTS)).unwrap(), weights());
     assert_eq!(
         hub.seen("GET /linked"),
@@ -196,7 +196,7 @@ fn goes_on_where_an_earlier_run_ended() {
 fn a_damaged_file_does_not_count() {
     let (hub, cache) = (whole(&weights()), tempfile::tempdir().unwrap());
     hub.behaviour.lock().unwrap().damage = true;
-    let error = pull_from(&hub.address, MODEL, cache.path()).unwrap_err();
+    let error = pull_from(&hub.address, MODEL, None, cache.path()).unwrap_err();
     assert!(matches!(error, EmbedError::ModelUnavailable { .. }));
     assert!(error.to_string().contains("SHA-256"), "{error}");
     assert!(cache::find(MODEL, cache.path()).is_none());
@@ -207,7 +207,7 @@ fn a_damaged_file_does_not_count() {
     );
 
     hub.behaviour.lock().unwrap().damage = false;
-    pull_from(&hub.address, MODEL, cache.path()).unwrap();
+    pull_from(&hub.address, MODEL, None, cache.path()).unwrap();
 }
 
 #[test]
@@ -222,7 +222,7 @@ fn pulls_shards_by_their_index() {
         files.insert("model-2.safetensors".to_owned(), b"two".to_vec());
     }
     let cache = tempfile::tempdir().unwrap();
-    let folder = pull_from(&hub.address, MODEL, cache.path()).unwrap();
+    let folder = pull_from(&hub.address, MODEL, None, cache.path()).unwrap();
     assert_eq!(
         fs::read(folder.join("model-2.safetensors")).unwrap(),
         b"two"
@@ -239,7 +239,7 @@ fn an_index_does_not_lead_out_of_the_folder() {
         files.insert(WEIGHTS_INDEX.to_owned(), index.to_vec());
     }
     let cache = tempfile::tempdir().unwrap();
-    let error = pull_from(&hub.address, MODEL, cache.path()).unwrap_err();
+    let error = pull_from(&hub.address, MODEL, None, cache.path()).unwrap_err();
     assert!(error.to_string().contains("evil"), "{error}");
 }
 
@@ -247,12 +247,12 @@ fn an_index_does_not_lead_out_of_the_folder() {
 fn says_what_is_missing() {
     let cache = tempfile::tempdir().unwrap();
     let nothing = FakeHub::start(&[]);
-    let error = pull_from(&nothing.address, MODEL, cache.path())
+    let error = pull_from(&nothing.address, MODEL, None, cache.path())
         .unwrap_err()
         .to_string();
     assert!(error.contains("no such public model"), "{error}");
     let bare = FakeHub::start(&[("config.json", b"{}"), ("preprocessor_config.json", b"{}")]);
-    let error = pull_from(&bare.address, MODEL, cache.path())
+    let error = pull_from(&bare.address, MODEL, None, cache.path())
         .unwrap_err()
         .to_string();
     assert!(error.contains("no tokenizer.json"), "{error}");
@@ -267,14 +267,20 @@ fn without_a_network_it_is_one_sentence_and_what_to_do() {
         .local_addr()
         .unwrap()
         .port();
-    let error = pull_from(&format!("http://127.0.0.1:{port}"), MODEL, cache.path()).unwrap_err();
+    let error = pull_from(
+        &format!("http://127.0.0.1:{port}"),
+        MODEL,
+        None,
+        cache.path(),
+    )
+    .unwrap_err();
     assert!(matches!(error, EmbedError::ModelUnavailable { .. }));
     let text = error.to_string();
     assert!(
         text.contains("cannot be reached") && text.contains("clipdb models pull"),
         "{text}"
     );
-    let error = pull_from("http://127.0.0.1:1", "no-such-model", cache.path()).unwrap_err();
+    let error = pull_from("http://127.0.0.1:1", "no-such-model", None, cache.path()).unwrap_err();
     assert!(error.to_string().contains("no name of the hub"), "{error}");
 }
 
@@ -289,7 +295,7 @@ fn pulls_open_clip_by_its_own_names() {
         (WEIGHTS, b"another library's"),
     ]);
     let cache = tempfile::tempdir().unwrap();
-    let folder = pull_from(&hub.address, MODEL, cache.path()).unwrap();
+    let folder = pull_from(&hub.address, MODEL, None, cache.path()).unwrap();
     assert!(folder.join("open_clip_model.safetensors").exists());
     assert!(folder.join("tokenizer.json").exists());
     assert!(!folder.join(WEIGHTS).exists());
@@ -311,7 +317,7 @@ fn pulls_what_a_model_of_sentences_lists() {
         (WEIGHTS, b"weights"),
     ]);
     let cache = tempfile::tempdir().unwrap();
-    let folder = pull_from(&hub.address, MODEL, cache.path()).unwrap();
+    let folder = pull_from(&hub.address, MODEL, None, cache.path()).unwrap();
     let pooling = fs::read_to_string(folder.join("1_Pooling/config.json")).unwrap();
     assert!(pooling.contains("cls"), "{pooling}");
 }
@@ -326,6 +332,23 @@ fn a_module_does_not_lead_out_of_the_folder() {
         ),
     ]);
     let cache = tempfile::tempdir().unwrap();
-    let error = pull_from(&hub.address, MODEL, cache.path()).unwrap_err();
+    let error = pull_from(&hub.address, MODEL, None, cache.path()).unwrap_err();
     assert!(error.to_string().contains("evil"), "{error}");
+}
+
+#[test]
+fn pulls_a_text_tower_and_the_image_tower_that_it_goes_with() {
+    let hub = FakeHub::start(&[
+        ("config.json", br#"{"model_type": "M-CLIP"}"#),
+        ("preprocessor_config.json", b"{}"),
+        ("tokenizer.json", b"{}"),
+        ("pytorch_model.bin", b"weights"),
+    ]);
+    let cache = tempfile::tempdir().unwrap();
+    let folder = pull_from(&hub.address, MODEL, Some("owner/other"), cache.path()).unwrap();
+    for file in ["text/pytorch_model.bin", "image/pytorch_model.bin"] {
+        assert!(folder.join(file).exists(), "{file}");
+    }
+    assert!(hub.seen("GET /owner/other/").len() >= 3);
+    assert!(cache::find(MODEL, cache.path()).is_some());
 }

@@ -1,25 +1,25 @@
-//! A checkpoint's tensors by name, from `model.safetensors` or its shards.
+//! A checkpoint's tensors by name: from `model.safetensors`, its shards, or what
+//! `torch.save` wrote.
 //!
 //! Tensors are read one by one, straight from the file, and each is converted before
 //! the next is read: the weights are never in memory twice. Reading rather than
 //! mapping, so that a file that shrinks meanwhile is an error and not a signal.
 
+mod archive;
+mod checkpoint;
+mod pickle;
+mod safetensors;
+
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 
-use safetensors::tensor::{Dtype, Metadata};
+use ::safetensors::tensor::Dtype;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 
 use crate::EmbedError;
-use crate::sources::{ModelFile, ModelFiles, WEIGHTS_INDEX};
-
-/// What PyTorch saves without safetensors.
-const PICKLES: [&str; 2] = ["pytorch_model.bin", "open_clip_pytorch_model.bin"];
-
-/// The format's own limit for a header.
-const MAX_HEADER: u64 = 100_000_000;
+use crate::sources::{ModelFile, ModelFiles, WEIGHTS_INDEX, WeightFiles};
 
 pub(crate) struct Weights {
     shards: Vec<Shard>,
@@ -39,8 +39,19 @@ pub(crate) struct Scope<'a> {
 
 struct Shard {
     file: ModelFile,
-    metadata: Metadata,
-    data_start: u64,
+    places: Places,
+}
+
+/// Where each tensor lies in its file.
+type Places = HashMap<String, Place>;
+
+struct Place {
+    dtype: Dtype,
+    shape: Vec<usize>,
+    start: u64,
+    length: usize,
+    /// Its numbers follow each other as they are counted.
+    in_order: bool,
 }
 
 #[derive(Deserialize)]
@@ -53,25 +64,34 @@ impl Weights {
     /// `kind` is what tensors become on `device`.
     pub fn open(
         files: &ModelFiles,
-        names: &[&str],
+        names: &WeightFiles,
         device: Device,
         kind: Kind,
     ) -> Result<Self, EmbedError> {
-        let names = if let Some(name) = names.iter().find(|name| files.has(name)) {
-            vec![(*name).to_owned()]
+        let found = names.safetensors.iter().find(|name| files.has(name));
+        let shards = if let Some(name) = found {
+            vec![Shard::open(files, name, safetensors::places)?]
         } else if files.has(WEIGHTS_INDEX) {
             let index: Index = files.json(WEIGHTS_INDEX)?;
             let mut names: Vec<_> = index.weight_map.into_values().collect();
             names.sort_unstable();
             names.dedup();
             names
+                .iter()
+                .map(|name| Shard::open(files, name, safetensors::places))
+                .collect::<Result<_, _>>()?
+        } else if files.has(names.pickle) {
+            vec![Shard::open(files, names.pickle, checkpoint::places)?]
         } else {
-            return Err(Self::absent(files, names));
+            let name = names.safetensors.first().copied().unwrap_or_default();
+            return Err(EmbedError::file(
+                files.display(name),
+                format!(
+                    "it is missing, and so are {WEIGHTS_INDEX} and {}",
+                    names.pickle
+                ),
+            ));
         };
-        let shards = names
-            .iter()
-            .map(|name| Shard::open(files.open(name)?))
-            .collect::<Result<_, _>>()?;
         Ok(Self {
             shards,
             device,
@@ -79,20 +99,6 @@ impl Weights {
             parameters: Cell::new(0),
             digest: RefCell::default(),
         })
-    }
-
-    /// What to say when there are no weights, or none that are read.
-    fn absent(files: &ModelFiles, names: &[&str]) -> EmbedError {
-        let name = names.first().copied().unwrap_or_default();
-        let pickled = PICKLES.iter().find(|pickle| files.has(pickle));
-        let reason = match pickled {
-            Some(pickle) => format!(
-                "it is missing; {pickle} is a pickle, which can run code and is not read: \
-                 save its tensors with safetensors.torch.save_file"
-            ),
-            None => format!("it is missing, and so is {WEIGHTS_INDEX}"),
-        };
-        EmbedError::file(files.display(name), reason)
     }
 
     pub fn at(&self, prefix: &str) -> Scope<'_> {
@@ -124,19 +130,19 @@ impl Weights {
     }
 
     fn get_as(&self, name: &str, shape: &[i64], kind: Kind) -> Result<Tensor, EmbedError> {
-        let (shard, info) = self.find(name).ok_or_else(|| self.missing(name))?;
+        let (shard, place) = self.find(name).ok_or_else(|| self.missing(name))?;
         let refuse = |reason: String| EmbedError::Tensor {
             tensor: name.to_owned(),
             file: shard.file.name().to_owned(),
             reason,
         };
-        let found: Vec<i64> = info.shape.iter().map(|&side| side as i64).collect();
+        let found: Vec<i64> = place.shape.iter().map(|&side| side as i64).collect();
         if found != shape {
             return Err(refuse(format!(
                 "its shape is {found:?}, expected {shape:?}"
             )));
         }
-        let stored = match info.dtype {
+        let stored = match place.dtype {
             Dtype::F32 => Kind::Float,
             Dtype::F16 => Kind::Half,
             Dtype::BF16 => Kind::BFloat16,
@@ -146,10 +152,12 @@ impl Weights {
                 )));
             }
         };
-        let (start, end) = info.data_offsets;
-        let bytes = shard
-            .file
-            .read(shard.data_start + start as u64, end - start)?;
+        if !place.in_order {
+            return Err(refuse(
+                "its numbers are not stored in order: save it with contiguous()".to_owned(),
+            ));
+        }
+        let bytes = shard.file.read(place.start, place.length)?;
         let mut digest = self.digest.borrow_mut();
         digest.update(name);
         digest.update(&bytes);
@@ -163,15 +171,15 @@ impl Weights {
         Ok(tensor)
     }
 
-    fn find(&self, name: &str) -> Option<(&Shard, &safetensors::tensor::TensorInfo)> {
+    fn find(&self, name: &str) -> Option<(&Shard, &Place)> {
         self.shards
             .iter()
-            .find_map(|shard| shard.metadata.info(name).map(|info| (shard, info)))
+            .find_map(|shard| shard.places.get(name).map(|place| (shard, place)))
     }
 
     fn shape(&self, name: &str) -> Result<Vec<i64>, EmbedError> {
-        let (_, info) = self.find(name).ok_or_else(|| self.missing(name))?;
-        Ok(info.shape.iter().map(|&side| side as i64).collect())
+        let (_, place) = self.find(name).ok_or_else(|| self.missing(name))?;
+        Ok(place.shape.iter().map(|&side| side as i64).collect())
     }
 
     fn refused(&self, name: &str, reason: &str) -> EmbedError {
@@ -249,36 +257,18 @@ impl Scope<'_> {
 }
 
 impl Shard {
-    fn open(file: ModelFile) -> Result<Self, EmbedError> {
-        let refuse = |reason: String| EmbedError::file(file.name(), reason);
-        if file.len() < 8 {
-            return Err(refuse("it is too short for a safetensors file".to_owned()));
-        }
-        let mut length = [0; 8];
-        length.copy_from_slice(&file.read(0, 8)?);
-        let length = u64::from_le_bytes(length);
-        if length > MAX_HEADER || length > file.len() - 8 {
-            return Err(refuse(
-                "it is truncated, or no safetensors file (its header is longer than itself)"
-                    .to_owned(),
-            ));
-        }
-        // At most MAX_HEADER, so it fits.
-        let header = file.read(8, length as usize)?;
-        let metadata: Metadata = serde_json::from_slice(&header)
-            .map_err(|error| refuse(format!("its header cannot be read: {error}")))?;
-        let data_start = 8 + length;
-        let expected = data_start + metadata.data_len() as u64;
-        if expected != file.len() {
-            return Err(refuse(format!(
-                "it has {} bytes where its header promises {expected}",
-                file.len()
-            )));
-        }
+    fn open(
+        files: &ModelFiles,
+        name: &str,
+        places: fn(&ModelFile) -> Result<Places, EmbedError>,
+    ) -> Result<Self, EmbedError> {
+        let file = files.open(name)?;
         Ok(Self {
+            places: places(&file)?,
             file,
-            metadata,
-            data_start,
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

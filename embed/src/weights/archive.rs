@@ -1,0 +1,160 @@
+//! Where the entries of a ZIP file lie that PyTorch wrote: stored, never compressed.
+
+use std::collections::HashMap;
+
+use crate::EmbedError;
+use crate::sources::ModelFile;
+
+/// From the end of the file: the record that closes it, and before it the one for files
+/// beyond 4 GB.
+const END: u64 = 22;
+const LOCATOR: u64 = 20;
+const END_SIGNATURE: u32 = 0x0605_4b50;
+const LOCATOR_SIGNATURE: u32 = 0x0706_4b50;
+const END_64_SIGNATURE: u32 = 0x0606_4b50;
+const ENTRY_SIGNATURE: u32 = 0x0201_4b50;
+const LOCAL_SIGNATURE: u32 = 0x0403_4b50;
+/// The record of an entry, and the one in front of its data, without what varies.
+const ENTRY: usize = 46;
+const LOCAL: usize = 30;
+/// The extra field in which large numbers stand.
+const EXTRA_64: u16 = 1;
+/// No checkpoint has so many tensors that its directory grows to this.
+const MAX_DIRECTORY: u64 = 64 << 20;
+
+/// A part of the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Span {
+    pub start: u64,
+    pub length: u64,
+}
+
+pub(super) fn entries(file: &ModelFile) -> Result<HashMap<String, Span>, EmbedError> {
+    let refuse = |reason: &str| EmbedError::file(file.name(), reason);
+    let cut = || refuse("it is cut off, or no file of PyTorch's from version 1.6 on");
+    let end = file.len().checked_sub(END).ok_or_else(cut)?;
+    let record = file.read(end, END as usize)?;
+    if u32_at(&record, 0) != Some(END_SIGNATURE) {
+        return Err(cut());
+    }
+    let (length, start) = match (u32_at(&record, 12), u32_at(&record, 16)) {
+        (Some(u32::MAX), _) | (_, Some(u32::MAX)) => far_directory(file, end).ok_or_else(cut)??,
+        (Some(length), Some(start)) => (length.into(), start.into()),
+        _ => return Err(cut()),
+    };
+    if length > MAX_DIRECTORY || start.checked_add(length).is_none_or(|end| end > file.len()) {
+        return Err(cut());
+    }
+    let directory = file.read(start, length as usize)?;
+    let mut entries = HashMap::new();
+    let mut at = 0;
+    while u32_at(&directory, at) == Some(ENTRY_SIGNATURE) {
+        let entry = Entry::read(&directory[at..]).ok_or_else(cut)?;
+        if entry.method != 0 {
+            return Err(refuse(
+                "its entries are compressed, which PyTorch's never are",
+            ));
+        }
+        let header = file.read(entry.offset, LOCAL)?;
+        let (name, extra) = (u16_at(&header, 26), u16_at(&header, 28));
+        let (Some(LOCAL_SIGNATURE), Some(name), Some(extra)) = (u32_at(&header, 0), name, extra)
+        else {
+            return Err(cut());
+        };
+        let start = entry.offset + LOCAL as u64 + u64::from(name) + u64::from(extra);
+        let span = Span {
+            start,
+            length: entry.length,
+        };
+        if start
+            .checked_add(span.length)
+            .is_none_or(|end| end > file.len())
+        {
+            return Err(cut());
+        }
+        entries.insert(entry.name, span);
+        at += entry.size;
+    }
+    if entries.is_empty() {
+        return Err(cut());
+    }
+    Ok(entries)
+}
+
+/// Length and start of the directory of a file beyond 4 GB.
+fn far_directory(file: &ModelFile, end: u64) -> Option<Result<(u64, u64), EmbedError>> {
+    let at = end.checked_sub(LOCATOR)?;
+    let read = || -> Result<Option<(u64, u64)>, EmbedError> {
+        let locator = file.read(at, LOCATOR as usize)?;
+        let (Some(LOCATOR_SIGNATURE), Some(at)) = (u32_at(&locator, 0), u64_at(&locator, 8)) else {
+            return Ok(None);
+        };
+        let record = file.read(at, 56)?;
+        if u32_at(&record, 0) != Some(END_64_SIGNATURE) {
+            return Ok(None);
+        }
+        Ok(u64_at(&record, 40).zip(u64_at(&record, 48)))
+    };
+    read().transpose()
+}
+
+struct Entry {
+    name: String,
+    method: u16,
+    length: u64,
+    /// Of its local header.
+    offset: u64,
+    /// Of this record.
+    size: usize,
+}
+
+impl Entry {
+    fn read(record: &[u8]) -> Option<Self> {
+        let (name, extra, comment) = (
+            usize::from(u16_at(record, 28)?),
+            usize::from(u16_at(record, 30)?),
+            usize::from(u16_at(record, 32)?),
+        );
+        let mut length = u64::from(u32_at(record, 24)?);
+        let stored = u32_at(record, 20)?;
+        let mut offset = u64::from(u32_at(record, 42)?);
+        let mut fields = record.get(ENTRY + name..ENTRY + name + extra)?;
+        while let (Some(id), Some(size)) = (u16_at(fields, 0), u16_at(fields, 2)) {
+            let field = fields.get(4..4 + usize::from(size))?;
+            if id == EXTRA_64 {
+                // Only those that did not fit stand here, in this order.
+                let mut at = 0;
+                if length == u64::from(u32::MAX) {
+                    length = u64_at(field, at)?;
+                    at += 8;
+                }
+                if stored == u32::MAX {
+                    at += 8;
+                }
+                if offset == u64::from(u32::MAX) {
+                    offset = u64_at(field, at)?;
+                }
+            }
+            fields = &fields[4 + usize::from(size)..];
+        }
+        Some(Self {
+            name: String::from_utf8(record.get(ENTRY..ENTRY + name)?.to_vec()).ok()?,
+            method: u16_at(record, 10)?,
+            length,
+            offset,
+            size: ENTRY + name + extra + comment,
+        })
+    }
+}
+
+fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+    Some(u16::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
+    Some(u64::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
+}
