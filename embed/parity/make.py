@@ -6,6 +6,7 @@ import bert
 import chinese
 import clip
 import efficientnet
+import family_tokens
 import formats
 import graphs
 import images
@@ -32,7 +33,8 @@ MAKERS = {
     "siglip": siglip.make,
     "sentences": sentences.make,
     "formats": formats.make,
-    # After openclip, whose picture it reads.
+    # After those whose folders they read.
+    "family_tokens": family_tokens.make,
     "pixels": pixels.make,
 }
 

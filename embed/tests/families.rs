@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use clipdb_embed::{
     DeviceChoice, EmbedError, Encoder, EncoderSettings, ModelSource, Precision, Priority, TextRole,
+    Tokens,
 };
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
@@ -90,6 +91,33 @@ fn copy_all(from: &Path, to: &Path) {
 
 fn refusal(folder: &tempfile::TempDir) -> String {
     load(folder.path()).err().unwrap().to_string()
+}
+
+/// 200 texts through each kind of tokenizer, as the library of the reference cuts them.
+#[test]
+fn tokens_are_those_of_the_reference() {
+    let texts = json_of(&golden("tokens.json"));
+    let texts: Vec<&str> = texts["rows"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| row[0].as_str().unwrap())
+        .collect();
+    let families = json_of(&golden("tokens-families.json"));
+    for (folder, expected) in families.as_object().unwrap() {
+        let context = usize::try_from(expected["context"].as_u64().unwrap()).unwrap();
+        let tokenizer = std::fs::read(golden(folder).join("tokenizer.json")).unwrap();
+        let tokens = Tokens::from_json(&tokenizer, context).unwrap();
+        let ids = expected["ids"].as_array().unwrap();
+        assert_eq!(ids.len(), texts.len());
+        for (text, ids) in texts.iter().zip(ids) {
+            let wanted: Vec<u32> = serde_json::from_value(ids.clone()).unwrap();
+            match tokens.encode(text) {
+                Ok(found) => assert_eq!(found.ids, wanted, "{folder}: {text:?}"),
+                Err(_) => assert!(wanted.is_empty(), "{folder}: {text:?}"),
+            }
+        }
+    }
 }
 
 #[tokio::test]
