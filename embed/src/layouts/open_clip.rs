@@ -90,9 +90,8 @@ struct TextConfig {
     layers: i64,
     #[serde(default = "four")]
     mlp_ratio: f64,
-    /// The folder's own tokenizer is read instead.
-    #[serde(rename = "hf_tokenizer_name")]
-    _tokenizer: Option<String>,
+    /// Where there is one, the folder has it; else it is OpenAI's.
+    hf_tokenizer_name: Option<String>,
     /// A transformer of another library in place of OpenCLIP's own.
     hf_model_name: Option<String>,
     #[serde(default = "mlp")]
@@ -184,6 +183,21 @@ impl OpenClip {
             Side::Both(height, width) => {
                 Err(self.refuse(format!("a picture of {width}×{height} is no square")))
             }
+        }
+    }
+
+    /// OpenCLIP's code holds OpenAI's tokenizer itself, so that folders may leave it out.
+    fn leaves_out_openai_s_tokenizer(&self) -> bool {
+        let text = &self.config.model_cfg.text_cfg;
+        let names_none = text.hf_tokenizer_name.is_none() && text.hf_model_name.is_none();
+        names_none && text.vocab_size == vocabulary() && !self.files.has(TOKENIZER)
+    }
+
+    /// The files that say how texts and pixels are prepared.
+    fn preparation(&self) -> &'static [&'static str] {
+        match self.leaves_out_openai_s_tokenizer() {
+            true => &[OPEN_CLIP_CONFIG],
+            false => &[TOKENIZER, OPEN_CLIP_CONFIG],
         }
     }
 
@@ -322,6 +336,11 @@ impl OpenClip {
 
 impl Layout for OpenClip {
     fn tokens(&self) -> Result<Tokens, EmbedError> {
+        if self.leaves_out_openai_s_tokenizer() {
+            let context = self.config.model_cfg.text_cfg.context_length;
+            let context = usize::try_from(context).map_err(|error| self.refuse(error))?;
+            return Tokens::from_json(clipdb_models::clip_tokenizer(), context);
+        }
         Tokens::open(&self.files)
     }
 
@@ -333,8 +352,8 @@ impl Layout for OpenClip {
     }
 
     fn load(&self, device: Device, kind: Kind) -> Result<Model, EmbedError> {
-        let preparation = [TOKENIZER, OPEN_CLIP_CONFIG];
-        let weights = super::weights(&self.files, &OPEN_CLIP_WEIGHTS, &preparation, device, kind)?;
+        let preparation = self.preparation();
+        let weights = super::weights(&self.files, &OPEN_CLIP_WEIGHTS, preparation, device, kind)?;
         let root = weights.at("");
         Ok(Model {
             text: self.text(&root)?,
@@ -366,4 +385,36 @@ impl Layout for OpenClip {
 /// What lies between the two layers of a block: rounded down, as OpenCLIP rounds.
 fn inner(width: i64, ratio: f64) -> i64 {
     (width as f64 * ratio) as i64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(config: &str) -> (tempfile::TempDir, ModelFiles) {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(OPEN_CLIP_CONFIG), config).unwrap();
+        let files = ModelFiles::Folder(folder.path().to_owned());
+        (folder, files)
+    }
+
+    #[test]
+    fn openai_s_tokenizer_may_be_left_out() {
+        let config = r#"{"model_cfg": {"embed_dim": 512, "text_cfg": {},
+            "vision_cfg": {"image_size": 224, "patch_size": 32}}}"#;
+        let (_folder, files) = folder(config);
+        let tokens = OpenClip::open(&files).unwrap().tokens().unwrap();
+        let ids = tokens.encode("a photo of a cat").unwrap().ids;
+        assert_eq!(ids, [49406, 320, 1125, 539, 320, 2368, 49407]);
+    }
+
+    #[test]
+    fn another_tokenizer_may_not() {
+        let config = r#"{"model_cfg": {"embed_dim": 512, "text_cfg":
+            {"hf_model_name": "roberta-base", "hf_tokenizer_name": "roberta-base"},
+            "vision_cfg": {"image_size": 224, "patch_size": 32}}}"#;
+        let (_folder, files) = folder(config);
+        let error = OpenClip::open(&files).unwrap().tokens().err().unwrap();
+        assert!(error.to_string().contains(TOKENIZER), "{error}");
+    }
 }

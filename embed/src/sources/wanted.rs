@@ -26,7 +26,9 @@ pub(super) fn fetch(downloads: &Downloads, staging: &Path) -> Result<(), FetchEr
         } = OPEN_CLIP_WEIGHTS;
         for file in safetensors.iter().chain([&pickle]) {
             if downloads.fetch(file)? {
-                return downloads.require(TOKENIZER);
+                // OpenAI's may be left out; whether it is that one is seen when it is read.
+                downloads.fetch(TOKENIZER)?;
+                return Ok(());
             }
         }
         // Others keep transformers' copy of the same model beside it.
