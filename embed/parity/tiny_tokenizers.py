@@ -1,5 +1,8 @@
 """Small tokenizers of the kinds that towers of other families read, trained here on a
 handful of sentences: no published vocabulary is needed to compare how texts are cut.
+
+The trainer of unigrams sums in any order, so that a remake finds other tokens: what is
+expected of a folder is made with its tokenizer and belongs to it.
 """
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
