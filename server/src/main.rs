@@ -22,7 +22,10 @@ fn main() -> ExitCode {
             openmp::wait_asleep();
             lifecycle::serve(arguments)
         }
-        Command::Models(arguments) => models::run(&arguments),
+        Command::Models(arguments) => {
+            openmp::wait_asleep();
+            models::run(&arguments)
+        }
         Command::Ingest(arguments) => report(client::ingest::run(&arguments)),
         Command::Search(arguments) => report(client::search::run(&arguments)),
         Command::Profile(arguments) => report(client::profile::run(&arguments)),
