@@ -65,3 +65,30 @@ fn encoding_takes_texts_alone() {
     let picture = json!({ "inputs": [{ "image": Client::image(&pictures::png(3)) }] });
     client.post("/encode", &picture).expect_problem(422, CODE);
 }
+
+/// The model reads other words before a query than before what is to be found.
+#[test]
+fn ranking_reads_queries_and_candidates_as_a_search_does() {
+    let client = SERVER.client();
+    let texts = ["two dogs in the snow", "a cat", "a report of taxes"];
+    let collection = client.collection("ranked");
+    for text in texts {
+        collection.add(&json!({ "id": text, "text": text }));
+    }
+    let hits = collection.hits(&json!({ "text": "dogs", "mode": "vector" }));
+    let candidates = texts.map(|text| json!({ "text": text }));
+    let ranked = json!({ "query": { "text": "dogs" }, "candidates": candidates });
+    let ranked = client.post("/rank", &ranked).expect(200).json();
+    for (hit, candidate) in hits.iter().zip(ranked["candidates"].as_array().unwrap()) {
+        assert_eq!(hit["id"], candidate["text"]);
+        let (score, cosine) = (&hit["score"], &candidate["cosine"]);
+        assert!((score.as_f64().unwrap() - cosine.as_f64().unwrap()).abs() < 1e-3);
+    }
+    assert_eq!(hits.len(), texts.len());
+
+    let picture = json!({ "image": Client::image(&pictures::png(4)) });
+    let body = json!({ "query": picture, "candidates": [{ "text": "a" }] });
+    client.post("/rank", &body).expect_problem(422, CODE);
+    let model = client.get("/v1/models").expect(200).json()["data"][0].take();
+    assert!(model["image_size"].is_null(), "{model}");
+}

@@ -1,7 +1,7 @@
 //! Vectors for what is not stored: texts and pictures through a model, in order.
 
 use bytes::Bytes;
-use clipdb_embed::{Embedding, Encoder, Priority};
+use clipdb_embed::{Embedding, Encoder, Priority, TextRole};
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
 
 use super::Engine;
@@ -35,8 +35,23 @@ impl Engine {
         inputs: Vec<Input>,
         priority: Priority,
     ) -> Result<Vec<Encoded>, ApiError> {
+        self.encode_as(encoder, inputs, TextRole::Other, priority)
+            .await
+    }
+
+    /// The same for inputs that are all looked for, or all to be found.
+    ///
+    /// # Errors
+    /// The first that any input meets.
+    pub async fn encode_as(
+        &self,
+        encoder: &Encoder,
+        inputs: Vec<Input>,
+        role: TextRole,
+        priority: Priority,
+    ) -> Result<Vec<Encoded>, ApiError> {
         iter(inputs)
-            .map(|input| self.encode_one(encoder, input, priority))
+            .map(|input| self.encode_one(encoder, input, role, priority))
             .buffered(WINDOW)
             .try_collect()
             .await
@@ -46,12 +61,13 @@ impl Engine {
         &self,
         encoder: &Encoder,
         input: Input,
+        role: TextRole,
         priority: Priority,
     ) -> Result<Encoded, ApiError> {
         match input {
             Input::Text(text) => {
                 self.check_text(&text)?;
-                let text = only(encoder.texts(vec![text], priority).await?)?;
+                let text = only(encoder.texts_as(vec![text], role, priority).await?)?;
                 Ok(Encoded {
                     embedding: text.embedding,
                     truncated: text.truncated,

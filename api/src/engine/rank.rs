@@ -1,7 +1,7 @@
 //! How well candidates fit a query: their cosines, and how the model itself would
 //! choose among them.
 
-use clipdb_embed::{Encoder, Priority};
+use clipdb_embed::{Encoder, Priority, TextRole};
 
 use super::Engine;
 use super::encode::Input;
@@ -86,8 +86,8 @@ impl Engine {
         } else {
             Priority::Ingest
         };
-        let query = self.encode(encoder, vec![query], priority);
-        let candidates = self.encode(encoder, candidates, priority);
+        let query = self.encode_as(encoder, vec![query], TextRole::Query, priority);
+        let candidates = self.encode_as(encoder, candidates, TextRole::Document, priority);
         let (query, candidates) = futures_util::try_join!(query, candidates)?;
         let query = only(query)?;
         let vectors = candidates
