@@ -31,8 +31,8 @@
 //! - The first places of each list stay near the top: a text in other words than the
 //!   query's, an exact code whose vector says nothing.
 //! - A better rank in any list, or one more list, never lowers a score.
-//! - Between equals the text that holds more than half of the asked words goes first: an
-//!   exact code before the text that its vector happens to be nearest to.
+//! - Between equals the text that holds a good part of the asked words goes first: an exact
+//!   code before the text that its vector happens to be nearest to.
 //!
 //! With equal weights `k` only sets the scale of the scores, since a score comes from one
 //! place; with unequal ones, a larger `k` makes the weights count for more against places.

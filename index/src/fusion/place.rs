@@ -29,10 +29,11 @@ pub const KEYWORD_SPREAD: f64 = 60.0;
 /// firm answer is not outvoted by what both lists half know.
 pub const SIDE_K: f64 = 3.0;
 
-/// What decides between equals: a document that holds more than half of what was asked
-/// goes before what only vectors found, one that holds less goes after it.
+/// What decides between equals: a document that holds a good part of what was asked goes
+/// before what only vectors found, one that holds less goes after it. Words of metadata
+/// count for less than words of text, and an exact code still is a good part.
 pub(super) fn exactness(keyword_closeness: Option<f64>) -> f64 {
-    keyword_closeness.unwrap_or(0.5)
+    keyword_closeness.unwrap_or(0.25)
 }
 
 /// A row in one list.

@@ -323,7 +323,7 @@ proptest! {
         for pair in fused.windows(2) {
             let exactness = |hit: &Fused| {
                 let keyword = hit.parts.iter().find(|part| part.list == ListKind::Keyword);
-                keyword.map_or(0.5, |part| part.closeness)
+                keyword.map_or(0.25, |part| part.closeness)
             };
             let key = |hit: &Fused| (hit.score, exactness(hit));
             let tie_by_row = key(&pair[0]) == key(&pair[1]) && pair[0].row < pair[1].row;
