@@ -27,6 +27,12 @@ pub enum ApiError {
         key: u64,
     },
 
+    #[error("the TLS file {} can't be used: {reason}", path.display())]
+    TlsFile {
+        path: std::path::PathBuf,
+        reason: String,
+    },
+
     #[error("the metrics could not be written: {0}")]
     Metrics(String),
 
@@ -89,6 +95,8 @@ pub enum ApiError {
 
     #[error("the request has no valid API key; send 'Authorization: Bearer KEY'")]
     Unauthorized,
+    #[error("pages of {0} may not call here; allow them with --cors-origin {0}")]
+    ForeignOrigin(String),
     #[error("there is nothing at {0}; GET /openapi.json lists the routes")]
     NoSuchRoute(String),
     #[error("{0} is not allowed here")]
@@ -119,6 +127,23 @@ pub enum ApiError {
         "this server does not fetch images from URLs; send the bytes as 'base64' or as a multipart file"
     )]
     UrlIngestDisabled,
+    #[error(
+        "'{0}' is a path, and this server reads none of its own file system; send the bytes as 'blob'"
+    )]
+    PathRefused(String),
+    #[error("document '{id}': {source}")]
+    InDocument { id: String, source: Box<ApiError> },
+    #[error("{failed} of {total} documents were not stored, the others were; the first: {first}")]
+    NotAllStored {
+        failed: usize,
+        total: usize,
+        first: Box<ApiError>,
+    },
+    #[error("'{endpoint}' is not served here; {instead}")]
+    NoSuchCall {
+        endpoint: String,
+        instead: &'static str,
+    },
     #[error("the multipart request has no part named '{0}'")]
     MissingPart(String),
     #[error("{what} is larger than the limit of {limit} bytes ('{setting}')")]
@@ -131,4 +156,14 @@ pub enum ApiError {
     UnsupportedMediaType(String, &'static str),
     #[error("the client ended the request body early: {0}")]
     BrokenBody(String),
+}
+
+impl ApiError {
+    /// The same, told of which document of several.
+    pub fn in_document(self, id: &str) -> Self {
+        Self::InDocument {
+            id: id.to_owned(),
+            source: Box::new(self),
+        }
+    }
 }

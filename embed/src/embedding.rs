@@ -2,9 +2,13 @@
 
 use crate::{EmbedError, ImageInfo};
 
-/// A direction in the model's space: every component finite, L2 norm 1.
+/// A direction in the model's space: every component finite, L2 norm 1. It remembers how
+/// long the model's own vector was.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Embedding(Vec<f32>);
+pub struct Embedding {
+    values: Vec<f32>,
+    norm: f64,
+}
 
 impl Embedding {
     /// Scales `values` to length 1.
@@ -31,22 +35,32 @@ impl Embedding {
         for value in &mut values {
             *value = (f64::from(*value) / norm) as f32;
         }
-        Ok(Self(values))
+        Ok(Self { values, norm })
     }
 
     #[must_use]
     pub fn dim(&self) -> usize {
-        self.0.len()
+        self.values.len()
     }
 
     #[must_use]
     pub fn as_slice(&self) -> &[f32] {
-        &self.0
+        &self.values
     }
 
     #[must_use]
     pub fn into_vec(self) -> Vec<f32> {
-        self.0
+        self.values
+    }
+
+    /// The vector as the model gave it, to within rounding.
+    #[must_use]
+    pub fn into_unnormalised(self) -> Vec<f32> {
+        let mut values = self.values;
+        for value in &mut values {
+            *value = (f64::from(*value) * self.norm) as f32;
+        }
+        values
     }
 }
 
@@ -87,6 +101,18 @@ mod tests {
         let embedding = Embedding::normalised(vec![3.0, 4.0]).unwrap();
         assert_eq!(embedding.as_slice(), [0.6, 0.8]);
         assert_eq!(embedding.dim(), 2);
+    }
+
+    #[test]
+    fn remembers_its_length() {
+        let embedding = Embedding::normalised(vec![3.0, 4.0]).unwrap();
+        assert_eq!(embedding.into_unnormalised(), [3.0, 4.0]);
+        let huge = Embedding::normalised(vec![f32::MAX; 2]).unwrap();
+        assert!(
+            huge.into_unnormalised()
+                .iter()
+                .all(|value| value.is_finite())
+        );
     }
 
     #[test]

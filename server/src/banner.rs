@@ -7,8 +7,16 @@ use clipdb_api::Engine;
 
 use crate::configuration::Configuration;
 
-pub fn print(engine: &Engine, configuration: &Configuration, address: SocketAddr) {
-    let url = format!("http://{address}");
+/// Where the server really listens.
+#[derive(Clone, Copy)]
+pub struct Addresses {
+    pub main: SocketAddr,
+    pub grpc: Option<SocketAddr>,
+}
+
+pub fn print(engine: &Engine, configuration: &Configuration, addresses: Addresses) {
+    let tls = if configuration.tls.is_some() { "s" } else { "" };
+    let url = format!("http{tls}://{}", addresses.main);
     let collections = engine.collections();
     let documents: u64 = collections
         .iter()
@@ -17,6 +25,9 @@ pub fn print(engine: &Engine, configuration: &Configuration, address: SocketAddr
     let data = configuration.engine.data.display();
     println!("clipdb {} is ready\n", env!("CARGO_PKG_VERSION"));
     println!("  address  {url}");
+    if let Some(grpc) = addresses.grpc {
+        println!("  gRPC     grpc{tls}://{grpc}");
+    }
     for encoder in engine.models().all() {
         let card = encoder.card();
         println!("  model    {} ({} dimensions)", card.name, card.dim);

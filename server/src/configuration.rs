@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use clipdb_api::EngineSettings;
 use clipdb_api::rest::{ApiKey, RestSettings};
+use clipdb_api::{EngineSettings, TlsIdentity, clip_as_service};
 use clipdb_embed::EncoderSettings;
 use clipdb_embed::image::ImageLimits;
 use serde::{Deserialize, Serialize};
@@ -42,6 +42,11 @@ pub struct Settings {
     #[arg(long, env = "CLIPDB_LISTEN", value_name = "HOST:PORT")]
     #[serde(skip_serializing_if = "Option::is_none")]
     listen: Option<String>,
+
+    /// Where CLIP-as-service's clients find gRPC, usually on port 51000 [default: off]
+    #[arg(long, env = "CLIPDB_GRPC", value_name = "HOST:PORT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grpc: Option<String>,
 
     /// A bundled model's name, a folder in the Hugging Face layout, or a hub id; may repeat, the
     /// first is the default [default: clipdb-mini]
@@ -151,6 +156,16 @@ pub struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     cache_mib: Option<u64>,
 
+    /// The certificate, its chain behind it, in PEM: all addresses speak TLS [default: none do]
+    #[arg(long, env = "CLIPDB_TLS_CERT", value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_cert: Option<PathBuf>,
+
+    /// The certificate's private key, in PEM
+    #[arg(long, env = "CLIPDB_TLS_KEY", value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_key: Option<PathBuf>,
+
     /// The key that clients send as 'Authorization: Bearer KEY'
     #[arg(
         long,
@@ -178,6 +193,18 @@ pub struct Settings {
         deserialize_with = "one_or_many"
     )]
     cors_origin: Vec<String>,
+
+    /// The collection of CLIP-as-service's clients, unless their requests name one
+    /// [default: default]
+    #[arg(long, env = "CLIPDB_CLIP_AS_SERVICE_COLLECTION", value_name = "NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    clip_as_service_collection: Option<String>,
+
+    /// Give CLIP-as-service's clients vectors of length 1; CLIP-as-service itself gives them as
+    /// the model does
+    #[arg(long, env = "CLIPDB_CLIP_AS_SERVICE_NORMALISE")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    clip_as_service_normalise: bool,
 
     /// What is logged, as tracing's filters say [default: info,tantivy=warn]
     #[arg(long, env = "CLIPDB_LOG", value_name = "FILTER")]
@@ -220,6 +247,8 @@ pub enum ConfigurationError {
 #[derive(Debug, Clone)]
 pub struct Configuration {
     pub listen: SocketAddr,
+    pub grpc: Option<SocketAddr>,
+    pub tls: Option<TlsIdentity>,
     /// The first is the default.
     pub models: Vec<ModelConfiguration>,
     pub model_cache: PathBuf,
@@ -268,17 +297,34 @@ impl Settings {
     fn check(mut self) -> Result<Configuration, ConfigurationError> {
         let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         let threads = at_least("threads", self.threads.unwrap_or(cores), 1)?;
-        let listen = address(self.listen.as_deref().unwrap_or("127.0.0.1:8080"))?;
+        let listen = address("listen", self.listen.as_deref().unwrap_or("127.0.0.1:8080"))?;
+        let grpc = self
+            .grpc
+            .take()
+            .map(|grpc| address("grpc", &grpc))
+            .transpose()?;
         let api_key = match self.api_key.take() {
             Some(key) if key.len() < 8 => {
                 return Err(wrong("api_key", "it is shorter than 8 characters"));
             }
             key => key.map(|key| ApiKey::new(&key)),
         };
-        if api_key.is_none() && !self.no_auth && !is_local(listen.ip()) {
-            return Err(ConfigurationError::Open(listen));
+        let mut open = [Some(listen), grpc].into_iter().flatten();
+        if api_key.is_none()
+            && !self.no_auth
+            && let Some(open) = open.find(|address| !is_local(address.ip()))
+        {
+            return Err(ConfigurationError::Open(open));
         }
         let model_cache = self.model_cache.take().unwrap_or_else(default_model_cache);
+        let tls = match (self.tls_cert.take(), self.tls_key.take()) {
+            (Some(certificate), Some(key)) => Some(
+                TlsIdentity::read(&certificate, &key).map_err(|error| wrong("tls_cert", error))?,
+            ),
+            (None, None) => None,
+            (Some(_), None) => return Err(wrong("tls_key", "it is missing beside 'tls_cert'")),
+            (None, Some(_)) => return Err(wrong("tls_cert", "it is missing beside 'tls_key'")),
+        };
         let encoder = EncoderSettings {
             engine: parsed("engine", self.engine.as_deref().unwrap_or("auto"))?,
             onnx_runtime: self
@@ -337,9 +383,19 @@ impl Settings {
                 self.max_line_bytes.unwrap_or(48 << 20),
                 1024,
             )?,
+            clip_as_service: clip_as_service::Settings {
+                collection: self
+                    .clip_as_service_collection
+                    .map(|name| parsed("clip_as_service_collection", &name))
+                    .transpose()?
+                    .unwrap_or_default(),
+                normalise: self.clip_as_service_normalise,
+            },
         };
         Ok(Configuration {
             listen,
+            grpc,
+            tls,
             models,
             model_cache,
             engine,
@@ -390,13 +446,13 @@ where
     text.parse().map_err(|error: T::Err| wrong(key, error))
 }
 
-fn address(text: &str) -> Result<SocketAddr, ConfigurationError> {
+fn address(key: &'static str, text: &str) -> Result<SocketAddr, ConfigurationError> {
     let mut found = text
         .to_socket_addrs()
-        .map_err(|error| wrong("listen", format!("'{text}' is not HOST:PORT ({error})")))?;
+        .map_err(|error| wrong(key, format!("'{text}' is not HOST:PORT ({error})")))?;
     found
         .next()
-        .ok_or_else(|| wrong("listen", format!("'{text}' names no address")))
+        .ok_or_else(|| wrong(key, format!("'{text}' names no address")))
 }
 
 fn is_local(address: IpAddr) -> bool {
@@ -444,6 +500,11 @@ mod tests {
             ("threads = 0", "threads"),
             ("replicas = 0", "replicas"),
             ("listen = 'nowhere'", "listen"),
+            ("grpc = '51000'", "grpc"),
+            (
+                "clip_as_service_collection = 'A B'",
+                "clip_as_service_collection",
+            ),
             ("api_key = 'short'", "api_key"),
             ("batch_size = 0", "batch_size"),
         ];
@@ -468,6 +529,10 @@ mod tests {
         assert!(matches!(
             open("listen = '0.0.0.0:80'"),
             Err(ConfigurationError::Open(_))
+        ));
+        assert!(matches!(
+            open("grpc = '0.0.0.0:51000'"),
+            Err(ConfigurationError::Open(address)) if address.port() == 51000
         ));
         assert!(open("listen = '0.0.0.0:80'\nno_auth = true").is_ok());
         assert!(open("listen = '0.0.0.0:80'\napi_key = 'a-long-secret'").is_ok());

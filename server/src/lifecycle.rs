@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use clipdb_api::clip_as_service::grpc;
 use clipdb_api::engine::{Models, Statistics};
 use clipdb_api::rest::{self, RestState};
 use clipdb_api::{ApiError, Engine};
@@ -14,7 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tracing_subscriber::EnvFilter;
 
-use crate::banner;
+use crate::banner::{self, Addresses};
 use crate::configuration::{Configuration, ConfigurationError, ServeArguments};
 
 /// Exit code for a start that can't succeed without another configuration or model.
@@ -26,8 +27,9 @@ enum StartError {
     Configuration(#[from] ConfigurationError),
     #[error("the log filter '{filter}' ('log') is wrong: {reason}")]
     Log { filter: String, reason: String },
-    #[error("can't listen on {address} ('listen'): {source}")]
+    #[error("can't listen on {address} ('{key}'): {source}")]
     Listen {
+        key: &'static str,
         address: SocketAddr,
         source: std::io::Error,
     },
@@ -96,12 +98,31 @@ async fn serve_until_stopped(configuration: Configuration) -> Result<(), StartEr
     let (server, address) = rest::bind(
         Arc::clone(&state),
         configuration.listen,
+        configuration.tls.as_ref(),
         configuration.workers,
     )
     .map_err(|source| StartError::Listen {
+        key: "listen",
         address: configuration.listen,
         source,
     })?;
+    let grpc = configuration
+        .grpc
+        .map(|address| {
+            let tls = configuration.tls.as_ref();
+            grpc::bind(Arc::clone(&state), address, tls, configuration.workers).map_err(|source| {
+                StartError::Listen {
+                    key: "grpc",
+                    address,
+                    source,
+                }
+            })
+        })
+        .transpose()?;
+    let addresses = Addresses {
+        main: address,
+        grpc: grpc.as_ref().map(|grpc| grpc.address),
+    };
     let door = server.handle();
     let serving = actix_web::rt::spawn(server);
     let mut stop = StopSignals::new()?;
@@ -113,7 +134,7 @@ async fn serve_until_stopped(configuration: Configuration) -> Result<(), StartEr
         .spawn(move || {
             let outcome =
                 open_engine(&configuration, &loader_state, statistics).inspect(|engine| {
-                    banner::print(engine, &configuration, address);
+                    banner::print(engine, &configuration, addresses);
                     loader_state.opened(Arc::clone(engine));
                 });
             // The receiver is gone when a stop came first.
@@ -143,9 +164,13 @@ async fn serve_until_stopped(configuration: Configuration) -> Result<(), StartEr
 
     stop.wait().await;
     tracing::info!("stopping: finishing what was accepted (a second signal ends at once)");
+    state.stop();
     let finished = async {
         door.stop(true).await;
         let _ = serving.await;
+        if let Some(grpc) = grpc {
+            grpc.ended().await;
+        }
         let _ = tokio::task::spawn_blocking(move || engine.close()).await;
     };
     tokio::select! {

@@ -8,8 +8,10 @@ use std::process::{Command, Stdio};
 use crate::Finished;
 
 /// A Python with pinned packages.
+#[derive(Clone)]
 pub struct Python {
     interpreter: PathBuf,
+    variables: Vec<(String, String)>,
 }
 
 impl Python {
@@ -31,7 +33,17 @@ impl Python {
             expect(Command::new(&interpreter).args(install).arg(requirements));
             fs::write(&done, pins).unwrap();
         }
-        Self { interpreter }
+        Self {
+            interpreter,
+            variables: Vec::new(),
+        }
+    }
+
+    /// The same with an environment variable for its programs.
+    #[must_use]
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
     }
 
     /// Runs `script` to its end.
@@ -42,6 +54,7 @@ impl Python {
             // The server is on this machine, whatever leads to others.
             .env("NO_PROXY", "*")
             .env("PYTHONDONTWRITEBYTECODE", "1")
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .output()
             .unwrap();

@@ -22,6 +22,14 @@ pub struct Setup {
     arguments: Vec<String>,
     variables: Vec<(String, String)>,
     key: Option<String>,
+    certificate: Option<Certificate>,
+}
+
+/// One that nobody else trusts, for `localhost`, in files of its own.
+#[derive(Clone)]
+struct Certificate {
+    folder: Arc<TempDir>,
+    pem: String,
 }
 
 /// A running server; dropping it kills it and deletes its folder.
@@ -92,6 +100,30 @@ impl Setup {
     pub fn key(mut self, key: &str) -> Self {
         self.key = Some(key.to_owned());
         self.flag("--api-key", key)
+    }
+
+    /// gRPC on a free port, which [`Server::grpc`] tells.
+    #[must_use]
+    pub fn grpc(self) -> Self {
+        self.flag("--grpc", "127.0.0.1:0")
+    }
+
+    /// Every address speaks TLS with a certificate of its own making, for `localhost`.
+    #[must_use]
+    pub fn tls(mut self) -> Self {
+        let made =
+            rcgen::generate_simple_self_signed(["localhost".into(), "127.0.0.1".into()]).unwrap();
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        let (certificate, key) = (
+            folder.path().join("cert.pem"),
+            folder.path().join("key.pem"),
+        );
+        let pem = made.cert.pem();
+        std::fs::write(&certificate, &pem).unwrap();
+        std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+        self.certificate = Some(Certificate { folder, pem });
+        self.flag("--tls-cert", certificate.to_str().unwrap())
+            .flag("--tls-key", key.to_str().unwrap())
     }
 
     /// Starts on a new, empty folder and waits until the server is ready.
@@ -175,8 +207,12 @@ impl Setup {
                     read(&log)
                 );
             }
-            client = client
-                .or_else(|| address(&read(&out)).map(|base| Client::new(base, self.key.clone())));
+            client = client.or_else(|| {
+                address(&read(&out), "address").map(|base| {
+                    let trusted = self.certificate.as_ref().map(|made| made.pem.as_str());
+                    Client::new(base, self.key.clone(), trusted)
+                })
+            });
             if client
                 .as_ref()
                 .is_some_and(|client| client.get("/ready").status == 200)
@@ -231,11 +267,11 @@ fn finish(mut child: Child) -> Finished {
     }
 }
 
-/// The address in the banner.
-fn address(banner: &str) -> Option<String> {
+/// The address in the banner, on the line of this name.
+fn address(banner: &str, name: &str) -> Option<String> {
     let line = banner
         .lines()
-        .find(|line| line.trim_start().starts_with("address"))?;
+        .find(|line| line.trim_start().starts_with(name))?;
     Some(line.split_whitespace().last()?.to_owned())
 }
 
@@ -264,6 +300,21 @@ impl Server {
 
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// `HOST:PORT` of the gRPC door.
+    pub fn grpc(&self) -> String {
+        let url = address(&self.banner(), "gRPC").expect("the server has a gRPC door");
+        url.split("://").last().unwrap_or_default().to_owned()
+    }
+
+    /// The file of the certificate that a client has to trust.
+    pub fn certificate(&self) -> PathBuf {
+        let made = self.setup.certificate.as_ref();
+        made.expect("the server speaks TLS")
+            .folder
+            .path()
+            .join("cert.pem")
     }
 
     /// From the start of the process to the first 200 of `/ready`.

@@ -141,6 +141,9 @@ fn every_operation_there_is_is_named() {
         ("post", "/v1/embeddings"),
         ("get", "/v1/models"),
         ("get", "/v1/models/{id}"),
+        ("post", "/post"),
+        ("post", "/index"),
+        ("get", "/dry_run"),
     ] {
         assert!(
             named.contains(&(method.to_owned(), path.to_owned())),

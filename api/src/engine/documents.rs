@@ -68,11 +68,11 @@ impl Engine {
             Change::Remove => Part::Remove,
             Change::To(text) => {
                 self.check_text(&text)?;
-                let (vector, truncated) = embed_text(encoder()?, text.clone()).await?;
+                let (embedding, truncated) = embed_text(encoder()?, text.clone()).await?;
                 Part::Replace(NewText {
                     text,
                     truncated,
-                    vector,
+                    vector: embedding.into_vec(),
                 })
             }
         };
@@ -80,8 +80,8 @@ impl Engine {
             Change::Keep => Part::Keep,
             Change::Remove => Part::Remove,
             Change::To(bytes) => {
-                let (vector, image) = embed_image(encoder()?, bytes).await?;
-                Part::Replace((image, vector))
+                let (embedding, image) = embed_image(encoder()?, bytes).await?;
+                Part::Replace((image, embedding.into_vec()))
             }
         };
         let write = Write::Revise(clipdb_storage::Revision {

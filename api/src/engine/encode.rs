@@ -57,7 +57,7 @@ impl Engine {
             .await
     }
 
-    async fn encode_one(
+    pub async fn encode_one(
         &self,
         encoder: &Encoder,
         input: Input,

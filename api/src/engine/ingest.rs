@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use clipdb_embed::{Encoder, Priority, TextRole};
+use clipdb_embed::{Embedding, Encoder, Priority, TextRole};
 use clipdb_storage::{DocumentId, NewDocument, NewImage, Outcome, VectorKind, Write};
 use futures_util::future::OptionFuture;
 use futures_util::stream::{Stream, StreamExt};
@@ -45,17 +45,28 @@ pub struct Ingested {
     pub outcome: Result<Stored, ApiError>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Stored {
     pub created: bool,
     /// The text was longer than the model reads; its end is not in the vector.
     pub truncated: bool,
+    /// What the document is found by.
+    pub embeddings: Vec<(VectorKind, Embedding)>,
 }
 
 struct Prepared {
     id: DocumentId,
     truncated: bool,
+    embeddings: Vec<(VectorKind, Embedding)>,
     write: Write,
+}
+
+/// A write that its collection's committer has.
+struct Submitted {
+    id: DocumentId,
+    truncated: bool,
+    embeddings: Vec<(VectorKind, Embedding)>,
+    ticket: Ticket,
 }
 
 impl Engine {
@@ -80,10 +91,17 @@ impl Engine {
             .buffered(window)
             .then(move |(id, permit, prepared)| async move {
                 let submitted = match prepared {
-                    Ok(prepared) => collection
-                        .submit(prepared.write)
-                        .await
-                        .map(|ticket| (ticket, prepared.id.to_string(), prepared.truncated)),
+                    Ok(prepared) => {
+                        collection
+                            .submit(prepared.write)
+                            .await
+                            .map(|ticket| Submitted {
+                                id: prepared.id,
+                                truncated: prepared.truncated,
+                                embeddings: prepared.embeddings,
+                                ticket,
+                            })
+                    }
                     Err(error) => Err(error),
                 };
                 (id, permit, submitted)
@@ -96,18 +114,15 @@ impl Engine {
             .buffered(window)
     }
 
-    async fn answer(
-        &self,
-        id: Option<String>,
-        submitted: Result<(Ticket, String, bool), ApiError>,
-    ) -> Ingested {
+    async fn answer(&self, id: Option<String>, submitted: Result<Submitted, ApiError>) -> Ingested {
         let (id, outcome) = match submitted {
-            Ok((ticket, id, truncated)) => {
-                let stored = ticket.wait().await.map(|outcome| Stored {
+            Ok(submitted) => {
+                let stored = submitted.ticket.wait().await.map(|outcome| Stored {
                     created: matches!(outcome, Outcome::Created { .. }),
-                    truncated,
+                    truncated: submitted.truncated,
+                    embeddings: submitted.embeddings,
                 });
-                (Some(id), stored)
+                (Some(submitted.id.to_string()), stored)
             }
             Err(error) => (id, Err(error)),
         };
@@ -128,16 +143,20 @@ impl Engine {
         let words = OptionFuture::from(text.clone().map(|text| embed_text(encoder, text)));
         let (image, embedded_text) = futures_util::join!(image, words);
         let (image, embedded_text) = (image.transpose()?, embedded_text.transpose()?);
-        let mut vectors = Vec::with_capacity(2);
-        let image = image.map(|(vector, image)| {
-            vectors.push((VectorKind::Image, vector));
+        let mut embeddings = Vec::with_capacity(2);
+        let image = image.map(|(embedding, image)| {
+            embeddings.push((VectorKind::Image, embedding));
             image
         });
         let mut truncated = false;
-        if let Some((vector, cut)) = embedded_text {
-            vectors.push((VectorKind::Text, vector));
+        if let Some((embedding, cut)) = embedded_text {
+            embeddings.push((VectorKind::Text, embedding));
             truncated = cut;
         }
+        let vectors = embeddings
+            .iter()
+            .map(|(kind, embedding)| (*kind, embedding.as_slice().to_vec()))
+            .collect();
         let id = draft.id.unwrap_or_else(DocumentId::generate);
         let write = Write::Put(NewDocument {
             id: id.clone(),
@@ -150,6 +169,7 @@ impl Engine {
         Ok(Prepared {
             id,
             truncated,
+            embeddings,
             write,
         })
     }
@@ -170,7 +190,7 @@ impl Engine {
 pub(super) async fn embed_image(
     encoder: &Encoder,
     bytes: Bytes,
-) -> Result<(Vec<f32>, NewImage), ApiError> {
+) -> Result<(Embedding, NewImage), ApiError> {
     let embedded = encoder.image(bytes.clone(), Priority::Ingest).await?;
     let image = NewImage {
         bytes,
@@ -178,20 +198,20 @@ pub(super) async fn embed_image(
         width: embedded.info.width,
         height: embedded.info.height,
     };
-    Ok((embedded.embedding.into_vec(), image))
+    Ok((embedded.embedding, image))
 }
 
-/// The vector, and whether the model read only the text's beginning.
+/// The embedding, and whether the model read only the text's beginning.
 pub(super) async fn embed_text(
     encoder: &Encoder,
     text: String,
-) -> Result<(Vec<f32>, bool), ApiError> {
+) -> Result<(Embedding, bool), ApiError> {
     let text = only(
         encoder
             .texts_as(vec![text], TextRole::Document, Priority::Ingest)
             .await?,
     )?;
-    Ok((text.embedding.into_vec(), text.truncated))
+    Ok((text.embedding, text.truncated))
 }
 
 /// What came of the one input that was given.

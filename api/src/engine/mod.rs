@@ -33,6 +33,7 @@ pub use encode::{Encoded, Input};
 pub use ingest::{Draft, Incoming, Ingested, Stored};
 pub use models::Models;
 pub use query::Query;
+pub(crate) use rank::rank_priority;
 pub use rank::{Ranked, Ranking, rank};
 pub use search::{Answer, Hit, SearchTimings, TotalKind};
 pub use settings::EngineSettings;

@@ -11,6 +11,15 @@ use crate::error::ApiError;
 /// So few are as quick as a search, and go ahead of ingest as one.
 const AS_A_SEARCH: usize = 64;
 
+/// How soon so many candidates are embedded.
+pub(crate) fn rank_priority(candidates: usize) -> Priority {
+    if candidates <= AS_A_SEARCH {
+        Priority::Search
+    } else {
+        Priority::Ingest
+    }
+}
+
 /// One of the candidates.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Ranked {
@@ -81,11 +90,7 @@ impl Engine {
         query: Input,
         candidates: Vec<Input>,
     ) -> Result<Ranking, ApiError> {
-        let priority = if candidates.len() <= AS_A_SEARCH {
-            Priority::Search
-        } else {
-            Priority::Ingest
-        };
+        let priority = rank_priority(candidates.len());
         let query = self.encode_as(encoder, vec![query], TextRole::Query, priority);
         let candidates = self.encode_as(encoder, candidates, TextRole::Document, priority);
         let (query, candidates) = futures_util::try_join!(query, candidates)?;

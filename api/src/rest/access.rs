@@ -1,4 +1,5 @@
-//! The API key, where one is set: `Authorization: Bearer KEY`.
+//! The API key, where one is set: `Authorization: Bearer KEY`, which CLIP-as-service's
+//! clients send without `Bearer`.
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -9,6 +10,7 @@ use actix_web::{ResponseError, web};
 use super::openai::{self, OpenAiProblem};
 use super::page;
 use super::state::RestState;
+use crate::clip_as_service::{http, websocket};
 use crate::error::ApiError;
 
 /// Answers 401 unless the request carries the key or asks for something public.
@@ -19,7 +21,9 @@ pub(super) async fn require_key(
     if is_public(&request) || carries_key(&request) {
         return Ok(next.call(request).await?.map_into_boxed_body());
     }
-    let answer = if openai::is_openai_path(request.path()) {
+    let answer = if websocket::is_upgrade(request.headers()) {
+        websocket::refusal(&ApiError::Unauthorized)
+    } else if openai::is_openai_path(request.path()) {
         OpenAiProblem::from(ApiError::Unauthorized).error_response()
     } else {
         ApiError::Unauthorized.error_response()
@@ -31,22 +35,17 @@ pub(super) async fn require_key(
 fn is_public(request: &ServiceRequest) -> bool {
     request.method() == Method::OPTIONS
         || matches!(request.path(), "/health" | "/ready")
-        || page::is_page_file(request.path())
+        || (page::is_page_file(request.path()) && !websocket::is_upgrade(request.headers()))
 }
 
 fn carries_key(request: &ServiceRequest) -> bool {
     let Some(state) = request.app_data::<web::Data<RestState>>() else {
         return false;
     };
-    let Some(key) = &state.settings.api_key else {
-        return true;
-    };
-    request
+    let given = request
         .headers()
         .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split_once(' '))
-        .is_some_and(|(scheme, given)| {
-            scheme.eq_ignore_ascii_case("bearer") && key.matches(given.trim())
-        })
+        .and_then(|value| value.to_str().ok());
+    let bare = http::is_door(request.path()) || websocket::is_upgrade(request.headers());
+    state.settings.admits(given, bare)
 }

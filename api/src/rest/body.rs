@@ -15,7 +15,7 @@ use crate::error::ApiError;
 /// A client that sends nothing for this long has its request ended.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-pub(super) async fn next_chunk(payload: &mut web::Payload) -> Result<Option<Bytes>, ApiError> {
+pub(crate) async fn next_chunk(payload: &mut web::Payload) -> Result<Option<Bytes>, ApiError> {
     match tokio::time::timeout(PATIENCE, payload.next()).await {
         Err(_) => Err(ApiError::BrokenBody(format!(
             "nothing came for {} seconds",
@@ -29,7 +29,7 @@ pub(super) async fn next_chunk(payload: &mut web::Payload) -> Result<Option<Byte
 }
 
 /// The whole body, at most `limit` bytes.
-pub(super) async fn read_whole(
+pub(crate) async fn read_whole(
     payload: &mut web::Payload,
     limit: usize,
 ) -> Result<Bytes, ApiError> {
@@ -43,7 +43,7 @@ pub(super) async fn read_whole(
     Ok(whole.freeze())
 }
 
-pub(super) fn body_too_large(limit: usize) -> ApiError {
+pub(crate) fn body_too_large(limit: usize) -> ApiError {
     ApiError::TooLarge {
         what: "the request body",
         limit: limit as u64,
@@ -52,7 +52,7 @@ pub(super) fn body_too_large(limit: usize) -> ApiError {
 }
 
 /// How many bytes the client says it sends, or the limit when it does not say.
-pub(super) fn announced_length(request: &HttpRequest, limit: usize) -> Result<usize, ApiError> {
+pub(crate) fn announced_length(request: &HttpRequest, limit: usize) -> Result<usize, ApiError> {
     let announced = request
         .headers()
         .get(header::CONTENT_LENGTH)
@@ -66,7 +66,7 @@ pub(super) fn announced_length(request: &HttpRequest, limit: usize) -> Result<us
 }
 
 /// The media type without its parameters, in lower case; empty when there is none.
-pub(super) fn media_type(request: &HttpRequest) -> String {
+pub(crate) fn media_type(request: &HttpRequest) -> String {
     let value = request
         .headers()
         .get(header::CONTENT_TYPE)
@@ -81,7 +81,7 @@ pub(super) fn media_type(request: &HttpRequest) -> String {
 }
 
 /// A JSON body of at most `limit` bytes as `T`.
-pub(super) async fn read_json<T: DeserializeOwned + Send + 'static>(
+pub(crate) async fn read_json<T: DeserializeOwned + Send + 'static>(
     payload: &mut web::Payload,
     limit: usize,
 ) -> Result<T, ApiError> {
@@ -90,11 +90,11 @@ pub(super) async fn read_json<T: DeserializeOwned + Send + 'static>(
 }
 
 /// JSON as `T`; what is wrong is told with its place.
-pub(super) fn parse<'json, T: Deserialize<'json>>(json: &'json [u8]) -> Result<T, ApiError> {
+pub(crate) fn parse<'json, T: Deserialize<'json>>(json: &'json [u8]) -> Result<T, ApiError> {
     serde_json::from_slice(json).map_err(json_error)
 }
 
-pub(super) fn json_error(error: serde_json::Error) -> ApiError {
+pub(crate) fn json_error(error: serde_json::Error) -> ApiError {
     let message = error.to_string();
     if !error.is_data() {
         ApiError::InvalidJson(message)

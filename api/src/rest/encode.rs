@@ -8,6 +8,7 @@ use serde_json::json;
 use super::input::InputBody;
 use super::state::{Open, RestState};
 use super::{body, sole};
+use crate::clip_as_service::http;
 use crate::engine::{Input, blocking};
 use crate::error::ApiError;
 
@@ -34,7 +35,11 @@ async fn encode(
     let _share = engine
         .admit(body::announced_length(&request, limit)?)
         .await?;
-    let EncodeBody { inputs, model } = body::read_json(&mut payload, limit).await?;
+    let json = body::read_whole(&mut payload, limit).await?;
+    if http::is_request(&json) {
+        return http::respond(engine, &state, &request, json).await;
+    }
+    let EncodeBody { inputs, model } = blocking(move || body::parse(&json)).await??;
     if inputs.is_empty() || inputs.len() > INPUTS {
         return Err(ApiError::InvalidField(format!(
             "'inputs' has {} items; it takes 1 to {INPUTS}",

@@ -2,7 +2,7 @@
 //! call one engine function, map the answer. Decisions belong to the engine.
 
 mod access;
-mod body;
+pub(crate) mod body;
 mod collections;
 mod documents;
 mod encode;
@@ -15,7 +15,7 @@ pub mod problem;
 mod rank;
 mod request_log;
 mod search;
-mod state;
+pub(crate) mod state;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -27,6 +27,8 @@ use actix_web::{App, HttpRequest, HttpServer, web};
 
 pub use state::{ApiKey, RestSettings, RestState};
 
+use crate::TlsIdentity;
+use crate::clip_as_service;
 use crate::error::ApiError;
 
 /// Seconds that requests under way get to finish after a stop was asked for.
@@ -36,6 +38,7 @@ const SHUTDOWN_SECONDS: u64 = 60;
 pub fn bind(
     state: Arc<RestState>,
     address: SocketAddr,
+    tls: Option<&TlsIdentity>,
     workers: usize,
 ) -> std::io::Result<(Server, SocketAddr)> {
     let server = HttpServer::new(move || {
@@ -50,8 +53,11 @@ pub fn bind(
     })
     .workers(workers)
     .shutdown_timeout(SHUTDOWN_SECONDS)
-    .disable_signals()
-    .bind(address)?;
+    .disable_signals();
+    let server = match tls {
+        Some(tls) => server.bind_rustls_0_23(address, tls.config())?,
+        None => server.bind(address)?,
+    };
     let bound = server.addrs().first().copied().unwrap_or(address);
     Ok((server.run(), bound))
 }
@@ -65,6 +71,7 @@ fn routes(config: &mut web::ServiceConfig) {
     rank::routes(config);
     openai::routes(config);
     page::routes(config);
+    clip_as_service::http::routes(config);
 }
 
 fn cors(settings: &RestSettings) -> Cors {
@@ -99,7 +106,7 @@ fn query_string<T: serde::de::DeserializeOwned>(request: &HttpRequest) -> Result
 }
 
 /// A path with one method; others are told that they are not allowed.
-fn sole(path: &str, route: actix_web::Route) -> actix_web::Resource {
+pub(crate) fn sole(path: &str, route: actix_web::Route) -> actix_web::Resource {
     web::resource(path)
         .route(route)
         .default_service(web::to(method_not_allowed))

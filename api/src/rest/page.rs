@@ -5,6 +5,7 @@ use actix_web::{HttpResponse, web};
 use include_dir::{Dir, include_dir};
 
 use super::sole;
+use crate::clip_as_service::websocket;
 use crate::error::ApiError;
 
 static PAGE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/page");
@@ -16,7 +17,9 @@ const POLICY: &str = "default-src 'self'; img-src 'self' blob: data:; object-src
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config
-        .service(sole("/", web::get().to(|| async { file("index.html") })))
+        .service(
+            sole("/", websocket::upgrade()).route(web::get().to(|| async { file("index.html") })),
+        )
         .service(sole("/docs", web::get().to(|| async { file("docs.html") })))
         .service(sole(
             "/favicon.ico",

@@ -14,13 +14,15 @@ use crate::error::ApiError;
 fn classify(error: &ApiError) -> (StatusCode, &'static str) {
     match error {
         ApiError::Group(error) => classify(error),
+        ApiError::InDocument { source, .. } => classify(source),
+        ApiError::NotAllStored { first, .. } => classify(first),
         ApiError::Storage(error) => classify_storage(error),
         ApiError::Embed(error) => classify_embed(error),
         ApiError::Index(_) | ApiError::LostVersion { .. } => {
             (StatusCode::INTERNAL_SERVER_ERROR, "index_failed")
         }
         ApiError::IndexUnavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "index_unavailable"),
-        ApiError::Thread(_) | ApiError::Metrics(_) => {
+        ApiError::Thread(_) | ApiError::Metrics(_) | ApiError::TlsFile { .. } => {
             (StatusCode::INTERNAL_SERVER_ERROR, "internal")
         }
         ApiError::Starting(_) => (StatusCode::SERVICE_UNAVAILABLE, "starting"),
@@ -37,6 +39,7 @@ fn classify(error: &ApiError) -> (StatusCode, &'static str) {
         }
         ApiError::UnknownModel { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "unknown_model"),
         ApiError::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized"),
+        ApiError::ForeignOrigin(_) => (StatusCode::FORBIDDEN, "foreign_origin"),
         ApiError::NoSuchRoute(_) => (StatusCode::NOT_FOUND, "no_such_route"),
         ApiError::MethodNotAllowed(_) => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
         ApiError::InvalidJson(_) => (StatusCode::BAD_REQUEST, "invalid_json"),
@@ -49,6 +52,8 @@ fn classify(error: &ApiError) -> (StatusCode, &'static str) {
         ApiError::WrongDimension { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "wrong_dimension"),
         ApiError::InvalidBase64(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_base64"),
         ApiError::UrlIngestDisabled => (StatusCode::UNPROCESSABLE_ENTITY, "url_ingest_disabled"),
+        ApiError::PathRefused(_) => (StatusCode::UNPROCESSABLE_ENTITY, "path_refused"),
+        ApiError::NoSuchCall { .. } => (StatusCode::NOT_FOUND, "no_such_call"),
         ApiError::MissingPart(_) => (StatusCode::UNPROCESSABLE_ENTITY, "missing_part"),
         ApiError::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
         ApiError::UnsupportedMediaType(..) => {
@@ -104,6 +109,11 @@ fn classify_embed(error: &EmbedError) -> (StatusCode, &'static str) {
         | EmbedError::Panicked { .. }
         | EmbedError::Io { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "model_failed"),
     }
+}
+
+/// The stable code alone.
+pub(crate) fn code(error: &ApiError) -> &'static str {
+    classify(error).1
 }
 
 /// The problem as JSON, for a whole answer or for one document of a batch.

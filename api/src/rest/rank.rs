@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::input::InputBody;
 use super::state::{Open, RestState};
 use super::{body, sole};
+use crate::clip_as_service::http;
 use crate::engine::{Input, blocking};
 use crate::error::ApiError;
 
@@ -54,7 +55,11 @@ async fn rank(
     let _share = engine
         .admit(body::announced_length(&request, limit)?)
         .await?;
-    let wanted: RankBody = body::read_json(&mut payload, limit).await?;
+    let json = body::read_whole(&mut payload, limit).await?;
+    if http::is_request(&json) {
+        return http::respond(engine, &state, &request, json).await;
+    }
+    let wanted: RankBody = blocking(move || body::parse(&json)).await??;
     if wanted.candidates.is_empty() || wanted.candidates.len() > CANDIDATES {
         return Err(ApiError::InvalidField(format!(
             "'candidates' has {} items; it takes 1 to {CANDIDATES}",

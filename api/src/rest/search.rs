@@ -14,6 +14,7 @@ use super::multipart::FilePart;
 use super::state::{Open, RestState};
 use super::{body, method_not_allowed, multipart, query_string};
 use crate::CollectionName;
+use crate::clip_as_service::http;
 use crate::engine::query::{Content, Mode, Part, Query, Targets};
 use crate::engine::{Answer, Engine, Hit, blocking};
 use crate::error::ApiError;
@@ -139,6 +140,9 @@ async fn answer(
         search_with_files(multipart::read(request, payload, limit).await?)?
     } else {
         let json = body::read_whole(&mut payload, limit).await?;
+        if http::is_request(&json) {
+            return http::respond(engine, state, request, json).await;
+        }
         (
             blocking(move || body::parse::<SearchBody>(&json)).await??,
             Vec::new(),

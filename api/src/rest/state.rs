@@ -6,7 +6,9 @@ use std::sync::{Arc, OnceLock};
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest, web};
 use parking_lot::RwLock;
+use tokio::sync::watch;
 
+use crate::clip_as_service;
 use crate::engine::{Engine, Statistics};
 use crate::error::ApiError;
 
@@ -19,6 +21,24 @@ pub struct RestSettings {
     pub max_body_bytes: usize,
     /// The longest line of NDJSON, in bytes.
     pub max_line_bytes: usize,
+    pub clip_as_service: clip_as_service::Settings,
+}
+
+impl RestSettings {
+    /// Whether an `Authorization` of `given` is let in: `Bearer KEY`, and where `bare` the
+    /// key alone, as CLIP-as-service's clients send it. Everybody is where no key is set.
+    pub fn admits(&self, given: Option<&str>, bare: bool) -> bool {
+        let Some(key) = &self.api_key else {
+            return true;
+        };
+        given.is_some_and(|given| {
+            let bearer = given
+                .split_once(' ')
+                .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+                .map(|(_, token)| token.trim());
+            bearer.is_some_and(|token| key.matches(token)) || (bare && key.matches(given.trim()))
+        })
+    }
 }
 
 impl Default for RestSettings {
@@ -28,6 +48,7 @@ impl Default for RestSettings {
             cors_origins: Vec::new(),
             max_body_bytes: 128 << 20,
             max_line_bytes: 48 << 20,
+            clip_as_service: clip_as_service::Settings::default(),
         }
     }
 }
@@ -62,6 +83,7 @@ impl std::fmt::Debug for ApiKey {
 pub struct RestState {
     engine: OnceLock<Arc<Engine>>,
     stage: RwLock<&'static str>,
+    stopping: watch::Sender<bool>,
     pub settings: RestSettings,
     pub statistics: Arc<Statistics>,
 }
@@ -71,6 +93,7 @@ impl RestState {
         Self {
             engine: OnceLock::new(),
             stage: RwLock::new("loading"),
+            stopping: watch::Sender::new(false),
             settings,
             statistics,
         }
@@ -88,6 +111,20 @@ impl RestState {
         }
     }
 
+    /// Streams that stay open take no more from now on.
+    pub fn stop(&self) {
+        self.stopping.send_replace(true);
+    }
+
+    /// Comes to its end when the server is asked to stop.
+    pub fn stopping(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut stopping = self.stopping.subscribe();
+        async move {
+            // An error says that the state is gone, and then so is the server.
+            let _ = stopping.wait_for(|stopping| *stopping).await;
+        }
+    }
+
     pub fn engine(&self) -> Result<Arc<Engine>, ApiError> {
         self.engine
             .get()
@@ -97,7 +134,7 @@ impl RestState {
 }
 
 /// Extracts the open engine; a server that is still starting answers 503.
-pub(super) struct Open(pub(super) Arc<Engine>);
+pub(crate) struct Open(pub(crate) Arc<Engine>);
 
 impl FromRequest for Open {
     type Error = ApiError;

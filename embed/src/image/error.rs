@@ -34,6 +34,8 @@ pub enum ImageError {
     },
     #[error("preprocessor_config.json: {field}: {reason}")]
     Config { field: &'static str, reason: String },
+    #[error("the pixels make no picture: {reason}")]
+    Pixels { reason: String },
     #[error("the thumbnail could not be written: {reason}")]
     Thumbnail { reason: String },
 }

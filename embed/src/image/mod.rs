@@ -19,8 +19,10 @@ mod preprocess;
 mod processor_config;
 mod resize;
 mod thumbnail;
+mod write;
 
 pub use error::ImageError;
 pub use header::{ImageInfo, ImageLimits, decode_cost, inspect};
 pub use preprocess::{Pixels, Preprocessor};
 pub use thumbnail::{Thumbnail, thumbnail};
+pub use write::png;

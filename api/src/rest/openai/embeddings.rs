@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::OpenAiProblem;
+use crate::data_uri::decode_base64;
 use crate::engine::{Encoded, Input, blocking};
 use crate::error::ApiError;
 use crate::rest::body;
-use crate::rest::documents::wire::decode_base64;
 use crate::rest::state::{Open, RestState};
 
 /// As many as OpenAI takes.

@@ -1,0 +1,129 @@
+//! What of a document is encoded. CLIP-as-service's order: a text before a picture.
+
+use clipdb_embed::image::png;
+
+use super::message::{Content, Document, NdArray};
+use crate::data_uri::decode_base64;
+use crate::engine::Input;
+use crate::error::ApiError;
+
+/// `None` for a document that holds nothing, as the one that `profile()` sends.
+///
+/// Unlike CLIP-as-service this opens no file and fetches nothing: a URI is read where it
+/// carries its bytes. Decodes and encodes pictures: not for an async thread.
+pub fn input_of(document: &Document) -> Result<Option<Input>, ApiError> {
+    match &document.content {
+        Some(Content::Text(text)) if !text.is_empty() => Ok(Some(Input::Text(text.clone()))),
+        Some(Content::Blob(bytes)) if !bytes.is_empty() => Ok(Some(Input::Image(bytes.clone()))),
+        Some(Content::Tensor(tensor)) => picture(tensor).map(Some),
+        _ if document.uri.is_empty() => Ok(None),
+        _ if document.uri.starts_with("data:") => {
+            Ok(Some(Input::Image(decode_base64(&document.uri)?)))
+        }
+        _ if document.uri.contains("://") && !document.uri.starts_with("file:") => {
+            Err(ApiError::UrlIngestDisabled)
+        }
+        _ => Err(ApiError::PathRefused(document.uri.clone())),
+    }
+}
+
+pub fn is_picture(document: &Document) -> bool {
+    matches!(
+        document.content,
+        Some(Content::Blob(_) | Content::Tensor(_))
+    )
+}
+
+/// A tensor of rows, columns and, if any, channels, whose numbers are from 0 to 255.
+fn picture(tensor: &NdArray) -> Result<Input, ApiError> {
+    let (height, width, channels) = match *tensor.shape() {
+        [height, width] => (height, width, 1),
+        [height, width, channels] => (height, width, channels),
+        _ => {
+            return Err(ApiError::InvalidField(format!(
+                "a tensor of shape {:?} is no picture: send [height, width] or [height, width, channels]",
+                tensor.shape()
+            )));
+        }
+    };
+    let pixels: Option<Vec<u8>> = tensor
+        .numbers()?
+        .into_iter()
+        // As NumPy casts: the fraction is cut off.
+        .map(|number| (0.0..256.0).contains(&number).then_some(number as u8))
+        .collect();
+    let pixels = pixels.ok_or_else(|| {
+        ApiError::InvalidField("a picture's tensor has numbers from 0 to 255 only".to_owned())
+    })?;
+    let bytes = png(width, height, channels, &pixels).map_err(clipdb_embed::EmbedError::from)?;
+    Ok(Input::Image(bytes.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(uri: &str) -> Document {
+        Document {
+            uri: uri.to_owned(),
+            ..Document::default()
+        }
+    }
+
+    fn holding(content: Content) -> Document {
+        Document {
+            content: Some(content),
+            uri: "/somewhere/else.png".to_owned(),
+            ..Document::default()
+        }
+    }
+
+    #[test]
+    fn nothing_is_read_or_fetched() {
+        for path in [
+            "/etc/passwd",
+            "a.png",
+            "file:///etc/passwd",
+            "../x",
+            "C:\\x.png",
+        ] {
+            assert!(
+                matches!(input_of(&at(path)), Err(ApiError::PathRefused(_))),
+                "{path}"
+            );
+        }
+        for url in ["http://169.254.169.254/", "https://x/y.png", "ftp://x/"] {
+            assert!(
+                matches!(input_of(&at(url)), Err(ApiError::UrlIngestDisabled)),
+                "{url}"
+            );
+        }
+        let carried = input_of(&at("data:image/png;base64,aGk=")).unwrap();
+        assert!(matches!(carried, Some(Input::Image(bytes)) if bytes == "hi"));
+    }
+
+    #[test]
+    fn content_goes_before_a_uri() {
+        let text = input_of(&holding(Content::Text("words".to_owned()))).unwrap();
+        assert!(matches!(text, Some(Input::Text(text)) if text == "words"));
+        let blob = input_of(&holding(Content::Blob("bytes".into()))).unwrap();
+        assert!(matches!(blob, Some(Input::Image(bytes)) if bytes == "bytes"));
+        assert!(input_of(&Document::default()).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_tensor_is_a_picture() {
+        let tensor = |json: &str| {
+            let tensor = serde_json::from_str(json).unwrap();
+            input_of(&holding(Content::Tensor(tensor)))
+        };
+        let Some(Input::Image(bytes)) = tensor("[[[1, 2, 3], [4, 5, 6]]]").unwrap() else {
+            panic!("a picture was expected");
+        };
+        assert!(bytes.starts_with(b"\x89PNG"));
+        assert!(tensor("[[0.5, 255.0]]").is_ok());
+        for wrong in ["[1, 2]", "[[256]]", "[[-1]]", "[[[1, 2, 3, 4, 5]]]", "[]"] {
+            assert!(tensor(wrong).is_err(), "{wrong}");
+        }
+    }
+}

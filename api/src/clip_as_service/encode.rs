@@ -1,0 +1,110 @@
+//! `/encode`, and what the other calls embed with.
+
+use clipdb_embed::{Embedding, Encoder, Priority, TextRole};
+use futures_util::stream::{StreamExt, TryStreamExt, iter};
+
+use super::call::Calls;
+use super::content::{input_of, is_picture};
+use super::message::{Document, NdArray};
+use super::parameters::Parameters;
+use super::paths::Paths;
+use crate::engine::{Encoded, blocking};
+use crate::error::ApiError;
+
+/// Documents of one request that are in the model's queue at once.
+const WINDOW: usize = 64;
+
+/// Documents with what was embedded of them.
+pub(super) struct Embedded {
+    pub documents: Vec<Document>,
+    /// In the order in which the paths lead to the documents; `None` for one that is empty.
+    pub found: Vec<Option<Encoded>>,
+}
+
+impl Calls {
+    /// Documents that hold nothing stay as they are: `profile()` sends one.
+    pub(super) async fn encode(
+        &self,
+        documents: Vec<Document>,
+        parameters: &Parameters,
+    ) -> Result<Vec<Document>, ApiError> {
+        let encoder = self.engine.models().chosen(parameters.model.as_deref())?;
+        let paths = &parameters.paths;
+        let Embedded {
+            mut documents,
+            found,
+        } = self
+            .embed(encoder, documents, paths, TextRole::Other, Priority::Ingest)
+            .await?;
+        let mut found = found.into_iter();
+        paths.visit(&mut documents, &mut |document| {
+            if let Some(encoded) = found.next().flatten() {
+                self.give(document, encoded.embedding, parameters);
+            }
+            Ok::<_, ApiError>(())
+        })?;
+        Ok(documents)
+    }
+
+    /// Sets the document's embedding, and drops the picture where that is wanted.
+    pub(super) fn give(
+        &self,
+        document: &mut Document,
+        embedding: Embedding,
+        parameters: &Parameters,
+    ) {
+        let vector = if self.settings.normalise {
+            embedding.into_vec()
+        } else {
+            embedding.into_unnormalised()
+        };
+        document.embedding = Some(NdArray::of_floats(&vector));
+        if is_picture(document) {
+            if parameters.drop_image_content {
+                document.content = None;
+            }
+        } else if document.mime_type.is_empty() && document.content.is_some() {
+            // docarray's word for it, which a client reads as text/plain.
+            document.mime_type = "text".to_owned();
+        }
+    }
+
+    /// # Errors
+    /// The first that any document meets, with the document's id.
+    pub(super) async fn embed(
+        &self,
+        encoder: &Encoder,
+        mut documents: Vec<Document>,
+        paths: &Paths,
+        role: TextRole,
+        priority: Priority,
+    ) -> Result<Embedded, ApiError> {
+        let paths = paths.clone();
+        let (documents, inputs) = blocking(move || {
+            let mut inputs = Vec::new();
+            paths.visit(&mut documents, &mut |document| {
+                let input = input_of(document).map_err(|error| error.in_document(&document.id))?;
+                inputs.push((document.id.clone(), input));
+                Ok::<_, ApiError>(())
+            })?;
+            Ok::<_, ApiError>((documents, inputs))
+        })
+        .await??;
+        let engine = &self.engine;
+        let found = iter(inputs)
+            .map(|(id, input)| async move {
+                let Some(input) = input else {
+                    return Ok(None);
+                };
+                engine
+                    .encode_one(encoder, input, role, priority)
+                    .await
+                    .map(Some)
+                    .map_err(|error| error.in_document(&id))
+            })
+            .buffered(WINDOW)
+            .try_collect()
+            .await?;
+        Ok(Embedded { documents, found })
+    }
+}

@@ -1,0 +1,103 @@
+//! Which call a request is: `header.exec_endpoint`.
+
+use crate::error::ApiError;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Call {
+    Encode,
+    Rank,
+    Index,
+    Search,
+}
+
+impl Call {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Encode => "encode",
+            Self::Rank => "rank",
+            Self::Index => "index",
+            Self::Search => "search",
+        }
+    }
+}
+
+/// The retriever's further endpoints, which a quietly encoding server would only seem to serve.
+const RETRIEVERS: [(&str, &str); 8] = [
+    ("update", "send the documents to /index, which replaces"),
+    ("delete", "use DELETE /collections/{name}/documents/{id}"),
+    ("filter", "use GET /collections/{name}/documents"),
+    ("fill_embedding", "use POST /encode"),
+    ("status", "use GET /ready and GET /collections"),
+    ("clear", "use DELETE /collections/{name}"),
+    ("backup", "copy the data folder while the server is stopped"),
+    ("restore", "start the server on the copied data folder"),
+];
+
+/// The call, and the model where the endpoint names one.
+///
+/// As CLIP-as-service has it, whatever is not another call encodes: `/`, which
+/// `profile()` sends, `/encode`, `/anything`. Unlike it, `/rank/NAME` ranks (there it
+/// encoded and gave no scores), and the name after `/encode/` is looked at.
+pub fn parse(endpoint: &str) -> Result<(Call, Option<&str>), ApiError> {
+    let endpoint = endpoint.trim_matches('/');
+    let (first, rest) = endpoint.split_once('/').unwrap_or((endpoint, ""));
+    let model = Some(rest).filter(|name| !name.is_empty());
+    match first {
+        "encode" => Ok((Call::Encode, model)),
+        "rank" => Ok((Call::Rank, model)),
+        "index" if rest.is_empty() => Ok((Call::Index, None)),
+        "search" if rest.is_empty() => Ok((Call::Search, None)),
+        _ => match RETRIEVERS.iter().find(|(name, _)| *name == endpoint) {
+            Some((name, instead)) => Err(ApiError::NoSuchCall {
+                endpoint: format!("/{name}"),
+                instead,
+            }),
+            None => Ok((Call::Encode, None)),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_is_no_other_call_encodes() {
+        for endpoint in [
+            "",
+            "/",
+            "/encode",
+            "encode/",
+            "/whatever",
+            "/a/b",
+            "/index/x",
+        ] {
+            assert_eq!(parse(endpoint).unwrap(), (Call::Encode, None), "{endpoint}");
+        }
+        assert_eq!(parse("/rank").unwrap(), (Call::Rank, None));
+        assert_eq!(parse("/index").unwrap(), (Call::Index, None));
+        assert_eq!(parse("/search").unwrap(), (Call::Search, None));
+    }
+
+    #[test]
+    fn a_model_s_name_may_hold_slashes() {
+        let named = (Call::Encode, Some("openai/clip-vit-base-patch32"));
+        assert_eq!(
+            parse("/encode/openai/clip-vit-base-patch32").unwrap(),
+            named
+        );
+        assert_eq!(
+            parse("/rank/clipdb-mini").unwrap(),
+            (Call::Rank, Some("clipdb-mini"))
+        );
+    }
+
+    #[test]
+    fn what_is_served_elsewhere_is_not_encoded() {
+        let error = parse("/delete").unwrap_err().to_string();
+        assert!(
+            error.contains("/delete") && error.contains("DELETE /collections"),
+            "{error}"
+        );
+    }
+}

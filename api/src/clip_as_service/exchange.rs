@@ -1,0 +1,54 @@
+//! A stream of requests into a stream of responses, for the doors that stay open.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use futures_util::stream::{Stream, StreamExt};
+use prost::Message;
+
+use super::call::Calls;
+use super::message::DataRequest;
+use crate::error::ApiError;
+
+/// Requests of one stream that are worked on at once where its client names no number.
+pub(super) const IN_FLIGHT: usize = 100;
+
+/// A request with what its door has to know to send the response.
+pub(super) struct Received<F> {
+    pub request: DataRequest,
+    pub at: SystemTime,
+    pub form: F,
+}
+
+/// Responses in the order of their requests, `in_flight` of which are worked on at once.
+///
+/// The next request is taken once the one before it has its share of the memory for
+/// documents under way, and no more than are in flight: a client that does not read its
+/// responses stops its own stream and nobody else's.
+pub(super) fn responses<F, E>(
+    calls: Calls,
+    requests: impl Stream<Item = Result<Received<F>, E>>,
+    in_flight: usize,
+) -> impl Stream<Item = Result<(DataRequest, F), E>>
+where
+    E: From<ApiError>,
+{
+    let engine = Arc::clone(calls.engine());
+    requests
+        .then(move |received| {
+            let engine = Arc::clone(&engine);
+            async move {
+                let received = received?;
+                let share = engine.admit(received.request.encoded_len()).await?;
+                Ok((received, share))
+            }
+        })
+        .map(move |admitted: Result<_, E>| {
+            let calls = calls.clone();
+            async move {
+                let (Received { request, at, form }, _share) = admitted?;
+                Ok((calls.answer(request, at).await, form))
+            }
+        })
+        .buffered(in_flight)
+}

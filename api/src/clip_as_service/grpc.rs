@@ -1,0 +1,199 @@
+//! The gRPC door: `/jina.JinaRPC/Call`, a stream of requests and one of responses.
+
+use std::convert::Infallible;
+use std::future::ready;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, SystemTime};
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::{BoxStream, StreamExt};
+use http::{Request as HttpRequest, Response as HttpResponse};
+use tokio::sync::oneshot;
+use tonic::body::Body;
+use tonic::metadata::MetadataMap;
+use tonic::server::{Grpc, StreamingService};
+use tonic::transport::server::TcpIncoming;
+use tonic::transport::{Identity, Server, ServerTlsConfig};
+use tonic::{Request, Response, Status, Streaming};
+use tonic_prost::ProstCodec;
+use tower_service::Service;
+
+use super::call::Calls;
+use super::exchange::{self, IN_FLIGHT, Received};
+use super::message::DataRequest;
+use crate::TlsIdentity;
+use crate::error::ApiError;
+use crate::rest::RestState;
+
+const MOST_IN_FLIGHT: usize = 1000;
+/// A connection whose other end has gone without a word is found out and closed.
+const PROBE_EVERY: Duration = Duration::from_secs(30);
+const PROBE_PATIENCE: Duration = Duration::from_secs(20);
+/// What a client may send ahead: pictures are large, and a round trip may be long.
+const STREAM_WINDOW: u32 = 4 << 20;
+const CONNECTION_WINDOW: u32 = 8 << 20;
+
+/// The open door.
+pub struct GrpcServer {
+    pub address: SocketAddr,
+    ended: oneshot::Receiver<()>,
+}
+
+impl GrpcServer {
+    /// Comes once the state is told to stop and every stream has had its answers.
+    pub async fn ended(self) {
+        // An error is an end as well.
+        let _ = self.ended.await;
+    }
+}
+
+/// Binds `address` and serves on threads of its own until `state` is told to stop.
+pub fn bind(
+    state: Arc<RestState>,
+    address: SocketAddr,
+    tls: Option<&TlsIdentity>,
+    workers: usize,
+) -> std::io::Result<GrpcServer> {
+    let tls = tls.map(|tls| Identity::from_pem(&tls.certificates, &tls.key));
+    let listener = std::net::TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    let address = listener.local_addr()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(workers)
+        .thread_name("clipdb-grpc")
+        .enable_all()
+        .build()?;
+    let (end, ended) = oneshot::channel();
+    std::thread::Builder::new()
+        .name("clipdb-grpc-door".to_owned())
+        .spawn(move || {
+            if let Err(error) = runtime.block_on(serve(state, listener, tls)) {
+                tracing::error!(%error, "the gRPC door closed");
+            }
+            // Nobody waits for it when the start has failed elsewhere.
+            let _ = end.send(());
+        })?;
+    Ok(GrpcServer { address, ended })
+}
+
+async fn serve(
+    state: Arc<RestState>,
+    listener: std::net::TcpListener,
+    tls: Option<Identity>,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let incoming =
+        TcpIncoming::from(tokio::net::TcpListener::from_std(listener)?).with_nodelay(Some(true));
+    let stopping = state.stopping();
+    let mut server = Server::builder();
+    if let Some(identity) = tls {
+        server = server.tls_config(ServerTlsConfig::new().identity(identity))?;
+    }
+    server
+        .http2_keepalive_interval(Some(PROBE_EVERY))
+        .http2_keepalive_timeout(Some(PROBE_PATIENCE))
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .serve_with_incoming_shutdown(JinaRpc { state }, incoming, stopping)
+        .await?;
+    Ok(())
+}
+
+#[derive(Clone)]
+struct JinaRpc {
+    state: Arc<RestState>,
+}
+
+impl Service<HttpRequest<Body>> for JinaRpc {
+    type Response = HttpResponse<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<HttpResponse<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: HttpRequest<Body>) -> Self::Future {
+        if request.uri().path() != "/jina.JinaRPC/Call" {
+            let status = Status::unimplemented(format!(
+                "there is no {} here; clipdb serves /jina.JinaRPC/Call",
+                request.uri().path()
+            ));
+            return Box::pin(ready(Ok(status.into_http())));
+        }
+        let service = CallService(Arc::clone(&self.state));
+        // Clients set no limit; a server has to bound what one message may hold in memory.
+        let mut grpc = Grpc::new(ProstCodec::<DataRequest, DataRequest>::default())
+            .max_decoding_message_size(self.state.settings.max_body_bytes)
+            .max_encoding_message_size(usize::MAX);
+        Box::pin(async move { Ok(grpc.streaming(service, request).await) })
+    }
+}
+
+struct CallService(Arc<RestState>);
+
+impl StreamingService<DataRequest> for CallService {
+    type Response = DataRequest;
+    type ResponseStream = BoxStream<'static, Result<DataRequest, Status>>;
+    type Future = std::future::Ready<Result<Response<Self::ResponseStream>, Status>>;
+
+    fn call(&mut self, request: Request<Streaming<DataRequest>>) -> Self::Future {
+        ready(self.open(request))
+    }
+}
+
+impl CallService {
+    fn open(
+        &self,
+        request: Request<Streaming<DataRequest>>,
+    ) -> Result<Response<BoxStream<'static, Result<DataRequest, Status>>>, Status> {
+        let state = &self.0;
+        if !carries_key(state, request.metadata()) {
+            return Err(ApiError::Unauthorized.into());
+        }
+        let engine = state.engine()?;
+        let calls = Calls::new(engine, state.settings.clip_as_service.clone());
+        let in_flight = in_flight(request.metadata());
+        let requests = request
+            .into_inner()
+            .take_until(state.stopping())
+            .map(|request| {
+                request.map(|request| Received {
+                    request,
+                    at: SystemTime::now(),
+                    form: (),
+                })
+            });
+        let responses = exchange::responses(calls, requests, in_flight)
+            .map(|response| response.map(|(response, ())| response));
+        Ok(Response::new(responses.boxed()))
+    }
+}
+
+/// For what goes wrong beside the calls, whose own failures are responses.
+impl From<ApiError> for Status {
+    fn from(error: ApiError) -> Self {
+        match error {
+            ApiError::Unauthorized => Self::unauthenticated(error.to_string()),
+            _ => Self::unavailable(error.to_string()),
+        }
+    }
+}
+
+/// The key as it is, which is how the client sends it, or as a bearer's.
+fn carries_key(state: &RestState, metadata: &MetadataMap) -> bool {
+    let given = metadata
+        .get("authorization")
+        .and_then(|value| value.to_str().ok());
+    state.settings.admits(given, true)
+}
+
+/// `__prefetch__`: how many requests the client wants worked on at once.
+fn in_flight(metadata: &MetadataMap) -> usize {
+    metadata
+        .get("__prefetch__")
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.parse().ok())
+        .map_or(IN_FLIGHT, |wanted: usize| wanted.clamp(1, MOST_IN_FLIGHT))
+}

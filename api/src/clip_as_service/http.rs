@@ -1,0 +1,88 @@
+//! The HTTP door: `POST /post`, which takes every call, and `POST /index`.
+//!
+//! The client looks at `GET /openapi.json` and sends a call to the path of its name where
+//! that lists one, else to `/post`. `/encode`, `/rank` and `/search` are the REST API's
+//! own, so these hand over ([`respond`]) what begins as a request of this protocol.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use bytes::Bytes;
+use serde_json::json;
+
+use super::call::Calls;
+use super::message::{request_from_json, response_to_json};
+use crate::engine::{Engine, blocking};
+use crate::error::ApiError;
+use crate::rest::state::Open;
+use crate::rest::{RestState, body, sole};
+
+pub(crate) use super::message::is_request;
+
+const POST: &str = "/post";
+
+pub(crate) fn routes(config: &mut web::ServiceConfig) {
+    config
+        .service(sole(POST, web::post().to(post)))
+        .service(sole("/index", web::post().to(post)))
+        .service(sole("/dry_run", web::get().to(dry_run)));
+}
+
+/// Whether `path` may be one of this door's, where the key comes without `Bearer`.
+pub(crate) fn is_door(path: &str) -> bool {
+    matches!(
+        path,
+        POST | "/index" | "/dry_run" | "/encode" | "/rank" | "/search"
+    )
+}
+
+async fn post(
+    Open(engine): Open,
+    state: web::Data<RestState>,
+    request: HttpRequest,
+    mut payload: web::Payload,
+) -> Result<HttpResponse, ApiError> {
+    let limit = state.settings.max_body_bytes;
+    let _share = engine
+        .admit(body::announced_length(&request, limit)?)
+        .await?;
+    let json = body::read_whole(&mut payload, limit).await?;
+    respond(engine, &state, &request, json).await
+}
+
+/// Answers a request that came as JSON. Its failure is an answer too, of status 200, as
+/// CLIP-as-service has it; another status says that there was no request.
+pub(crate) async fn respond(
+    engine: Arc<Engine>,
+    state: &RestState,
+    request: &HttpRequest,
+    json: Bytes,
+) -> Result<HttpResponse, ApiError> {
+    let received = SystemTime::now();
+    // A page of another origin can send a body unasked, but not under this type.
+    if body::media_type(request) != "application/json" {
+        let given = body::media_type(request);
+        return Err(ApiError::UnsupportedMediaType(given, "application/json"));
+    }
+    let mut message = blocking(move || request_from_json(&json))
+        .await?
+        .map_err(body::json_error)?;
+    let header = message.header.get_or_insert_default();
+    if header.exec_endpoint.is_none() && request.path() != POST {
+        header.exec_endpoint = Some(request.path().to_owned());
+    }
+    let calls = Calls::new(engine, state.settings.clip_as_service.clone());
+    let response = calls.answer(message, received).await;
+    let json = blocking(move || response_to_json(&response))
+        .await?
+        .map_err(body::json_error)?;
+    Ok(HttpResponse::Ok()
+        .content_type("application/json")
+        .body(json))
+}
+
+/// Whether the executors answer, which here are the server itself.
+async fn dry_run(_: Open) -> HttpResponse {
+    HttpResponse::Ok().json(json!({ "code": 0, "description": "", "exception": null }))
+}

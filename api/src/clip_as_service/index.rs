@@ -1,0 +1,165 @@
+//! `/index`: documents into a collection of the database, durable and searchable when
+//! they are answered.
+
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use futures_util::stream::iter;
+use serde_json::{Map, Value};
+
+use super::call::Calls;
+use super::content::input_of;
+use super::message::{Document, struct_to_json};
+use super::parameters::Parameters;
+use crate::engine::{Collection, Draft, Incoming, Ingested, Input, blocking};
+use crate::error::ApiError;
+
+/// The field of a document's metadata that keeps the URI it came with.
+pub(super) const URI: &str = "uri";
+
+impl Calls {
+    /// The documents with their embeddings. A document that can't be stored does not keep
+    /// the others out, and then the answer says how many and why.
+    pub(super) async fn index(
+        &self,
+        mut documents: Vec<Document>,
+        parameters: &Parameters,
+    ) -> Result<Vec<Document>, ApiError> {
+        let collection = self.collection_to_fill(parameters).await?;
+        self.check_model(&collection, parameters)?;
+        let (returned, drafts) = blocking(move || {
+            let drafts: Vec<Incoming> = documents.iter().map(incoming).collect();
+            for document in &mut documents {
+                document.embedding = None;
+            }
+            (documents, drafts)
+        })
+        .await?;
+        documents = returned;
+        let answers: Vec<Ingested> = self
+            .engine
+            .ingest(&collection, iter(drafts))
+            .collect()
+            .await;
+        let mut failures = Vec::new();
+        for (document, answer) in documents.iter_mut().zip(answers) {
+            match answer.outcome {
+                Ok(stored) => {
+                    for (_, embedding) in stored.embeddings {
+                        self.give(document, embedding, parameters);
+                    }
+                }
+                Err(error) => failures.push(error.in_document(&document.id)),
+            }
+        }
+        let (failed, total) = (failures.len(), documents.len());
+        match failures.into_iter().next() {
+            None => Ok(documents),
+            Some(first) => Err(ApiError::NotAllStored {
+                failed,
+                total,
+                first: Box::new(first),
+            }),
+        }
+    }
+
+    /// The settings' collection is made by its first document, as REST's default one is;
+    /// one that a parameter names has to be there, so that a slip makes none.
+    async fn collection_to_fill(
+        &self,
+        parameters: &Parameters,
+    ) -> Result<Arc<Collection>, ApiError> {
+        match self.collection(parameters) {
+            Err(ApiError::CollectionNotFound(name)) if name == self.settings.collection => {
+                let model = parameters.model.clone();
+                Ok(self.engine.create_collection(name, model).await?.0)
+            }
+            found => found,
+        }
+    }
+
+    pub(super) fn collection(&self, parameters: &Parameters) -> Result<Arc<Collection>, ApiError> {
+        let name = parameters.collection.as_ref();
+        self.engine
+            .collection(name.unwrap_or(&self.settings.collection))
+    }
+
+    /// A collection has its model for good; one that is asked for has to be that one.
+    pub(super) fn check_model(
+        &self,
+        collection: &Collection,
+        parameters: &Parameters,
+    ) -> Result<(), ApiError> {
+        let definition = collection.definition();
+        match &parameters.model {
+            Some(wanted) if *wanted != definition.model => Err(ApiError::InvalidField(format!(
+                "the parameter 'model_name' is '{wanted}'; collection '{}' has the model '{}'",
+                definition.name, definition.model
+            ))),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn incoming(document: &Document) -> Incoming {
+    Incoming {
+        draft: draft(document),
+        id: Some(document.id.clone()),
+        // The whole request has one.
+        permit: None,
+    }
+}
+
+/// Tags are metadata, and so is the URI of a picture that came with its bytes. What is
+/// made anew or belongs to the client (chunks, matches, scores) is not kept.
+fn draft(document: &Document) -> Result<Draft, ApiError> {
+    let (text, image) = match input_of(document)? {
+        Some(Input::Text(text)) => (Some(text), None),
+        Some(Input::Image(bytes)) => (None, Some(bytes)),
+        None => return Err(ApiError::EmptyDocument),
+    };
+    let mut metadata = document.tags.as_ref().map_or_else(Map::new, struct_to_json);
+    if !document.uri.is_empty() && !document.uri.starts_with("data:") {
+        metadata
+            .entry(URI)
+            .or_insert_with(|| Value::String(document.uri.clone()));
+    }
+    Ok(Draft {
+        id: Some(document.id.parse()?),
+        text,
+        image,
+        metadata,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::message::{Content, struct_from_json};
+    use super::*;
+
+    #[test]
+    fn tags_and_the_uri_are_metadata() {
+        let Value::Object(tags) = json!({ "year": 2024 }) else {
+            unreachable!()
+        };
+        let mut document = Document {
+            id: "a".to_owned(),
+            content: Some(Content::Blob("bytes".into())),
+            uri: "cats/1.png".to_owned(),
+            tags: Some(struct_from_json(tags)),
+            ..Document::default()
+        };
+        let made = draft(&document).unwrap();
+        assert_eq!(
+            Value::Object(made.metadata),
+            json!({ "year": 2024, "uri": "cats/1.png" })
+        );
+        assert_eq!(made.image.unwrap(), "bytes");
+        document.content = None;
+        assert!(matches!(draft(&document), Err(ApiError::PathRefused(_))));
+        document.uri.clear();
+        assert!(matches!(draft(&document), Err(ApiError::EmptyDocument)));
+    }
+}

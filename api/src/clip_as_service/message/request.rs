@@ -1,0 +1,93 @@
+//! Package `jina`: the envelope, which is the same for a request and its response.
+
+use bytes::Bytes;
+use prost_types::{Struct, Timestamp};
+
+use super::document::{Document, DocumentArray};
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct DataRequest {
+    #[prost(message, optional, tag = "1")]
+    pub header: Option<Header>,
+    #[prost(message, optional, tag = "2")]
+    pub parameters: Option<Struct>,
+    #[prost(message, repeated, tag = "3")]
+    pub routes: Vec<Route>,
+    #[prost(message, optional, tag = "4")]
+    pub data: Option<Data>,
+}
+
+impl DataRequest {
+    pub fn documents(&self) -> &[Document] {
+        self.data
+            .as_ref()
+            .and_then(|data| data.docs.as_ref())
+            .map_or(&[], |array| &array.docs)
+    }
+}
+
+/// A oneof on the wire, of which clients send the first.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Data {
+    #[prost(message, optional, tag = "1")]
+    pub docs: Option<DocumentArray>,
+    /// A serialised array in docarray's own format.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub docs_bytes: Bytes,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Header {
+    /// WebSocket clients find the request of a response by it.
+    #[prost(string, tag = "1")]
+    pub request_id: String,
+    #[prost(message, optional, tag = "2")]
+    pub status: Option<Status>,
+    #[prost(string, optional, tag = "3")]
+    pub exec_endpoint: Option<String>,
+    #[prost(string, optional, tag = "4")]
+    pub target_executor: Option<String>,
+    #[prost(uint32, optional, tag = "5")]
+    pub timeout: Option<u32>,
+}
+
+/// What became of a request; a response without one succeeded.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Status {
+    #[prost(int32, tag = "1")]
+    pub code: i32,
+    #[prost(string, tag = "2")]
+    pub description: String,
+    #[prost(message, optional, tag = "3")]
+    pub exception: Option<Exception>,
+}
+
+impl Status {
+    /// `StatusProto.StatusCode.ERROR`.
+    pub const ERROR: i32 = 1;
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Exception {
+    #[prost(string, tag = "1")]
+    pub name: String,
+    #[prost(string, repeated, tag = "2")]
+    pub args: Vec<String>,
+    #[prost(string, repeated, tag = "3")]
+    pub stacks: Vec<String>,
+    #[prost(string, tag = "4")]
+    pub executor: String,
+}
+
+/// Who worked on a request, and when.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Route {
+    #[prost(string, tag = "1")]
+    pub executor: String,
+    #[prost(message, optional, tag = "2")]
+    pub start_time: Option<Timestamp>,
+    #[prost(message, optional, tag = "3")]
+    pub end_time: Option<Timestamp>,
+    #[prost(message, optional, tag = "4")]
+    pub status: Option<Status>,
+}

@@ -1,0 +1,319 @@
+//! Arrays of numbers: embeddings on their way out, pictures as tensors on their way in.
+
+use bytes::Bytes;
+use prost_types::Struct;
+use serde::de::{Error, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::error::ApiError;
+
+/// A oneof on the wire, of which `dense` is known here.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct NdArray {
+    #[prost(message, optional, tag = "1")]
+    pub dense: Option<DenseNdArray>,
+    /// Which library's array the client makes of it; a name that it does not know gives none.
+    #[prost(string, tag = "3")]
+    pub cls_name: String,
+    #[prost(message, optional, tag = "4")]
+    pub parameters: Option<Struct>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct DenseNdArray {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub buffer: Bytes,
+    #[prost(uint32, repeated, tag = "2")]
+    pub shape: Vec<u32>,
+    /// NumPy's name of the type, its byte order first: `<f4`, `|u1`.
+    #[prost(string, tag = "3")]
+    pub dtype: String,
+}
+
+impl NdArray {
+    pub fn of_floats(values: &[f32]) -> Self {
+        let mut buffer = Vec::with_capacity(4 * values.len());
+        for value in values {
+            buffer.extend_from_slice(&value.to_le_bytes());
+        }
+        Self::dense(buffer, vec![values.len() as u32], "<f4")
+    }
+
+    fn dense(buffer: Vec<u8>, shape: Vec<u32>, dtype: &str) -> Self {
+        Self {
+            dense: Some(DenseNdArray {
+                buffer: buffer.into(),
+                shape,
+                dtype: dtype.to_owned(),
+            }),
+            cls_name: "numpy".to_owned(),
+            parameters: None,
+        }
+    }
+
+    pub fn shape(&self) -> &[u32] {
+        self.dense.as_ref().map_or(&[], |dense| &dense.shape)
+    }
+
+    /// The numbers one after another, the last axis fastest.
+    ///
+    /// # Errors
+    /// It is sparse, of a type that is not known here, or not as long as its shape says.
+    pub fn numbers(&self) -> Result<Vec<f64>, ApiError> {
+        let wrong = |reason: String| ApiError::InvalidField(format!("the tensor {reason}"));
+        let dense = self
+            .dense
+            .as_ref()
+            .ok_or_else(|| wrong("is sparse; send a dense one".to_owned()))?;
+        let numbers = dense.read().ok_or_else(|| {
+            wrong(format!(
+                "is of type '{}', which is not known here; send '|u1' or '<f4'",
+                dense.dtype
+            ))
+        })?;
+        let announced = dense
+            .shape
+            .iter()
+            .try_fold(1usize, |product, side| product.checked_mul(*side as usize));
+        if announced != Some(numbers.len()) {
+            return Err(wrong(format!(
+                "has {} numbers, which is not what its shape {:?} says",
+                numbers.len(),
+                dense.shape
+            )));
+        }
+        Ok(numbers)
+    }
+}
+
+impl DenseNdArray {
+    fn read(&self) -> Option<Vec<f64>> {
+        fn each<const N: usize>(buffer: &[u8], number: impl Fn([u8; N]) -> f64) -> Vec<f64> {
+            buffer
+                .as_chunks::<N>()
+                .0
+                .iter()
+                .map(|bytes| number(*bytes))
+                .collect()
+        }
+        let buffer = &self.buffer;
+        Some(match self.dtype.as_str() {
+            "|u1" | "|b1" => each(buffer, |[byte]| f64::from(byte)),
+            "|i1" => each(buffer, |bytes| f64::from(i8::from_le_bytes(bytes))),
+            "<u2" => each(buffer, |bytes| f64::from(u16::from_le_bytes(bytes))),
+            "<i2" => each(buffer, |bytes| f64::from(i16::from_le_bytes(bytes))),
+            "<u4" => each(buffer, |bytes| f64::from(u32::from_le_bytes(bytes))),
+            "<i4" => each(buffer, |bytes| f64::from(i32::from_le_bytes(bytes))),
+            "<u8" => each(buffer, |bytes| u64::from_le_bytes(bytes) as f64),
+            "<i8" => each(buffer, |bytes| i64::from_le_bytes(bytes) as f64),
+            "<f4" => each(buffer, |bytes| f64::from(f32::from_le_bytes(bytes))),
+            "<f8" => each(buffer, f64::from_le_bytes),
+            _ => return None,
+        })
+    }
+}
+
+/// As JSON it is lists in lists.
+impl Serialize for NdArray {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let numbers = self.numbers().map_err(serde::ser::Error::custom)?;
+        let digits = match self.dense.as_ref().map(|dense| dense.dtype.as_str()) {
+            Some("<f4") => Digits::Single,
+            Some("<f8") => Digits::Double,
+            _ => Digits::Whole,
+        };
+        Lists {
+            numbers: &numbers,
+            shape: self.shape(),
+            digits,
+        }
+        .serialize(serializer)
+    }
+}
+
+/// How a number is written: with the digits that its type has.
+#[derive(Clone, Copy)]
+enum Digits {
+    Single,
+    Double,
+    Whole,
+}
+
+struct Lists<'a> {
+    numbers: &'a [f64],
+    shape: &'a [u32],
+    digits: Digits,
+}
+
+impl Serialize for Lists<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.shape {
+            [] | [_] => match self.digits {
+                Digits::Single => {
+                    serializer.collect_seq(self.numbers.iter().map(|number| *number as f32))
+                }
+                Digits::Double => serializer.collect_seq(self.numbers),
+                Digits::Whole => {
+                    serializer.collect_seq(self.numbers.iter().map(|number| *number as i64))
+                }
+            },
+            [rows, rest @ ..] => {
+                let row = self.numbers.len() / (*rows).max(1) as usize;
+                serializer.collect_seq(self.numbers.chunks(row.max(1)).map(|numbers| Lists {
+                    numbers,
+                    shape: rest,
+                    digits: self.digits,
+                }))
+            }
+        }
+    }
+}
+
+/// From lists in lists: whole numbers from 0 to 255 are a picture's bytes, others doubles.
+impl<'de> Deserialize<'de> for NdArray {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let nested = Nested::deserialize(deserializer)?;
+        let (mut numbers, mut shape) = (Vec::new(), Vec::new());
+        nested
+            .flatten(0, &mut shape, &mut numbers)
+            .map_err(D::Error::custom)?;
+        let bytes: Option<Vec<u8>> = numbers
+            .iter()
+            .map(|number| {
+                (number.fract() == 0.0 && (0.0..=255.0).contains(number)).then_some(*number as u8)
+            })
+            .collect();
+        Ok(match bytes {
+            Some(bytes) => Self::dense(bytes, shape, "|u1"),
+            None => {
+                let buffer = numbers.iter().flat_map(|number| number.to_le_bytes());
+                Self::dense(buffer.collect(), shape, "<f8")
+            }
+        })
+    }
+}
+
+enum Nested {
+    Number(f64),
+    List(Vec<Nested>),
+}
+
+impl Nested {
+    fn flatten(
+        self,
+        depth: usize,
+        shape: &mut Vec<u32>,
+        numbers: &mut Vec<f64>,
+    ) -> Result<(), &'static str> {
+        match self {
+            Self::Number(number) if depth == shape.len() => numbers.push(number),
+            Self::Number(_) => return Err("a list of numbers holds lists of unequal depth"),
+            Self::List(items) => {
+                let length = items.len() as u32;
+                match shape.get(depth) {
+                    None if numbers.is_empty() => shape.push(length),
+                    Some(known) if *known == length => {}
+                    _ => return Err("a list of numbers holds lists of unequal length"),
+                }
+                for item in items {
+                    item.flatten(depth + 1, shape, numbers)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<'de> Deserialize<'de> for Nested {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NestedVisitor;
+        impl<'de> Visitor<'de> for NestedVisitor {
+            type Value = Nested;
+
+            fn expecting(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
+                formatter.write_str("a number or a list of numbers")
+            }
+
+            fn visit_f64<E: Error>(self, number: f64) -> Result<Nested, E> {
+                Ok(Nested::Number(number))
+            }
+
+            fn visit_u64<E: Error>(self, number: u64) -> Result<Nested, E> {
+                Ok(Nested::Number(number as f64))
+            }
+
+            fn visit_i64<E: Error>(self, number: i64) -> Result<Nested, E> {
+                Ok(Nested::Number(number as f64))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Nested, A::Error> {
+                let mut items = Vec::new();
+                while let Some(item) = list.next_element()? {
+                    items.push(item);
+                }
+                Ok(Nested::List(items))
+            }
+        }
+        deserializer.deserialize_any(NestedVisitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_embedding_is_little_endian_floats() {
+        let array = NdArray::of_floats(&[1.0, -0.5]);
+        let dense = array.dense.as_ref().unwrap();
+        assert_eq!(dense.dtype, "<f4");
+        assert_eq!(dense.shape, [2]);
+        assert_eq!(&dense.buffer[..4], 1.0f32.to_le_bytes());
+        assert_eq!(array.numbers().unwrap(), [1.0, -0.5]);
+        assert_eq!(serde_json::to_string(&array).unwrap(), "[1.0,-0.5]");
+    }
+
+    #[test]
+    fn floats_have_the_digits_of_floats() {
+        let json = serde_json::to_string(&NdArray::of_floats(&[0.1])).unwrap();
+        assert_eq!(json, "[0.1]");
+    }
+
+    #[test]
+    fn lists_in_lists_are_a_tensor() {
+        let array: NdArray = serde_json::from_str("[[[0, 255, 7]], [[1, 2, 3]]]").unwrap();
+        assert_eq!(array.shape(), [2, 1, 3]);
+        assert_eq!(array.dense.as_ref().unwrap().dtype, "|u1");
+        let json = serde_json::to_value(&array).unwrap();
+        assert_eq!(json, serde_json::json!([[[0, 255, 7]], [[1, 2, 3]]]));
+        let floats: NdArray = serde_json::from_str("[0.5, 2]").unwrap();
+        assert_eq!(floats.numbers().unwrap(), [0.5, 2.0]);
+    }
+
+    #[test]
+    fn crooked_lists_are_refused() {
+        for json in [
+            "[[1, 2], [3]]",
+            "[1, [2]]",
+            "[[1], 2]",
+            "[\"a\"]",
+            "[[], [1]]",
+        ] {
+            assert!(serde_json::from_str::<NdArray>(json).is_err(), "{json}");
+        }
+    }
+
+    #[test]
+    fn a_shape_that_lies_is_refused() {
+        let mut array = NdArray::of_floats(&[1.0, 2.0]);
+        if let Some(dense) = &mut array.dense {
+            dense.shape = vec![u32::MAX, u32::MAX, u32::MAX];
+        }
+        assert!(array.numbers().is_err());
+        if let Some(dense) = &mut array.dense {
+            dense.dtype = "<c8".to_owned();
+        }
+        assert!(array.numbers().unwrap_err().to_string().contains("<c8"));
+        assert!(NdArray::default().numbers().is_err());
+    }
+}

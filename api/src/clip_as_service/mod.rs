@@ -1,0 +1,41 @@
+//! The doors that CLIP-as-service's clients speak to, unmodified: gRPC on an address of
+//! its own, HTTP and WebSocket on the main one.
+//!
+//! [`message`] is what is said, [`call`] does what is asked, one request in and one
+//! response out, whichever door it came by; [`grpc`], [`http`] and [`websocket`] only
+//! carry it. Where a client depends on an oddity of CLIP-as-service the code that serves
+//! it says so; where clipdb differs on purpose, too:
+//!
+//! - the server opens no path of its own file system and fetches no URI ([`content`]);
+//! - `/rank/NAME` ranks, and a model's name is looked at ([`endpoint`]);
+//! - `/index` and `/search` are a collection of the database, the one that REST sees;
+//!   what `/index` has answered, the next `/search` finds.
+
+mod call;
+mod content;
+mod encode;
+mod endpoint;
+mod exchange;
+mod frames;
+pub mod grpc;
+pub(crate) mod http;
+mod index;
+mod message;
+mod parameters;
+mod paths;
+mod rank;
+mod search;
+pub(crate) mod websocket;
+
+pub use call::Calls;
+
+use clipdb_storage::CollectionName;
+
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// Where `/index` and `/search` go unless a request's parameter says otherwise.
+    pub collection: CollectionName,
+    /// Vectors of length 1, as the REST API gives them; CLIP-as-service gives them as the
+    /// model does.
+    pub normalise: bool,
+}

@@ -1,0 +1,134 @@
+//! What a request's `parameters` ask for. Those that are not known here belong to
+//! others (`__results__`, say) and are passed over, as CLIP-as-service does.
+
+use clipdb_storage::CollectionName;
+use prost_types::Struct;
+use prost_types::value::Kind;
+
+use super::paths::Paths;
+use crate::error::ApiError;
+
+const LIMIT: usize = 1000;
+
+#[derive(Debug, Default, PartialEq)]
+pub struct Parameters {
+    pub model: Option<String>,
+    pub drop_image_content: bool,
+    /// Which documents of the tree are encoded.
+    pub paths: Paths,
+    /// Matches of each query.
+    pub limit: Option<usize>,
+    pub collection: Option<CollectionName>,
+}
+
+impl Parameters {
+    pub fn read(parameters: Option<&Struct>) -> Result<Self, ApiError> {
+        let mut read = Self::default();
+        for (name, value) in parameters.into_iter().flat_map(|all| &all.fields) {
+            let Some(kind) = value.kind.as_ref().filter(|kind| !is_null(kind)) else {
+                continue;
+            };
+            match name.as_str() {
+                "model_name" => {
+                    read.model = Some(text(name, kind)?).filter(|name| !name.is_empty());
+                }
+                "drop_image_content" => read.drop_image_content = flag(name, kind)?,
+                "access_paths" | "traversal_paths" => read.paths = text(name, kind)?.parse()?,
+                "limit" => read.limit = Some(limit(kind)?),
+                "collection" => {
+                    read.collection = Some(text(name, kind)?.parse::<CollectionName>()?);
+                }
+                "filter" if !is_empty(kind) => {
+                    return Err(ApiError::UnknownField(
+                        "unknown parameter 'filter': searches can't be filtered yet".to_owned(),
+                    ));
+                }
+                _ => {}
+            }
+        }
+        Ok(read)
+    }
+}
+
+fn is_null(kind: &Kind) -> bool {
+    matches!(kind, Kind::NullValue(_))
+}
+
+fn is_empty(kind: &Kind) -> bool {
+    matches!(kind, Kind::StructValue(fields) if fields.fields.is_empty())
+}
+
+fn wrong(name: &str, expected: &str) -> ApiError {
+    ApiError::InvalidField(format!("the parameter '{name}' is not {expected}"))
+}
+
+fn text(name: &str, kind: &Kind) -> Result<String, ApiError> {
+    match kind {
+        Kind::StringValue(text) => Ok(text.clone()),
+        _ => Err(wrong(name, "a string")),
+    }
+}
+
+fn flag(name: &str, kind: &Kind) -> Result<bool, ApiError> {
+    match kind {
+        Kind::BoolValue(flag) => Ok(*flag),
+        _ => Err(wrong(name, "true or false")),
+    }
+}
+
+/// It comes as a double, as all numbers do.
+fn limit(kind: &Kind) -> Result<usize, ApiError> {
+    match kind {
+        Kind::NumberValue(number)
+            if number.fract() == 0.0 && (1.0..=LIMIT as f64).contains(number) =>
+        {
+            Ok(*number as usize)
+        }
+        _ => Err(wrong("limit", &format!("a whole number from 1 to {LIMIT}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::message::struct_from_json;
+    use super::*;
+
+    fn read(json: Value) -> Result<Parameters, ApiError> {
+        let Value::Object(fields) = json else {
+            unreachable!()
+        };
+        Parameters::read(Some(&struct_from_json(fields)))
+    }
+
+    #[test]
+    fn the_client_s_are_read() {
+        let read = read(json!({
+            "limit": 10, "drop_image_content": true, "model_name": "a", "collection": "b",
+            "filter": {}, "__results__": {}, "access_paths": "@c",
+        }))
+        .unwrap();
+        assert_eq!(read.limit, Some(10));
+        assert!(read.drop_image_content);
+        assert_eq!(read.model.as_deref(), Some("a"));
+        assert_eq!(read.collection, Some("b".parse().unwrap()));
+        assert_eq!(Parameters::read(None).unwrap(), Parameters::default());
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (json, name) in [
+            (json!({ "limit": 0 }), "limit"),
+            (json!({ "limit": 1.5 }), "limit"),
+            (json!({ "limit": "10" }), "limit"),
+            (json!({ "model_name": 1 }), "model_name"),
+            (json!({ "drop_image_content": "yes" }), "drop_image_content"),
+            (json!({ "filter": { "a": 1 } }), "filter"),
+            (json!({ "collection": "No Name" }), "No Name"),
+        ] {
+            let error = read(json).unwrap_err().to_string();
+            assert!(error.contains(name), "{error}");
+        }
+    }
+}

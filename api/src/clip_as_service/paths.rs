@@ -1,0 +1,131 @@
+//! Which documents of a request's tree a call is about: docarray's access paths.
+
+use std::collections::BTreeSet;
+use std::str::FromStr;
+
+use super::message::Document;
+use crate::error::ApiError;
+
+/// Ways down from a root: `""` is the root itself, `"cm"` the matches of its chunks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Paths(BTreeSet<String>);
+
+/// The roots, as CLIP-as-service's `@r`.
+impl Default for Paths {
+    fn default() -> Self {
+        Self(BTreeSet::from([String::new()]))
+    }
+}
+
+impl Paths {
+    /// The roots' matches.
+    pub fn matches() -> Self {
+        Self(BTreeSet::from(["m".to_owned()]))
+    }
+
+    /// Shows `visit` each document that a path leads to, once, in an order that depends
+    /// on the tree alone: a document, then its chunks, then its matches.
+    pub fn visit<E>(
+        &self,
+        documents: &mut [Document],
+        visit: &mut impl FnMut(&mut Document) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.visit_below(&mut String::new(), documents, visit)
+    }
+
+    fn visit_below<E>(
+        &self,
+        path: &mut String,
+        documents: &mut [Document],
+        visit: &mut impl FnMut(&mut Document) -> Result<(), E>,
+    ) -> Result<(), E> {
+        // Nothing further down is wanted: large trees are not walked for nothing.
+        if !self
+            .0
+            .iter()
+            .any(|wanted| wanted.starts_with(path.as_str()))
+        {
+            return Ok(());
+        }
+        for document in documents {
+            if self.0.contains(path.as_str()) {
+                visit(document)?;
+            }
+            for (step, below) in [('c', &mut document.chunks), ('m', &mut document.matches)] {
+                path.push(step);
+                let outcome = self.visit_below(path, below, visit);
+                path.pop();
+                outcome?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `@r`, `@c`, `@r,cm`: letters only; slices and fields of docarray's language are refused.
+impl FromStr for Paths {
+    type Err = ApiError;
+
+    fn from_str(text: &str) -> Result<Self, ApiError> {
+        let paths = text.trim().trim_start_matches('@');
+        paths
+            .split(',')
+            .map(str::trim)
+            .map(|path| {
+                let known = !path.is_empty() && path.bytes().all(|step| b"rcm".contains(&step));
+                // 'r' stays where it is.
+                known.then(|| path.replace('r', ""))
+            })
+            .collect::<Option<_>>()
+            .map(Self)
+            .ok_or_else(|| {
+                ApiError::InvalidField(format!(
+                    "'{text}' is no access path that is known here: use r, c and m, as in '@r', '@c' or '@r,cm'"
+                ))
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn document(id: &str, chunks: Vec<Document>, matches: Vec<Document>) -> Document {
+        Document {
+            id: id.to_owned(),
+            chunks,
+            matches,
+            ..Document::default()
+        }
+    }
+
+    fn visited(paths: &str) -> Vec<String> {
+        let leaf = |id| document(id, vec![], vec![]);
+        let chunk = document("c", vec![leaf("cc")], vec![leaf("cm")]);
+        let mut tree = [document("r", vec![chunk], vec![leaf("m")]), leaf("s")];
+        let mut ids = Vec::new();
+        let paths: Paths = paths.parse().unwrap();
+        let outcome: Result<(), ()> = paths.visit(&mut tree, &mut |document| {
+            ids.push(document.id.clone());
+            Ok(())
+        });
+        outcome.unwrap();
+        ids
+    }
+
+    #[test]
+    fn paths_lead_where_docarray_s_do() {
+        assert_eq!(visited("@r"), ["r", "s"]);
+        assert_eq!(visited("c"), ["c"]);
+        assert_eq!(visited("@r,m"), ["r", "m", "s"]);
+        assert_eq!(visited("@cm, cc"), ["cc", "cm"]);
+        assert_eq!(visited("@r,r,rc"), ["r", "c", "s"]);
+    }
+
+    #[test]
+    fn others_are_refused() {
+        for path in ["", "@", "x", "@r[:5]", "@.[image]", "r,,c"] {
+            assert!(path.parse::<Paths>().is_err(), "{path}");
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! `/rank`: each document's matches by how well they fit it.
+
+use clipdb_embed::TextRole;
+
+use super::call::Calls;
+use super::encode::Embedded;
+use super::message::{Document, NamedScore};
+use super::parameters::Parameters;
+use super::paths::Paths;
+use crate::engine::{Encoded, rank, rank_priority};
+use crate::error::ApiError;
+
+impl Calls {
+    /// As CLIP-as-service answers: the matches, best first, have both scores and no
+    /// embedding, and their pictures come back whatever `drop_image_content` says, since
+    /// clients put these matches in place of theirs. The temperature is the model's own,
+    /// which for OpenAI's is the 100 that CLIP-as-service has for all.
+    pub(super) async fn rank(
+        &self,
+        documents: Vec<Document>,
+        parameters: &Parameters,
+    ) -> Result<Vec<Document>, ApiError> {
+        let encoder = self.engine.models().chosen(parameters.model.as_deref())?;
+        let candidates = documents
+            .iter()
+            .map(|document| document.matches.len())
+            .sum();
+        let priority = rank_priority(candidates);
+        let Embedded {
+            documents,
+            found: queries,
+        } = self
+            .embed(
+                encoder,
+                documents,
+                &Paths::default(),
+                TextRole::Query,
+                priority,
+            )
+            .await?;
+        let Embedded {
+            mut documents,
+            found: candidates,
+        } = self
+            .embed(
+                encoder,
+                documents,
+                &Paths::matches(),
+                TextRole::Document,
+                priority,
+            )
+            .await?;
+        let scale = encoder.card().logit_scale;
+        let (mut queries, mut found) = (queries.into_iter(), candidates.into_iter());
+        for document in &mut documents {
+            let query = encoded(document, queries.next())?;
+            let candidates = document
+                .matches
+                .iter()
+                .map(|candidate| encoded(candidate, found.next()))
+                .collect::<Result<Vec<_>, _>>()?;
+            order(document, &query, &candidates, scale);
+            self.give(document, query.embedding, parameters);
+        }
+        Ok(documents)
+    }
+}
+
+/// What is empty has no rank.
+fn encoded(document: &Document, found: Option<Option<Encoded>>) -> Result<Encoded, ApiError> {
+    found
+        .flatten()
+        .ok_or(ApiError::EmptyDocument)
+        .map_err(|error| error.in_document(&document.id))
+}
+
+fn order(document: &mut Document, query: &Encoded, candidates: &[Encoded], logit_scale: f64) {
+    let vectors = candidates
+        .iter()
+        .map(|candidate| candidate.embedding.as_slice());
+    let ranked = rank(query.embedding.as_slice(), vectors, logit_scale);
+    let mut matches: Vec<Option<Document>> = std::mem::take(&mut document.matches)
+        .into_iter()
+        .map(Some)
+        .collect();
+    document.matches = ranked
+        .into_iter()
+        .filter_map(|ranked| {
+            let mut document = matches.get_mut(ranked.index)?.take()?;
+            let mut score = |name: &str, value, by| {
+                let score = NamedScore::new(value, by);
+                document.scores.insert(name.to_owned(), score);
+            };
+            score("clip_score", ranked.probability, "softmax");
+            score("clip_score_cosine", ranked.cosine, "cosine");
+            document.embedding = None;
+            Some(document)
+        })
+        .collect();
+}

@@ -1,0 +1,119 @@
+//! `/search`: each document's nearest in a collection, as its matches.
+
+use clipdb_embed::{Priority, TextRole};
+use clipdb_index::ListKind;
+use clipdb_index::fusion::Fusion;
+use serde_json::Value;
+
+use super::call::Calls;
+use super::encode::Embedded;
+use super::index::URI;
+use super::message::{Content, Document, NamedScore, struct_from_json};
+use super::parameters::Parameters;
+use super::paths::Paths;
+use crate::engine::Hit;
+use crate::engine::query::{self, Mode, Query, Targets};
+use crate::error::ApiError;
+
+/// AnnLite's.
+const LIMIT: usize = 10;
+
+impl Calls {
+    pub(super) async fn search(
+        &self,
+        documents: Vec<Document>,
+        parameters: &Parameters,
+    ) -> Result<Vec<Document>, ApiError> {
+        let collection = self.collection(parameters)?;
+        self.check_model(&collection, parameters)?;
+        let encoder = self.engine.models().of(collection.definition())?;
+        let Embedded {
+            mut documents,
+            found,
+        } = self
+            .embed(
+                encoder,
+                documents,
+                &Paths::default(),
+                TextRole::Query,
+                Priority::Search,
+            )
+            .await?;
+        let limit = parameters.limit.unwrap_or(LIMIT);
+        for (document, encoded) in documents.iter_mut().zip(found) {
+            let encoded = encoded
+                .ok_or(ApiError::EmptyQuery)
+                .map_err(|error| error.in_document(&document.id))?;
+            let query = nearest(encoded.embedding.as_slice().to_vec(), limit);
+            let answer = self.engine.search(&collection, query).await?;
+            self.give(document, encoded.embedding, parameters);
+            document.matches = best_first(answer.hits, limit);
+        }
+        Ok(documents)
+    }
+}
+
+/// A picture and a text that fusion puts level are told apart by the cosine, which is what
+/// these clients look at: an exact copy of the query is the first.
+fn best_first(mut hits: Vec<Hit>, limit: usize) -> Vec<Document> {
+    hits.sort_by(|one, other| {
+        let by_score = other.score.total_cmp(&one.score);
+        by_score.then_with(|| cosine(other).total_cmp(&cosine(one)))
+    });
+    hits.truncate(limit);
+    hits.into_iter().map(into_match).collect()
+}
+
+/// That of its vectors which is nearer.
+fn cosine(hit: &Hit) -> f32 {
+    hit.parts
+        .iter()
+        .filter(|part| part.list != ListKind::Keyword)
+        .map(|part| part.raw_score)
+        .fold(-1.0, f32::max)
+}
+
+/// By meaning alone, as AnnLite searches; one more than wanted, since it may be level with the last.
+fn nearest(vector: Vec<f32>, limit: usize) -> Query {
+    Query {
+        parts: vec![query::Part {
+            content: query::Content::Vector(vector),
+            weight: 1.0,
+        }],
+        keywords: None,
+        mode: Mode::Vector,
+        targets: Targets::BOTH,
+        fusion: Fusion::default(),
+        limit: limit + 1,
+        offset: 0,
+        min_score: None,
+    }
+}
+
+/// A hit as docarray has it. Its score is the cosine's *distance*, 0 the best. Where pictures and texts lie in one collection
+/// the order is that of their fused ranks, in which neither drowns the other, and not
+/// that of this number.
+fn into_match(hit: Hit) -> Document {
+    let distance = 1.0 - cosine(&hit);
+    let mut metadata = hit.document.metadata;
+    let uri = match metadata.get(URI) {
+        Some(Value::String(_)) => metadata.remove(URI),
+        _ => None,
+    };
+    let mime_type = match &hit.document.image {
+        Some(image) => image.media_type.clone(),
+        None => "text".to_owned(),
+    };
+    Document {
+        id: hit.document.id.to_string(),
+        content: hit.document.text.map(Content::Text),
+        adjacency: 1,
+        uri: uri
+            .and_then(|uri| uri.as_str().map(str::to_owned))
+            .unwrap_or_default(),
+        mime_type,
+        tags: (!metadata.is_empty()).then(|| struct_from_json(metadata)),
+        scores: [("cosine".to_owned(), NamedScore::new(distance, "cosine"))].into(),
+        ..Document::default()
+    }
+}

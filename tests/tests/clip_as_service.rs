@@ -1,0 +1,356 @@
+//! CLIP-as-service's doors without its client: what `curl` and browsers send, and what
+//! nobody should. The client itself is in `clip_client.rs`.
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use clipdb_tests::{Answer, Client, Server, Setup, pictures};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+static SERVER: LazyLock<Server> = LazyLock::new(|| Setup::new().grpc().start());
+
+const KEY: &str = "a-key-of-this-test";
+
+fn client() -> &'static Client {
+    SERVER.client()
+}
+
+fn post(body: &Value) -> Value {
+    client().post("/post", body).expect(200).json()
+}
+
+/// What the status of a failed call says.
+fn failure(body: &Value) -> String {
+    let answer = post(body);
+    assert_eq!(answer["header"]["status"]["code"], 1, "{answer}");
+    answer["header"]["status"]["description"]
+        .as_str()
+        .unwrap()
+        .to_owned()
+}
+
+fn picture() -> String {
+    STANDARD.encode(pictures::png(7))
+}
+
+#[test]
+fn json_is_taken_as_curl_sends_it() {
+    let answer = post(&json!({
+        "data": [
+            { "text": "hello" },
+            { "id": "mine", "blob": picture() },
+            { "uri": format!("data:image/png;base64,{}", picture()) },
+            {},
+        ],
+        "execEndpoint": "/",
+    }));
+    let data = answer["data"].as_array().unwrap();
+    assert_eq!(data.len(), 4);
+    let dim = data[0]["embedding"].as_array().unwrap().len();
+    assert_eq!(dim, 384);
+    assert_eq!(data[1]["id"], "mine");
+    assert_eq!(data[1]["embedding"], data[2]["embedding"]);
+    assert_eq!(data[0]["text"], "hello");
+    assert_eq!(data[0]["id"].as_str().unwrap().len(), 32);
+    assert_eq!(data[3]["embedding"], Value::Null);
+    assert_eq!(answer["header"]["status"], Value::Null);
+    let routes = answer["routes"].as_array().unwrap();
+    assert_eq!(routes[0]["executor"], "gateway");
+    assert_eq!(routes.len(), 2);
+    assert!(routes[0]["startTime"].as_str().unwrap().ends_with('Z'));
+}
+
+#[test]
+fn paths_of_both_protocols_tell_them_apart() {
+    let theirs = json!({ "data": [{ "text": "a" }], "exec_endpoint": "/encode" });
+    let answer = client().post("/encode", &theirs).expect(200).json();
+    assert_eq!(
+        answer["data"][0]["embedding"].as_array().unwrap().len(),
+        384
+    );
+    let ours = json!({ "inputs": [{ "text": "a" }] });
+    let answer = client().post("/encode", &ours).expect(200).json();
+    assert_eq!(answer["dim"], 384);
+
+    let theirs =
+        json!({ "data": [{ "id": "far-1", "text": "a lighthouse" }], "execEndpoint": "/index" });
+    client().post("/index", &theirs).expect(200);
+    let theirs =
+        json!({ "header": {}, "data": [{ "text": "a lighthouse" }], "parameters": { "limit": 1 } });
+    let answer = client().post("/search", &theirs).expect(200).json();
+    assert_eq!(answer["data"][0]["matches"][0]["id"], "far-1", "{answer}");
+    let ours = json!({ "text": "a lighthouse", "limit": 1 });
+    let answer = client().post("/search", &ours).expect(200).json();
+    assert_eq!(answer["hits"][0]["id"], "far-1");
+}
+
+#[test]
+fn a_failed_call_is_an_answer_with_a_status() {
+    let call = |endpoint: &str, parameters: Value| {
+        failure(
+            &json!({ "data": [{ "text": "a" }], "execEndpoint": endpoint, "parameters": parameters }),
+        )
+    };
+    assert!(call("/encode/none", json!({})).contains("clipdb-mini"));
+    assert!(call("/delete", json!({})).contains("no_such_call"));
+    assert!(call("/search", json!({ "limit": 0 })).contains("'limit'"));
+    assert!(call("/", json!({ "access_paths": "@x" })).contains("'@x'"));
+    assert!(call("/search", json!({ "collection": "absent" })).contains("absent"));
+    assert!(call("/index", json!({ "collection": "absent" })).contains("absent"));
+    let tensor = failure(&json!({ "data": [{ "tensor": [[[1, 2, 3, 4, 5]]] }] }));
+    assert!(tensor.contains("channels"), "{tensor}");
+    for uri in ["/etc/passwd", "file:///etc/passwd"] {
+        let refused = failure(&json!({ "data": [{ "uri": uri }] }));
+        assert!(refused.contains("path_refused"), "{refused}");
+    }
+}
+
+#[test]
+fn what_is_no_request_is_a_problem() {
+    let send = |kind, body: &str| client().send(Method::POST, "/post", kind, body);
+    let json = Some("application/json");
+    send(json, "{").expect_problem(400, "invalid_json");
+    send(json, r#"{"data": 7}"#).expect_problem(422, "invalid_field");
+    send(json, r#"{"data": [{"blob": "*"}]}"#).expect_problem(422, "invalid_field");
+    for kind in [Some("text/plain"), None] {
+        send(kind, r#"{"data": []}"#).expect_problem(415, "unsupported_media_type");
+        // Neither through a path that REST has as well.
+        client()
+            .send(Method::POST, "/search", kind, r#"{"data": []}"#)
+            .expect_problem(415, "unsupported_media_type");
+    }
+    assert_eq!(post(&json!({ "data": [] }))["data"], json!([]));
+    client().get("/dry_run").expect(200);
+}
+
+#[test]
+fn the_key_may_come_bare_and_has_to_come() {
+    let server = Setup::new().key(KEY).start();
+    let send = |given: Option<&str>, path: &str| -> Answer {
+        let request = server
+            .client()
+            .with_key(None)
+            .request(Method::POST, path)
+            .json(&json!({ "data": [{ "text": "a" }], "execEndpoint": "/encode" }));
+        let request = match given {
+            Some(given) => request.header("authorization", given),
+            None => request,
+        };
+        clipdb_tests::send(request)
+    };
+    for path in ["/post", "/index", "/encode", "/search"] {
+        for wrong in [
+            None,
+            Some("nothing"),
+            Some(""),
+            Some("Basic a-key-of-this-test"),
+        ] {
+            send(wrong, path).expect_problem(401, "unauthorized");
+        }
+        for right in [KEY, "Bearer a-key-of-this-test"] {
+            send(Some(right), path).expect(200);
+        }
+    }
+    // A page without the key can be seen, a WebSocket at the same place not opened.
+    server
+        .client()
+        .with_key(None)
+        .get("/")
+        .expect_kind(200, "text/html");
+    assert!(WebSocket::open(&server, "").is_err_and(|head| head.contains(" 401 ")));
+    let bare = format!("authorization: {KEY}\r\n");
+    assert!(WebSocket::open(&server, &bare).is_ok());
+}
+
+/// As little of a WebSocket as these tests need.
+struct WebSocket(TcpStream);
+
+impl WebSocket {
+    /// The head of the answer where it is no upgrade.
+    fn open(server: &Server, headers: &str) -> Result<Self, String> {
+        let address = server.client().address();
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_secs(60)))
+            .unwrap();
+        write!(
+            stream,
+            "GET / HTTP/1.1\r\nhost: {address}\r\nupgrade: websocket\r\nconnection: Upgrade\r\n\
+             sec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n{headers}\r\n"
+        )
+        .unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            head.extend(byte);
+        }
+        let head = String::from_utf8(head).unwrap();
+        if head.starts_with("HTTP/1.1 101 ") {
+            Ok(Self(stream))
+        } else {
+            Err(head)
+        }
+    }
+
+    fn send(&mut self, kind: u8, payload: &[u8]) {
+        let mut frame = vec![0x80 | kind];
+        match payload.len() {
+            length @ 0..126 => frame.push(0x80 | length as u8),
+            length => {
+                frame.push(0x80 | 126);
+                frame.extend((length as u16).to_be_bytes());
+            }
+        }
+        // A mask of zeros changes nothing.
+        frame.extend([0; 4]);
+        frame.extend(payload);
+        self.0.write_all(&frame).unwrap();
+    }
+
+    /// The kind of the next frame and what it holds.
+    fn receive(&mut self) -> (u8, Vec<u8>) {
+        let mut head = [0; 2];
+        self.0.read_exact(&mut head).unwrap();
+        let length = match head[1] {
+            126 => {
+                let mut length = [0; 2];
+                self.0.read_exact(&mut length).unwrap();
+                u64::from(u16::from_be_bytes(length))
+            }
+            127 => {
+                let mut length = [0; 8];
+                self.0.read_exact(&mut length).unwrap();
+                u64::from_be_bytes(length)
+            }
+            length => u64::from(length),
+        };
+        let mut payload = vec![0; length as usize];
+        self.0.read_exact(&mut payload).unwrap();
+        (head[0] & 0x0f, payload)
+    }
+}
+
+const TEXT: u8 = 1;
+const BINARY: u8 = 2;
+const CLOSE: u8 = 8;
+const PING: u8 = 9;
+const PONG: u8 = 10;
+
+#[test]
+fn a_websocket_speaks_json_to_those_who_do() {
+    let mut socket = WebSocket::open(&SERVER, "").unwrap();
+    for (id, text) in [("1", "one"), ("2", "two")] {
+        let request = json!({ "header": { "request_id": id }, "data": [{ "text": text }] });
+        socket.send(TEXT, request.to_string().as_bytes());
+    }
+    for id in ["1", "2"] {
+        let (kind, payload) = socket.receive();
+        assert_eq!(kind, TEXT);
+        let answer: Value = serde_json::from_slice(&payload).unwrap();
+        assert_eq!(answer["header"]["requestId"], id);
+        assert_eq!(
+            answer["data"][0]["embedding"].as_array().unwrap().len(),
+            384
+        );
+    }
+    socket.send(PING, b"there?");
+    assert_eq!(socket.receive(), (PONG, b"there?".to_vec()));
+    socket.send(TEXT, b"{}");
+    assert_eq!(socket.receive().0, CLOSE);
+}
+
+#[test]
+fn what_is_no_message_closes_its_websocket_with_a_reason() {
+    for (kind, payload) in [(BINARY, &b"\xff\xff\xff"[..]), (TEXT, b"nonsense")] {
+        let mut socket = WebSocket::open(&SERVER, "").unwrap();
+        socket.send(kind, payload);
+        let (kind, reason) = socket.receive();
+        assert_eq!(kind, CLOSE);
+        assert_eq!(u16::from_be_bytes([reason[0], reason[1]]), 1011);
+        assert!(reason.len() > 10, "{reason:?}");
+    }
+    // A frame that says it is of 2 to the power of 62 bytes.
+    let mut socket = WebSocket::open(&SERVER, "").unwrap();
+    let length = (1u64 << 62).to_be_bytes();
+    socket.0.write_all(&[0x82, 0xff]).unwrap();
+    socket.0.write_all(&length).unwrap();
+    socket.0.write_all(&[0; 4]).unwrap();
+    let (kind, reason) = socket.receive();
+    let reason = String::from_utf8_lossy(&reason).into_owned();
+    assert!(
+        kind == CLOSE && reason.contains("max_body_bytes"),
+        "{reason}"
+    );
+    client().get("/ready").expect(200);
+}
+
+#[test]
+fn pages_of_other_origins_open_no_websocket() {
+    let own = format!("origin: {}\r\n", client().base());
+    assert!(WebSocket::open(&SERVER, &own).is_ok());
+    let foreign = WebSocket::open(&SERVER, "origin: https://evil.example\r\n");
+    assert!(foreign.is_err_and(|head| head.contains(" 403 ")));
+    // Without an upgrade it is the page.
+    client().get("/").expect_kind(200, "text/html");
+}
+
+#[test]
+fn open_streams_do_not_hold_up_a_stop() {
+    let server = Setup::new().grpc().start();
+    let mut socket = WebSocket::open(&server, "").unwrap();
+    // HTTP/2's preface and an empty SETTINGS: a gRPC client that says nothing more.
+    let mut grpc = TcpStream::connect(server.grpc()).unwrap();
+    grpc.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
+        .unwrap();
+    let asked = Instant::now();
+    server.ask_to_stop();
+    assert_eq!(socket.receive().0, CLOSE);
+    let stopped = server.wait();
+    assert!(stopped.status.success());
+    assert!(
+        asked.elapsed() < Duration::from_secs(15),
+        "{:?}",
+        asked.elapsed()
+    );
+}
+
+#[test]
+fn vectors_are_of_length_1_where_asked() {
+    let server = Setup::new().switch("--clip-as-service-normalise").start();
+    let length = |server: &Server| {
+        let body = json!({ "data": [{ "text": "a cat on a mat" }] });
+        let answer = server.client().post("/post", &body).expect(200).json();
+        let vector = answer["data"][0]["embedding"].as_array().unwrap();
+        vector
+            .iter()
+            .map(|value| value.as_f64().unwrap().powi(2))
+            .sum::<f64>()
+            .sqrt()
+    };
+    assert!((length(&server) - 1.0).abs() < 1e-5);
+    assert!((length(&SERVER) - 1.0).abs() > 0.01);
+}
+
+#[test]
+fn the_collection_is_a_setting() {
+    let server = Setup::new()
+        .flag("--clip-as-service-collection", "theirs")
+        .start();
+    let body = json!({ "data": [{ "id": "a", "text": "words" }], "execEndpoint": "/index" });
+    server.client().post("/post", &body).expect(200);
+    server
+        .client()
+        .get("/collections/theirs/documents/a")
+        .expect(200);
+    server
+        .client()
+        .get("/collections/default")
+        .expect_problem(404, "collection_not_found");
+}
