@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use futures_util::future::BoxFuture;
 use futures_util::stream::{BoxStream, StreamExt};
 use http::{Request as HttpRequest, Response as HttpResponse};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tonic::body::Body;
 use tonic::metadata::MetadataMap;
 use tonic::server::{Grpc, StreamingService};
@@ -31,6 +31,10 @@ const MOST_IN_FLIGHT: usize = 1000;
 /// A connection whose other end has gone without a word is found out and closed.
 const PROBE_EVERY: Duration = Duration::from_secs(30);
 const PROBE_PATIENCE: Duration = Duration::from_secs(20);
+/// After the last response a client that is asked to go has so long to do it.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+/// Streams under way get to finish so long after a stop was asked for.
+const SHUTDOWN: Duration = Duration::from_secs(60);
 /// What a client may send ahead: pictures are large, and a round trip may be long.
 const STREAM_WINDOW: u32 = 4 << 20;
 const CONNECTION_WINDOW: u32 = 8 << 20;
@@ -85,24 +89,57 @@ async fn serve(
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let incoming =
         TcpIncoming::from(tokio::net::TcpListener::from_std(listener)?).with_nodelay(Some(true));
-    let stopping = state.stopping();
     let mut server = Server::builder();
     if let Some(identity) = tls {
         server = server.tls_config(ServerTlsConfig::new().identity(identity))?;
     }
-    server
+    let open_streams = watch::Sender::new(0);
+    let mut left = open_streams.subscribe();
+    let (stopping, stopped) = (state.stopping(), state.stopping());
+    let service = JinaRpc {
+        state,
+        open_streams: Arc::new(open_streams),
+    };
+    let serving = server
         .http2_keepalive_interval(Some(PROBE_EVERY))
         .http2_keepalive_timeout(Some(PROBE_PATIENCE))
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
-        .serve_with_incoming_shutdown(JinaRpc { state }, incoming, stopping)
-        .await?;
+        .serve_with_incoming_shutdown(service, incoming, stopping);
+    // A client that neither answers nor goes would hold the door until it is probed.
+    let drained = async {
+        stopped.await;
+        // Either way, of an error or a timeout, there is nothing more to wait for.
+        let _ = tokio::time::timeout(SHUTDOWN, left.wait_for(|open| *open == 0)).await;
+        tokio::time::sleep(LAST_WORDS).await;
+    };
+    tokio::select! {
+        served = serving => served?,
+        () = drained => {}
+    }
     Ok(())
 }
 
 #[derive(Clone)]
 struct JinaRpc {
     state: Arc<RestState>,
+    open_streams: Arc<watch::Sender<usize>>,
+}
+
+/// Counts among the open streams while it lives.
+struct OpenStream(Arc<watch::Sender<usize>>);
+
+impl OpenStream {
+    fn new(open: &Arc<watch::Sender<usize>>) -> Self {
+        open.send_modify(|open| *open += 1);
+        Self(Arc::clone(open))
+    }
+}
+
+impl Drop for OpenStream {
+    fn drop(&mut self) {
+        self.0.send_modify(|open| *open -= 1);
+    }
 }
 
 impl Service<HttpRequest<Body>> for JinaRpc {
@@ -122,7 +159,7 @@ impl Service<HttpRequest<Body>> for JinaRpc {
             ));
             return Box::pin(ready(Ok(status.into_http())));
         }
-        let service = CallService(Arc::clone(&self.state));
+        let service = CallService(self.clone());
         // Clients set no limit; a server has to bound what one message may hold in memory.
         let mut grpc = Grpc::new(ProstCodec::<DataRequest, DataRequest>::default())
             .max_decoding_message_size(self.state.settings.max_body_bytes)
@@ -131,7 +168,7 @@ impl Service<HttpRequest<Body>> for JinaRpc {
     }
 }
 
-struct CallService(Arc<RestState>);
+struct CallService(JinaRpc);
 
 impl StreamingService<DataRequest> for CallService {
     type Response = DataRequest;
@@ -148,7 +185,7 @@ impl CallService {
         &self,
         request: Request<Streaming<DataRequest>>,
     ) -> Result<Response<BoxStream<'static, Result<DataRequest, Status>>>, Status> {
-        let state = &self.0;
+        let state = &self.0.state;
         if !carries_key(state, request.metadata()) {
             return Err(ApiError::Unauthorized.into());
         }
@@ -165,8 +202,11 @@ impl CallService {
                     form: (),
                 })
             });
-        let responses = exchange::responses(calls, requests, in_flight)
-            .map(|response| response.map(|(response, ())| response));
+        let open = OpenStream::new(&self.0.open_streams);
+        let responses = exchange::responses(calls, requests, in_flight).map(move |response| {
+            let _counted = &open;
+            response.map(|(response, ())| response)
+        });
         Ok(Response::new(responses.boxed()))
     }
 }
