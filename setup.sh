@@ -28,7 +28,7 @@ check_rust() {
 }
 
 install_packages() {
-    local wanted=(g++ make cmake pkg-config libopenblas-dev python3 ca-certificates) missing=() package
+    local wanted=(g++ make cmake nasm pkg-config libopenblas-dev python3 ca-certificates) missing=() package
     python3 -m pip --version >/dev/null 2>&1 || [ -e "$libtorch/.complete" ] || missing+=(python3-pip)
     if [ "${1:-}" = test ]; then
         command -v node >/dev/null || missing+=(nodejs)

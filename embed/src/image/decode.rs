@@ -20,13 +20,17 @@ pub(super) fn decode(bytes: &[u8], limits: &ImageLimits) -> Result<Decoded, Imag
     let format = Format::of(bytes)?;
     guarded(format.name, || {
         let header = header::open(bytes, format, limits)?;
-        if format.format == ImageFormat::Jpeg && !jpeg::is_complete(bytes) {
+        let is_jpeg = format.format == ImageFormat::Jpeg;
+        if is_jpeg && !jpeg::is_complete(bytes) {
             return Err(ImageError::Truncated {
                 format: format.name,
             });
         }
-        let image = DynamicImage::from_decoder(header.decoder)
-            .map_err(|error| explain(format.name, error))?;
+        let image = match is_jpeg.then(|| jpeg::pixels(bytes)).flatten() {
+            Some(picture) => DynamicImage::ImageRgb8(picture),
+            None => DynamicImage::from_decoder(header.decoder)
+                .map_err(|error| explain(format.name, error))?,
+        };
         Ok(Decoded {
             info: header.info,
             orientation: header.orientation,
