@@ -16,8 +16,12 @@ pub struct Python {
 
 impl Python {
     /// The environment `<cache>/<name>-venv` with what `requirements` lists, made the
-    /// first time and whenever that list changes.
+    /// first time and whenever that list changes. A list beside it whose name ends in
+    /// `-3.12` is complete, and taken instead by a Python so new.
     pub fn environment(name: &str, requirements: &Path) -> Self {
+        let complete = requirements.with_file_name("requirements-3.12.txt");
+        let is_complete = complete.exists() && is_new();
+        let requirements = if is_complete { &complete } else { requirements };
         let folder = cache().join(format!("{name}-venv"));
         fs::create_dir_all(&folder).unwrap();
         // Test files run side by side: one makes it, the others wait.
@@ -30,7 +34,12 @@ impl Python {
             let venv = ["-m", "venv", "--clear"];
             expect(Command::new("python3").args(venv).arg(&folder));
             let install = ["-m", "pip", "install", "--quiet", "--requirement"];
-            expect(Command::new(&interpreter).args(install).arg(requirements));
+            let mut install_all = Command::new(&interpreter);
+            install_all.args(install).arg(requirements);
+            if is_complete {
+                install_all.arg("--no-deps");
+            }
+            expect(&mut install_all);
             fs::write(&done, pins).unwrap();
         }
         Self {
@@ -65,6 +74,13 @@ impl Python {
             stderr: text(output.stderr),
         }
     }
+}
+
+/// Whether this machine's Python is 3.12 or newer.
+fn is_new() -> bool {
+    let question = "import sys; sys.exit(sys.version_info < (3, 12))";
+    let answer = Command::new("python3").args(["-c", question]).status();
+    answer.unwrap().success()
 }
 
 fn cache() -> PathBuf {
