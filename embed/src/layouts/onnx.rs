@@ -29,7 +29,7 @@ const SUBFOLDER: &str = "onnx";
 const EXTERNAL: [&str; 2] = ["_data", ".data"];
 
 const CLIP_CONTEXT: usize = 77;
-/// CLIP's learned scale stops here, and graphs without it have it applied nowhere.
+/// Where CLIP's learned scale stops: a graph does not tell its own.
 const CLIP_LOGIT_SCALE: f64 = 100.0;
 /// Preprocessing of OpenAI's models, for folders that hold nothing but graphs.
 const CLIP_PREPROCESSOR: &str = r#"{
@@ -117,7 +117,8 @@ impl Onnx {
         })
     }
 
-    /// Of CLIP, where the folder tells nothing of it.
+    /// What the folder tells of how text and pixels are prepared: nothing where CLIP's own
+    /// tokenizer and preprocessing hold.
     fn preparation(&self) -> Result<Vec<Vec<u8>>, EmbedError> {
         [TOKENIZER, PREPROCESSOR]
             .iter()
