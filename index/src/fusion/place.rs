@@ -1,11 +1,12 @@
 //! From ranks to places: steps 1 to 4 of the formula, and its constants in one spot.
 //!
-//! The constants were chosen on the lists that an earlier bundled model gave for drawings, texts
-//! about them and a novel's sentences (1,392 queries), by the share of queries for which a
+//! The constants were chosen on the lists that an earlier bundled model gave for drawings,
+//! texts about them and a novel's sentences (1,392 queries), by the share of queries for which a
 //! right picture and a right text share the first ten, of those where each is in the first
 //! ten of its own kind: 0.82 with these, 0.79 with the best fixed split of the page, 0.54
 //! by plain reciprocal rank fusion; 0.93 if each query's split were known beforehand.
-//! What the present one reaches is in `tests/README.md`. Halving or doubling any one of them loses at most 0.03.
+//! What the present model reaches is in `tests/README.md`. Halving or doubling any one of
+//! the constants lost at most 0.03.
 
 use std::collections::HashMap;
 
