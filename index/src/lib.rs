@@ -14,6 +14,7 @@ mod error;
 pub mod fusion;
 mod reconcile;
 mod row;
+mod row_set;
 mod vectors;
 mod words;
 
@@ -21,5 +22,6 @@ pub use collection::{CollectionIndex, Opened, Reason, State, Statistics};
 pub use error::{IndexError, ReconcileError};
 pub use reconcile::Reconciled;
 pub use row::{ListKind, OwnedRow, Row, RowId, Scored, VectorKind};
+pub use row_set::RowSet;
 pub use vectors::set_search_threads;
 pub use words::{KeywordHits, KeywordQuery};

@@ -13,6 +13,7 @@ mod ingest;
 mod model_metrics;
 mod models;
 pub mod query;
+mod query_vector;
 mod rank;
 mod rows;
 mod search;

@@ -1,17 +1,14 @@
-//! A query's way through: embed its parts ahead of any ingest, ask each list,
-//! fuse, read the hits' documents.
+//! A query's way through: its vector, each list asked, fusion, the hits' documents.
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use clipdb_embed::{Priority, TextRole};
 use clipdb_index::fusion::{self, Fused, RankedList};
 use clipdb_index::{KeywordHits, ListKind, Scored, VectorKind};
 use clipdb_storage::{CollectionStore, Document, DocumentId};
 
 use super::collection::Collection;
-use super::ingest::only;
-use super::query::{Content, Mode, Part, Query};
+use super::query::{Content, Mode, Query};
 use super::rows;
 use super::{Engine, blocking};
 use crate::error::ApiError;
@@ -79,75 +76,10 @@ impl Engine {
         self.statistics.searched(started.elapsed());
         Ok(answer)
     }
-
-    /// The weighted sum of the parts' unit vectors, of length 1.
-    async fn query_vector(
-        &self,
-        collection: &Arc<Collection>,
-        parts: &[Part],
-        timings: &mut SearchTimings,
-        truncated: &mut bool,
-    ) -> Result<Vec<f32>, ApiError> {
-        let dim = collection.definition().dim;
-        let mut sum = vec![0.0f32; dim];
-        for part in parts {
-            let unit = self
-                .part_vector(collection, &part.content, timings, truncated)
-                .await?;
-            for (total, value) in sum.iter_mut().zip(&unit) {
-                *total += part.weight * value;
-            }
-        }
-        unit_length(sum).ok_or(ApiError::CancelledQuery)
-    }
-
-    async fn part_vector(
-        &self,
-        collection: &Arc<Collection>,
-        content: &Content,
-        timings: &mut SearchTimings,
-        truncated: &mut bool,
-    ) -> Result<Vec<f32>, ApiError> {
-        match content {
-            Content::Text(text) => {
-                self.check_text(text)?;
-                let encoder = self.models.of(collection.definition())?;
-                let text = only(
-                    encoder
-                        .texts_as(vec![text.clone()], TextRole::Query, Priority::Search)
-                        .await?,
-                )?;
-                *truncated |= text.truncated;
-                timings.add_embedding(&text.timings);
-                Ok(text.embedding.into_vec())
-            }
-            Content::Image(bytes) => {
-                let encoder = self.models.of(collection.definition())?;
-                let image = encoder.image(bytes.clone(), Priority::Search).await?;
-                timings.add_embedding(&image.timings);
-                Ok(image.embedding.into_vec())
-            }
-            Content::ImageOf(id) => {
-                let (store, id) = (collection.store.clone(), id.clone());
-                blocking(move || stored_image_vector(&store, id)).await?
-            }
-            Content::Vector(vector) => {
-                let wanted = collection.definition().dim;
-                if vector.len() != wanted {
-                    return Err(ApiError::WrongDimension {
-                        collection: collection.definition().name.clone(),
-                        got: vector.len(),
-                        wanted,
-                    });
-                }
-                unit_length(vector.clone()).ok_or(ApiError::CancelledQuery)
-            }
-        }
-    }
 }
 
 impl SearchTimings {
-    fn add_embedding(&mut self, spent: &clipdb_embed::Timings) {
+    pub(super) fn add_embedding(&mut self, spent: &clipdb_embed::Timings) {
         self.queue_us += spent.queue_us;
         self.preprocess_us += spent.preprocess_us;
         self.model_us += spent.model_us;
@@ -156,34 +88,6 @@ impl SearchTimings {
 
 fn microseconds(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX)
-}
-
-fn unit_length(mut vector: Vec<f32>) -> Option<Vec<f32>> {
-    let norm = vector
-        .iter()
-        .map(|value| f64::from(*value).powi(2))
-        .sum::<f64>()
-        .sqrt();
-    if !norm.is_finite() || norm < 1e-6 {
-        return None;
-    }
-    for value in &mut vector {
-        *value = (f64::from(*value) / norm) as f32;
-    }
-    Some(vector)
-}
-
-fn stored_image_vector(store: &CollectionStore, id: DocumentId) -> Result<Vec<f32>, ApiError> {
-    let document = store.get(&id)?.ok_or_else(|| ApiError::DocumentNotFound {
-        collection: store.definition().name.clone(),
-        id: id.clone(),
-    })?;
-    let vectors = store.vectors(document.key)?;
-    vectors
-        .into_iter()
-        .find(|(kind, _)| rows::vector_kind(*kind) == VectorKind::Image)
-        .map(|(_, vector)| vector)
-        .ok_or(ApiError::NoImage(id))
 }
 
 fn rank_and_fetch(

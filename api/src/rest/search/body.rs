@@ -1,0 +1,249 @@
+//! A search's JSON, and what it asks for once it is checked.
+
+use clipdb_index::fusion::{Fusion, Method, Weights};
+use serde::Deserialize;
+
+use crate::engine::Query;
+use crate::engine::query::{Content, Mode, Part, Targets};
+use crate::error::ApiError;
+use crate::rest::documents::wire::ImageBody;
+use crate::rest::multipart::FilePart;
+
+const LIMIT: usize = 1000;
+const OFFSET: usize = 10_000;
+const PARTS: usize = 32;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SearchBody {
+    pub(super) text: Option<String>,
+    pub(super) image: Option<ImageBody>,
+    pub(super) vector: Option<Vec<f32>>,
+    pub(super) query: Option<Vec<PartBody>>,
+    pub(super) mode: Option<ModeBody>,
+    pub(super) keywords: Option<String>,
+    pub(super) targets: Option<Vec<TargetBody>>,
+    pub(super) fusion: Option<FusionBody>,
+    pub(super) limit: Option<usize>,
+    pub(super) offset: Option<usize>,
+    pub(super) min_score: Option<f32>,
+    #[serde(default)]
+    pub(super) explain: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PartBody {
+    text: Option<String>,
+    image: Option<ImageBody>,
+    vector: Option<Vec<f32>>,
+    weight: Option<f32>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum ModeBody {
+    Hybrid,
+    Vector,
+    Keyword,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum TargetBody {
+    Image,
+    Text,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FusionBody {
+    method: Option<MethodBody>,
+    k: Option<f64>,
+    #[serde(default)]
+    weights: WeightsBody,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum MethodBody {
+    Rrf,
+    Linear,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WeightsBody {
+    image: Option<f64>,
+    text: Option<f64>,
+    keyword: Option<f64>,
+}
+
+impl SearchBody {
+    pub(super) fn into_query(self, files: &mut Vec<FilePart>) -> Result<Query, ApiError> {
+        let mut parts = Vec::new();
+        push_parts(&mut parts, self.text, self.image, self.vector, 1.0, files)?;
+        let lone = parts.len();
+        for part in self.query.unwrap_or_default() {
+            let before = parts.len();
+            push_parts(
+                &mut parts,
+                part.text,
+                part.image,
+                part.vector,
+                part.weight.unwrap_or(1.0),
+                files,
+            )?;
+            if parts.len() != before + 1 {
+                return Err(invalid(
+                    "each part of 'query' is exactly one of 'text', 'image' and 'vector'",
+                ));
+            }
+        }
+        if lone > 1 || (lone == 1 && parts.len() > 1) {
+            return Err(invalid(
+                "'text', 'image' and 'vector' exclude each other; combine them in a 'query' list",
+            ));
+        }
+        if parts.len() > PARTS {
+            return Err(invalid(&format!(
+                "'query' has {} parts; it may have {PARTS}",
+                parts.len()
+            )));
+        }
+        let keywords = self.keywords.filter(|words| !words.trim().is_empty());
+        let has_words = keywords.is_some()
+            || parts
+                .iter()
+                .any(|part| part.weight > 0.0 && matches!(part.content, Content::Text(_)));
+        let mode = match self.mode {
+            Some(ModeBody::Hybrid) => Mode::Hybrid,
+            Some(ModeBody::Vector) => Mode::Vector,
+            Some(ModeBody::Keyword) => Mode::Keyword,
+            // Words alone have no vector to be compared by.
+            None if parts.is_empty() => Mode::Keyword,
+            None if has_words => Mode::Hybrid,
+            None => Mode::Vector,
+        };
+        if parts.is_empty() && (mode != Mode::Keyword || !has_words) {
+            return Err(ApiError::EmptyQuery);
+        }
+        if mode == Mode::Keyword && !has_words {
+            return Err(invalid("mode 'keyword' needs words: 'text' or 'keywords'"));
+        }
+        let query = Query {
+            parts,
+            keywords,
+            mode,
+            targets: targets(self.targets)?,
+            fusion: fusion(self.fusion)?,
+            limit: self.limit.unwrap_or(10),
+            offset: self.offset.unwrap_or(0),
+            min_score: self.min_score,
+        };
+        if !(1..=LIMIT).contains(&query.limit) {
+            return Err(invalid(&format!(
+                "'limit' is {}; it goes from 1 to {LIMIT}",
+                query.limit
+            )));
+        }
+        if query.offset > OFFSET {
+            return Err(invalid(&format!(
+                "'offset' is {}; it goes to {OFFSET}",
+                query.offset
+            )));
+        }
+        Ok(query)
+    }
+}
+
+fn push_parts(
+    parts: &mut Vec<Part>,
+    text: Option<String>,
+    image: Option<ImageBody>,
+    vector: Option<Vec<f32>>,
+    weight: f32,
+    files: &mut Vec<FilePart>,
+) -> Result<(), ApiError> {
+    if !weight.is_finite() || weight == 0.0 {
+        return Err(invalid("a 'weight' is a number other than zero"));
+    }
+    if let Some(text) = text {
+        if text.trim().is_empty() {
+            return Err(ApiError::EmptyQuery);
+        }
+        parts.push(Part {
+            content: Content::Text(text),
+            weight,
+        });
+    }
+    match image {
+        None => {}
+        Some(ImageBody {
+            id: Some(id),
+            base64: None,
+            url: None,
+            file: None,
+        }) => {
+            parts.push(Part {
+                content: Content::ImageOf(id.parse()?),
+                weight,
+            });
+        }
+        Some(ImageBody { id: Some(_), .. }) => {
+            return Err(invalid(
+                "an image is exactly one of {\"base64\"}, {\"url\"}, {\"file\"} and {\"id\"}",
+            ));
+        }
+        Some(image) => parts.push(Part {
+            content: Content::Image(image.into_bytes(files)?),
+            weight,
+        }),
+    }
+    if let Some(vector) = vector {
+        parts.push(Part {
+            content: Content::Vector(vector),
+            weight,
+        });
+    }
+    Ok(())
+}
+
+fn targets(wanted: Option<Vec<TargetBody>>) -> Result<Targets, ApiError> {
+    let Some(wanted) = wanted else {
+        return Ok(Targets::BOTH);
+    };
+    if wanted.is_empty() {
+        return Err(invalid("'targets' names 'image', 'text' or both"));
+    }
+    Ok(Targets {
+        image: wanted.contains(&TargetBody::Image),
+        text: wanted.contains(&TargetBody::Text),
+    })
+}
+
+fn fusion(wanted: Option<FusionBody>) -> Result<Fusion, ApiError> {
+    let Some(wanted) = wanted else {
+        return Ok(Fusion::default());
+    };
+    let method = match (wanted.method, wanted.k) {
+        (Some(MethodBody::Linear), Some(_)) => {
+            return Err(invalid("'k' belongs to the method 'rrf'"));
+        }
+        (Some(MethodBody::Linear), None) => Method::Linear,
+        (Some(MethodBody::Rrf) | None, None) => Method::default(),
+        (Some(MethodBody::Rrf) | None, Some(k)) => Method::Rrf { k },
+    };
+    let defaults = Weights::default();
+    let weights = Weights {
+        image: wanted.weights.image.unwrap_or(defaults.image),
+        text: wanted.weights.text.unwrap_or(defaults.text),
+        keyword: wanted.weights.keyword.unwrap_or(defaults.keyword),
+    };
+    Fusion::new(method, weights)
+        .map_err(|error| ApiError::InvalidField(format!("'fusion' is wrong: {error}")))
+}
+
+fn invalid(message: &str) -> ApiError {
+    ApiError::InvalidField(message.to_owned())
+}

@@ -1,0 +1,163 @@
+//! `POST /search`, `POST /collections/{name}/search`, `GET /search?q=`.
+
+mod answer;
+mod body;
+
+use std::sync::Arc;
+
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
+use serde::Deserialize;
+
+use self::answer::answer_json;
+use self::body::{ModeBody, SearchBody};
+use super::body as request_body;
+use super::collections::collection_name;
+use super::documents::wire::ImageBody;
+use super::multipart::FilePart;
+use super::state::{Open, RestState};
+use super::{method_not_allowed, multipart, query_string};
+use crate::CollectionName;
+use crate::clip_as_service::http;
+use crate::engine::{Engine, Query, blocking};
+use crate::error::ApiError;
+
+pub(super) fn routes(config: &mut web::ServiceConfig) {
+    config
+        .service(
+            web::resource("/search")
+                .route(web::post().to(search_default))
+                .route(web::get().to(search_by_words))
+                .default_service(web::to(method_not_allowed)),
+        )
+        .service(
+            web::resource("/collections/{name}/search")
+                .route(web::post().to(search))
+                .default_service(web::to(method_not_allowed)),
+        );
+}
+
+async fn search_default(
+    open: Open,
+    state: web::Data<RestState>,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, ApiError> {
+    let name = CollectionName::default();
+    respond(open, &state, name, &request, payload).await
+}
+
+async fn search(
+    open: Open,
+    state: web::Data<RestState>,
+    name: web::Path<String>,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, ApiError> {
+    let name = collection_name(&name)?;
+    respond(open, &state, name, &request, payload).await
+}
+
+async fn respond(
+    Open(engine): Open,
+    state: &RestState,
+    name: CollectionName,
+    request: &HttpRequest,
+    mut payload: web::Payload,
+) -> Result<HttpResponse, ApiError> {
+    let limit = state.settings.max_body_bytes;
+    let _share = engine
+        .admit(request_body::announced_length(request, limit)?)
+        .await?;
+    let (search, mut files) = if request_body::media_type(request) == "multipart/form-data" {
+        search_with_files(multipart::read(request, payload, limit).await?)?
+    } else {
+        let json = request_body::read_whole(&mut payload, limit).await?;
+        if http::is_request(&json) {
+            return http::respond(engine, state, request, json).await;
+        }
+        (
+            blocking(move || request_body::parse::<SearchBody>(&json)).await??,
+            Vec::new(),
+        )
+    };
+    let explain = search.explain;
+    let query = blocking(move || search.into_query(&mut files)).await??;
+    run(&engine, &name, query, explain, request).await
+}
+
+/// The part `search` holds the JSON; a file alone is searched by.
+fn search_with_files(mut files: Vec<FilePart>) -> Result<(SearchBody, Vec<FilePart>), ApiError> {
+    if let Some(at) = files.iter().position(|file| file.name == "search") {
+        let json = files.remove(at).bytes;
+        return Ok((request_body::parse(&json)?, files));
+    }
+    let [file] = files.as_slice() else {
+        return Err(ApiError::InvalidMultipart(
+            "a multipart search is one file, or a part 'search' with the JSON and the files it names".to_owned(),
+        ));
+    };
+    let image = ImageBody {
+        base64: None,
+        url: None,
+        file: Some(file.name.clone()),
+        id: None,
+    };
+    Ok((
+        SearchBody {
+            image: Some(image),
+            ..SearchBody::default()
+        },
+        files,
+    ))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WordsQuery {
+    q: String,
+    collection: Option<String>,
+    limit: Option<usize>,
+    offset: Option<usize>,
+    mode: Option<ModeBody>,
+    #[serde(default)]
+    explain: bool,
+}
+
+async fn search_by_words(
+    Open(engine): Open,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
+    let words: WordsQuery = query_string(&request)?;
+    let name = match &words.collection {
+        Some(name) => collection_name(name)?,
+        None => CollectionName::default(),
+    };
+    let search = SearchBody {
+        text: Some(words.q),
+        limit: words.limit,
+        offset: words.offset,
+        mode: words.mode,
+        ..SearchBody::default()
+    };
+    run(
+        &engine,
+        &name,
+        search.into_query(&mut Vec::new())?,
+        words.explain,
+        &request,
+    )
+    .await
+}
+
+async fn run(
+    engine: &Arc<Engine>,
+    name: &CollectionName,
+    query: Query,
+    explain: bool,
+    request: &HttpRequest,
+) -> Result<HttpResponse, ApiError> {
+    let collection = engine.collection(name)?;
+    let answer = engine.search(&collection, query).await?;
+    request.extensions_mut().insert(answer.timings);
+    Ok(HttpResponse::Ok().json(answer_json(name, answer, explain)))
+}

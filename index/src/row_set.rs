@@ -1,0 +1,94 @@
+//! A set of rows: what a filter leaves, in the form that a scan asks for membership.
+
+use crate::row::RowId;
+
+const BITS: u64 = u64::BITS as u64;
+
+/// A set of rows, as one bit for each row up to the highest: keys are given out in order,
+/// so the bits are dense, and a lookup is one load.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RowSet {
+    words: Vec<u64>,
+    len: usize,
+}
+
+impl RowSet {
+    /// Adds `row`; adding it twice is no change.
+    pub fn insert(&mut self, row: RowId) {
+        let (word, bit) = place(row);
+        if word >= self.words.len() {
+            self.words.resize(word + 1, 0);
+        }
+        self.len += usize::from(self.words[word] & bit == 0);
+        self.words[word] |= bit;
+    }
+
+    /// Whether `row` is in it.
+    pub fn contains(&self, row: RowId) -> bool {
+        let (word, bit) = place(row);
+        self.words.get(word).is_some_and(|word| word & bit != 0)
+    }
+
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The rows, ascending.
+    pub fn iter(&self) -> impl Iterator<Item = RowId> + '_ {
+        self.words.iter().enumerate().flat_map(|(at, word)| {
+            let mut left = *word;
+            std::iter::from_fn(move || {
+                (left != 0).then(|| {
+                    let bit = u64::from(left.trailing_zeros());
+                    left &= left - 1;
+                    RowId(at as u64 * BITS + bit)
+                })
+            })
+        })
+    }
+
+    /// The bits themselves, row `r` in bit `r % 64` of word `r / 64`: for a scan in C++.
+    pub fn words(&self) -> &[u64] {
+        &self.words
+    }
+}
+
+impl FromIterator<RowId> for RowSet {
+    fn from_iter<I: IntoIterator<Item = RowId>>(rows: I) -> Self {
+        let mut set = Self::default();
+        rows.into_iter().for_each(|row| set.insert(row));
+        set
+    }
+}
+
+fn place(row: RowId) -> (usize, u64) {
+    ((row.0 / BITS) as usize, 1 << (row.0 % BITS))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn holds_what_was_put_in(rows in prop::collection::vec(0u64..1000, 0..200)) {
+            let expected: BTreeSet<RowId> = rows.iter().copied().map(RowId).collect();
+            let set: RowSet = rows.into_iter().map(RowId).collect();
+            prop_assert_eq!(set.len(), expected.len());
+            prop_assert!(set.iter().eq(expected.iter().copied()));
+            for row in (0..1100).map(RowId) {
+                prop_assert_eq!(set.contains(row), expected.contains(&row));
+            }
+        }
+    }
+}
