@@ -5,13 +5,14 @@ BINARY := target/release/clipdb
 DATA   ?= ./data
 LISTEN ?= 127.0.0.1:8080
 
-.PHONY: help run test demo bench setup build lint
+.PHONY: help run test demo bench torture setup build lint
 
 help:
 	@echo "make run    install what is missing, build, serve $(DATA) on $(LISTEN)"
 	@echo "make test   install what is missing, build, run every test"
 	@echo "make demo   fill the server with emoji and sentences of a novel, and search them"
 	@echo "make bench  measure ingest and search on this machine"
+	@echo "make torture  kill the server KILLS times amid writes, look for what it had acknowledged"
 	@echo "make lint   formatting and clippy"
 
 setup:
@@ -33,6 +34,11 @@ demo: build
 
 bench: build
 	@./tests/bench.sh
+
+KILLS ?= 100
+
+torture: build
+	@cargo run --release --locked --package clipdb-tests --bin torture -- --kills $(KILLS) $(if $(SEED),--seed $(SEED))
 
 lint:
 	@cargo fmt --all --check

@@ -111,13 +111,24 @@ impl Client {
         })
     }
 
-    pub fn form(&self, path: &str, form: Form) -> Answer {
-        send(self.request(Method::POST, path).multipart(form))
+    /// The same; `None` where no answer came, as from a server that was killed.
+    pub fn try_send(
+        &self,
+        method: Method,
+        path: &str,
+        kind: Option<&str>,
+        body: impl Into<Vec<u8>>,
+    ) -> Option<Answer> {
+        let request = self.request(method, path).body(body.into());
+        try_send(match kind {
+            Some(kind) => request.header(CONTENT_TYPE, kind),
+            None => request,
+        })
+        .ok()
     }
 
-    /// `None` where no answer came, as from a server that was killed.
-    pub fn try_post(&self, path: &str, body: &Value) -> Option<Answer> {
-        try_send(self.request(Method::POST, path).json(body)).ok()
+    pub fn form(&self, path: &str, form: Form) -> Answer {
+        send(self.request(Method::POST, path).multipart(form))
     }
 
     /// Makes the collection where it is not there.
@@ -257,6 +268,11 @@ impl Collection<'_> {
 
     pub fn summary(&self) -> Value {
         self.client.get(&self.path("")).expect(200).json()
+    }
+
+    /// Whether its documents and its indexes agree.
+    pub fn check(&self) -> Value {
+        self.client.get(&self.path("/check")).expect(200).json()
     }
 
     pub fn search(&self, query: &Value) -> Answer {

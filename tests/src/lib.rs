@@ -3,8 +3,8 @@
 //!
 //! Everything here speaks only the outside of clipdb: its command line, HTTP and
 //! signals. Three types to know: [`Server`], one running binary; [`Client`], which
-//! speaks to it; [`Campaign`], writers that are killed with their server and
-//! remember what was acknowledged.
+//! speaks to it; [`Torture`], writers that are killed with their server and a journal
+//! of what was acknowledged.
 //!
 //! A step that fails panics with what was asked and what came: that ends a test
 //! where it is wrong.
@@ -14,16 +14,19 @@
     reason = "a harness: failing is how it reports"
 )]
 
-mod campaign;
 mod client;
 pub mod corpus;
+pub mod folder;
 pub mod machine;
 pub mod pictures;
 mod python;
 mod server;
 pub mod table;
+mod torture;
+mod wait;
 
-pub use campaign::{Campaign, Loss, wait_until};
 pub use client::{Answer, Client, Collection, escaped, send};
 pub use python::Python;
-pub use server::{Finished, Server, Setup, Stopped};
+pub use server::{Finished, Server, Setup, Starting, Stopped};
+pub use torture::{Failure, Report, Torture};
+pub use wait::wait_until;

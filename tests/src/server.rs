@@ -42,6 +42,15 @@ pub struct Server {
     _leash: Leash,
 }
 
+/// A server that is not waited for until it is ready.
+pub struct Starting {
+    child: Child,
+    folder: Arc<TempDir>,
+    setup: Setup,
+    started: Instant,
+    leash: Leash,
+}
+
 /// The folder of a server that no longer runs.
 pub struct Stopped {
     folder: Arc<TempDir>,
@@ -189,9 +198,13 @@ impl Setup {
     }
 
     fn start_in(self, folder: Arc<TempDir>) -> Server {
+        self.begin_in(folder).until_ready()
+    }
+
+    fn begin_in(self, folder: Arc<TempDir>) -> Starting {
         let (out, log) = (folder.path().join("stdout"), folder.path().join("stderr"));
         let started = Instant::now();
-        let mut child = self
+        let child = self
             .command(&folder.path().join("data"))
             .stdin(Stdio::null())
             .stdout(File::create(&out).unwrap())
@@ -199,9 +212,38 @@ impl Setup {
             .spawn()
             .unwrap();
         let leash = Leash::on(&child, folder.path());
+        Starting {
+            child,
+            folder,
+            setup: self,
+            started,
+            leash,
+        }
+    }
+}
+
+impl Starting {
+    /// Ends the process as a crash would, ready or not.
+    pub fn kill(mut self) -> Stopped {
+        self.child.kill().unwrap();
+        let status = self.child.wait().unwrap();
+        let log = read(&self.folder.path().join("stderr"));
+        Stopped {
+            folder: self.folder,
+            setup: self.setup,
+            status,
+            log,
+        }
+    }
+
+    fn until_ready(mut self) -> Server {
+        let (out, log) = (
+            self.folder.path().join("stdout"),
+            self.folder.path().join("stderr"),
+        );
         let mut client: Option<Client> = None;
         loop {
-            if let Some(status) = child.try_wait().unwrap() {
+            if let Some(status) = self.child.try_wait().unwrap() {
                 panic!(
                     "the server ended while starting ({status}):\n{}",
                     read(&log)
@@ -209,8 +251,9 @@ impl Setup {
             }
             client = client.or_else(|| {
                 address(&read(&out), "address").map(|base| {
-                    let trusted = self.certificate.as_ref().map(|made| made.pem.as_str());
-                    Client::new(base, self.key.clone(), trusted)
+                    let trusted = self.setup.certificate.as_ref();
+                    let trusted = trusted.map(|made| made.pem.as_str());
+                    Client::new(base, self.setup.key.clone(), trusted)
                 })
             });
             if client
@@ -220,7 +263,7 @@ impl Setup {
                 break;
             }
             assert!(
-                started.elapsed() < READY_WITHIN,
+                self.started.elapsed() < READY_WITHIN,
                 "not ready after {READY_WITHIN:?}:\n{}",
                 read(&log)
             );
@@ -228,12 +271,12 @@ impl Setup {
         }
         let client = client.expect("the loop ends with one");
         Server {
-            child,
+            child: self.child,
             client,
-            folder,
-            setup: self,
-            ready_after: started.elapsed(),
-            _leash: leash,
+            folder: self.folder,
+            setup: self.setup,
+            ready_after: self.started.elapsed(),
+            _leash: self.leash,
         }
     }
 }
@@ -401,6 +444,11 @@ impl Stopped {
     /// Starts again on the same folder with the same settings.
     pub fn start(self) -> Server {
         self.setup.start_in(self.folder)
+    }
+
+    /// Starts again and does not wait until it is ready.
+    pub fn begin(self) -> Starting {
+        self.setup.begin_in(self.folder)
     }
 
     /// Starts on the same folder, which is to be refused.

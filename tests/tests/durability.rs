@@ -1,28 +1,13 @@
 //! What was acknowledged survives `kill -9` at any moment, and is searchable.
 //!
-//! The seed of the moments is printed; `CLIPDB_TEST_SEED` replays it.
+//! The seed of the moments is printed; `CLIPDB_TEST_SEED` replays it. `make torture` does the
+//! same for as long as it is told to.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-use std::time::Duration;
+use clipdb_tests::{Server, Torture};
+use serde_json::json;
 
-use clipdb_tests::{Campaign, Client, Server, pictures, wait_until};
-use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
-use serde_json::{Value, json};
-
-const KILLS: usize = 3;
-const DOCUMENTS: usize = 100_000;
-
-fn document(number: usize) -> Value {
-    let id = format!("d{number:06}");
-    match number % 8 {
-        0 => json!({ "id": id, "image": Client::image(&pictures::png(number as u64)) }),
-        1 => {
-            json!({ "id": id, "text": format!("picture and text {number}"), "image": Client::image(&pictures::png(number as u64)) })
-        }
-        _ => json!({ "id": id, "text": format!("the text of document {number}") }),
-    }
-}
+const KILLS: usize = 20;
 
 fn seed() -> u64 {
     let given = std::env::var("CLIPDB_TEST_SEED")
@@ -34,53 +19,21 @@ fn seed() -> u64 {
 }
 
 #[test]
-fn acknowledged_writes_survive_kill_9() {
-    let mut random = StdRng::seed_from_u64(seed());
-    let campaign = Campaign::new("crash", DOCUMENTS, 8, &document);
-    let mut server = Server::start();
-    server.client().collection("crash");
-    for kill in 1..=KILLS {
-        let before = campaign.acknowledged();
-        let moment = Duration::from_millis(random.random_range(0..1_500));
-        let stopped = campaign.write_until_killed(server, 3, || {
-            assert!(
-                wait_until(|| campaign.acknowledged() > before),
-                "nothing is acknowledged"
-            );
-            std::thread::sleep(moment);
-        });
-        let acknowledged = campaign.acknowledged();
-        server = stopped.start();
-        let losses = campaign.losses(server.client(), 10);
-        assert!(
-            losses.is_empty(),
-            "after kill {kill} at {moment:?} of {acknowledged} documents:\n{losses:#?}"
-        );
-        whole(server.client());
-    }
-}
-
-/// Whatever is stored, acknowledged or not, is whole: listed once, counted, with
-/// its picture's bytes, and known to the indexes.
-fn whole(client: &Client) {
-    let collection = client.existing("crash");
-    let listed = collection.list(500);
-    let summary = collection.summary();
-    let count = |field: &str| {
-        listed
-            .iter()
-            .filter(|document| document.get(field).is_some())
-            .count()
+fn whatever_was_acknowledged_is_there_after_each_of_twenty_kills() {
+    let torture = Torture {
+        seed: seed(),
+        kills: KILLS,
+        writers: 3,
     };
-    assert_eq!(summary["documents"], listed.len());
-    assert_eq!(summary["images"], count("image"));
-    assert_eq!(summary["texts"], count("text"));
-    for stored in listed
-        .iter()
-        .filter(|document| document.get("image").is_some())
-    {
-        client.get(stored["image"].as_str().unwrap()).expect(200);
-    }
+    let report = torture
+        .run(|_, _| {})
+        .unwrap_or_else(|failure| panic!("{failure}"));
+    println!("{report:#?}");
+    let acknowledged: usize = report.acknowledged.values().sum();
+    assert!(
+        acknowledged > KILLS,
+        "hardly anything was written: {report:#?}"
+    );
 }
 
 #[test]

@@ -125,6 +125,7 @@ fn every_operation_there_is_is_named() {
         ("put", "/collections/{name}"),
         ("get", "/collections/{name}"),
         ("delete", "/collections/{name}"),
+        ("get", "/collections/{name}/check"),
         ("post", "/documents"),
         ("post", "/collections/{name}/documents"),
         ("get", "/collections/{name}/documents"),

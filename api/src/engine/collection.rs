@@ -101,6 +101,14 @@ impl Collection {
         self.submit(write).await?.wait().await
     }
 
+    /// Does `work` while no write is half-way; see [`Committer::between_groups`].
+    pub(super) async fn between_groups<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, ApiError> {
+        self.committer.between_groups(work).await
+    }
+
     /// Finishes accepted writes and saves the indexes. Blocks.
     pub(super) fn close(&self) {
         self.committer.close();

@@ -36,9 +36,15 @@ struct Entry {
     reply: oneshot::Sender<Result<Outcome, ApiError>>,
 }
 
+enum Work {
+    Write(Entry),
+    /// Done between two groups, when documents and indexes agree.
+    Between(Box<dyn FnOnce() + Send>),
+}
+
 /// The handle to the thread; closing it finishes what was accepted.
 pub(super) struct Committer {
-    sender: Mutex<Option<mpsc::Sender<Entry>>>,
+    sender: Mutex<Option<mpsc::Sender<Work>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -58,18 +64,35 @@ impl Committer {
 
     /// Queues `write` behind those submitted before it. Waits while the queue is full.
     pub(super) async fn submit(&self, write: Write) -> Result<Ticket, ApiError> {
-        let sender = self.sender.lock().clone().ok_or(ApiError::Stopping)?;
         let (reply, receiver) = oneshot::channel();
         let bytes = size_of_write(&write);
-        sender
-            .send(Entry {
-                write,
-                bytes,
-                reply,
-            })
-            .await
-            .map_err(|_| ApiError::Stopping)?;
+        self.send(Work::Write(Entry {
+            write,
+            bytes,
+            reply,
+        }))
+        .await?;
         Ok(Ticket(receiver))
+    }
+
+    /// Does `work` on the committer's thread between two groups: what it sees holds every
+    /// write that was answered, and no write is half-way.
+    pub(super) async fn between_groups<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let (reply, done) = oneshot::channel();
+        self.send(Work::Between(Box::new(move || {
+            // Nobody waits any more where the client has gone.
+            let _ = reply.send(work());
+        })))
+        .await?;
+        done.await.map_err(|_| ApiError::Interrupted)
+    }
+
+    async fn send(&self, work: Work) -> Result<(), ApiError> {
+        let sender = self.sender.lock().clone().ok_or(ApiError::Stopping)?;
+        sender.send(work).await.map_err(|_| ApiError::Stopping)
     }
 
     /// Takes no more writes, finishes those accepted and joins the thread. Blocks.
@@ -107,10 +130,21 @@ pub(super) struct GroupCommit {
 }
 
 impl GroupCommit {
-    fn run(self, mut queue: mpsc::Receiver<Entry>) {
+    fn run(self, mut queue: mpsc::Receiver<Work>) {
         let mut unsaved_groups = 0;
-        while let Some(first) = queue.blocking_recv() {
-            let group = self.gather(first, &mut queue);
+        let mut next = None;
+        while let Some(work) = next.take().or_else(|| queue.blocking_recv()) {
+            let group = match work {
+                Work::Between(work) => {
+                    work();
+                    continue;
+                }
+                Work::Write(first) => {
+                    let (group, after) = self.gather(first, &mut queue);
+                    next = after;
+                    group
+                }
+            };
             let started = Instant::now();
             let documents = group.len();
             self.commit(group);
@@ -127,15 +161,21 @@ impl GroupCommit {
         }
     }
 
-    fn gather(&self, first: Entry, queue: &mut mpsc::Receiver<Entry>) -> Vec<Entry> {
+    /// The group that begins with `first`, and what came behind it that is no write.
+    fn gather(&self, first: Entry, queue: &mut mpsc::Receiver<Work>) -> (Vec<Entry>, Option<Work>) {
         let mut bytes = first.bytes;
         let mut group = vec![first];
         while group.len() < self.settings.group_documents && bytes < self.settings.group_bytes {
-            let Ok(entry) = queue.try_recv() else { break };
-            bytes += entry.bytes;
-            group.push(entry);
+            match queue.try_recv() {
+                Ok(Work::Write(entry)) => {
+                    bytes += entry.bytes;
+                    group.push(entry);
+                }
+                Ok(other) => return (group, Some(other)),
+                Err(_) => break,
+            }
         }
-        group
+        (group, None)
     }
 
     fn commit(&self, group: Vec<Entry>) {

@@ -5,6 +5,7 @@
 //! it is durable and searchable; nothing that blocks runs on an async thread
 //! (see [`blocking`]); a vector is compared only with vectors of its own model.
 
+mod agreement;
 mod collection;
 mod committer;
 mod documents;
@@ -27,6 +28,7 @@ use clipdb_storage::{CollectionDefinition, CollectionName, Store, StoreOptions};
 use parking_lot::RwLock;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+pub use agreement::{Agreement, Difference};
 pub use collection::{Collection, CollectionSummary};
 pub use committer::Ticket;
 pub use documents::{Change, Revision};

@@ -1,12 +1,12 @@
-//! `GET /collections`, `PUT / GET / DELETE /collections/{name}`.
+//! `GET /collections`, `PUT / GET / DELETE /collections/{name}`, `GET /collections/{name}/check`.
 
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
 use serde_json::json;
 
 use super::body;
-use super::method_not_allowed;
 use super::state::{Open, RestState};
+use super::{method_not_allowed, sole};
 use crate::CollectionName;
 use crate::error::ApiError;
 
@@ -23,7 +23,8 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
                 .route(web::get().to(show))
                 .route(web::delete().to(drop_collection))
                 .default_service(web::to(method_not_allowed)),
-        );
+        )
+        .service(sole("/collections/{name}/check", web::get().to(check)));
 }
 
 /// The collection's name in a path.
@@ -74,4 +75,9 @@ async fn drop_collection(
 ) -> Result<HttpResponse, ApiError> {
     engine.drop_collection(collection_name(&name)?).await?;
     Ok(HttpResponse::NoContent().finish())
+}
+
+async fn check(Open(engine): Open, name: web::Path<String>) -> Result<HttpResponse, ApiError> {
+    let collection = engine.collection(&collection_name(&name)?)?;
+    Ok(HttpResponse::Ok().json(engine.agreement(&collection).await?))
 }

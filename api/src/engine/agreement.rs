@@ -1,0 +1,87 @@
+//! Whether a collection's indexes hold exactly its documents, seen between two groups of writes.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use clipdb_index::{CollectionIndex, RowId};
+use clipdb_storage::{CollectionStore, DocumentKey};
+use serde::Serialize;
+
+use super::collection::Collection;
+use super::{Engine, rows};
+use crate::error::ApiError;
+
+/// The most documents that one list of an answer names.
+const NAMED: usize = 100;
+
+/// What comparing sled, FAISS and tantivy, version by version, came to.
+#[derive(Debug, Clone, Serialize)]
+pub struct Agreement {
+    pub agrees: bool,
+    /// The group of writes that was the last one.
+    pub sequence: u64,
+    /// Counted one by one.
+    pub documents: usize,
+    pub vectors: Difference,
+    pub keywords: Difference,
+}
+
+/// How far one index is from the documents.
+#[derive(Debug, Clone, Serialize)]
+pub struct Difference {
+    /// Documents that it does not hold.
+    pub missing: usize,
+    /// Versions that it holds and that are no document's current one.
+    pub extra: usize,
+    /// The ids of up to 100 of the missing ones.
+    pub missing_ids: Vec<String>,
+}
+
+impl Engine {
+    /// Compares the collection's documents with both of its indexes. Writes wait meanwhile.
+    pub async fn agreement(&self, collection: &Arc<Collection>) -> Result<Agreement, ApiError> {
+        let (store, index) = (collection.store.clone(), Arc::clone(&collection.index));
+        collection
+            .between_groups(move || compare(&store, &index))
+            .await?
+    }
+}
+
+fn compare(store: &CollectionStore, index: &CollectionIndex) -> Result<Agreement, ApiError> {
+    let live = store.live_keys()?;
+    let vectors = Difference::of(store, &live, index.vector_rows())?;
+    let keywords = Difference::of(store, &live, index.keyword_rows()?)?;
+    let counted = store.len() == live.len() as u64;
+    Ok(Agreement {
+        agrees: counted && vectors.is_none() && keywords.is_none(),
+        sequence: store.sequence(),
+        documents: live.len(),
+        vectors,
+        keywords,
+    })
+}
+
+impl Difference {
+    fn of(
+        store: &CollectionStore,
+        live: &[DocumentKey],
+        held: Vec<RowId>,
+    ) -> Result<Self, ApiError> {
+        let live: BTreeSet<DocumentKey> = live.iter().copied().collect();
+        let held: BTreeSet<DocumentKey> = held.into_iter().map(rows::document_key).collect();
+        let missing: Vec<DocumentKey> = live.difference(&held).copied().collect();
+        let mut missing_ids = Vec::with_capacity(missing.len().min(NAMED));
+        for key in missing.iter().take(NAMED) {
+            missing_ids.extend(store.get_by_key(*key)?.map(|found| found.id.to_string()));
+        }
+        Ok(Self {
+            missing: missing.len(),
+            extra: held.difference(&live).count(),
+            missing_ids,
+        })
+    }
+
+    fn is_none(&self) -> bool {
+        self.missing == 0 && self.extra == 0
+    }
+}

@@ -1,0 +1,135 @@
+//! What is written: a document made from randomness, and whether a stored one is it.
+
+use rand::Rng;
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
+use serde_json::{Map, Value, json};
+
+use crate::client::{Client, Collection};
+use crate::pictures;
+
+const WORDS: [&str; 24] = [
+    "anchor", "barley", "candle", "drizzle", "ember", "fjord", "granite", "harbour", "island",
+    "jacket", "kettle", "lantern", "meadow", "nettle", "orchard", "pebble", "quarry", "ribbon",
+    "saddle", "thistle", "umbrella", "velvet", "willow", "yarrow",
+];
+
+/// A document as its writer knows it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Document {
+    pub text: Option<String>,
+    /// The seed of its picture.
+    pub picture: Option<u64>,
+    pub metadata: Map<String, Value>,
+}
+
+impl Document {
+    pub(super) fn random(random: &mut StdRng) -> Self {
+        let pictured = random.random_bool(0.12);
+        let mut metadata = Map::new();
+        metadata.insert("mark".into(), mark(random).into());
+        metadata.insert("count".into(), random.random_range(0..1_000).into());
+        metadata.insert(
+            "place".into(),
+            json!({ "city": word(random), "tags": [word(random), word(random)] }),
+        );
+        if random.random_bool(0.03) {
+            // So long that storage cuts the record into parts.
+            let long = format!("{} ", word(random)).repeat(random.random_range(5_000..12_000));
+            metadata.insert("long".into(), long.into());
+        }
+        Self {
+            text: (!pictured || random.random_bool(0.5)).then(|| text(random)),
+            // Few seeds: documents share pictures, and let go of shared ones.
+            picture: pictured.then(|| random.random_range(0..40)),
+            metadata,
+        }
+    }
+
+    /// The body that puts it.
+    pub(super) fn body(&self, id: Option<&str>) -> Value {
+        let mut body = json!({ "metadata": self.metadata });
+        if let Some(id) = id {
+            body["id"] = id.into();
+        }
+        if let Some(text) = &self.text {
+            body["text"] = text.as_str().into();
+        }
+        if let Some(seed) = self.picture {
+            body["image"] = Client::image(&pictures::png(seed));
+        }
+        body
+    }
+
+    /// A change of some of its parts: the body of the request, and what it makes of this one.
+    pub(super) fn revised(&self, random: &mut StdRng) -> (Value, Self) {
+        let mut revised = self.clone();
+        let mark = mark(random);
+        let mut body =
+            json!({ "metadata": { "mark": mark, "place": { "city": null, "revised": true } } });
+        revised.metadata.insert("mark".into(), mark.into());
+        if let Some(Value::Object(place)) = revised.metadata.get_mut("place") {
+            place.remove("city");
+            place.insert("revised".into(), true.into());
+        }
+        if random.random_bool(0.4) {
+            let text = text(random);
+            body["text"] = text.as_str().into();
+            revised.text = Some(text);
+        } else if self.text.is_some() && random.random_bool(0.2) {
+            let seed = random.random_range(0..40);
+            body["image"] = Client::image(&pictures::png(seed));
+            revised.picture = Some(seed);
+        }
+        (body, revised)
+    }
+
+    /// The keyword that only it holds.
+    pub(super) fn mark(&self) -> &str {
+        self.metadata["mark"].as_str().unwrap_or_default()
+    }
+
+    /// What of `stored`, a listed document, is not as here.
+    pub(super) fn differs(&self, stored: &Value, collection: &Collection<'_>) -> Option<String> {
+        let text = stored.get("text").and_then(Value::as_str);
+        if text != self.text.as_deref() {
+            return Some(format!("its text is {text:?}, not {:?}", self.text));
+        }
+        if stored["metadata"].as_object() != Some(&self.metadata) {
+            let (found, written) = (&stored["metadata"]["mark"], self.mark());
+            return Some(format!(
+                "its metadata are those of {found}, not of {written}"
+            ));
+        }
+        match (
+            stored.get("image").is_some_and(|image| !image.is_null()),
+            self.picture,
+        ) {
+            (false, None) => None,
+            (there, None) => there.then(|| "it has a picture and was written without".to_owned()),
+            (false, Some(_)) => Some("its picture is gone".to_owned()),
+            (true, Some(seed)) => {
+                let id = stored["id"].as_str().unwrap_or_default();
+                let image = collection.image(id);
+                let whole = image.status == 200 && image.body == pictures::png(seed);
+                (!whole).then(|| format!("its picture's bytes are others: {image:?}"))
+            }
+        }
+    }
+}
+
+fn mark(random: &mut StdRng) -> String {
+    format!("mark{:016x}", random.random::<u64>())
+}
+
+fn word(random: &mut StdRng) -> &'static str {
+    WORDS.choose(random).copied().unwrap_or(WORDS[0])
+}
+
+fn text(random: &mut StdRng) -> String {
+    let words = random.random_range(3..12);
+    (0..words)
+        .map(|_| word(random))
+        .collect::<Vec<_>>()
+        .join(" ")
+}

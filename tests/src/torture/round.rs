@@ -1,0 +1,108 @@
+//! One round: what the server is doing when it is killed.
+
+use std::thread;
+use std::time::Duration;
+
+use rand::Rng;
+use rand::rngs::StdRng;
+
+use super::journal::Journal;
+use super::writer::Writer;
+use super::{Report, Torture, kill_while_starting, stop_then_kill};
+use crate::server::{Server, Stopped};
+
+/// Most rounds write for so long, at most, before they kill.
+const WRITING: u64 = 900;
+/// From the start of the process to a moment after it is ready.
+const STARTING: u64 = 900;
+/// From the signal to a moment after it has stopped.
+const STOPPING: u64 = 300;
+
+pub(super) enum Round {
+    /// Killed amid writes.
+    Writing { after: Duration },
+    /// Killed amid writes, and again while it starts.
+    Starting { after: Duration, again: Duration },
+    /// Asked to stop amid writes, and killed while it does.
+    Stopping { after: Duration, then: Duration },
+}
+
+impl Round {
+    pub(super) fn of(kill: usize, random: &mut StdRng) -> Self {
+        let mut within = |most| Duration::from_micros(random.random_range(0..most * 1_000));
+        let after = within(WRITING);
+        match kill % 8 {
+            3 => Self::Starting {
+                after,
+                again: within(STARTING),
+            },
+            6 => Self::Stopping {
+                after,
+                then: within(STOPPING),
+            },
+            _ => Self::Writing { after },
+        }
+    }
+
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Writing { .. } => "while writing",
+            Self::Starting { .. } => "while starting",
+            Self::Stopping { .. } => "while stopping",
+        }
+    }
+
+    /// Writes to the server and kills it.
+    pub(super) fn play(
+        &self,
+        torture: &Torture,
+        kill: usize,
+        server: Server,
+        journals: &mut [Journal],
+        report: &mut Report,
+    ) -> Stopped {
+        let client = server.client().clone();
+        thread::scope(|scope| {
+            let writers: Vec<_> = journals
+                .iter_mut()
+                .enumerate()
+                .map(|(number, journal)| {
+                    let mut writer = Writer {
+                        client: &client,
+                        journal,
+                        random: torture.random(kill, number),
+                        acknowledged: Default::default(),
+                    };
+                    scope.spawn(move || {
+                        writer.write_until_killed();
+                        writer.acknowledged
+                    })
+                })
+                .collect();
+            let stopped = match self {
+                Self::Writing { after } => {
+                    thread::sleep(*after);
+                    server.kill()
+                }
+                Self::Starting { after, again } => {
+                    thread::sleep(*after);
+                    kill_while_starting(server.kill(), *again)
+                }
+                Self::Stopping { after, then } => {
+                    thread::sleep(*after);
+                    stop_then_kill(server, *then)
+                }
+            };
+            for writer in writers {
+                let acknowledged = match writer.join() {
+                    Ok(acknowledged) => acknowledged,
+                    Err(panic) => std::panic::resume_unwind(panic),
+                };
+                for (kind, count) in acknowledged {
+                    *report.acknowledged.entry(kind).or_default() += count;
+                }
+            }
+            stopped
+        })
+    }
+}

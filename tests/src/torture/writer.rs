@@ -1,0 +1,203 @@
+//! One writer: random requests, one after the other, each in the journal before it is sent
+//! and again when it is answered, until no answer comes.
+
+use std::collections::BTreeMap;
+
+use rand::Rng;
+use rand::rngs::StdRng;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::document::Document;
+use super::journal::{Journal, SHARED};
+use crate::client::{Answer, Client};
+
+/// Ids that one writer uses in one collection.
+const IDS: usize = 60;
+
+/// Why a writer ended.
+pub(super) enum End {
+    /// No answer came: the server is gone.
+    Killed,
+    /// The server is stopping.
+    Refused,
+}
+
+pub(super) struct Writer<'a> {
+    pub client: &'a Client,
+    pub journal: &'a mut Journal,
+    pub random: StdRng,
+    /// Acknowledged writes by their kind.
+    pub acknowledged: BTreeMap<&'static str, usize>,
+}
+
+impl Writer<'_> {
+    /// Writes until the server is gone or stopping.
+    ///
+    /// # Panics
+    /// An answer that a healthy server would not give.
+    pub(super) fn write_until_killed(&mut self) {
+        while self.write_once().is_ok() {}
+    }
+
+    fn write_once(&mut self) -> Result<(), End> {
+        let collection = if self.random.random_bool(0.7) {
+            SHARED.to_owned()
+        } else {
+            self.journal.own()
+        };
+        if self.journal.shelf(&collection).there.known() != Some(&true) {
+            return self.make(&collection);
+        }
+        match self.random.random_range(0..100) {
+            0..30 => self.post(&collection, "application/json"),
+            30..40 => self.post(&collection, "application/x-ndjson"),
+            40..58 => self.put(&collection),
+            58..72 => self.patch(&collection),
+            72..86 => self.delete(&collection),
+            86..90 if collection != SHARED => self.drop(&collection),
+            _ => self.search(&collection),
+        }
+    }
+
+    fn id(&mut self) -> String {
+        let number = self.random.random_range(0..IDS);
+        self.journal.id(number)
+    }
+
+    fn make(&mut self, collection: &str) -> Result<(), End> {
+        let there = &mut self.journal.shelf(collection).there;
+        if there.known() == Some(&false) {
+            there.begin(true);
+        }
+        let path = format!("/collections/{collection}");
+        self.ask(Method::PUT, &path, None, "{}".into(), &[200, 201])?;
+        self.journal.shelf(collection).there.settle();
+        self.count("make a collection")
+    }
+
+    fn drop(&mut self, collection: &str) -> Result<(), End> {
+        self.journal.shelf(collection).there.begin(false);
+        let path = format!("/collections/{collection}");
+        self.ask(Method::DELETE, &path, None, String::new(), &[204])?;
+        let shelf = self.journal.shelf(collection);
+        shelf.there.settle();
+        shelf.documents.clear();
+        self.count("drop a collection")
+    }
+
+    fn post(&mut self, collection: &str, kind: &'static str) -> Result<(), End> {
+        let mut documents: BTreeMap<String, Document> = BTreeMap::new();
+        for _ in 0..self.random.random_range(1..12) {
+            let id = self.id();
+            documents.insert(id, Document::random(&mut self.random));
+        }
+        let bodies: Vec<Value> = documents
+            .iter()
+            .map(|(id, made)| made.body(Some(id)))
+            .collect();
+        let body = if kind == "application/json" {
+            Value::Array(bodies).to_string()
+        } else {
+            let lines = bodies.iter().map(|body| format!("{body}\n"));
+            lines.collect()
+        };
+        for (id, document) in &documents {
+            self.journal
+                .shelf(collection)
+                .begin(id, Some(document.clone()));
+        }
+        let path = format!("/collections/{collection}/documents");
+        let answer = self
+            .ask(Method::POST, &path, Some(kind), body, &[200])?
+            .json();
+        let results = answer["results"].as_array().cloned().unwrap_or_default();
+        assert_eq!(results.len(), documents.len(), "{answer:#}");
+        for result in &results {
+            let id = result["id"].as_str().unwrap_or_default();
+            match result["status"].as_str() {
+                Some("created" | "updated") => self.journal.shelf(collection).settle(id),
+                // Of a server that stops, in the middle of a batch: it may be either.
+                _ if stopping(&result["error"]) => return Err(End::Refused),
+                _ => panic!("a good document failed: {result:#}"),
+            }
+        }
+        self.count(if kind == "application/json" {
+            "post an array"
+        } else {
+            "post lines"
+        })
+    }
+
+    fn put(&mut self, collection: &str) -> Result<(), End> {
+        let id = self.id();
+        let document = Document::random(&mut self.random);
+        let body = document.body(None).to_string();
+        self.journal.shelf(collection).begin(&id, Some(document));
+        let path = format!("/collections/{collection}/documents/{id}");
+        self.ask(Method::PUT, &path, None, body, &[200, 201])?;
+        self.journal.shelf(collection).settle(&id);
+        self.count("put a document")
+    }
+
+    fn patch(&mut self, collection: &str) -> Result<(), End> {
+        let id = self.id();
+        let path = format!("/collections/{collection}/documents/{id}");
+        let Some(document) = self.journal.shelf(collection).known(&id).cloned() else {
+            self.ask(Method::PATCH, &path, None, "{}".into(), &[404])?;
+            return Ok(());
+        };
+        let (body, revised) = document.revised(&mut self.random);
+        self.journal.shelf(collection).begin(&id, Some(revised));
+        self.ask(Method::PATCH, &path, None, body.to_string(), &[200])?;
+        self.journal.shelf(collection).settle(&id);
+        self.count("patch a document")
+    }
+
+    fn delete(&mut self, collection: &str) -> Result<(), End> {
+        let id = self.id();
+        let path = format!("/collections/{collection}/documents/{id}");
+        let known = self.journal.shelf(collection).known(&id).is_some();
+        self.journal.shelf(collection).begin(&id, None);
+        let due = if known { 204 } else { 404 };
+        self.ask(Method::DELETE, &path, None, String::new(), &[due])?;
+        self.journal.shelf(collection).settle(&id);
+        self.count("delete a document")
+    }
+
+    fn search(&mut self, collection: &str) -> Result<(), End> {
+        let text = Document::random(&mut self.random).text.unwrap_or_default();
+        let body = json!({ "text": format!("a {text}"), "limit": 10 }).to_string();
+        let path = format!("/collections/{collection}/search");
+        self.ask(Method::POST, &path, None, body, &[200]).map(drop)
+    }
+
+    fn count(&mut self, kind: &'static str) -> Result<(), End> {
+        *self.acknowledged.entry(kind).or_default() += 1;
+        Ok(())
+    }
+
+    /// The answer, which has one of these statuses.
+    fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        kind: Option<&str>,
+        body: String,
+        due: &[u16],
+    ) -> Result<Answer, End> {
+        let answer = self
+            .client
+            .try_send(method, path, kind, body)
+            .ok_or(End::Killed)?;
+        if answer.status == 503 && stopping(&answer.json()) {
+            return Err(End::Refused);
+        }
+        assert!(due.contains(&answer.status), "{due:?} was due: {answer:?}");
+        Ok(answer)
+    }
+}
+
+fn stopping(problem: &Value) -> bool {
+    problem["code"] == "stopping"
+}
