@@ -140,8 +140,9 @@ async fn talk(
             }
         }
     }
-    // The client waits for it after its last request.
-    let _ = session.close(None).await;
+    // The client waits for it after its last request; its WebSocket library (aiohttp)
+    // sees a close frame without a code only when the connection ends, a second later.
+    let _ = session.close(Some(CloseCode::Normal.into())).await;
 }
 
 async fn send(
