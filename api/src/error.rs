@@ -124,9 +124,15 @@ pub enum ApiError {
     #[error("the image is not valid base64: {0}")]
     InvalidBase64(String),
     #[error(
-        "this server does not fetch images from URLs; send the bytes as 'base64' or as a multipart file"
+        "this server does not fetch images from URLs unless it is started with --url-ingest; send the bytes as 'base64' or as a multipart file"
     )]
     UrlIngestDisabled,
+    #[error("'{url}' is not fetched: {reason}")]
+    UrlRefused { url: String, reason: String },
+    #[error("'{url}' could not be fetched: {reason}")]
+    UrlNotFetched { url: String, reason: String },
+    #[error("URL ingest could not be set up: {0}")]
+    UrlClient(String),
     #[error(
         "'{0}' is a path, and this server reads none of its own file system; send the bytes as 'blob'"
     )]

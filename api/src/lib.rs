@@ -16,9 +16,11 @@ pub mod engine;
 pub mod error;
 pub mod rest;
 mod tls;
+mod url_ingest;
 
 pub use clipdb_index as index;
 pub use clipdb_storage::{CollectionName, DocumentId};
 pub use engine::{Engine, EngineSettings};
 pub use error::ApiError;
 pub use tls::TlsIdentity;
+pub use url_ingest::UrlIngestSettings;

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use clap::Args;
 use clipdb_api::rest::{ApiKey, RestSettings};
-use clipdb_api::{EngineSettings, TlsIdentity, clip_as_service};
+use clipdb_api::{EngineSettings, TlsIdentity, UrlIngestSettings, clip_as_service};
 use clipdb_embed::EncoderSettings;
 use clipdb_embed::image::ImageLimits;
 use serde::{Deserialize, Serialize};
@@ -150,6 +150,30 @@ pub struct Settings {
     #[arg(long, env = "CLIPDB_INGEST_MEMORY_MIB", value_name = "MIB")]
     #[serde(skip_serializing_if = "Option::is_none")]
     ingest_memory_mib: Option<usize>,
+
+    /// Fetch pictures that documents and queries name by an http(s) URL, from public addresses
+    #[arg(long, env = "CLIPDB_URL_INGEST")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    url_ingest: bool,
+
+    /// A host name or address that pictures may be fetched from though it is not public; may
+    /// repeat [default: none]
+    #[arg(
+        long,
+        env = "CLIPDB_URL_INGEST_ALLOW",
+        value_name = "HOST",
+        value_delimiter = ','
+    )]
+    #[serde(
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "one_or_many"
+    )]
+    url_ingest_allow: Vec<String>,
+
+    /// The largest picture that is fetched from a URL, in bytes [default: 33554432]
+    #[arg(long, env = "CLIPDB_MAX_URL_BYTES", value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_url_bytes: Option<usize>,
 
     /// Memory of the database's page cache, in MiB [default: 256]
     #[arg(long, env = "CLIPDB_CACHE_MIB", value_name = "MIB")]
@@ -365,6 +389,15 @@ impl Settings {
                 1,
             )? << 20,
             max_text_bytes: at_least("max_text_bytes", self.max_text_bytes.unwrap_or(1 << 20), 1)?,
+            url_ingest: UrlIngestSettings {
+                enabled: self.url_ingest,
+                allow: self.url_ingest_allow,
+                max_bytes: at_least(
+                    "max_url_bytes",
+                    self.max_url_bytes.unwrap_or(32 << 20),
+                    1024,
+                )?,
+            },
             image_limits: ImageLimits {
                 max_pixels: encoder.max_image_pixels,
             },

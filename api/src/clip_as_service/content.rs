@@ -1,27 +1,30 @@
 //! What of a document is encoded. CLIP-as-service's order: a text before a picture.
 
+use bytes::Bytes;
 use clipdb_embed::image::png;
 
 use super::message::{Content, Document, NdArray};
 use crate::data_uri::decode_base64;
-use crate::engine::Input;
+use crate::engine::{ImageSource, Input};
 use crate::error::ApiError;
 
 /// `None` for a document that holds nothing, as the one that `profile()` sends.
 ///
-/// Unlike CLIP-as-service this opens no file and fetches nothing: a URI is read where it
-/// carries its bytes. Decodes and encodes pictures: not for an async thread.
+/// Unlike CLIP-as-service this opens no file, and a URL is left to the engine, which fetches
+/// it where URL ingest is enabled. Decodes and encodes pictures: not for an async thread.
 pub fn input_of(document: &Document) -> Result<Option<Input>, ApiError> {
     match &document.content {
         Some(Content::Text(text)) if !text.is_empty() => Ok(Some(Input::Text(text.clone()))),
-        Some(Content::Blob(bytes)) if !bytes.is_empty() => Ok(Some(Input::Image(bytes.clone()))),
+        Some(Content::Blob(bytes)) if !bytes.is_empty() => {
+            Ok(Some(Input::Image(bytes.clone().into())))
+        }
         Some(Content::Tensor(tensor)) => picture(tensor).map(Some),
         _ if document.uri.is_empty() => Ok(None),
         _ if document.uri.starts_with("data:") => {
-            Ok(Some(Input::Image(decode_base64(&document.uri)?)))
+            Ok(Some(Input::Image(decode_base64(&document.uri)?.into())))
         }
         _ if document.uri.contains("://") && !document.uri.starts_with("file:") => {
-            Err(ApiError::UrlIngestDisabled)
+            Ok(Some(Input::Image(ImageSource::Url(document.uri.clone()))))
         }
         _ => Err(ApiError::PathRefused(document.uri.clone())),
     }
@@ -56,7 +59,7 @@ fn picture(tensor: &NdArray) -> Result<Input, ApiError> {
         ApiError::InvalidField("a picture's tensor has numbers from 0 to 255 only".to_owned())
     })?;
     let bytes = png(width, height, channels, &pixels).map_err(clipdb_embed::EmbedError::from)?;
-    Ok(Input::Image(bytes.into()))
+    Ok(Input::Image(Bytes::from(bytes).into()))
 }
 
 #[cfg(test)]
@@ -79,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_read_or_fetched() {
+    fn no_path_is_read() {
         for path in [
             "/etc/passwd",
             "a.png",
@@ -94,12 +97,12 @@ mod tests {
         }
         for url in ["http://169.254.169.254/", "https://x/y.png", "ftp://x/"] {
             assert!(
-                matches!(input_of(&at(url)), Err(ApiError::UrlIngestDisabled)),
+                matches!(input_of(&at(url)), Ok(Some(Input::Image(ImageSource::Url(found)))) if found == url),
                 "{url}"
             );
         }
         let carried = input_of(&at("data:image/png;base64,aGk=")).unwrap();
-        assert!(matches!(carried, Some(Input::Image(bytes)) if bytes == "hi"));
+        assert!(matches!(carried, Some(Input::Image(ImageSource::Bytes(bytes))) if bytes == "hi"));
     }
 
     #[test]
@@ -107,7 +110,7 @@ mod tests {
         let text = input_of(&holding(Content::Text("words".to_owned()))).unwrap();
         assert!(matches!(text, Some(Input::Text(text)) if text == "words"));
         let blob = input_of(&holding(Content::Blob("bytes".into()))).unwrap();
-        assert!(matches!(blob, Some(Input::Image(bytes)) if bytes == "bytes"));
+        assert!(matches!(blob, Some(Input::Image(ImageSource::Bytes(bytes))) if bytes == "bytes"));
         assert!(input_of(&Document::default()).unwrap().is_none());
     }
 
@@ -117,7 +120,9 @@ mod tests {
             let tensor = serde_json::from_str(json).unwrap();
             input_of(&holding(Content::Tensor(tensor)))
         };
-        let Some(Input::Image(bytes)) = tensor("[[[1, 2, 3], [4, 5, 6]]]").unwrap() else {
+        let Some(Input::Image(ImageSource::Bytes(bytes))) =
+            tensor("[[[1, 2, 3], [4, 5, 6]]]").unwrap()
+        else {
             panic!("a picture was expected");
         };
         assert!(bytes.starts_with(b"\x89PNG"));

@@ -115,7 +115,7 @@ fn incoming(document: &Document) -> Incoming {
 fn draft(document: &Document) -> Result<Draft, ApiError> {
     let (text, image) = match input_of(document)? {
         Some(Input::Text(text)) => (Some(text), None),
-        Some(Input::Image(bytes)) => (None, Some(bytes)),
+        Some(Input::Image(source)) => (None, Some(source)),
         None => return Err(ApiError::EmptyDocument),
     };
     let mut metadata = document.tags.as_ref().map_or_else(Map::new, struct_to_json);
@@ -138,6 +138,7 @@ mod tests {
 
     use super::super::message::{Content, struct_from_json};
     use super::*;
+    use crate::engine::ImageSource;
 
     #[test]
     fn tags_and_the_uri_are_metadata() {
@@ -156,7 +157,7 @@ mod tests {
             Value::Object(made.metadata),
             json!({ "year": 2024, "uri": "cats/1.png" })
         );
-        assert_eq!(made.image.unwrap(), "bytes");
+        assert_eq!(made.image.unwrap(), ImageSource::Bytes("bytes".into()));
         document.content = None;
         assert!(matches!(draft(&document), Err(ApiError::PathRefused(_))));
         document.uri.clear();

@@ -8,15 +8,15 @@ use clipdb_storage::{Document, DocumentId, NewText, Outcome, Part, StoredImage, 
 use serde_json::{Map, Value};
 
 use super::collection::Collection;
-use super::ingest::{embed_image, embed_text};
-use super::{Engine, blocking};
+use super::ingest::embed_text;
+use super::{Engine, ImageSource, blocking};
 use crate::error::ApiError;
 
 /// A change of some parts of a document.
 #[derive(Debug)]
 pub struct Revision {
     pub text: Change<String>,
-    pub image: Change<Bytes>,
+    pub image: Change<ImageSource>,
     /// Merged as RFC 7396 says: null removes.
     pub metadata: Map<String, Value>,
 }
@@ -79,8 +79,8 @@ impl Engine {
         let image = match revision.image {
             Change::Keep => Part::Keep,
             Change::Remove => Part::Remove,
-            Change::To(bytes) => {
-                let (embedding, image) = embed_image(encoder()?, bytes).await?;
+            Change::To(source) => {
+                let (embedding, image) = self.embed_image(encoder()?, source).await?;
                 Part::Replace((image, embedding.into_vec()))
             }
         };

@@ -1,11 +1,10 @@
 //! Vectors for what is not stored: texts and pictures through a model, in order.
 
-use bytes::Bytes;
 use clipdb_embed::{Embedding, Encoder, Priority, TextRole};
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
 
-use super::Engine;
 use super::ingest::only;
+use super::{Engine, ImageSource};
 use crate::error::ApiError;
 
 /// Inputs of one request that are in the model's queue at once.
@@ -14,7 +13,7 @@ const WINDOW: usize = 64;
 #[derive(Debug, Clone)]
 pub enum Input {
     Text(String),
-    Image(Bytes),
+    Image(ImageSource),
 }
 
 #[derive(Debug, Clone)]
@@ -74,11 +73,14 @@ impl Engine {
                     tokens: text.tokens,
                 })
             }
-            Input::Image(bytes) => Ok(Encoded {
-                embedding: encoder.image(bytes, priority).await?.embedding,
-                truncated: false,
-                tokens: 0,
-            }),
+            Input::Image(source) => {
+                let bytes = self.image_bytes(source).await?;
+                Ok(Encoded {
+                    embedding: encoder.image(bytes, priority).await?.embedding,
+                    truncated: false,
+                    tokens: 0,
+                })
+            }
         }
     }
 }

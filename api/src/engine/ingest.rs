@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use clipdb_embed::{Embedding, Encoder, Priority, TextRole};
 use clipdb_storage::{DocumentId, NewDocument, NewImage, Outcome, VectorKind, Write};
 use futures_util::future::OptionFuture;
@@ -12,7 +11,7 @@ use serde_json::{Map, Value};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::collection::Collection;
-use super::{Engine, Ticket};
+use super::{Engine, ImageSource, Ticket};
 use crate::error::ApiError;
 
 /// A document as a client sent it.
@@ -20,14 +19,14 @@ use crate::error::ApiError;
 pub struct Draft {
     pub id: Option<DocumentId>,
     pub text: Option<String>,
-    pub image: Option<Bytes>,
+    pub image: Option<ImageSource>,
     pub metadata: Map<String, Value>,
 }
 
 impl Draft {
     /// What it holds in memory, roughly, for the ceiling on documents under way.
     pub fn bytes(&self) -> usize {
-        self.text.as_ref().map_or(0, String::len) + self.image.as_ref().map_or(0, Bytes::len)
+        self.text.as_ref().map_or(0, String::len) + self.image.as_ref().map_or(0, ImageSource::len)
     }
 }
 
@@ -139,7 +138,7 @@ impl Engine {
         if let Some(text) = &text {
             self.check_text(text)?;
         }
-        let image = OptionFuture::from(draft.image.map(|bytes| embed_image(encoder, bytes)));
+        let image = OptionFuture::from(draft.image.map(|source| self.embed_image(encoder, source)));
         let words = OptionFuture::from(text.clone().map(|text| embed_text(encoder, text)));
         let (image, embedded_text) = futures_util::join!(image, words);
         let (image, embedded_text) = (image.transpose()?, embedded_text.transpose()?);
@@ -185,20 +184,22 @@ impl Engine {
         }
         Ok(())
     }
-}
 
-pub(super) async fn embed_image(
-    encoder: &Encoder,
-    bytes: Bytes,
-) -> Result<(Embedding, NewImage), ApiError> {
-    let embedded = encoder.image(bytes.clone(), Priority::Ingest).await?;
-    let image = NewImage {
-        bytes,
-        media_type: embedded.info.media_type.to_string(),
-        width: embedded.info.width,
-        height: embedded.info.height,
-    };
-    Ok((embedded.embedding, image))
+    pub(super) async fn embed_image(
+        &self,
+        encoder: &Encoder,
+        source: ImageSource,
+    ) -> Result<(Embedding, NewImage), ApiError> {
+        let bytes = self.image_bytes(source).await?;
+        let embedded = encoder.image(bytes.clone(), Priority::Ingest).await?;
+        let image = NewImage {
+            bytes,
+            media_type: embedded.info.media_type.to_string(),
+            width: embedded.info.width,
+            height: embedded.info.height,
+        };
+        Ok((embedded.embedding, image))
+    }
 }
 
 /// The embedding, and whether the model read only the text's beginning.

@@ -10,6 +10,7 @@ mod collection;
 mod committer;
 mod documents;
 mod encode;
+mod image_source;
 mod ingest;
 mod model_metrics;
 mod models;
@@ -33,6 +34,7 @@ pub use collection::{Collection, CollectionSummary};
 pub use committer::Ticket;
 pub use documents::{Change, Revision};
 pub use encode::{Encoded, Input};
+pub use image_source::ImageSource;
 pub use ingest::{Draft, Incoming, Ingested, Stored};
 pub use models::Models;
 pub use query::Query;
@@ -43,6 +45,7 @@ pub use settings::EngineSettings;
 pub use statistics::Statistics;
 
 use crate::error::ApiError;
+use crate::url_ingest::Fetcher;
 
 pub struct Engine {
     store: Store,
@@ -50,6 +53,8 @@ pub struct Engine {
     collections: RwLock<BTreeMap<CollectionName, Arc<Collection>>>,
     settings: EngineSettings,
     statistics: Arc<Statistics>,
+    /// None where URL ingest is off.
+    fetcher: Option<Fetcher>,
     /// KiB of documents that may be under way in all requests together.
     under_way: Arc<Semaphore>,
     /// Bounds the memory that drawing thumbnails takes.
@@ -71,6 +76,7 @@ impl Engine {
             },
         )?;
         let engine = Self {
+            fetcher: Fetcher::new(&settings.url_ingest)?,
             models,
             collections: RwLock::default(),
             under_way: Arc::new(Semaphore::new(kibibytes(settings.ingest_bytes) as usize)),

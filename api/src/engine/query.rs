@@ -1,9 +1,10 @@
 //! A search on its way in, checked: what to look for, where, and how to rank it.
 
-use bytes::Bytes;
 use clipdb_index::fusion::Fusion;
 use clipdb_index::{KeywordQuery, ListKind};
 use clipdb_storage::DocumentId;
+
+use super::ImageSource;
 
 /// One thing to look for; several are summed by weight.
 #[derive(Debug, Clone)]
@@ -16,7 +17,7 @@ pub struct Part {
 #[derive(Debug, Clone)]
 pub enum Content {
     Text(String),
-    Image(Bytes),
+    Image(ImageSource),
     /// The stored image vector of a document of the same collection.
     ImageOf(DocumentId),
     /// Given numbers, in the collection's dimension; any length, not zero.

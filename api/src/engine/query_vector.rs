@@ -57,9 +57,10 @@ impl Engine {
                 timings.add_embedding(&text.timings);
                 Ok(text.embedding.into_vec())
             }
-            Content::Image(bytes) => {
+            Content::Image(source) => {
                 let encoder = self.models.of(collection.definition())?;
-                let image = encoder.image(bytes.clone(), Priority::Search).await?;
+                let bytes = self.image_bytes(source.clone()).await?;
+                let image = encoder.image(bytes, Priority::Search).await?;
                 timings.add_embedding(&image.timings);
                 Ok(image.embedding.into_vec())
             }

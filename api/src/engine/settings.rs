@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clipdb_embed::image::ImageLimits;
 
+use crate::url_ingest::UrlIngestSettings;
+
 #[derive(Debug, Clone)]
 pub struct EngineSettings {
     /// The one folder of data.
@@ -20,6 +22,8 @@ pub struct EngineSettings {
     pub ingest_bytes: usize,
     /// The longest text of a document or a query, in bytes.
     pub max_text_bytes: usize,
+    /// Whether and from where pictures are fetched.
+    pub url_ingest: UrlIngestSettings,
     /// What a stored picture may need when its thumbnail is drawn.
     pub image_limits: ImageLimits,
     /// Thumbnails that are drawn at the same time.
@@ -38,6 +42,7 @@ impl Default for EngineSettings {
             ingest_window: 64,
             ingest_bytes: 512 << 20,
             max_text_bytes: 1 << 20,
+            url_ingest: UrlIngestSettings::default(),
             image_limits: ImageLimits::default(),
             thumbnail_threads: 2,
             save_every_groups: 2_000,

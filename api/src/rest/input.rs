@@ -19,7 +19,7 @@ impl InputBody {
         match (self.text, self.image) {
             (Some(text), None) => Ok(Input::Text(text)),
             (None, Some(image)) if image.id.is_none() => {
-                Ok(Input::Image(image.into_bytes(&mut Vec::new())?))
+                Ok(Input::Image(image.into_source(&mut Vec::new())?))
             }
             _ => Err(ApiError::InvalidField(
                 "an input is exactly one of {\"text\"} and {\"image\": {\"base64\"}}".to_owned(),

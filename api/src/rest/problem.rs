@@ -34,7 +34,7 @@ fn classify(error: &ApiError) -> (StatusCode, &'static str) {
         ApiError::NoImage(_) => (StatusCode::NOT_FOUND, "no_image"),
         ApiError::ModelNotLoaded { .. } => (StatusCode::CONFLICT, "model_not_loaded"),
         ApiError::ModelChanged { .. } => (StatusCode::CONFLICT, "model_changed"),
-        ApiError::NoModel | ApiError::ModelTwice(_) => {
+        ApiError::NoModel | ApiError::ModelTwice(_) | ApiError::UrlClient(_) => {
             (StatusCode::INTERNAL_SERVER_ERROR, "internal")
         }
         ApiError::UnknownModel { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "unknown_model"),
@@ -52,6 +52,8 @@ fn classify(error: &ApiError) -> (StatusCode, &'static str) {
         ApiError::WrongDimension { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "wrong_dimension"),
         ApiError::InvalidBase64(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_base64"),
         ApiError::UrlIngestDisabled => (StatusCode::UNPROCESSABLE_ENTITY, "url_ingest_disabled"),
+        ApiError::UrlRefused { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "url_refused"),
+        ApiError::UrlNotFetched { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "url_not_fetched"),
         ApiError::PathRefused(_) => (StatusCode::UNPROCESSABLE_ENTITY, "path_refused"),
         ApiError::NoSuchCall { .. } => (StatusCode::NOT_FOUND, "no_such_call"),
         ApiError::MissingPart(_) => (StatusCode::UNPROCESSABLE_ENTITY, "missing_part"),

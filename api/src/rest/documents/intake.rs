@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use bytes::Bytes;
 use futures_util::stream;
 use serde_json::value::RawValue;
 
@@ -156,7 +155,7 @@ fn from_file(file: FilePart) -> Incoming {
         }
     } else {
         Ok(Draft {
-            image: Some(Bytes::clone(&file.bytes)),
+            image: Some(file.bytes.into()),
             metadata,
             ..Draft::default()
         })

@@ -157,7 +157,7 @@ async fn patch(
     let body: RevisionBody = body::read_json(&mut payload, state.settings.max_body_bytes).await?;
     let revision = Revision {
         text: change(body.text, Ok)?,
-        image: change(body.image, |image| image.into_bytes(&mut Vec::new()))?,
+        image: change(body.image, |image| image.into_source(&mut Vec::new()))?,
         metadata: body.metadata,
     };
     engine.revise(&collection, id.clone(), revision).await?;

@@ -1,12 +1,11 @@
 //! A document's JSON, in and out.
 
-use bytes::Bytes;
 use clipdb_storage::Document;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::data_uri::decode_base64;
-use crate::engine::Draft;
+use crate::engine::{Draft, ImageSource};
 use crate::error::ApiError;
 use crate::rest::multipart::FilePart;
 use crate::{CollectionName, DocumentId};
@@ -44,7 +43,7 @@ impl DocumentBody {
                         .to_owned(),
                 ));
             }
-            Some(image) => Some(image.into_bytes(files)?),
+            Some(image) => Some(image.into_source(files)?),
         };
         Ok(Draft {
             id,
@@ -56,15 +55,18 @@ impl DocumentBody {
 }
 
 impl ImageBody {
-    /// The picture's bytes.
-    pub(in crate::rest) fn into_bytes(self, files: &mut Vec<FilePart>) -> Result<Bytes, ApiError> {
+    /// The picture; one named by `file` is taken out of `files`.
+    pub(in crate::rest) fn into_source(
+        self,
+        files: &mut Vec<FilePart>,
+    ) -> Result<ImageSource, ApiError> {
         match (self.base64, self.url, self.file) {
-            (Some(base64), None, None) => decode_base64(&base64),
-            (None, Some(_), None) => Err(ApiError::UrlIngestDisabled),
+            (Some(base64), None, None) => decode_base64(&base64).map(ImageSource::Bytes),
+            (None, Some(url), None) => Ok(ImageSource::Url(url)),
             (None, None, Some(name)) => {
                 let position = files.iter().position(|file| file.is_called(&name));
                 position
-                    .map(|at| files.remove(at).bytes)
+                    .map(|at| ImageSource::Bytes(files.remove(at).bytes))
                     .ok_or(ApiError::MissingPart(name))
             }
             _ => Err(ApiError::InvalidField(
@@ -164,8 +166,8 @@ mod tests {
             Err(ApiError::InvalidField(_))
         ));
         assert!(matches!(
-            draft(r#"{"image": {"url": "http://x/"}}"#),
-            Err(ApiError::UrlIngestDisabled)
+            draft(r#"{"image": {"url": "http://x/"}}"#).map(|draft| draft.image),
+            Ok(Some(ImageSource::Url(url))) if url == "http://x/"
         ));
         assert!(matches!(
             draft(r#"{"image": {"file": "a"}}"#),

@@ -154,7 +154,7 @@ fn inputs(given: Value) -> Result<Vec<Input>, ApiError> {
     list.into_iter()
         .map(|item| match item {
             Value::String(text) if text.starts_with(PICTURE) => {
-                decode_base64(&text).map(Input::Image)
+                decode_base64(&text).map(|bytes| Input::Image(bytes.into()))
             }
             Value::String(text) => Ok(Input::Text(text)),
             Value::Number(_) | Value::Array(_) => Err(wrong(TOKENS)),
@@ -169,12 +169,15 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::engine::ImageSource;
 
     #[test]
     fn texts_and_pictures_come_in_order() {
         let found = inputs(json!(["a", "data:image/png;base64,aGk=", "data: a text"])).unwrap();
         assert!(matches!(&found[0], Input::Text(text) if text == "a"));
-        assert!(matches!(&found[1], Input::Image(bytes) if bytes.as_ref() == b"hi"));
+        assert!(
+            matches!(&found[1], Input::Image(ImageSource::Bytes(bytes)) if bytes.as_ref() == b"hi")
+        );
         assert!(matches!(&found[2], Input::Text(text) if text == "data: a text"));
         assert_eq!(inputs(json!("alone")).unwrap().len(), 1);
     }

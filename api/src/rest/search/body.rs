@@ -196,7 +196,7 @@ fn push_parts(
             ));
         }
         Some(image) => parts.push(Part {
-            content: Content::Image(image.into_bytes(files)?),
+            content: Content::Image(image.into_source(files)?),
             weight,
         }),
     }

@@ -1,0 +1,185 @@
+//! Pictures named by URL: fetched where the settings say so, and from nowhere that only
+//! the server can reach.
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::LazyLock;
+use std::thread;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use clipdb_tests::{Server, Setup, pictures};
+use serde_json::{Value, json};
+
+const LIMIT: usize = 100_000;
+
+/// Where pictures are: on a host that is not public, so that the settings name it.
+static SITE: LazyLock<String> = LazyLock::new(|| {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            thread::spawn(move || serve(stream.unwrap()));
+        }
+    });
+    address
+});
+
+static SERVER: LazyLock<Server> = LazyLock::new(|| {
+    Setup::new()
+        .switch("--url-ingest")
+        .flag("--url-ingest-allow", "127.0.0.1")
+        .flag("--max-url-bytes", &LIMIT.to_string())
+        .start()
+});
+
+fn serve(mut stream: TcpStream) {
+    let mut request = Vec::new();
+    while !request.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        if stream.read(&mut byte).unwrap_or(0) == 0 {
+            return;
+        }
+        request.push(byte[0]);
+    }
+    let request = String::from_utf8(request).unwrap();
+    let path = request.split(' ').nth(1).unwrap();
+    let port = SITE.rsplit(':').next().unwrap();
+    let answer = match path.trim_start_matches('/') {
+        "endless" => {
+            // Says no length and never ends.
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n");
+            while stream.write_all(&[0; 4096]).is_ok() {}
+            return;
+        }
+        "long" => format!(
+            "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+            LIMIT + 1
+        )
+        .into(),
+        "moved" => redirection("/red-apple"),
+        "inside" => redirection(&format!("http://127.0.0.2:{port}/red-apple")),
+        "metadata" => redirection("http://169.254.169.254/latest/meta-data"),
+        "file" => redirection("file:///etc/passwd"),
+        "round" => redirection("/round"),
+        "page" => ok(b"<html>no picture</html>"),
+        name if pictures::DRAWINGS.contains(&name) => ok(&pictures::drawing(name)),
+        _ => b"HTTP/1.1 404 Not Found\r\nconnection: close\r\ncontent-length: 0\r\n\r\n".to_vec(),
+    };
+    let _ = stream.write_all(&answer);
+}
+
+fn ok(body: &[u8]) -> Vec<u8> {
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    [head.as_bytes(), body].concat()
+}
+
+fn redirection(to: &str) -> Vec<u8> {
+    format!(
+        "HTTP/1.1 302 Found\r\nconnection: close\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n"
+    )
+    .into()
+}
+
+fn at(path: &str) -> Value {
+    json!({ "url": format!("http://{}/{path}", *SITE) })
+}
+
+#[test]
+fn a_picture_by_its_url_is_the_picture_itself() {
+    let drawings = SERVER.client().collection("url-pictures");
+    drawings.add(&json!([
+        { "id": "apple", "image": at("red-apple") },
+        { "id": "castle", "image": at("castle"), "metadata": { "kind": "building" } },
+    ]));
+    let stored = drawings.image("apple");
+    assert_eq!(stored.body, pictures::drawing("red-apple"));
+    let found = drawings.ids(&json!({ "image": at("castle"), "limit": 1 }));
+    assert_eq!(found, ["castle"]);
+
+    SERVER
+        .client()
+        .patch(
+            &drawings.document_path("apple"),
+            &json!({ "image": at("umbrella") }),
+        )
+        .expect(200);
+    assert_eq!(drawings.image("apple").body, pictures::drawing("umbrella"));
+    drawings.add(&json!({ "id": "moved", "image": at("moved") }));
+    assert_eq!(drawings.image("moved").body, pictures::drawing("red-apple"));
+}
+
+#[test]
+fn what_is_not_stored_may_come_by_url_too() {
+    let bytes = STANDARD.encode(pictures::drawing("dog-face"));
+    let encoded = SERVER
+        .client()
+        .post(
+            "/encode",
+            &json!({ "inputs": [{ "image": at("dog-face") }, { "image": { "base64": bytes } }] }),
+        )
+        .expect(200)
+        .json();
+    assert_eq!(encoded["vectors"][0], encoded["vectors"][1]);
+
+    let post = json!({
+        "execEndpoint": "/encode",
+        "data": [{ "uri": format!("http://{}/dog-face", *SITE) }],
+    });
+    let answer = SERVER.client().post("/post", &post).expect(200).json();
+    assert!(answer["data"][0]["embedding"].is_array(), "{answer}");
+}
+
+#[test]
+fn a_bad_url_fails_alone_and_says_why() {
+    for (path, code, said) in [
+        ("nowhere", "url_not_fetched", "404"),
+        ("round", "url_not_fetched", "redirected"),
+        (
+            "inside",
+            "url_not_fetched",
+            "127.0.0.2 is not a public address",
+        ),
+        ("metadata", "url_not_fetched", "169.254.169.254"),
+        ("file", "url_not_fetched", "file"),
+        ("long", "too_large", "max_url_bytes"),
+        ("endless", "too_large", "max_url_bytes"),
+        ("page", "invalid_image", ""),
+    ] {
+        fails(at(path), code, said);
+    }
+    for (url, said) in [
+        (
+            "http://169.254.169.254/latest/meta-data",
+            "not a public address",
+        ),
+        ("http://localhost/", "not a public address"),
+        ("http://[::1]/", "not a public address"),
+        ("http://0/", "not a public address"),
+        ("http://user:secret@127.0.0.1/", "password"),
+        ("file:///etc/passwd", "neither http nor https"),
+        ("gopher://127.0.0.1/", "neither http nor https"),
+        ("red-apple.png", "no URL"),
+    ] {
+        let code = match url {
+            "http://localhost/" => "url_not_fetched",
+            _ => "url_refused",
+        };
+        fails(json!({ "url": url }), code, said);
+    }
+}
+
+/// Such a picture is refused, and the document behind it is stored.
+fn fails(image: Value, code: &str, said: &str) {
+    let documents = json!([{ "id": "bad", "image": image }, { "id": "good", "text": "words" }]);
+    let path = SERVER.client().collection("url-bad").path("/documents");
+    let answer = SERVER.client().post(&path, &documents).expect(200).json();
+    let error = &answer["results"][0]["error"];
+    assert_eq!(error["code"], code, "{answer}");
+    assert!(error["detail"].as_str().unwrap().contains(said), "{answer}");
+    assert_ne!(answer["results"][1]["status"], "failed", "{answer}");
+}
