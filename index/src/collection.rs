@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use crate::error::IndexError;
 use crate::row::{Row, RowId, Scored, VectorKind};
 use crate::vectors::VectorStore;
-use crate::words::{self, KeywordHits, KeywordQuery, WordIndex, WordWriter};
+use crate::words::{self, KeywordHits, KeywordQuery, WordIndex, WordWriter, Wording};
 
 /// The indexes of one collection.
 ///
@@ -25,6 +25,25 @@ pub(crate) struct Writer {
     pub(crate) words: WordWriter,
     /// The sequence of the last write, which a save is named by.
     pub(crate) sequence: u64,
+}
+
+/// What the indexes of a collection are made for; fixed when the collection is.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Configuration {
+    /// Numbers of every vector.
+    pub dim: usize,
+    /// How words are read and weighed.
+    pub wording: Wording,
+}
+
+impl Configuration {
+    /// For vectors of this length and English texts.
+    pub fn new(dim: usize) -> Self {
+        Self {
+            dim,
+            ..Self::default()
+        }
+    }
 }
 
 /// What opening found.
@@ -90,17 +109,17 @@ pub struct Statistics {
 }
 
 impl CollectionIndex {
-    /// Opens the indexes in `dir`, which is theirs alone, for vectors of `dim` numbers.
+    /// Opens the indexes in `dir`, which is theirs alone.
     ///
     /// What is missing, of another format or damaged is wiped, starts empty and is reported
     /// in [`Opened`]; then, and whenever a sequence is not the source of truth's,
     /// [`CollectionIndex::reconcile`] is due.
     ///
     /// # Errors
-    /// The folder cannot be written, or `dim` is unusable.
-    pub fn open(dir: &Path, dim: usize) -> Result<(Self, Opened), IndexError> {
-        let (vectors, vectors_state) = VectorStore::open(&dir.join("vectors"), dim)?;
-        let (words, writer, words_state) = words::open(&dir.join("words"))?;
+    /// The folder cannot be written, or the dimension is unusable.
+    pub fn open(dir: &Path, configuration: &Configuration) -> Result<(Self, Opened), IndexError> {
+        let (vectors, vectors_state) = VectorStore::open(&dir.join("vectors"), configuration.dim)?;
+        let (words, writer, words_state) = words::open(&dir.join("words"), &configuration.wording)?;
         let opened = Opened {
             vectors: vectors_state,
             words: words_state,

@@ -18,10 +18,12 @@ mod row_set;
 mod vectors;
 mod words;
 
-pub use collection::{CollectionIndex, Opened, Reason, State, Statistics};
+pub use collection::{CollectionIndex, Configuration, Opened, Reason, State, Statistics};
 pub use error::{IndexError, ReconcileError};
 pub use reconcile::Reconciled;
 pub use row::{ListKind, OwnedRow, Row, RowId, Scored, VectorKind};
 pub use row_set::RowSet;
 pub use vectors::set_search_threads;
-pub use words::{KeywordHits, KeywordQuery};
+pub use words::{
+    Analyzer, FieldWording, Highlighter, KeywordHits, KeywordQuery, UnknownAnalyzer, Wording,
+};

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use clipdb_index::{CollectionIndex, State, VectorKind};
+use clipdb_index::{CollectionIndex, Configuration, State, VectorKind};
 use clipdb_storage::{CollectionDefinition, CollectionStore, Outcome, Write};
 
 use super::committer::{Committer, GroupCommit, Ticket};
@@ -41,7 +41,7 @@ impl Collection {
         statistics: &Arc<Statistics>,
     ) -> Result<Self, ApiError> {
         let definition = store.definition().clone();
-        let (index, opened) = CollectionIndex::open(folder, definition.dim)?;
+        let (index, opened) = CollectionIndex::open(folder, &Configuration::new(definition.dim))?;
         let sequence = store.sequence();
         let current = State::Loaded { sequence };
         if opened.vectors != current || opened.words != current {

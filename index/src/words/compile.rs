@@ -1,39 +1,62 @@
-//! A keyword query as tantivy's queries, and the score that a full match would have.
+//! A keyword query as tantivy's queries, the score that a full match would have, and what
+//! a highlighter has to look for.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
-use tantivy::query::{BooleanQuery, DisjunctionMaxQuery, Occur, PhraseQuery, Query, TermQuery};
+use tantivy::query::{
+    BooleanQuery, BoostQuery, ConstScoreQuery, DisjunctionMaxQuery, EmptyQuery, Occur, PhraseQuery,
+    Query, TermQuery, TermSetQuery,
+};
 use tantivy::schema::{Field, IndexRecordOption};
 use tantivy::{Searcher, Term};
 
-use super::analysis::{Word, words};
+use super::analysis::{Analyzer, Word, words};
+use super::choice::Wording;
+use super::highlight::{Scope, Sought};
 use super::parse::{Clause, KeywordQuery, Need};
 use super::schema::Fields;
+use super::vocabulary::{self, Meant};
 use crate::error::IndexError;
 
 /// Distinct words a query keeps; a pasted chapter is cut here, so that it cannot stall the
 /// searches beside it.
 const MOST_WORDS: usize = 128;
 
+/// Unknown words of a query that other spellings are looked for; a page in a language that
+/// the collection does not speak has more, and means none.
+const MOST_MISSPELT: usize = 16;
+
+/// What a word counts for when one letter of it is not as it was asked for, or two are.
+const WORTH_OF_ONE_TYPO: f32 = 0.5;
+const WORTH_OF_TWO_TYPOS: f32 = 0.25;
+
 /// What to ask tantivy.
 pub(super) struct Compiled {
     pub(super) query: BooleanQuery,
     /// The score of a document of average length that holds each asked word once.
     pub(super) full_score: f32,
+    /// What to mark in the hits.
+    pub(super) sought: Sought,
 }
 
 /// `None` when nothing is left to look for: no words, or only such as must not occur.
 pub(super) fn compile(
     query: &KeywordQuery,
     fields: &Fields,
+    wording: &Wording,
     searcher: &Searcher,
 ) -> Result<Option<Compiled>, IndexError> {
     let mut compiler = Compiler {
         fields,
+        wording,
+        analyzers: wording.analyzers(),
         searcher,
+        typos: query.typos,
+        misspelt: 0,
         clauses: Vec::new(),
         seen: HashSet::new(),
         frequencies: Vec::new(),
+        sought: Sought::default(),
     };
     compiler.add_all(query, false)?;
     if compiler.finds_nothing() {
@@ -48,11 +71,47 @@ pub(super) fn compile(
 
 struct Compiler<'a> {
     fields: &'a Fields,
+    wording: &'a Wording,
+    /// Those in use, the default one first.
+    analyzers: Vec<Analyzer>,
     searcher: &'a Searcher,
+    typos: bool,
+    misspelt: usize,
     clauses: Vec<(Occur, Box<dyn Query>)>,
-    seen: HashSet<String>,
+    seen: HashSet<(Analyzer, String)>,
     /// Of each asked word, in how many documents it occurs.
     frequencies: Vec<u64>,
+    sought: Sought,
+}
+
+/// Where words are looked for.
+enum Place {
+    Words {
+        field: Field,
+        boost: f32,
+    },
+    /// A path of the metadata.
+    Path(Term),
+}
+
+impl Place {
+    fn term(&self, stem: &str) -> Term {
+        match self {
+            Self::Words { field, .. } => Term::from_field_text(*field, stem),
+            Self::Path(path) => {
+                let mut term = path.clone();
+                term.append_type_and_str(stem);
+                term
+            }
+        }
+    }
+
+    fn weighed(&self, query: Box<dyn Query>) -> Box<dyn Query> {
+        match self {
+            Self::Words { boost, .. } if *boost != 1.0 => Box::new(BoostQuery::new(query, *boost)),
+            Self::Words { .. } | Self::Path(_) => query,
+        }
+    }
 }
 
 impl Compiler<'_> {
@@ -64,54 +123,206 @@ impl Compiler<'_> {
     }
 
     fn add(&mut self, clause: &Clause, keep_stop_words: bool) -> Result<(), IndexError> {
-        if self.seen.len() >= MOST_WORDS {
+        if self.seen.len() >= MOST_WORDS * self.analyzers.len() {
             return Ok(());
         }
         if let Some(field) = &clause.field {
             if clause.need != Need::May || self.field_exists(field)? {
                 return self.add_in_field(clause, field);
             }
-            self.add_plain(&words(field), keep_stop_words)?;
+            self.add_plain(field, keep_stop_words)?;
         }
-        let words = words(&clause.text);
+        if clause.prefix {
+            return self.add_prefix(clause.need.into(), &clause.text);
+        }
         match clause.need {
-            Need::May if clause.quoted => self.add_phrase(Occur::Should, &words),
-            Need::May => self.add_plain(&words, keep_stop_words),
-            Need::Must => self.add_phrase(Occur::Must, &words),
-            Need::MustNot => self.add_phrase(Occur::MustNot, &words),
+            Need::May if !clause.quoted => self.add_plain(&clause.text, keep_stop_words),
+            need => self.add_phrase(need.into(), &clause.text),
         }
     }
 
     /// Each word may occur; parts of one written word ("AB-1234") rank higher together.
-    fn add_plain(&mut self, words: &[Word], keep_stop_words: bool) -> Result<(), IndexError> {
+    fn add_plain(&mut self, text: &str, keep_stop_words: bool) -> Result<(), IndexError> {
+        // The same piece of the text is one word, however the analyzers call it.
+        let mut pieces: BTreeMap<(usize, usize), Vec<(Analyzer, Word)>> = BTreeMap::new();
         let mut new = false;
-        for word in words {
-            if (word.stop && !keep_stop_words) || !self.seen.insert(word.stem.clone()) {
-                continue;
+        let mut most_words = 0;
+        for analyzer in self.analyzers.clone() {
+            let words = words(analyzer, text);
+            most_words = most_words.max(words.len());
+            for word in words {
+                if (word.stop && !keep_stop_words)
+                    || !self.seen.insert((analyzer, word.stem.clone()))
+                {
+                    continue;
+                }
+                new = true;
+                let piece = (word.start, word.end);
+                pieces.entry(piece).or_default().push((analyzer, word));
             }
-            new = true;
-            self.count(std::slice::from_ref(word))?;
-            self.push(Occur::Should, self.anywhere(std::slice::from_ref(word)));
         }
-        if new && words.len() > 1 {
-            self.push(Occur::Should, self.anywhere(words));
+        for words in pieces.into_values() {
+            self.add_word(&words)?;
+        }
+        if new && most_words > 1 {
+            let together = self.anywhere(text, Scope::Anywhere);
+            self.clauses.push((Occur::Should, together));
         }
         Ok(())
     }
 
-    fn add_phrase(&mut self, occur: Occur, words: &[Word]) -> Result<(), IndexError> {
-        if words.is_empty() {
-            return Ok(());
+    /// One word, as each analyzer reads it.
+    fn add_word(&mut self, words: &[(Analyzer, Word)]) -> Result<(), IndexError> {
+        let mut ways = Vec::new();
+        let mut known = 0;
+        for (analyzer, word) in words {
+            self.sought
+                .word(Scope::Anywhere, *analyzer, word.stem.clone());
+            for place in self.places(*analyzer) {
+                let term = place.term(&word.stem);
+                known = known.max(self.frequency(&term)?);
+                ways.push(place.weighed(term_query(term)));
+            }
         }
-        if occur != Occur::MustNot {
-            self.count(words)?;
+        if words
+            .iter()
+            .any(|(analyzer, _)| *analyzer == self.wording.analyzer)
+        {
+            self.frequencies.push(known);
         }
-        self.seen.extend(words.iter().map(|word| word.stem.clone()));
-        self.push(occur, self.anywhere(words));
+        if known == 0 && self.typos && self.misspelt < MOST_MISSPELT {
+            self.misspelt += 1;
+            for (analyzer, word) in words {
+                ways.extend(self.other_spellings(*analyzer, word)?);
+            }
+        }
+        self.clauses.push((Occur::Should, either(ways)));
         Ok(())
+    }
+
+    fn other_spellings(
+        &mut self,
+        analyzer: Analyzer,
+        word: &Word,
+    ) -> Result<Vec<Box<dyn Query>>, IndexError> {
+        let Some(vocabulary) = self.fields.vocabulary(analyzer) else {
+            return Ok(Vec::new());
+        };
+        if analyzer == Analyzer::Exact {
+            return Ok(Vec::new());
+        }
+        let near = vocabulary::spellings(self.searcher, vocabulary, analyzer, &word.surface)?;
+        let worth = if near.edits == 1 {
+            WORTH_OF_ONE_TYPO
+        } else {
+            WORTH_OF_TWO_TYPOS
+        };
+        let mut ways: Vec<Box<dyn Query>> = Vec::new();
+        for Meant { stem, .. } in near.stems {
+            for place in self.places(analyzer) {
+                let found = place.weighed(term_query(place.term(&stem)));
+                ways.push(Box::new(BoostQuery::new(found, worth)));
+            }
+            self.sought.word(Scope::Anywhere, analyzer, stem);
+        }
+        Ok(ways)
+    }
+
+    fn add_phrase(&mut self, occur: Occur, text: &str) -> Result<(), IndexError> {
+        let words = words(self.wording.analyzer, text);
+        if occur != Occur::MustNot {
+            for word in &words {
+                let known = self.most_frequent(&self.places(self.wording.analyzer), &word.stem)?;
+                self.frequencies.push(known);
+            }
+        }
+        let analyzer = self.wording.analyzer;
+        let stems = words.into_iter().map(|word| (analyzer, word.stem));
+        self.seen.extend(stems);
+        let scope = if occur == Occur::MustNot {
+            Scope::Nowhere
+        } else {
+            Scope::Anywhere
+        };
+        let phrase = self.anywhere(text, scope);
+        if !phrase.is::<EmptyQuery>() {
+            self.clauses.push((occur, phrase));
+        }
+        Ok(())
+    }
+
+    /// A word of which only the beginning is written: where it has several parts, the last.
+    fn add_prefix(&mut self, occur: Occur, text: &str) -> Result<(), IndexError> {
+        let mut ways = Vec::new();
+        for analyzer in self.analyzers.clone() {
+            let places = self.places(analyzer);
+            let scope = if occur == Occur::MustNot {
+                Scope::Nowhere
+            } else {
+                Scope::Anywhere
+            };
+            let (way, frequency) = self.beginning_with(analyzer, &places, text, scope)?;
+            ways.extend(way);
+            if analyzer == self.wording.analyzer && occur != Occur::MustNot {
+                self.frequencies.push(frequency);
+            }
+        }
+        if !ways.is_empty() {
+            self.clauses.push((occur, either(ways)));
+        }
+        Ok(())
+    }
+
+    /// The words before the last one as they are, and any that begins with the last; with
+    /// in about how many documents such a word occurs.
+    fn beginning_with(
+        &mut self,
+        analyzer: Analyzer,
+        places: &[Place],
+        text: &str,
+        scope: Scope,
+    ) -> Result<(Option<Box<dyn Query>>, u64), IndexError> {
+        let mut words = words(analyzer, text);
+        let (Some(last), Some(vocabulary)) = (words.pop(), self.fields.vocabulary(analyzer)) else {
+            return Ok((None, 0));
+        };
+        let completions = vocabulary::completions(self.searcher, vocabulary, &last.surface)?;
+        let documents = self.searcher.num_docs();
+        let frequency = completions
+            .iter()
+            .map(|meant| meant.documents)
+            .sum::<u64>()
+            .min(documents);
+        let mut endings: Vec<Box<dyn Query>> = Vec::new();
+        for place in places {
+            let terms = completions.iter().map(|meant| place.term(&meant.stem));
+            let any = Box::new(TermSetQuery::new(terms));
+            // Each counts as one word that stands wherever any of them does: the rarest
+            // completion is not the likeliest. The word as it is written counts as itself.
+            let rarity = inverse_frequency(frequency, documents);
+            endings.push(place.weighed(Box::new(ConstScoreQuery::new(any, rarity))));
+            endings.push(place.weighed(term_query(place.term(&last.stem))));
+        }
+        self.sought
+            .prefix(scope.clone(), analyzer, last.surface, last.stem);
+        let mut all = vec![(Occur::Must, either(endings))];
+        for word in words {
+            let ways = places
+                .iter()
+                .map(|place| place.weighed(term_query(place.term(&word.stem))));
+            all.push((Occur::Must, either(ways.collect())));
+            self.sought.word(scope.clone(), analyzer, word.stem);
+        }
+        Ok((Some(Box::new(BooleanQuery::new(all))), frequency))
     }
 
     fn add_in_field(&mut self, clause: &Clause, field: &str) -> Result<(), IndexError> {
+        let scope = if clause.need == Need::MustNot {
+            Scope::Nowhere
+        } else {
+            Scope::Field(field.to_owned())
+        };
+        let counts = clause.need != Need::MustNot;
         let path = Term::from_field_json_path(self.fields.metadata, field, true);
         let mut ways: Vec<Box<dyn Query>> = Vec::new();
         let number = tantivy::json_utils::convert_to_fast_value_and_append_to_json_term(
@@ -120,54 +331,81 @@ impl Compiler<'_> {
             true,
         );
         if let Some(term) = number {
-            self.count_terms(&[&term])?;
+            let known = self.frequency(&term)?;
+            self.frequencies.push(known);
             ways.push(term_query(term));
         }
-        let terms: Vec<Term> = words(&clause.text)
-            .iter()
-            .map(|word| {
-                let mut term = path.clone();
-                term.append_type_and_str(&word.stem);
-                term
-            })
-            .collect();
-        if !terms.is_empty() {
-            if ways.is_empty() && clause.need != Need::MustNot {
-                for term in &terms {
-                    self.count_terms(&[term])?;
+        let (analyzer, place) = match (self.fields.own.get(field), self.wording.fields.get(field)) {
+            (Some(own), Some(wording)) => (
+                wording.analyzer,
+                Place::Words {
+                    field: *own,
+                    boost: wording.boost,
+                },
+            ),
+            _ => (self.wording.analyzer, Place::Path(path)),
+        };
+        if clause.prefix {
+            let places = std::slice::from_ref(&place);
+            let (way, frequency) = self.beginning_with(analyzer, places, &clause.text, scope)?;
+            ways.extend(way);
+            if counts {
+                self.frequencies.push(frequency);
+            }
+        } else {
+            let words = words(analyzer, &clause.text);
+            if ways.is_empty() && counts {
+                for word in &words {
+                    let known = self.frequency(&place.term(&word.stem))?;
+                    self.frequencies.push(known);
                 }
             }
-            ways.push(sequence(terms));
+            if !words.is_empty() {
+                ways.push(place.weighed(sequence(&words, &place)));
+            }
+            self.sought.phrase(scope, analyzer, &words);
         }
         if !ways.is_empty() {
-            let occur = match clause.need {
-                Need::May => Occur::Should,
-                Need::Must => Occur::Must,
-                Need::MustNot => Occur::MustNot,
-            };
-            self.push(occur, Box::new(DisjunctionMaxQuery::new(ways)));
+            self.clauses.push((clause.need.into(), either(ways)));
         }
         Ok(())
     }
 
     /// These words, in this order, in the text or in one string of the metadata.
-    fn anywhere(&self, words: &[Word]) -> Box<dyn Query> {
-        let within = |field: Field| {
-            sequence(
-                words
-                    .iter()
-                    .map(|word| Term::from_field_text(field, &word.stem))
-                    .collect(),
-            )
-        };
-        Box::new(DisjunctionMaxQuery::new(vec![
-            within(self.fields.text),
-            within(self.fields.strings),
-        ]))
+    fn anywhere(&mut self, text: &str, scope: Scope) -> Box<dyn Query> {
+        let mut ways = Vec::new();
+        for analyzer in self.analyzers.clone() {
+            let words = words(analyzer, text);
+            if words.is_empty() {
+                continue;
+            }
+            for place in self.places(analyzer) {
+                ways.push(place.weighed(sequence(&words, &place)));
+            }
+            self.sought.phrase(scope.clone(), analyzer, &words);
+        }
+        either(ways)
     }
 
-    fn push(&mut self, occur: Occur, query: Box<dyn Query>) {
-        self.clauses.push((occur, query));
+    /// Where the words of this analyzer stand.
+    fn places(&self, analyzer: Analyzer) -> Vec<Place> {
+        let mut places = Vec::new();
+        if analyzer == self.wording.analyzer {
+            for field in [self.fields.text, self.fields.strings] {
+                places.push(Place::Words { field, boost: 1.0 });
+            }
+        }
+        for (path, wording) in &self.wording.fields {
+            if wording.analyzer == analyzer
+                && let Some(field) = self.fields.own.get(path)
+            {
+                places.push(Place::Words {
+                    field: *field,
+                    boost: wording.boost,
+                });
+            }
+        }
+        places
     }
 
     fn finds_nothing(&self) -> bool {
@@ -176,30 +414,25 @@ impl Compiler<'_> {
             .all(|(occur, _)| *occur == Occur::MustNot)
     }
 
-    fn count(&mut self, words: &[Word]) -> Result<(), IndexError> {
-        for word in words {
-            let text = Term::from_field_text(self.fields.text, &word.stem);
-            let strings = Term::from_field_text(self.fields.strings, &word.stem);
-            self.count_terms(&[&text, &strings])?;
-        }
-        Ok(())
-    }
-
-    fn count_terms(&mut self, either: &[&Term]) -> Result<(), IndexError> {
+    fn most_frequent(&self, places: &[Place], stem: &str) -> Result<u64, IndexError> {
         let mut most = 0;
-        for term in either {
-            let frequency = self
-                .searcher
-                .doc_freq(term)
-                .map_err(IndexError::tantivy("look a word up"))?;
-            most = most.max(frequency);
+        for place in places {
+            most = most.max(self.frequency(&place.term(stem))?);
         }
-        self.frequencies.push(most);
-        Ok(())
+        Ok(most)
     }
 
-    /// Whether any document's metadata has a value at this path.
+    fn frequency(&self, term: &Term) -> Result<u64, IndexError> {
+        self.searcher
+            .doc_freq(term)
+            .map_err(IndexError::tantivy("look a word up"))
+    }
+
+    /// Whether the field is declared, or any document's metadata has a value at this path.
     fn field_exists(&self, field: &str) -> Result<bool, IndexError> {
+        if self.fields.own.contains_key(field) {
+            return Ok(true);
+        }
         let path = Term::from_field_json_path(self.fields.metadata, field, true);
         let prefix = path.serialized_value_bytes();
         for segment in self.searcher.segment_readers() {
@@ -220,23 +453,38 @@ impl Compiler<'_> {
     }
 
     fn finish(self) -> Compiled {
-        let documents = self.searcher.num_docs() as f32;
-        // BM25's idf (Robertson and Zaragoza 2009); at average length and one occurrence
-        // the rest of its formula is 1. A word that no document has weighs as an average
-        // word: it tells that no match is full, but not by how much.
+        let documents = self.searcher.num_docs();
+        // A word that no document has weighs as an average word: it tells that no match is
+        // full, but not by how much.
         let known: Vec<f32> = self
             .frequencies
             .iter()
             .filter(|frequency| **frequency > 0)
-            .map(|frequency| {
-                let holding = (*frequency as f32).min(documents);
-                (1.0 + (documents - holding + 0.5) / (holding + 0.5)).ln()
-            })
+            .map(|frequency| inverse_frequency(*frequency, documents))
             .collect();
         let mean = known.iter().sum::<f32>() / known.len().max(1) as f32;
         Compiled {
             query: BooleanQuery::new(self.clauses),
             full_score: mean * self.frequencies.len() as f32,
+            sought: self.sought,
+        }
+    }
+}
+
+/// BM25's idf (Robertson and Zaragoza 2009); at average length and one occurrence the rest of
+/// its formula is 1.
+fn inverse_frequency(frequency: u64, documents: u64) -> f32 {
+    let documents = documents as f32;
+    let holding = (frequency as f32).min(documents);
+    (1.0 + (documents - holding + 0.5) / (holding + 0.5)).ln()
+}
+
+impl From<Need> for Occur {
+    fn from(need: Need) -> Self {
+        match need {
+            Need::May => Self::Should,
+            Need::Must => Self::Must,
+            Need::MustNot => Self::MustNot,
         }
     }
 }
@@ -245,14 +493,27 @@ fn term_query(term: Term) -> Box<dyn Query> {
     Box::new(TermQuery::new(term, IndexRecordOption::WithFreqs))
 }
 
-/// One term, or several one after the other.
-fn sequence(mut terms: Vec<Term>) -> Box<dyn Query> {
-    match (terms.len(), terms.pop()) {
-        (1, Some(only)) => term_query(only),
+fn either(mut ways: Vec<Box<dyn Query>>) -> Box<dyn Query> {
+    match (ways.len(), ways.pop()) {
+        (1, Some(only)) => only,
         (_, Some(last)) => {
-            terms.push(last);
-            Box::new(PhraseQuery::new(terms))
+            ways.push(last);
+            Box::new(DisjunctionMaxQuery::new(ways))
         }
-        (_, None) => Box::new(tantivy::query::EmptyQuery),
+        (_, None) => Box::new(EmptyQuery),
+    }
+}
+
+/// One term, or several one after the other.
+fn sequence(words: &[Word], place: &Place) -> Box<dyn Query> {
+    match words {
+        [] => Box::new(EmptyQuery),
+        [only] => term_query(place.term(&only.stem)),
+        [first, ..] => Box::new(PhraseQuery::new_with_offset(
+            words
+                .iter()
+                .map(|word| (word.position - first.position, place.term(&word.stem)))
+                .collect(),
+        )),
     }
 }

@@ -1,10 +1,16 @@
 //! Words: one tantivy index over text and metadata, searched by BM25.
 
 mod analysis;
+mod choice;
 mod compile;
+mod highlight;
 mod parse;
 mod schema;
+mod vocabulary;
 
+pub use analysis::{Analyzer, UnknownAnalyzer};
+pub use choice::{FieldWording, Wording};
+pub use highlight::Highlighter;
 pub use parse::KeywordQuery;
 
 use std::fs;
@@ -17,6 +23,7 @@ use tantivy::collector::{Count, TopDocs};
 use tantivy::directory::MmapDirectory;
 use tantivy::index::SegmentComponent;
 use tantivy::indexer::IndexWriterOptions;
+use tantivy::schema::Schema;
 use tantivy::{
     Index, IndexReader, IndexWriter, Order, ReloadPolicy, Searcher, TantivyDocument, TantivyError,
     Term,
@@ -28,7 +35,7 @@ use crate::error::IndexError;
 use crate::row::{Row, RowId, Scored};
 
 /// Written with each commit; raised whenever the schema or the analysis changes.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// Bytes of words gathered before tantivy writes a segment; it takes no less than 15 MB,
 /// and only as they fill.
@@ -44,17 +51,21 @@ pub struct KeywordHits {
     /// The score of a row of average length that holds each asked word once: what the hits'
     /// scores mean. 0 when nothing was asked.
     pub full_score: f32,
+    /// Marks in a hit what the query looked for.
+    pub highlighter: Highlighter,
 }
 
 /// The side that is searched.
 pub(crate) struct WordIndex {
     fields: Fields,
+    wording: Wording,
     reader: IndexReader,
 }
 
 /// The side that is written, by one thread at a time.
 pub(crate) struct WordWriter {
     fields: Fields,
+    wording: Wording,
     writer: IndexWriter,
     reader: IndexReader,
     /// The largest row ever added: a larger one needs no deletion before it is added.
@@ -68,15 +79,16 @@ struct Payload {
 }
 
 /// Opens what was committed in `folder`, or wipes it and starts empty, saying why.
-pub(crate) fn open(folder: &Path) -> Result<(WordIndex, WordWriter, State), IndexError> {
-    let (index, state) = match load(folder) {
+pub(crate) fn open(
+    folder: &Path,
+    wording: &Wording,
+) -> Result<(WordIndex, WordWriter, State), IndexError> {
+    let (schema, fields) = schema::schema(wording);
+    let (index, state) = match load(folder, &schema) {
         Ok((index, sequence)) => (index, State::Loaded { sequence }),
-        Err(reason) => (create(folder)?, State::Empty { reason }),
+        Err(reason) => (create(folder, schema)?, State::Empty { reason }),
     };
-    index
-        .tokenizers()
-        .register(analysis::ANALYZER, analysis::analyzer());
-    let (_, fields) = schema::schema();
+    schema::register(index.tokenizers(), wording);
     let reader = index
         .reader_builder()
         .reload_policy(ReloadPolicy::Manual)
@@ -91,12 +103,14 @@ pub(crate) fn open(folder: &Path) -> Result<(WordIndex, WordWriter, State), Inde
         .writer_with_options(options)
         .map_err(IndexError::tantivy("open a writer"))?;
     let words = WordIndex {
-        fields,
+        fields: fields.clone(),
+        wording: wording.clone(),
         reader: reader.clone(),
     };
     let highest = words.rows()?.last().map(|row| row.0);
     let writer = WordWriter {
         fields,
+        wording: wording.clone(),
         writer,
         reader,
         highest,
@@ -112,10 +126,12 @@ impl WordIndex {
         limit: usize,
     ) -> Result<KeywordHits, IndexError> {
         let searcher = self.reader.searcher();
-        let Some(compiled) = compile::compile(query, &self.fields, &searcher)? else {
+        let compiled = compile::compile(query, &self.fields, &self.wording, &searcher)?;
+        let Some(compiled) = compiled else {
             return Ok(KeywordHits::default());
         };
         let full_score = compiled.full_score;
+        let highlighter = Highlighter::new(compiled.sought, self.wording.clone());
         let limit = limit.min(usize::try_from(searcher.num_docs()).unwrap_or(usize::MAX));
         if limit == 0 {
             let total = searcher
@@ -125,6 +141,7 @@ impl WordIndex {
                 hits: Vec::new(),
                 total,
                 full_score,
+                highlighter,
             });
         }
         // By row where scores tie, so that the order survives merges of segments.
@@ -145,6 +162,7 @@ impl WordIndex {
             hits,
             total,
             full_score,
+            highlighter,
         })
     }
 
@@ -193,7 +211,7 @@ impl WordWriter {
                 self.delete(row.id);
             }
             self.highest = self.highest.max(Some(row.id.0));
-            let document: TantivyDocument = schema::document(&self.fields, row);
+            let document: TantivyDocument = schema::document(&self.fields, &self.wording, row);
             self.writer
                 .add_document(document)
                 .map_err(IndexError::tantivy("take a document"))?;
@@ -235,14 +253,13 @@ impl WordWriter {
     }
 }
 
-fn load(folder: &Path) -> Result<(Index, u64), Reason> {
+fn load(folder: &Path, expected: &Schema) -> Result<(Index, u64), Reason> {
     if !folder.join("meta.json").exists() {
         return Err(Reason::Missing);
     }
     let damaged = |error: TantivyError| Reason::Damaged(error.to_string());
     let index = Index::open_in_dir(folder).map_err(damaged)?;
-    let (expected, _) = schema::schema();
-    if index.schema() != expected {
+    if index.schema() != *expected {
         return Err(Reason::Format("another schema".to_owned()));
     }
     let payload = index.load_metas().map_err(damaged)?.payload;
@@ -275,7 +292,7 @@ fn load(folder: &Path) -> Result<(Index, u64), Reason> {
     Ok((index, payload.sequence))
 }
 
-fn create(folder: &Path) -> Result<Index, IndexError> {
+fn create(folder: &Path, schema: Schema) -> Result<Index, IndexError> {
     match fs::remove_dir_all(folder) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             return Err(IndexError::io("wipe", folder)(error));
@@ -284,7 +301,6 @@ fn create(folder: &Path) -> Result<Index, IndexError> {
     }
     let directory = MmapDirectory::open(folder)
         .map_err(|error| IndexError::tantivy("open its folder")(error.into()))?;
-    let (schema, _) = schema::schema();
     Index::create(directory, schema, Default::default())
         .map_err(IndexError::tantivy("make an index"))
 }

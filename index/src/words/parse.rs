@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! word        may occur; more and rarer words rank higher
+//! pota*       any word that begins so may occur
 //! "a phrase"  may occur, its words in this order; stop words count
-//! +x          must occur; x is a word, a phrase or field:x
+//! +x          must occur; x is a word, a prefix, a phrase or field:x
 //! -x          must not occur
 //! field:x     x in that field of the metadata; dots reach inside objects
 //! ```
@@ -11,9 +12,10 @@
 //! sign, a colon before a space.
 
 /// A keyword query, parsed.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeywordQuery {
     pub(super) clauses: Vec<Clause>,
+    pub(super) typos: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +24,8 @@ pub(super) struct Clause {
     pub(super) field: Option<String>,
     pub(super) text: String,
     pub(super) quoted: bool,
+    /// `text` is the beginning of a word.
+    pub(super) prefix: bool,
 }
 
 /// Whether a document needs what a clause asks for.
@@ -40,7 +44,7 @@ impl KeywordQuery {
         loop {
             rest = rest.trim_start();
             if rest.is_empty() {
-                return Self { clauses };
+                return Self::new(clauses);
             }
             let (clause, after) = clause(rest);
             clauses.push(clause);
@@ -50,8 +54,20 @@ impl KeywordQuery {
 
     /// Takes every character as plain words: for a sentence that was not written as a query.
     pub fn plain(sentence: &str) -> Self {
-        let clauses = sentence.split_whitespace().map(plain).collect();
-        Self { clauses }
+        Self::new(sentence.split_whitespace().map(plain).collect())
+    }
+
+    /// Whether a plain word that no document holds also finds the words nearest to it; it
+    /// does unless this is called.
+    pub fn with_typos(self, typos: bool) -> Self {
+        Self { typos, ..self }
+    }
+
+    fn new(clauses: Vec<Clause>) -> Self {
+        Self {
+            clauses,
+            typos: true,
+        }
     }
 }
 
@@ -61,6 +77,7 @@ fn plain(word: &str) -> Clause {
         field: None,
         text: word.to_owned(),
         quoted: false,
+        prefix: false,
     }
 }
 
@@ -75,18 +92,27 @@ fn clause(text: &str) -> (Clause, &str) {
             field,
             text: phrase.to_owned(),
             quoted: true,
+            prefix: false,
         };
         return (clause, after);
     }
     let end = body.find(char::is_whitespace).unwrap_or(body.len());
     let (word, after) = body.split_at(end);
+    let beginning = beginning(word);
     let clause = Clause {
         need,
         field,
-        text: word.to_owned(),
+        text: beginning.unwrap_or(word).to_owned(),
         quoted: false,
+        prefix: beginning.is_some(),
     };
     (clause, after)
+}
+
+/// What stands before the star of `pota*`.
+fn beginning(word: &str) -> Option<&str> {
+    word.strip_suffix('*')
+        .filter(|beginning| beginning.ends_with(char::is_alphanumeric))
 }
 
 fn sign(text: &str) -> (Need, &str) {

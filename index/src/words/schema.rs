@@ -1,73 +1,159 @@
 //! What tantivy holds of a row: nothing is stored, everything is found by.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 use tantivy::TantivyDocument;
 use tantivy::schema::{
     FAST, Field, INDEXED, IndexRecordOption, JsonObjectOptions, OwnedValue, Schema,
     TextFieldIndexing, TextOptions,
 };
+use tantivy::tokenizer::TokenizerManager;
 
-use super::analysis::ANALYZER;
+use super::analysis::{self, Analyzer};
+use super::choice::Wording;
 use crate::row::Row;
 
 /// The fields' handles.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Fields {
     /// The row's id, by which it is deleted.
     pub(super) row: Field,
     /// The document's text.
     pub(super) text: Field,
-    /// Every string found anywhere in the metadata.
+    /// Every string found anywhere in the metadata but in fields of their own.
     pub(super) strings: Field,
     /// The metadata itself, for `field:word`.
     pub(super) metadata: Field,
+    /// The metadata's fields that have a wording of their own, by path.
+    pub(super) own: BTreeMap<String, Field>,
+    /// Of each analyzer in use, all words that documents hold.
+    pub(super) vocabularies: Vec<(Analyzer, Field)>,
 }
 
 /// The name of [`Fields::row`], as fast fields are asked for by name.
 pub(super) const ROW: &str = "row";
 
-pub(super) fn schema() -> (Schema, Fields) {
-    let words = TextFieldIndexing::default()
-        .set_tokenizer(ANALYZER)
-        .set_index_option(IndexRecordOption::WithFreqsAndPositions);
-    let text = TextOptions::default().set_indexing_options(words.clone());
+pub(super) fn schema(wording: &Wording) -> (Schema, Fields) {
+    let words = |analyzer| {
+        TextFieldIndexing::default()
+            .set_tokenizer(&stems_name(analyzer))
+            .set_index_option(IndexRecordOption::WithFreqsAndPositions)
+    };
+    let text = |analyzer| TextOptions::default().set_indexing_options(words(analyzer));
+    let vocabulary = |analyzer| {
+        let entries = TextFieldIndexing::default()
+            .set_tokenizer(&vocabulary_name(analyzer))
+            .set_fieldnorms(false)
+            .set_index_option(IndexRecordOption::Basic);
+        TextOptions::default().set_indexing_options(entries)
+    };
     let json = JsonObjectOptions::default()
-        .set_indexing_options(words)
+        .set_indexing_options(words(wording.analyzer))
         .set_expand_dots_enabled();
     let mut schema = Schema::builder();
     let fields = Fields {
         row: schema.add_u64_field(ROW, INDEXED | FAST),
-        text: schema.add_text_field("text", text.clone()),
-        strings: schema.add_text_field("strings", text),
+        text: schema.add_text_field("text", text(wording.analyzer)),
+        strings: schema.add_text_field("strings", text(wording.analyzer)),
         metadata: schema.add_json_field("metadata", json),
+        own: wording
+            .fields
+            .iter()
+            .map(|(path, field)| {
+                let name = format!("own:{path}");
+                (
+                    path.clone(),
+                    schema.add_text_field(&name, text(field.analyzer)),
+                )
+            })
+            .collect(),
+        vocabularies: wording
+            .analyzers()
+            .into_iter()
+            .map(|analyzer| {
+                let name = format!("vocabulary:{analyzer}");
+                (analyzer, schema.add_text_field(&name, vocabulary(analyzer)))
+            })
+            .collect(),
     };
     (schema.build(), fields)
 }
 
-pub(super) fn document(fields: &Fields, row: &Row<'_>) -> TantivyDocument {
+pub(super) fn register(tokenizers: &TokenizerManager, wording: &Wording) {
+    for analyzer in wording.analyzers() {
+        tokenizers.register(&stems_name(analyzer), analysis::of_stems(analyzer));
+        tokenizers.register(
+            &vocabulary_name(analyzer),
+            analysis::of_vocabulary(analyzer),
+        );
+    }
+}
+
+fn stems_name(analyzer: Analyzer) -> String {
+    format!("clipdb_{analyzer}")
+}
+
+fn vocabulary_name(analyzer: Analyzer) -> String {
+    format!("clipdb_{analyzer}_vocabulary")
+}
+
+pub(super) fn document(fields: &Fields, wording: &Wording, row: &Row<'_>) -> TantivyDocument {
     let mut document = TantivyDocument::new();
     document.add_u64(fields.row, row.id.0);
+    let mut add = |field, analyzer, text: &str| {
+        document.add_text(field, text);
+        if let Some(vocabulary) = fields.vocabulary(analyzer) {
+            document.add_text(vocabulary, text);
+        }
+    };
     if let Some(text) = row.text {
-        document.add_text(fields.text, text);
+        add(fields.text, wording.analyzer, text);
     }
-    for value in row.metadata.values() {
-        add_strings(&mut document, fields.strings, value);
-    }
+    each_string("", row.metadata, &mut |path, text| {
+        let field = fields.own.get(path).copied().unwrap_or(fields.strings);
+        add(field, wording.analyzer_of(path), text);
+    });
     if !row.metadata.is_empty() {
         document.add_field_value(fields.metadata, &owned_object(row.metadata));
     }
     document
 }
 
-fn add_strings(document: &mut TantivyDocument, field: Field, value: &Value) {
+impl Fields {
+    /// The words that documents hold where this analyzer reads them.
+    pub(super) fn vocabulary(&self, analyzer: Analyzer) -> Option<Field> {
+        self.vocabularies
+            .iter()
+            .find(|(of, _)| *of == analyzer)
+            .map(|(_, field)| *field)
+    }
+}
+
+/// Every string anywhere in the metadata with its path, in which dots reach inside objects
+/// and arrays leave no trace.
+pub(super) fn each_string<'a>(
+    path: &str,
+    object: &'a Map<String, Value>,
+    take: &mut impl FnMut(&str, &'a str),
+) {
+    for (name, value) in object {
+        let path = if path.is_empty() {
+            name.clone()
+        } else {
+            format!("{path}.{name}")
+        };
+        each_string_of(&path, value, take);
+    }
+}
+
+fn each_string_of<'a>(path: &str, value: &'a Value, take: &mut impl FnMut(&str, &'a str)) {
     match value {
-        Value::String(text) => document.add_text(field, text),
+        Value::String(text) => take(path, text),
         Value::Array(values) => values
             .iter()
-            .for_each(|value| add_strings(document, field, value)),
-        Value::Object(object) => object
-            .values()
-            .for_each(|value| add_strings(document, field, value)),
+            .for_each(|value| each_string_of(path, value, take)),
+        Value::Object(object) => each_string(path, object, take),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }

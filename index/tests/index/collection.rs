@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use crate::support::{DIM, Truth, document, open, vector};
 use clipdb_index::{
-    CollectionIndex, IndexError, KeywordQuery, Opened, OwnedRow, Reason, ReconcileError,
-    Reconciled, RowId, State, VectorKind,
+    CollectionIndex, Configuration, IndexError, KeywordQuery, Opened, OwnedRow, Reason,
+    ReconcileError, Reconciled, RowId, State, VectorKind,
 };
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -200,7 +200,7 @@ fn assert_noticed(damaged: &Path, opened: &Opened) {
 fn an_index_of_another_model_is_wiped() {
     let dir = TempDir::new().unwrap();
     filled(dir.path());
-    let (index, opened) = CollectionIndex::open(dir.path(), DIM + 1).unwrap();
+    let (index, opened) = CollectionIndex::open(dir.path(), &Configuration::new(DIM + 1)).unwrap();
     assert!(matches!(
         opened.vectors,
         State::Empty {
@@ -274,7 +274,7 @@ fn what_cannot_be_indexed_changes_nothing() {
         .nearest(&[f32::INFINITY; DIM], VectorKind::Image, 3)
         .unwrap_err();
     assert!(matches!(error, IndexError::NotFinite));
-    assert!(CollectionIndex::open(dir.path(), 0).is_err());
+    assert!(CollectionIndex::open(dir.path(), &Configuration::new(0)).is_err());
 }
 
 #[test]

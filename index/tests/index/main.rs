@@ -7,3 +7,4 @@ mod collection;
 mod fusion;
 mod keyword;
 mod support;
+mod wording;

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use clipdb_index::{CollectionIndex, Opened, OwnedRow, Row, RowId, Scored, VectorKind};
+use clipdb_index::{
+    CollectionIndex, Configuration, Opened, OwnedRow, Row, RowId, Scored, VectorKind,
+};
 use serde_json::{Map, Value, json};
 
 pub const DIM: usize = 8;
@@ -86,7 +88,7 @@ impl Truth {
 }
 
 pub fn open(dir: &Path) -> (CollectionIndex, Opened) {
-    CollectionIndex::open(dir, DIM).unwrap()
+    CollectionIndex::open(dir, &Configuration::new(DIM)).unwrap()
 }
 
 /// A vector that differs for each row and kind.

@@ -1,0 +1,54 @@
+//! Words that say nothing about a text.
+
+use std::collections::HashSet;
+
+use tantivy::tokenizer::{LowerCaser, StopWordFilter, TextAnalyzer};
+
+use super::Analyzer;
+use super::tokens::WordTokenizer;
+
+/// Where in `text` stop words of the language begin; of English it is asked word by word.
+pub(super) fn starts(language: Analyzer, text: &str) -> HashSet<usize> {
+    let Some(filter) = language.stemming().and_then(StopWordFilter::new) else {
+        return HashSet::new();
+    };
+    let begin = |mut analyzer: TextAnalyzer| {
+        let mut starts = HashSet::new();
+        analyzer.token_stream(text).process(&mut |token| {
+            starts.insert(token.offset_from);
+        });
+        starts
+    };
+    let words = || TextAnalyzer::builder(WordTokenizer::new(language)).filter(LowerCaser);
+    let mut stop = begin(words().build());
+    for kept in begin(words().filter(filter).build()) {
+        stop.remove(&kept);
+    }
+    stop
+}
+
+/// Whether an English word, lower-cased and without its apostrophe, says nothing.
+pub(super) fn is_english(word: &str) -> bool {
+    ENGLISH.binary_search(&word).is_ok()
+}
+
+/// English words that stand in any text, sorted: articles, pronouns, prepositions,
+/// auxiliaries and their contractions without the apostrophe.
+#[rustfmt::skip]
+const ENGLISH: [&str; 160] = [
+    "a", "about", "above", "after", "again", "against", "all", "am", "an", "and", "any", "are",
+    "arent", "as", "at", "be", "because", "been", "before", "being", "below", "between", "both",
+    "but", "by", "can", "cant", "could", "couldnt", "did", "didnt", "do", "does", "doesnt",
+    "doing", "dont", "down", "during", "each", "few", "for", "from", "further", "had", "hadnt",
+    "has", "hasnt", "have", "havent", "having", "he", "her", "here", "hers", "herself", "hes",
+    "him", "himself", "his", "how", "i", "if", "im", "in", "into", "is", "isnt", "it", "its",
+    "itself", "ive", "just", "me", "more", "most", "must", "mustnt", "my", "myself", "no", "nor",
+    "not", "now", "of", "off", "on", "once", "only", "or", "other", "ought", "our", "ours",
+    "ourselves", "out", "over", "own", "same", "shall", "she", "shes", "should", "shouldnt", "so",
+    "some", "such", "than", "that", "thats", "the", "their", "theirs", "them", "themselves",
+    "then", "there", "theres", "these", "they", "theyre", "this", "those", "through", "to", "too",
+    "under", "until", "up", "upon", "us", "very", "was", "wasnt", "we", "were", "werent", "what",
+    "when", "where", "which", "while", "who", "whom", "whose", "why", "will", "with", "wont",
+    "would", "wouldnt", "yet", "you", "youd", "youll", "your", "youre", "yours", "yourself",
+    "yourselves", "youve",
+];
