@@ -38,7 +38,7 @@ export function card(found, best, actions) {
 }
 
 function breakdown(found) {
-  const parts = found.explain?.parts ?? [];
+  const parts = (found.explain?.parts ?? []).filter((part) => part.contribution > 0);
   return parts.map((part) => `${LISTS[part.list] ?? part.list} ${figure(part.contribution)}`).join(" + ");
 }
 

@@ -113,6 +113,54 @@ fn keywords_find_words_and_names_of_files() {
 }
 
 #[test]
+fn words_may_be_begun_or_misspelt() {
+    let keyword = |words: &str| library().ids(&json!({ "text": words, "mode": "keyword" }));
+    assert_eq!(keyword("astronom*"), ["stars"]);
+    assert_eq!(keyword("+vegetab*"), ["soup"]);
+    assert_eq!(keyword("Astronomres"), ["stars"]);
+    assert_eq!(keyword("vegtables salt"), ["soup"]);
+    assert!(keyword("QX-4472 QX4471").iter().all(|id| id == "code"));
+    assert!(keyword("\"vegtables\"").is_empty());
+    let strict = json!({ "text": "vegtables", "mode": "keyword", "typos": false });
+    assert!(library().ids(&strict).is_empty());
+    let by_url = |typos: bool| {
+        let path = format!("/search?collection=library&q=vegtables&mode=keyword&typos={typos}");
+        client().get(&path).expect(200).json()["total"]["value"].clone()
+    };
+    assert_eq!((by_url(true), by_url(false)), (json!(1), json!(0)));
+}
+
+#[test]
+fn highlights_show_where_the_words_stand() {
+    let marked = |query: Value| library().hits(&query)[0]["highlights"].clone();
+    assert_eq!(
+        marked(json!({ "text": "boiling vegtables", "highlight": true, "mode": "keyword" })),
+        json!({ "text": ["<mark>Boil</mark> the <mark>vegetables</mark> for twenty minutes and add salt."] })
+    );
+    assert_eq!(
+        marked(json!({ "keywords": "umbrella.png", "highlight": true })),
+        json!({ "metadata.file": ["<mark>umbrella.png</mark>"] })
+    );
+    let hybrid = json!({ "text": "soup of vegetables", "highlight": true, "limit": 20 });
+    for hit in library().hits(&hybrid) {
+        let found = hit["id"] == "soup";
+        assert_eq!(hit["highlights"].get("text").is_some(), found, "{hit}");
+    }
+    assert_eq!(
+        marked(json!({ "text": "a dog", "highlight": true, "mode": "vector" })),
+        json!({}),
+        "no words were asked for"
+    );
+    assert_eq!(marked(json!({ "text": "a dog" })), Value::Null);
+    let address = "/search?collection=library&q=vienna&highlight=true";
+    let by_url = client().get(address).expect(200).json();
+    assert_eq!(
+        by_url["hits"][0]["highlights"]["text"][0],
+        "The night train to <mark>Vienna</mark> was late by three hours."
+    );
+}
+
+#[test]
 fn odd_keywords_are_no_error() {
     for words in [
         "\"unclosed",
@@ -342,6 +390,35 @@ fn the_parts_of_a_score_add_up_to_it() {
     }
     let plain = library().hits(&json!({ "text": "an old dog" }));
     assert!(plain[0].get("explain").is_none());
+}
+
+#[test]
+fn an_explanation_names_every_list_that_was_asked() {
+    let query = json!({ "text": "an old dog", "explain": true, "limit": 20, "fusion": { "weights": { "text": 0.5 } } });
+    let mut silent = BTreeSet::new();
+    for hit in library().hits(&query) {
+        let parts = hit["explain"]["parts"].as_array().unwrap();
+        let lists: Vec<_> = parts.iter().map(|part| part["list"].clone()).collect();
+        assert_eq!(lists, ["keyword", "image", "text"]);
+        assert_eq!(parts[2]["weight"], 0.5);
+        for part in parts {
+            let found = part["rank"].is_u64();
+            assert_eq!(part["raw"].is_number(), found, "{part}");
+            assert_eq!(
+                part["contribution"].as_f64().unwrap() > 0.0,
+                found,
+                "{part}"
+            );
+            if !found {
+                assert_eq!(part["rank"], Value::Null);
+                silent.insert(part["list"].as_str().unwrap().to_owned());
+            }
+        }
+    }
+    assert_eq!(silent.len(), 3, "each list leaves some out: {silent:?}");
+    let texts = library()
+        .hits(&json!({ "text": "an old dog", "explain": true, "targets": ["text"], "limit": 1 }));
+    assert_eq!(texts[0]["explain"]["parts"].as_array().unwrap().len(), 2);
 }
 
 #[test]

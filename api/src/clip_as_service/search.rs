@@ -81,6 +81,8 @@ fn nearest(vector: Vec<f32>, limit: usize) -> Query {
             weight: 1.0,
         }],
         keywords: None,
+        typos: false,
+        highlight: false,
         mode: Mode::Vector,
         targets: Targets::BOTH,
         fusion: Fusion::default(),

@@ -50,6 +50,10 @@ pub struct Query {
     pub parts: Vec<Part>,
     /// Words for the keyword side; without them the texts with a positive weight.
     pub keywords: Option<String>,
+    /// Whether a word that no document holds also finds the words nearest to it.
+    pub typos: bool,
+    /// Whether the hits show where the words stand.
+    pub highlight: bool,
     pub mode: Mode,
     pub targets: Targets,
     pub fusion: Fusion,
@@ -62,6 +66,10 @@ impl Query {
     /// What the keyword list is asked for. Only what was written for it is read as a
     /// query; a sentence that is searched by meaning gives its plain words.
     pub(super) fn words(&self) -> KeywordQuery {
+        self.parsed().with_typos(self.typos)
+    }
+
+    fn parsed(&self) -> KeywordQuery {
         if let Some(keywords) = &self.keywords {
             return KeywordQuery::parse(keywords);
         }

@@ -1,5 +1,6 @@
 //! A query's way through: its vector, each list asked, fusion, the hits' documents.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -30,6 +31,9 @@ pub struct Hit {
     pub document: Document,
     pub score: f64,
     pub parts: Vec<fusion::Part>,
+    /// Where the query's words stand in it, when that was asked for: marked fragments by
+    /// field.
+    pub highlights: Option<BTreeMap<String, Vec<String>>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -45,6 +49,8 @@ pub struct Answer {
     pub hits: Vec<Hit>,
     pub total: usize,
     pub total_kind: TotalKind,
+    /// The lists that were asked, with their weights.
+    pub lists: Vec<(ListKind, f64)>,
     /// A query text was longer than the model reads.
     pub truncated: bool,
     pub timings: SearchTimings,
@@ -119,8 +125,21 @@ fn rank_and_fetch(
     timings.keyword_us = microseconds(clock);
 
     let clock = Instant::now();
+    let alone = found.len() == 1 && query.mode != Mode::Hybrid;
+    let lists = [ListKind::Keyword, ListKind::Image, ListKind::Text]
+        .into_iter()
+        .filter(|list| query.wants(*list))
+        .map(|list| {
+            let weight = if alone {
+                1.0
+            } else {
+                query.fusion.weights().of(list)
+            };
+            (list, weight)
+        })
+        .collect();
     let fused = match found.as_slice() {
-        [(kind, hits)] if query.mode != Mode::Hybrid => single_list(*kind, hits),
+        [(kind, hits)] if alone => single_list(*kind, hits),
         lists => {
             let lists: Vec<_> = lists
                 .iter()
@@ -137,7 +156,16 @@ fn rank_and_fetch(
 
     let store = &collection.store;
     let clock = Instant::now();
-    let (hits, total) = page(store, query, fused)?;
+    let (mut hits, total) = page(store, query, fused)?;
+    if query.highlight {
+        for hit in &mut hits {
+            let document = &hit.document;
+            let marked = keyword
+                .highlighter
+                .highlight(document.text.as_deref(), &document.metadata);
+            hit.highlights = Some(marked);
+        }
+    }
     timings.fetch_us = microseconds(clock);
     let (total, total_kind) = match query.mode {
         Mode::Keyword => (keyword.total, TotalKind::Exact),
@@ -147,6 +175,7 @@ fn rank_and_fetch(
         hits,
         total,
         total_kind,
+        lists,
         truncated: false,
         timings,
     })
@@ -214,6 +243,7 @@ fn page(
                 document,
                 score: fused.score,
                 parts: fused.parts,
+                highlights: None,
             });
         }
     }

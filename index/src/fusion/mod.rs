@@ -162,6 +162,11 @@ impl Fusion {
         Ok(Self { method, weights })
     }
 
+    /// How much each list counts.
+    pub fn weights(&self) -> Weights {
+        self.weights
+    }
+
     /// Fuses lists, best first; ties by what holds the asked words, then by row. A row that no list of weight found is absent.
     pub fn fuse(&self, lists: &[RankedList<'_>]) -> Vec<Fused> {
         let weighed = lists

@@ -12,7 +12,7 @@ pub(super) fn answer_json(name: &CollectionName, answer: Answer, explain: bool) 
     let hits: Vec<Value> = answer
         .hits
         .into_iter()
-        .map(|hit| hit_json(name, hit, explain))
+        .map(|hit| hit_json(name, hit, explain.then_some(&answer.lists)))
         .collect();
     let mut json = json!({
         "hits": hits,
@@ -26,7 +26,8 @@ pub(super) fn answer_json(name: &CollectionName, answer: Answer, explain: bool) 
     json
 }
 
-fn hit_json(name: &CollectionName, hit: Hit, explain: bool) -> Value {
+/// Explained by the lists that were asked, where any are given.
+fn hit_json(name: &CollectionName, hit: Hit, explain: Option<&Vec<(ListKind, f64)>>) -> Value {
     let document = DocumentAnswer::new(name, hit.document);
     let mut json = json!({
         "id": document.id,
@@ -35,21 +36,27 @@ fn hit_json(name: &CollectionName, hit: Hit, explain: bool) -> Value {
         "image": document.image,
         "metadata": document.metadata,
     });
-    if explain {
-        let parts: Vec<Value> = hit.parts.iter().map(part_json).collect();
+    if let Some(highlights) = hit.highlights {
+        json["highlights"] = json!(highlights);
+    }
+    if let Some(lists) = explain {
+        let parts: Vec<Value> = lists
+            .iter()
+            .map(
+                |(list, weight)| match hit.parts.iter().find(|part| part.list == *list) {
+                    Some(part) => part_json(part),
+                    None => silent_json(*list, *weight),
+                },
+            )
+            .collect();
         json["explain"] = json!({ "score": hit.score, "parts": parts });
     }
     json
 }
 
 fn part_json(part: &fusion::Part) -> Value {
-    let list = match part.list {
-        ListKind::Image => "image",
-        ListKind::Text => "text",
-        ListKind::Keyword => "keyword",
-    };
     json!({
-        "list": list,
+        "list": list_name(part.list),
         "rank": part.rank,
         "raw": part.raw_score,
         "place": part.place,
@@ -57,4 +64,25 @@ fn part_json(part: &fusion::Part) -> Value {
         "weight": part.weight,
         "contribution": part.contribution,
     })
+}
+
+/// A list that did not find the document says nothing against it.
+fn silent_json(list: ListKind, weight: f64) -> Value {
+    json!({
+        "list": list_name(list),
+        "rank": null,
+        "raw": null,
+        "place": null,
+        "closeness": null,
+        "weight": weight,
+        "contribution": 0.0,
+    })
+}
+
+fn list_name(list: ListKind) -> &'static str {
+    match list {
+        ListKind::Image => "image",
+        ListKind::Text => "text",
+        ListKind::Keyword => "keyword",
+    }
 }

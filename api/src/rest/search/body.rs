@@ -22,6 +22,9 @@ pub(super) struct SearchBody {
     pub(super) query: Option<Vec<PartBody>>,
     pub(super) mode: Option<ModeBody>,
     pub(super) keywords: Option<String>,
+    pub(super) typos: Option<bool>,
+    #[serde(default)]
+    pub(super) highlight: bool,
     pub(super) targets: Option<Vec<TargetBody>>,
     pub(super) fusion: Option<FusionBody>,
     pub(super) limit: Option<usize>,
@@ -134,6 +137,8 @@ impl SearchBody {
         let query = Query {
             parts,
             keywords,
+            typos: self.typos.unwrap_or(true),
+            highlight: self.highlight,
             mode,
             targets: targets(self.targets)?,
             fusion: fusion(self.fusion)?,

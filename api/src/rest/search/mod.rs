@@ -119,6 +119,9 @@ struct WordsQuery {
     limit: Option<usize>,
     offset: Option<usize>,
     mode: Option<ModeBody>,
+    typos: Option<bool>,
+    #[serde(default)]
+    highlight: bool,
     #[serde(default)]
     explain: bool,
 }
@@ -137,6 +140,8 @@ async fn search_by_words(
         limit: words.limit,
         offset: words.offset,
         mode: words.mode,
+        typos: words.typos,
+        highlight: words.highlight,
         ..SearchBody::default()
     };
     run(
