@@ -179,6 +179,7 @@ impl World {
             let hits = vectors.iter().map(|(row, vector)| Scored {
                 row: *row,
                 score: vector.iter().zip(query).map(|(a, b)| a * b).sum(),
+                passage: 0,
             });
             best(hits.collect(), wanted)
         };
@@ -209,7 +210,11 @@ impl World {
                 *scores.entry(row).or_default() += rarity;
             }
         }
-        let hits = scores.into_iter().map(|(row, score)| Scored { row, score });
+        let hits = scores.into_iter().map(|(row, score)| Scored {
+            row,
+            score,
+            passage: 0,
+        });
         (best(hits.collect(), wanted), full)
     }
 }

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 use crate::error::IndexError;
 use crate::row::{Row, RowId, Scored, VectorKind};
-use crate::vectors::VectorStore;
+use crate::vectors::{Nearest, SegmentSize, VectorSettings, VectorStore};
 use crate::words::{self, KeywordHits, KeywordQuery, WordIndex, WordWriter, Wording};
 
 /// The indexes of one collection.
@@ -32,12 +32,14 @@ pub(crate) struct Writer {
 pub struct Configuration {
     /// Numbers of every vector.
     pub dim: usize,
+    /// How vectors are indexed.
+    pub vectors: VectorSettings,
     /// How words are read and weighed.
     pub wording: Wording,
 }
 
 impl Configuration {
-    /// For vectors of this length and English texts.
+    /// For vectors of this length, indexed by their number, and English texts.
     pub fn new(dim: usize) -> Self {
         Self {
             dim,
@@ -62,6 +64,11 @@ pub enum State {
     Loaded {
         /// As given to [`CollectionIndex::apply`].
         sequence: u64,
+    },
+    /// Some of it: what came last was in memory alone, or files were damaged.
+    Partial {
+        /// What was damaged and left out.
+        lost: Vec<String>,
     },
     /// Nothing: whatever was there has been wiped.
     Empty {
@@ -102,8 +109,12 @@ pub struct Statistics {
     pub keyword_rows: usize,
     /// Tantivy's segments.
     pub keyword_segments: usize,
+    /// Segments of vectors.
+    pub vector_segments: usize,
     /// Bytes of vectors in memory.
     pub vector_memory_bytes: usize,
+    /// Bytes of the vectors' files, which are mapped, not held.
+    pub vector_disk_bytes: u64,
     /// Bytes of tantivy's files, which are mapped, not held.
     pub keyword_disk_bytes: u64,
 }
@@ -118,7 +129,11 @@ impl CollectionIndex {
     /// # Errors
     /// The folder cannot be written, or the dimension is unusable.
     pub fn open(dir: &Path, configuration: &Configuration) -> Result<(Self, Opened), IndexError> {
-        let (vectors, vectors_state) = VectorStore::open(&dir.join("vectors"), configuration.dim)?;
+        let (vectors, vectors_state) = VectorStore::open(
+            &dir.join("vectors"),
+            configuration.dim,
+            configuration.vectors,
+        )?;
         let (words, writer, words_state) = words::open(&dir.join("words"), &configuration.wording)?;
         let opened = Opened {
             vectors: vectors_state,
@@ -164,8 +179,9 @@ impl CollectionIndex {
         Ok(())
     }
 
-    /// The `limit` rows whose vectors of this kind have the largest inner product with
-    /// `query`, exactly; best first, ties by row. `query` has the index's dimension.
+    /// About the `limit` rows whose vectors of this kind have the largest inner product with
+    /// `query`, each with its best passage; best first, ties by row. Never fewer than the
+    /// smaller of `limit` and the rows that match. `query` has the index's dimension.
     ///
     /// # Errors
     /// The query's length or numbers, or FAISS's failure.
@@ -174,8 +190,9 @@ impl CollectionIndex {
         query: &[f32],
         kind: VectorKind,
         limit: usize,
+        how: &Nearest<'_>,
     ) -> Result<Vec<Scored>, IndexError> {
-        self.vectors.search(query, kind, limit)
+        self.vectors.search(query, kind, limit, how)
     }
 
     /// The `limit` best rows by BM25 (Robertson and Zaragoza 2009; k1 = 1.2, b = 0.75).
@@ -187,14 +204,55 @@ impl CollectionIndex {
         self.words.search(query, limit)
     }
 
-    /// Writes the vectors to disk, whole; words are there since their commit. Writes wait
-    /// meanwhile, searches do not. Does nothing when nothing changed since the last save.
+    /// Writes to disk what of the vectors is not there yet; words are there since their
+    /// commit. Writes wait meanwhile, searches do not. Does nothing when nothing changed since
+    /// the last save.
     ///
     /// # Errors
     /// The disk's; the last save is then still good.
     pub fn save(&self) -> Result<(), IndexError> {
         let writer = self.writer.lock();
         self.vectors.save(writer.sequence)
+    }
+
+    /// Reads every vector on disk and leaves out what is damaged; says what. Then
+    /// [`CollectionIndex::reconcile`] is due.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn verify(&self) -> Result<Vec<String>, IndexError> {
+        self.vectors.verify()
+    }
+
+    /// Waits until the vectors that came so far are sealed and built.
+    pub fn settle(&self) {
+        self.vectors.settle(false);
+    }
+
+    /// Makes one segment of each kind's vectors, without what was removed, and waits for it.
+    pub fn compact(&self) {
+        self.vectors.settle(true);
+    }
+
+    /// Stops what goes on in the background, for good; a build that is under way is given up
+    /// and begins anew when the index is opened again. Searches and writes go on.
+    pub fn stop_building(&self) {
+        self.vectors.stop();
+    }
+
+    /// Whether vectors are being sealed or built, or about to be.
+    pub fn is_building(&self) -> bool {
+        self.vectors.is_busy()
+    }
+
+    /// The segments that the vectors of one kind lie in.
+    pub fn segments(&self, kind: VectorKind) -> Vec<SegmentSize> {
+        self.vectors.segments(kind)
+    }
+
+    /// How the vectors are indexed.
+    pub fn vector_settings(&self) -> &VectorSettings {
+        self.vectors.settings()
     }
 
     /// The rows that have a vector, ascending.
@@ -231,23 +289,29 @@ impl CollectionIndex {
     /// Tantivy's failure to measure its files.
     pub fn statistics(&self) -> Result<Statistics, IndexError> {
         let (keyword_segments, keyword_disk_bytes) = self.words.size()?;
+        let segments: Vec<SegmentSize> = [VectorKind::Image, VectorKind::Text]
+            .into_iter()
+            .flat_map(|kind| self.segments(kind))
+            .collect();
         Ok(Statistics {
             image_vectors: self.len(VectorKind::Image),
             text_vectors: self.len(VectorKind::Text),
             keyword_rows: self.words.len(),
             keyword_segments,
+            vector_segments: segments.len(),
             vector_memory_bytes: self.memory_bytes(),
+            vector_disk_bytes: segments.iter().map(|segment| segment.disk_bytes).sum(),
             keyword_disk_bytes,
         })
     }
 }
 
 impl State {
-    /// The sequence it stands for; 0 when empty.
+    /// The sequence it stands for; 0 when something is missing.
     pub fn sequence(&self) -> u64 {
         match self {
             Self::Loaded { sequence } => *sequence,
-            Self::Empty { .. } => 0,
+            Self::Partial { .. } | Self::Empty { .. } => 0,
         }
     }
 }

@@ -27,17 +27,19 @@ pub enum IndexError {
     /// A dimension of zero or beyond what FAISS can address.
     #[error("{0} is no usable number of dimensions; it must lie between 1 and {max}", max = crate::vectors::MAX_DIMENSIONS)]
     BadDimension(usize),
-    /// The id does not fit beside the vector's kind in a FAISS id.
-    #[error("row {} exceeds the largest id an index can hold, {max}", .0.0, max = crate::vectors::MAX_ROW)]
+    /// A set of rows up to this one would be too large.
+    #[error("row {} exceeds the largest row an index can hold, {max}", .0.0, max = crate::vectors::MAX_ROW)]
     RowTooLarge(RowId),
+    /// A row has more vectors of one kind than can be told apart.
+    #[error("row {} has more than 65,536 vectors of one kind; split its text over several documents", .0.0)]
+    TooManyPassages(RowId),
     /// FAISS refused an operation.
-    #[error("FAISS could not {doing}: {source}")]
+    #[error("FAISS could not {doing}: {reason}")]
     Faiss {
         /// What was attempted.
         doing: &'static str,
         /// FAISS's own words.
-        #[source]
-        source: faiss::error::Error,
+        reason: String,
     },
     /// Tantivy refused an operation.
     #[error("tantivy could not {doing}: {source}")]
@@ -62,10 +64,6 @@ pub enum IndexError {
 }
 
 impl IndexError {
-    pub(crate) fn faiss(doing: &'static str) -> impl FnOnce(faiss::error::Error) -> Self {
-        move |source| Self::Faiss { doing, source }
-    }
-
     pub(crate) fn tantivy(doing: &'static str) -> impl FnOnce(tantivy::TantivyError) -> Self {
         move |source| Self::Tantivy {
             doing,

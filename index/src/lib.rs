@@ -23,7 +23,10 @@ pub use error::{IndexError, ReconcileError};
 pub use reconcile::Reconciled;
 pub use row::{ListKind, OwnedRow, Row, RowId, Scored, VectorKind};
 pub use row_set::RowSet;
-pub use vectors::set_search_threads;
+pub use vectors::{
+    BuiltKind, IndexKind, Nearest, SegmentSize, VectorSettings, set_build_threads,
+    set_search_threads,
+};
 pub use words::{
     Analyzer, FieldWording, Highlighter, KeywordHits, KeywordQuery, UnknownAnalyzer, Wording,
 };

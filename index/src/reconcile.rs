@@ -1,7 +1,5 @@
 //! Bringing both indexes to hold exactly the rows that the source of truth holds.
 
-use std::collections::BTreeSet;
-
 use crate::collection::CollectionIndex;
 use crate::error::ReconcileError;
 use crate::row::{OwnedRow, Row, RowId};
@@ -36,7 +34,8 @@ impl CollectionIndex {
         sequence: u64,
         mut fetch: impl FnMut(RowId) -> Result<OwnedRow, E>,
     ) -> Result<Reconciled, ReconcileError<E>> {
-        let live: BTreeSet<RowId> = live.iter().copied().collect();
+        let mut live = live.to_vec();
+        live.sort_unstable();
         let mut writer = self.writer.lock();
         let vectors = Difference::new(&live, self.vectors.rows());
         let words = Difference::new(&live, self.words.rows()?);
@@ -52,7 +51,9 @@ impl CollectionIndex {
         let mut bring = || -> Result<(), ReconcileError<E>> {
             self.vectors.apply(&vectors.extra, &[])?;
             writer.words.stage(&words.extra, &[])?;
-            let missing: Vec<RowId> = vectors.missing.union(&words.missing).copied().collect();
+            let mut missing = [vectors.missing.as_slice(), &words.missing].concat();
+            missing.sort_unstable();
+            missing.dedup();
             for batch in missing.chunks(BATCH) {
                 let mut fetched = Vec::with_capacity(batch.len());
                 for &row in batch {
@@ -77,23 +78,36 @@ impl CollectionIndex {
 
 /// What one index has too few and too many.
 struct Difference {
-    missing: BTreeSet<RowId>,
+    /// Ascending.
+    missing: Vec<RowId>,
     extra: Vec<RowId>,
 }
 
 impl Difference {
-    fn new(live: &BTreeSet<RowId>, held: Vec<RowId>) -> Self {
-        let held: BTreeSet<RowId> = held.into_iter().collect();
+    /// Of two ascending lists.
+    fn new(live: &[RowId], held: Vec<RowId>) -> Self {
         Self {
-            missing: live.difference(&held).copied().collect(),
-            extra: held.difference(live).copied().collect(),
+            missing: without(live, &held),
+            extra: without(&held, live),
         }
     }
 
     fn of<'a>(&self, rows: &[Row<'a>]) -> Vec<Row<'a>> {
         rows.iter()
-            .filter(|row| self.missing.contains(&row.id))
+            .filter(|row| self.missing.binary_search(&row.id).is_ok())
             .cloned()
             .collect()
     }
+}
+
+/// What of one ascending list is not in another.
+fn without(rows: &[RowId], others: &[RowId]) -> Vec<RowId> {
+    let mut others = others.iter().peekable();
+    rows.iter()
+        .copied()
+        .filter(|row| {
+            while others.next_if(|other| *other < row).is_some() {}
+            others.peek() != Some(&row)
+        })
+        .collect()
 }

@@ -45,7 +45,8 @@ pub struct Row<'a> {
     pub text: Option<&'a str>,
     /// Its metadata, whose strings are searched by words and whose fields by `field:word`.
     pub metadata: &'a Map<String, Value>,
-    /// Its vectors, at most one of each kind, each as long as the index's dimension.
+    /// Its vectors, each as long as the index's dimension. A long text has several: the first
+    /// is its passage 0, the next its passage 1.
     pub vectors: Vec<(VectorKind, &'a [f32])>,
 }
 
@@ -85,4 +86,6 @@ pub struct Scored {
     pub row: RowId,
     /// Higher is better.
     pub score: f32,
+    /// Which of the row's vectors of the list's kind came nearest; 0 in the keyword list.
+    pub passage: u16,
 }

@@ -116,6 +116,12 @@ pub struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     threads: Option<usize>,
 
+    /// Threads that build vector indexes in the background; they give way to everything else
+    /// [default: the number of cores]
+    #[arg(long, env = "CLIPDB_INDEX_THREADS", value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    index_threads: Option<usize>,
+
     /// Threads that decode pictures [default: the number of cores, at least 2]
     #[arg(long, env = "CLIPDB_DECODE_THREADS", value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -279,6 +285,7 @@ pub struct Configuration {
     pub engine: EngineSettings,
     pub rest: RestSettings,
     pub search_threads: std::num::NonZeroUsize,
+    pub index_threads: std::num::NonZeroUsize,
     pub workers: usize,
     pub log: String,
 }
@@ -435,6 +442,12 @@ impl Settings {
             rest,
             search_threads: std::num::NonZeroUsize::new(threads)
                 .unwrap_or(std::num::NonZeroUsize::MIN),
+            index_threads: std::num::NonZeroUsize::new(at_least(
+                "index_threads",
+                self.index_threads.unwrap_or(cores),
+                1,
+            )?)
+            .unwrap_or(std::num::NonZeroUsize::MIN),
             workers: cores.max(2),
             log: self.log.unwrap_or_else(|| "info,tantivy=warn".to_owned()),
         })

@@ -193,6 +193,7 @@ fn open_engine(
         encoders.push(Encoder::load(&source, &model.encoder)?);
     }
     clipdb_api::index::set_search_threads(configuration.search_threads);
+    clipdb_api::index::set_build_threads(configuration.index_threads);
     state.starting("the collections are being recovered");
     let models = Models::new(encoders).map_err(StartError::Engine)?;
     Ok(Arc::new(Engine::open(

@@ -3,9 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 
 use clipdb_index::{CollectionIndex, Configuration, State, VectorKind};
 use clipdb_storage::{CollectionDefinition, CollectionStore, Outcome, Write};
+use parking_lot::Mutex;
 
 use super::committer::{Committer, GroupCommit, Ticket};
 use super::rows;
@@ -16,7 +18,8 @@ use crate::error::ApiError;
 pub struct Collection {
     pub(super) store: CollectionStore,
     pub(super) index: Arc<CollectionIndex>,
-    committer: Committer,
+    committer: Arc<Committer>,
+    verifier: Mutex<Option<JoinHandle<()>>>,
     available: Arc<AtomicBool>,
 }
 
@@ -58,10 +61,13 @@ impl Collection {
             statistics: Arc::clone(statistics),
         })
         .map_err(ApiError::Thread)?;
+        let committer = Arc::new(committer);
+        let verifier = verify_beside(&definition, &index, &committer).map_err(ApiError::Thread)?;
         Ok(Self {
             store,
             index,
             committer,
+            verifier: Mutex::new(Some(verifier)),
             available,
         })
     }
@@ -112,5 +118,37 @@ impl Collection {
     /// Finishes accepted writes and saves the indexes. Blocks.
     pub(super) fn close(&self) {
         self.committer.close();
+        self.index.stop_building();
+        if let Some(verifier) = self.verifier.lock().take()
+            && verifier.join().is_err()
+        {
+            tracing::error!("the thread that verifies vectors panicked");
+        }
+        if let Err(error) = self.index.save() {
+            tracing::warn!(%error, "the newest vectors were not written to disk; the next start reads them from the documents");
+        }
     }
+}
+
+/// Reads every stored vector once while the collection is served already: at a million
+/// vectors that takes longer than anybody wants to wait for a start.
+fn verify_beside(
+    definition: &CollectionDefinition,
+    index: &Arc<CollectionIndex>,
+    committer: &Arc<Committer>,
+) -> std::io::Result<JoinHandle<()>> {
+    let name = definition.name.clone();
+    let (index, committer) = (Arc::clone(index), Arc::clone(committer));
+    std::thread::Builder::new()
+        .name(format!("verify-{name}"))
+        .spawn(move || match index.verify() {
+            Ok(lost) if lost.is_empty() => {}
+            Ok(lost) => {
+                tracing::warn!(collection = %name, ?lost, "damaged vectors were left out: they are read from the documents");
+                committer.reconcile();
+            }
+            Err(error) => {
+                tracing::warn!(collection = %name, %error, "the stored vectors could not be verified");
+            }
+        })
 }

@@ -40,6 +40,8 @@ enum Work {
     Write(Entry),
     /// Done between two groups, when documents and indexes agree.
     Between(Box<dyn FnOnce() + Send>),
+    /// Bring the indexes to agree with the documents.
+    Reconcile,
 }
 
 /// The handle to the thread; closing it finishes what was accepted.
@@ -90,6 +92,14 @@ impl Committer {
         done.await.map_err(|_| ApiError::Interrupted)
     }
 
+    /// Has the indexes brought to agree with the documents: another thread could not tell a
+    /// write on its way from a row too many. Blocks while the queue is full.
+    pub(super) fn reconcile(&self) {
+        let sender = self.sender.lock().clone();
+        // Without the thread the next start reconciles.
+        let _ = sender.map(|sender| sender.blocking_send(Work::Reconcile));
+    }
+
     async fn send(&self, work: Work) -> Result<(), ApiError> {
         let sender = self.sender.lock().clone().ok_or(ApiError::Stopping)?;
         sender.send(work).await.map_err(|_| ApiError::Stopping)
@@ -131,12 +141,16 @@ pub(super) struct GroupCommit {
 
 impl GroupCommit {
     fn run(self, mut queue: mpsc::Receiver<Work>) {
-        let mut unsaved_groups = 0;
         let mut next = None;
         while let Some(work) = next.take().or_else(|| queue.blocking_recv()) {
             let group = match work {
                 Work::Between(work) => {
                     work();
+                    continue;
+                }
+                Work::Reconcile => {
+                    // Logged where it fails; searches then say that there is no index.
+                    let _ = self.reconcile();
                     continue;
                 }
                 Work::Write(first) => {
@@ -150,14 +164,6 @@ impl GroupCommit {
             self.commit(group);
             self.statistics
                 .group_committed(documents, started.elapsed());
-            unsaved_groups += 1;
-            if unsaved_groups >= self.settings.save_every_groups {
-                unsaved_groups = 0;
-                self.save();
-            }
-        }
-        if unsaved_groups > 0 {
-            self.save();
         }
     }
 
@@ -236,12 +242,6 @@ impl GroupCommit {
             tracing::error!(%error, "the search index could not be rebuilt");
             ApiError::IndexUnavailable(self.store.definition().name.clone())
         })
-    }
-
-    fn save(&self) {
-        if let Err(error) = self.index.save() {
-            tracing::warn!(%error, "the vector index was not written to disk; the next start rebuilds it");
-        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use clipdb_index::fusion::{self, Fused, RankedList};
-use clipdb_index::{KeywordHits, ListKind, Scored, VectorKind};
+use clipdb_index::{KeywordHits, ListKind, Nearest, Scored, VectorKind};
 use clipdb_storage::{CollectionStore, Document, DocumentId};
 
 use super::collection::Collection;
@@ -110,7 +110,10 @@ fn rank_and_fetch(
     if let Some(vector) = vector {
         for kind in [VectorKind::Image, VectorKind::Text] {
             if query.wants(kind.into()) && index.len(kind) > 0 {
-                found.push((kind.into(), index.nearest(vector, kind, depth)?));
+                found.push((
+                    kind.into(),
+                    index.nearest(vector, kind, depth, &Nearest::default())?,
+                ));
             }
         }
     }

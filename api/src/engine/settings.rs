@@ -28,8 +28,6 @@ pub struct EngineSettings {
     pub image_limits: ImageLimits,
     /// Thumbnails that are drawn at the same time.
     pub thumbnail_threads: usize,
-    /// Committed groups between two savings of the vector index.
-    pub save_every_groups: u64,
 }
 
 impl Default for EngineSettings {
@@ -45,7 +43,6 @@ impl Default for EngineSettings {
             url_ingest: UrlIngestSettings::default(),
             image_limits: ImageLimits::default(),
             thumbnail_threads: 2,
-            save_every_groups: 2_000,
         }
     }
 }

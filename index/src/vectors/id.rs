@@ -1,61 +1,42 @@
-//! A FAISS id: a row and the kind of its vector in one 63-bit number.
-//!
-//! Texts occupy the range above all pictures, so that one kind is one interval of ids,
-//! which FAISS selects without looking anything up.
-
-use std::ops::Range;
+//! A vector's name: the row it belongs to, its kind, and which of that kind it is.
 
 use crate::error::IndexError;
-use crate::row::{RowId, VectorKind};
+use crate::row::{Row, RowId, VectorKind};
 
-/// The largest row an index can hold.
-pub const MAX_ROW: u64 = TEXT - 1;
+/// The largest row an index can hold: a set of rows has a bit for each up to the highest.
+pub const MAX_ROW: u64 = (1 << 48) - 1;
 
 /// More dimensions than any dual encoder has, and few enough for FAISS's `int`.
 pub const MAX_DIMENSIONS: usize = 65_536;
 
-const TEXT: u64 = 1 << 61;
-
-/// One vector's name inside a segment.
+/// One vector's name. Ordered by row, then passage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct VectorId(u64);
+pub(super) struct VectorId {
+    pub row: RowId,
+    /// 0 but for a long text, which has a vector for each passage.
+    pub passage: u16,
+}
 
-impl VectorId {
-    /// Joins a row and a kind.
-    pub(crate) fn new(row: RowId, kind: VectorKind) -> Result<Self, IndexError> {
-        if row.0 > MAX_ROW {
-            return Err(IndexError::RowTooLarge(row));
+/// The names and vectors of one kind in `rows`: passages are counted in their order.
+pub(super) fn of_kind<'a>(
+    rows: &[Row<'a>],
+    kind: VectorKind,
+) -> Result<Vec<(VectorId, &'a [f32])>, IndexError> {
+    let mut named = Vec::new();
+    for row in rows {
+        if row.id.0 > MAX_ROW {
+            return Err(IndexError::RowTooLarge(row.id));
         }
-        Ok(Self(Self::range(kind).start + row.0))
-    }
-
-    /// Reads a number that FAISS stored; `None` if no vector can have it.
-    pub(crate) fn from_number(number: u64) -> Option<Self> {
-        (number < Self::range(VectorKind::Text).end).then_some(Self(number))
-    }
-
-    /// The number FAISS stores.
-    pub(crate) fn number(self) -> u64 {
-        self.0
-    }
-
-    pub(crate) fn row(self) -> RowId {
-        RowId(self.0 & MAX_ROW)
-    }
-
-    pub(crate) fn kind(self) -> VectorKind {
-        if self.0 < TEXT {
-            VectorKind::Image
-        } else {
-            VectorKind::Text
+        let vectors = row.vectors.iter().filter(|(of, _)| *of == kind);
+        for (passage, (_, vector)) in vectors.enumerate() {
+            let passage =
+                u16::try_from(passage).map_err(|_| IndexError::TooManyPassages(row.id))?;
+            let id = VectorId {
+                row: row.id,
+                passage,
+            };
+            named.push((id, *vector));
         }
     }
-
-    /// All numbers of one kind.
-    pub(crate) fn range(kind: VectorKind) -> Range<u64> {
-        match kind {
-            VectorKind::Image => 0..TEXT,
-            VectorKind::Text => TEXT..2 * TEXT,
-        }
-    }
+    Ok(named)
 }

@@ -1,170 +1,370 @@
-//! A segment that is searched while it is written, and its files.
-//!
-//! A save writes `<generation>.faiss`, makes it durable, and then renames a manifest over
-//! the old one: whenever the process dies, the manifest names a whole file. The manifest
-//! carries the format, the dimension, the sequence and checksums of the file and of itself.
+//! A collection's vectors: written, searched, sealed, built and saved.
 
-use std::fs::{self, File};
-use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
-use parking_lot::{Mutex, RwLock};
-use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
+use parking_lot::{Condvar, Mutex, RwLock};
 
-use super::{FlatSegment, VectorId, VectorSegment};
-use crate::collection::{Reason, State};
+use super::id::{self, VectorId};
+use super::lanes::Lanes;
+use super::manifest::{self, Manifest, Named};
+use super::plan::Zeal;
+use super::segment::{Segment, Wanted, best_of_each_row};
+use super::settings::{BuiltKind, VectorSettings};
+use super::worker::Workers;
+use super::{build, files};
+use crate::collection::State;
 use crate::error::IndexError;
 use crate::row::{Row, RowId, Scored, VectorKind};
+use crate::row_set::RowSet;
 
-const FORMAT: u32 = 1;
-const MANIFEST: &str = "manifest";
+pub(super) const KINDS: [VectorKind; 2] = [VectorKind::Image, VectorKind::Text];
 
-/// The vectors of one collection. Reads go on during a write or a save, except while the
-/// write's own vectors are copied in.
+/// How a nearest-neighbour search differs from the collection's habit.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Nearest<'a> {
+    /// The rows that may be answered; all if not given.
+    pub within: Option<&'a RowSet>,
+    /// Whether everything is compared, whatever the index.
+    pub exact: bool,
+    /// Candidates that a graph search keeps.
+    pub ef: Option<usize>,
+    /// Lists that a search of an inverted file looks into.
+    pub nprobe: Option<usize>,
+}
+
+/// What the vectors of one kind lie in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SegmentSize {
+    /// How it is searched.
+    pub kind: BuiltKind,
+    /// Vectors that can be found in it.
+    pub vectors: usize,
+    /// Vectors in it that are removed and only waste room.
+    pub removed: usize,
+    /// Whether it lies on disk, mapped.
+    pub stored: bool,
+    /// Bytes of its files.
+    pub disk_bytes: u64,
+    /// Bytes that it holds in memory, apart from what is mapped.
+    pub memory_bytes: usize,
+}
+
+/// The vectors of one collection. Searches never wait for a write, a seal or a build.
 pub(crate) struct VectorStore {
-    folder: PathBuf,
-    dim: usize,
-    segment: RwLock<Box<dyn VectorSegment>>,
-    saved: Mutex<Saved>,
+    shared: Arc<Shared>,
+    workers: Workers,
 }
 
-/// What is on disk. Its lock is held by whoever writes: it keeps a save's picture still
-/// without keeping readers out.
-struct Saved {
-    generation: u64,
-    /// The sequence on disk, if nothing was applied since.
-    clean_at: Option<u64>,
+/// What the threads share.
+pub(super) struct Shared {
+    pub folder: PathBuf,
+    pub dim: usize,
+    pub settings: VectorSettings,
+    lanes: RwLock<Arc<Lanes>>,
+    /// Held by whoever changes the lanes.
+    disk: Mutex<Disk>,
+    pub signals: Mutex<Signals>,
+    pub woken: Condvar,
+    pub stopping: AtomicBool,
+    /// Vectors that the build that is running has done.
+    pub built: AtomicUsize,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Manifest {
-    format: u32,
-    dim: usize,
-    sequence: u64,
-    generation: u64,
-    sha256: String,
+/// What is on disk.
+struct Disk {
+    manifest: Manifest,
+    last_write: Instant,
+}
+
+#[derive(Default)]
+pub(super) struct Signals {
+    /// Asked to make one segment of all.
+    pub compact: bool,
+    pub sealing: bool,
+    pub building: bool,
 }
 
 impl VectorStore {
-    /// Opens what was saved in `folder`, or wipes it and starts empty, saying why.
-    pub(crate) fn open(folder: &Path, dim: usize) -> Result<(Self, State), IndexError> {
-        let empty = FlatSegment::new(dim)?;
-        let (segment, saved, state) = match load(folder, dim) {
-            Ok((segment, manifest)) => {
-                let saved = Saved {
-                    generation: manifest.generation,
-                    clean_at: Some(manifest.sequence),
-                };
-                let sequence = manifest.sequence;
-                (segment, saved, State::Loaded { sequence })
-            }
+    /// Opens what `folder` has. What is damaged is left out, or wiped if nothing else helps,
+    /// and reported.
+    pub(crate) fn open(
+        folder: &Path,
+        dim: usize,
+        settings: VectorSettings,
+    ) -> Result<(Self, State), IndexError> {
+        if !(1..=id::MAX_DIMENSIONS).contains(&dim) {
+            return Err(IndexError::BadDimension(dim));
+        }
+        let (lanes, manifest, state) = match Manifest::read(folder, dim) {
+            Ok(manifest) => read(folder, dim, manifest)?,
             Err(reason) => {
                 wipe(folder)?;
-                let saved = Saved {
-                    generation: 0,
-                    clean_at: None,
-                };
-                (empty, saved, State::Empty { reason })
+                (
+                    Lanes::default(),
+                    Manifest::new(dim),
+                    State::Empty { reason },
+                )
             }
         };
-        let store = Self {
+        let shared = Arc::new(Shared {
             folder: folder.to_owned(),
             dim,
-            segment: RwLock::new(Box::new(segment)),
-            saved: Mutex::new(saved),
-        };
-        Ok((store, state))
+            settings,
+            lanes: RwLock::new(Arc::new(lanes)),
+            disk: Mutex::new(Disk {
+                manifest,
+                last_write: Instant::now(),
+            }),
+            signals: Mutex::default(),
+            woken: Condvar::new(),
+            stopping: AtomicBool::new(false),
+            built: AtomicUsize::new(0),
+        });
+        let workers =
+            Workers::start(&shared).map_err(IndexError::io("start a thread for", folder))?;
+        Ok((Self { shared, workers }, state))
     }
 
     /// Checks what [`VectorStore::apply`] would be given, so that a batch that cannot be
     /// applied is refused before anything changed.
     pub(crate) fn check(&self, add: &[Row<'_>]) -> Result<(), IndexError> {
-        for row in add {
-            for (kind, vector) in &row.vectors {
-                VectorId::new(row.id, *kind)?;
+        for kind in KINDS {
+            for (_, vector) in id::of_kind(add, kind)? {
                 self.check_vector(vector)?;
             }
         }
         Ok(())
     }
 
-    /// Removes, then adds; both are found, or no longer found, on return.
+    /// Removes, then adds; both are found, or no longer found, on return. A row that is there
+    /// already stays as it is.
     pub(crate) fn apply(&self, remove: &[RowId], add: &[Row<'_>]) -> Result<(), IndexError> {
-        let mut vectors = Vec::new();
-        for row in add {
-            for (kind, vector) in &row.vectors {
-                vectors.push((VectorId::new(row.id, *kind)?, *vector));
+        let mut disk = self.shared.disk.lock();
+        disk.manifest.complete_at = None;
+        disk.last_write = Instant::now();
+        let now = self.shared.lanes();
+        for row in remove {
+            for segment in now.segments() {
+                segment.remove(*row);
             }
         }
-        let mut saved = self.saved.lock();
-        saved.clean_at = None;
-        let mut segment = self.segment.write();
-        segment.remove(remove)?;
-        segment.add(&vectors)
+        let mut next = Lanes::clone(&now);
+        for kind in KINDS {
+            let vectors: Vec<(VectorId, &[f32])> = id::of_kind(add, kind)?
+                .into_iter()
+                .filter(|(id, _)| !now.of(kind).contains(id.row))
+                .collect();
+            next.of_mut(kind).grow(self.shared.dim, &vectors);
+        }
+        let seal_at = self.shared.settings.seal_at;
+        let full = KINDS
+            .iter()
+            .any(|kind| next.of(*kind).growing_vectors() >= seal_at);
+        if full {
+            next.freeze();
+        }
+        self.shared.show(next);
+        if full || !remove.is_empty() {
+            self.shared.woken.notify_all();
+        }
+        Ok(())
     }
 
+    /// The `limit` best rows of one kind, each with its best passage; best first, ties by row.
+    /// Never fewer than the smaller of `limit` and the number of rows that match.
     pub(crate) fn search(
         &self,
         query: &[f32],
         kind: VectorKind,
         limit: usize,
+        how: &Nearest<'_>,
     ) -> Result<Vec<Scored>, IndexError> {
         self.check_vector(query)?;
-        self.segment.read().search(query, kind, limit)
+        let settings = &self.shared.settings;
+        let wanted = Wanted {
+            query,
+            limit,
+            within: how.within,
+            exact: how.exact,
+            ef: how.ef.unwrap_or(settings.ef).max(1),
+            nprobe: how.nprobe,
+        };
+        let lanes = self.shared.lanes();
+        let mut scored = Vec::new();
+        let mut unsure: Vec<&Arc<Segment>> = Vec::new();
+        for segment in lanes.of(kind).segments() {
+            let hits = segment.search(&wanted, settings)?;
+            if !hits.exact && hits.scored.len() < limit.min(segment.len()) {
+                unsure.push(segment);
+            }
+            scored.extend(hits.scored);
+        }
+        let mut best = best_of_each_row(scored, limit);
+        if best.len() < limit && !unsure.is_empty() {
+            for segment in unsure {
+                best.extend(segment.scan(&wanted)?);
+            }
+            best = best_of_each_row(best, limit);
+        }
+        Ok(best)
     }
 
     pub(crate) fn len(&self, kind: VectorKind) -> usize {
-        self.segment.read().len(kind)
+        self.shared.lanes().of(kind).len()
     }
 
     pub(crate) fn rows(&self) -> Vec<RowId> {
-        self.segment.read().rows()
+        self.shared.lanes().rows()
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {
-        self.segment.read().memory_bytes()
+        let lanes = self.shared.lanes();
+        lanes.segments().map(|segment| segment.memory_bytes()).sum()
+    }
+
+    /// The segments of one kind.
+    pub(crate) fn segments(&self, kind: VectorKind) -> Vec<SegmentSize> {
+        let lanes = self.shared.lanes();
+        let segments = lanes.of(kind).segments();
+        segments
+            .map(|segment| SegmentSize {
+                kind: segment.kind(),
+                vectors: segment.len(),
+                removed: segment.live.dead(),
+                stored: segment.number.is_some(),
+                disk_bytes: segment.mapped_bytes(),
+                memory_bytes: segment.memory_bytes(),
+            })
+            .collect()
+    }
+
+    pub(crate) fn settings(&self) -> &VectorSettings {
+        &self.shared.settings
+    }
+
+    /// Whether something is being sealed or built, or about to be.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.shared.is_busy()
+    }
+
+    /// Waits until what came so far is sealed and built. With `compact`, until it is one
+    /// segment of each kind as far as that is useful. Returns early when the store stops.
+    pub(crate) fn settle(&self, compact: bool) {
+        if compact {
+            self.shared.signals.lock().compact = true;
+            let mut disk = self.shared.disk.lock();
+            let mut next = Lanes::clone(&self.shared.lanes());
+            next.freeze();
+            disk.manifest.complete_at = None;
+            self.shared.show(next);
+        }
+        self.shared.woken.notify_all();
+        while self.is_busy() && !self.shared.stopping.load(Ordering::Acquire) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Stops the threads; a build that is running is given up. Searches and writes go on.
+    pub(crate) fn stop(&self) {
+        self.workers.stop(&self.shared);
     }
 
     /// Makes the present state durable as that of `sequence`; nothing is written when it is
     /// already.
     pub(crate) fn save(&self, sequence: u64) -> Result<(), IndexError> {
-        let mut saved = self.saved.lock();
-        if saved.clean_at == Some(sequence) {
+        let shared = &self.shared;
+        let mut disk = shared.disk.lock();
+        if disk.manifest.complete_at == Some(sequence) {
             return Ok(());
         }
-        fs::create_dir_all(&self.folder).map_err(IndexError::io("create", &self.folder))?;
-        let generation = saved.generation + 1;
-        let path = self.folder.join(data_name(generation));
-        self.segment.write().compact()?;
-        self.segment.read().save(&path)?;
-        let sha256 = digest(&path).map_err(IndexError::io("read back", &path))?;
-        sync(&path)?;
-        let manifest = Manifest {
-            format: FORMAT,
-            dim: self.dim,
-            sequence,
-            generation,
-            sha256,
-        };
-        write_manifest(&self.folder, &manifest)?;
-        let old = self.folder.join(data_name(saved.generation));
-        *saved = Saved {
-            generation,
-            clean_at: Some(sequence),
-        };
-        match fs::remove_file(&old) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(IndexError::io("remove", &old)(error))
+        let lanes = shared.lanes();
+        for segment in lanes.segments() {
+            if let Some(number) = segment.number
+                && let Some(entry) = disk.manifest.entry_mut(number)
+                && entry.dead != segment.live.dead()
+            {
+                files::write_live(&shared.folder, number, &segment.live)?;
+                entry.dead = segment.live.dead();
             }
-            _ => Ok(()),
         }
+        let mut next = disk.manifest.clone();
+        let old = drop_growing(&mut next);
+        for kind in KINDS {
+            let lane = lanes.of(kind);
+            let memory: Vec<_> = lane.frozen.iter().chain(&lane.growing).cloned().collect();
+            let number = next.next_number;
+            if let Some(made) = build::copy(&shared.folder, shared.dim, number, &memory, false)? {
+                next.next_number += 1;
+                next.segments.push(Named {
+                    image: kind == VectorKind::Image,
+                    growing: true,
+                    entry: made.entry,
+                });
+            }
+        }
+        next.complete_at = Some(sequence);
+        next.write(&shared.folder)?;
+        disk.manifest = next;
+        remove_files(&shared.folder, &old)
+    }
+
+    /// Reads every stored vector and leaves out the segments whose checksum is wrong; says
+    /// which. Ends early when the store stops. The rows that they held have then no vector at all: reconciling brings them back.
+    pub(crate) fn verify(&self) -> Result<Vec<String>, IndexError> {
+        let shared = &self.shared;
+        let entries: Vec<Named> = {
+            let disk = shared.disk.lock();
+            disk.manifest
+                .segments
+                .iter()
+                .filter(|named| !named.growing)
+                .copied()
+                .collect()
+        };
+        let mut lost = Vec::new();
+        for named in entries {
+            let lanes = shared.lanes();
+            let stored = &lanes.of(named.kind()).stored;
+            let Some(segment) = stored
+                .iter()
+                .find(|one| one.number == Some(named.entry.number))
+            else {
+                // Built into another meanwhile.
+                continue;
+            };
+            let go_on = || !shared.stopping.load(Ordering::Acquire);
+            match files::check_vectors(segment, &named.entry, go_on) {
+                Some(true) => continue,
+                Some(false) => {}
+                None => break,
+            }
+            lost.push(format!(
+                "segment {}: the checksum of its vectors",
+                named.entry.number
+            ));
+            let mut disk = shared.disk.lock();
+            let mut next = Lanes::clone(&shared.lanes());
+            next.of_mut(named.kind())
+                .replace(&[Arc::clone(segment)], None);
+            forget(&next, &named);
+            disk.manifest.complete_at = None;
+            disk.manifest
+                .segments
+                .retain(|one| one.entry.number != named.entry.number);
+            disk.manifest.write(&shared.folder)?;
+            shared.show(next);
+            files::remove(&shared.folder, named.entry.number)?;
+        }
+        Ok(lost)
     }
 
     fn check_vector(&self, vector: &[f32]) -> Result<(), IndexError> {
-        if vector.len() != self.dim {
+        if vector.len() != self.shared.dim {
             return Err(IndexError::Dimension {
-                expected: self.dim,
+                expected: self.shared.dim,
                 got: vector.len(),
             });
         }
@@ -175,90 +375,220 @@ impl VectorStore {
     }
 }
 
-fn data_name(generation: u64) -> String {
-    format!("{generation}.faiss")
+impl Drop for VectorStore {
+    fn drop(&mut self) {
+        self.stop();
+    }
 }
 
-fn load(folder: &Path, dim: usize) -> Result<(FlatSegment, Manifest), Reason> {
-    let damaged = |what: &str| Reason::Damaged(what.to_owned());
-    let text = match fs::read_to_string(folder.join(MANIFEST)) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Reason::Missing),
-        Err(error) => return Err(Reason::Damaged(format!("the manifest: {error}"))),
+impl Shared {
+    pub(super) fn lanes(&self) -> Arc<Lanes> {
+        Arc::clone(&self.lanes.read())
+    }
+
+    /// How long ago the last write was.
+    pub(super) fn quiet_for(&self) -> Duration {
+        self.disk.lock().last_write.elapsed()
+    }
+
+    /// A number that no segment has had.
+    pub(super) fn take_number(&self) -> u64 {
+        let mut disk = self.disk.lock();
+        let number = disk.manifest.next_number;
+        disk.manifest.next_number += 1;
+        number
+    }
+
+    pub(super) fn is_busy(&self) -> bool {
+        let signals = self.signals.lock();
+        if signals.sealing || signals.building {
+            return true;
+        }
+        let zeal = if signals.compact {
+            Zeal::Compact
+        } else {
+            Zeal::Busy
+        };
+        let lanes = self.lanes();
+        KINDS.iter().any(|kind| {
+            let lane = lanes.of(*kind);
+            !lane.frozen.is_empty()
+                || super::plan::next(&lane.stored, lane.len(), &self.settings, zeal).is_some()
+        })
+    }
+
+    /// Puts segments that were made of others in their place, durably, without stopping
+    /// searches.
+    pub(super) fn put_in_place(
+        &self,
+        replacements: Vec<(VectorKind, Vec<Arc<Segment>>, Option<build::Made>)>,
+    ) -> Result<(), IndexError> {
+        let mut disk = self.disk.lock();
+        let mut lanes = Lanes::clone(&self.lanes());
+        let mut next = disk.manifest.clone();
+        let mut old = Vec::new();
+        for (kind, sources, made) in replacements {
+            if sources.iter().any(|source| source.number.is_none()) {
+                // What was saved of memory holds what this took from there.
+                old.extend(drop_growing(&mut next));
+                next.complete_at = None;
+            }
+            let gone: Vec<u64> = sources.iter().filter_map(|source| source.number).collect();
+            next.segments
+                .retain(|named| !gone.contains(&named.entry.number));
+            old.extend(gone);
+            let made = made.map(|mut made| {
+                made.take_over_removals(&sources);
+                made
+            });
+            if let Some(made) = &made {
+                if made.entry.dead > 0 {
+                    files::write_live(&self.folder, made.entry.number, &made.segment.live)?;
+                }
+                next.segments.push(Named {
+                    image: kind == VectorKind::Image,
+                    growing: false,
+                    entry: made.entry,
+                });
+            }
+            lanes
+                .of_mut(kind)
+                .replace(&sources, made.map(|made| Arc::new(made.segment)));
+        }
+        next.write(&self.folder)?;
+        disk.manifest = next;
+        self.show(lanes);
+        remove_files(&self.folder, &old)
+    }
+
+    /// Gives a stored segment the index that was built of it.
+    pub(super) fn put_index(
+        &self,
+        kind: VectorKind,
+        source: &Arc<Segment>,
+        (index, entry): (super::segment::BuiltIndex, files::IndexEntry),
+    ) -> Result<(), IndexError> {
+        let mut disk = self.disk.lock();
+        let mut lanes = Lanes::clone(&self.lanes());
+        let lane = lanes.of_mut(kind);
+        if !lane.stored.iter().any(|one| Arc::ptr_eq(one, source)) {
+            return Ok(());
+        }
+        let mut next = disk.manifest.clone();
+        if let Some(named) = source.number.and_then(|number| next.entry_mut(number)) {
+            named.index = Some(entry);
+        }
+        lane.replace(
+            std::slice::from_ref(source),
+            Some(Arc::new(source.with_index(index))),
+        );
+        next.write(&self.folder)?;
+        disk.manifest = next;
+        self.show(lanes);
+        Ok(())
+    }
+
+    fn show(&self, lanes: Lanes) {
+        *self.lanes.write() = Arc::new(lanes);
+    }
+}
+
+/// Opens the segments that the manifest names.
+fn read(
+    folder: &Path,
+    dim: usize,
+    mut manifest: Manifest,
+) -> Result<(Lanes, Manifest, State), IndexError> {
+    let mut lanes = Lanes::default();
+    let mut lost: Vec<(Named, String)> = Vec::new();
+    let mut removals_known = true;
+    for named in &manifest.segments {
+        let read = files::read(folder, dim, &named.entry).and_then(|read| {
+            if named.growing
+                && files::check_vectors(&read.segment, &named.entry, || true) != Some(true)
+            {
+                return Err(format!(
+                    "segment {}: the checksum of its vectors",
+                    named.entry.number
+                ));
+            }
+            Ok(read)
+        });
+        match read {
+            Ok(read) => {
+                removals_known &= read.removals_known;
+                if let Some(healed) = read.healed {
+                    tracing::warn!(folder = %folder.display(), "{healed} is wrong: it is built anew");
+                }
+                let segment = Arc::new(read.segment);
+                let lane = lanes.of_mut(named.kind());
+                if named.growing {
+                    lane.growing
+                        .push(Arc::new(Segment::joined(dim, &[segment])));
+                } else {
+                    lane.stored.push(segment);
+                }
+            }
+            Err(reason) => lost.push((*named, reason)),
+        }
+    }
+    for (named, _) in &lost {
+        forget(&lanes, named);
+    }
+    manifest
+        .segments
+        .retain(|named| !lost.iter().any(|(gone, _)| gone == named));
+    let mut numbers: Vec<u64> = manifest
+        .segments
+        .iter()
+        .map(|named| named.entry.number)
+        .collect();
+    numbers.sort_unstable();
+    files::sweep(folder, &numbers, manifest::NAME)?;
+    let state = match manifest.complete_at {
+        Some(sequence) if lost.is_empty() && removals_known => State::Loaded { sequence },
+        _ => State::Partial {
+            lost: lost.into_iter().map(|(_, reason)| reason).collect(),
+        },
     };
-    let (body, checksum) = text
-        .trim_end()
-        .rsplit_once('\n')
-        .ok_or_else(|| damaged("the manifest is cut short"))?;
-    if hex(&Sha256::digest(body)) != checksum {
-        return Err(damaged("the manifest's checksum"));
+    if matches!(state, State::Partial { .. }) {
+        manifest.complete_at = None;
     }
-    let manifest: Manifest =
-        serde_json::from_str(body).map_err(|error| Reason::Format(error.to_string()))?;
-    if manifest.format != FORMAT {
-        return Err(Reason::Format(format!(
-            "format {} where {FORMAT} is expected",
-            manifest.format
-        )));
+    Ok((lanes, manifest, state))
+}
+
+/// Removes every row that a lost segment may have held: a row is there with all of its vectors
+/// or not at all, so that what is missing can be told by its rows.
+fn forget(lanes: &Lanes, lost: &Named) {
+    let rows = lost.entry.first_row..=lost.entry.last_row;
+    for segment in lanes.segments() {
+        for position in segment.live_positions() {
+            if rows.contains(&segment.members.id(position).row.0) {
+                segment.live.kill(position);
+            }
+        }
     }
-    if manifest.dim != dim {
-        return Err(Reason::Format(format!(
-            "{} dimensions where the collection has {dim}",
-            manifest.dim
-        )));
-    }
-    let path = folder.join(data_name(manifest.generation));
-    let found = digest(&path).map_err(|error| Reason::Damaged(format!("the vectors: {error}")))?;
-    if found != manifest.sha256 {
-        return Err(damaged("the vectors' checksum"));
-    }
-    let segment =
-        FlatSegment::load(&path, dim).map_err(|error| Reason::Damaged(error.to_string()))?;
-    Ok((segment, manifest))
+}
+
+/// Takes what was saved of memory out of the manifest; says whose files may go.
+fn drop_growing(manifest: &mut Manifest) -> Vec<u64> {
+    let growing = manifest.segments.iter().filter(|named| named.growing);
+    let old = growing.map(|named| named.entry.number).collect();
+    manifest.segments.retain(|named| !named.growing);
+    old
+}
+
+fn remove_files(folder: &Path, numbers: &[u64]) -> Result<(), IndexError> {
+    numbers
+        .iter()
+        .try_for_each(|number| files::remove(folder, *number))
 }
 
 fn wipe(folder: &Path) -> Result<(), IndexError> {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(IndexError::io("wipe", folder)(error))
         }
         _ => Ok(()),
     }
-}
-
-fn write_manifest(folder: &Path, manifest: &Manifest) -> Result<(), IndexError> {
-    let path = folder.join(MANIFEST);
-    let fresh = folder.join("manifest.new");
-    let write = || -> io::Result<()> {
-        let body = serde_json::to_string(manifest)?;
-        let mut file = File::create(&fresh)?;
-        writeln!(file, "{body}\n{}", hex(&Sha256::digest(&body)))?;
-        file.sync_all()?;
-        fs::rename(&fresh, &path)
-    };
-    write().map_err(IndexError::io("write", &path))?;
-    sync(folder)
-}
-
-fn sync(path: &Path) -> Result<(), IndexError> {
-    File::open(path)
-        .and_then(|file| file.sync_all())
-        .map_err(IndexError::io("sync", path))
-}
-
-fn digest(path: &Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
-    let mut hash = Sha256::new();
-    let mut buffer = vec![0; 1 << 18];
-    loop {
-        let read = file.read(&mut buffer)?;
-        if read == 0 {
-            return Ok(hex(&hash.finalize()));
-        }
-        hash.update(&buffer[..read]);
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,7 +1,7 @@
-//! How many OpenMP threads FAISS may use.
+//! How many OpenMP threads FAISS may use, and how builds give way to searches.
 //!
 //! LibTorch's operators run on the same OpenMP runtime. Its thread count is a property of
-//! the calling thread, so it is set on the threads that search and on no others.
+//! the calling thread, so it is set on the threads that search or build and on no others.
 #![allow(unsafe_code)]
 
 use std::cell::Cell;
@@ -10,6 +10,10 @@ use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 static SEARCH_THREADS: AtomicUsize = AtomicUsize::new(1);
+static BUILD_THREADS: AtomicUsize = AtomicUsize::new(1);
+
+/// What builds are lowered by in the scheduler's eyes.
+const BUILD_NICENESS: c_int = 10;
 
 thread_local! {
     static SET_HERE: Cell<usize> = const { Cell::new(0) };
@@ -23,9 +27,30 @@ pub fn set_search_threads(threads: NonZeroUsize) {
     SEARCH_THREADS.store(threads.get(), Ordering::Relaxed);
 }
 
-/// Applies the setting to the calling thread; called before each FAISS operation.
+/// Sets how many threads a build in the background may use, from the next build on. They
+/// run at a lower priority than everything else in the process.
+pub fn set_build_threads(threads: NonZeroUsize) {
+    BUILD_THREADS.store(threads.get(), Ordering::Relaxed);
+}
+
+/// Applies the search setting to the calling thread; called before each FAISS operation.
 pub(super) fn apply_to_this_thread() {
-    let wanted = SEARCH_THREADS.load(Ordering::Relaxed);
+    set_here(SEARCH_THREADS.load(Ordering::Relaxed));
+}
+
+/// Applies the build setting to the calling thread.
+pub(super) fn apply_build_setting() {
+    set_here(BUILD_THREADS.load(Ordering::Relaxed));
+}
+
+/// Lowers the calling thread's priority for good; OpenMP's threads inherit it.
+pub(super) fn give_way() {
+    // SAFETY: on Linux 0 names the calling thread; lowering a priority needs no right, and a
+    // failure leaves it as it was.
+    let _ = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, BUILD_NICENESS) };
+}
+
+fn set_here(wanted: usize) {
     SET_HERE.with(|set| {
         if set.get() != wanted {
             let threads = c_int::try_from(wanted).unwrap_or(c_int::MAX);

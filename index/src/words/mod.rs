@@ -155,7 +155,11 @@ impl WordIndex {
             .into_iter()
             .filter_map(|((score, row), _)| {
                 let row = RowId(row?);
-                Some(Scored { row, score })
+                Some(Scored {
+                    row,
+                    score,
+                    passage: 0,
+                })
             })
             .collect();
         Ok(KeywordHits {

@@ -52,6 +52,7 @@ fn falling(rows: impl IntoIterator<Item = u64>, best: f32) -> Vec<Scored> {
         .map(|(at, row)| Scored {
             row: RowId(row),
             score: best - step * f32::from(at),
+            passage: 0,
         })
         .collect()
 }
@@ -263,6 +264,7 @@ fn scored_list() -> impl Strategy<Value = Vec<Scored>> {
             .map(|(row, score)| Scored {
                 row: RowId(row),
                 score: f32::from(score) / 4.0,
+                passage: 0,
             })
             .collect();
         order(&mut list);
@@ -358,7 +360,7 @@ proptest! {
         prop_assume!(lists.of(kind).iter().all(|hit| hit.row != row));
         let mut after = lists.clone();
         let list = after.of_mut(kind);
-        list.push(Scored { row, score: f32::from(score) / 4.0 });
+        list.push(Scored { row, score: f32::from(score) / 4.0, passage: 0 });
         order(list);
         let before = score_of(&lists.fuse(&fusion), row);
         prop_assert!(score_of(&after.fuse(&fusion), row) >= before - ROUNDING);

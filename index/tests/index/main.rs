@@ -6,5 +6,6 @@
 mod collection;
 mod fusion;
 mod keyword;
+mod segments;
 mod support;
 mod wording;

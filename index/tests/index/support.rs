@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use clipdb_index::{
-    CollectionIndex, Configuration, Opened, OwnedRow, Row, RowId, Scored, VectorKind,
+    CollectionIndex, Configuration, Nearest, Opened, OwnedRow, Row, RowId, Scored, VectorKind,
 };
 use serde_json::{Map, Value, json};
 
@@ -58,6 +58,7 @@ impl Truth {
             .map(|(row, _, vector)| Scored {
                 row,
                 score: vector.iter().zip(query).map(|(a, b)| a * b).sum(),
+                passage: 0,
             })
             .collect();
         hits.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.row.cmp(&b.row)));
@@ -74,7 +75,9 @@ impl Truth {
                 let mut query = [0.1; DIM];
                 query[axis] = 1.0;
                 let expected = self.nearest(&query, kind, 12);
-                let found = index.nearest(&query, kind, 12).unwrap();
+                let found = index
+                    .nearest(&query, kind, 12, &Nearest::default())
+                    .unwrap();
                 assert_eq!(found.len(), expected.len(), "{kind:?}");
                 for (found, expected) in found.iter().zip(&expected) {
                     assert!(

@@ -1,0 +1,26 @@
+//! Compiles the C++ that stands between Rust and FAISS, with FAISS's own headers and the
+//! same instruction set (`CXXFLAGS`).
+
+fn main() {
+    let Some(faiss) = std::env::var_os("DEP_FAISS_C_ROOT") else {
+        println!(
+            "cargo::error=faiss-sys did not say where it built FAISS; it must have its feature 'static'"
+        );
+        return;
+    };
+    let folder = "src/vectors/native";
+    println!("cargo::rerun-if-changed={folder}");
+    println!("cargo::rerun-if-env-changed=CXXFLAGS");
+    cc::Build::new()
+        .cpp(true)
+        .std("c++17")
+        .opt_level(3)
+        .define("NDEBUG", None)
+        .define("FINTEGER", "int")
+        .flag("-fopenmp")
+        .include(std::path::Path::new(&faiss).join("include"))
+        .files(
+            ["index.cpp", "inner_product.cpp", "scan.cpp"].map(|file| format!("{folder}/{file}")),
+        )
+        .compile("clipdb_vectors");
+}

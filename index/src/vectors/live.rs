@@ -1,0 +1,80 @@
+//! Which positions of a segment are not removed: bits that a search reads while a removal
+//! clears them.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+const BITS: usize = u64::BITS as usize;
+
+pub(super) struct Live {
+    words: Box<[AtomicU64]>,
+    len: usize,
+    dead: AtomicUsize,
+}
+
+impl Live {
+    /// All `len` positions live.
+    pub(super) fn all(len: usize) -> Self {
+        let mut words: Vec<AtomicU64> = (0..len.div_ceil(BITS))
+            .map(|_| AtomicU64::new(u64::MAX))
+            .collect();
+        if let Some(last) = words.last_mut()
+            && !len.is_multiple_of(BITS)
+        {
+            *last.get_mut() = (1 << (len % BITS)) - 1;
+        }
+        Self {
+            words: words.into(),
+            len,
+            dead: AtomicUsize::new(0),
+        }
+    }
+
+    /// From the words that [`Live::to_words`] gave; `None` if they are of another length.
+    pub(super) fn from_words(words: &[u64], len: usize) -> Option<Self> {
+        let live = Self::all(len);
+        if words.len() != live.words.len() {
+            return None;
+        }
+        let mut left = 0;
+        for (ours, theirs) in live.words.iter().zip(words) {
+            let kept = ours.load(Ordering::Relaxed) & theirs;
+            ours.store(kept, Ordering::Relaxed);
+            left += kept.count_ones() as usize;
+        }
+        live.dead.store(len - left, Ordering::Relaxed);
+        Some(live)
+    }
+
+    pub(super) fn to_words(&self) -> Vec<u64> {
+        self.words
+            .iter()
+            .map(|word| word.load(Ordering::Relaxed))
+            .collect()
+    }
+
+    pub(super) fn contains(&self, position: usize) -> bool {
+        self.words[position / BITS].load(Ordering::Relaxed) >> (position % BITS) & 1 == 1
+    }
+
+    /// Removes the position; whether it was there.
+    pub(super) fn kill(&self, position: usize) -> bool {
+        let bit = 1 << (position % BITS);
+        let before = self.words[position / BITS].fetch_and(!bit, Ordering::Relaxed);
+        let was = before & bit != 0;
+        self.dead.fetch_add(usize::from(was), Ordering::Relaxed);
+        was
+    }
+
+    pub(super) fn dead(&self) -> usize {
+        self.dead.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.len - self.dead()
+    }
+
+    /// The bits, unless all are set: a search need not look then.
+    pub(super) fn bits(&self) -> Option<&[AtomicU64]> {
+        (self.dead() > 0).then_some(&self.words)
+    }
+}

@@ -1,0 +1,440 @@
+//! FAISS behind a safe type: building, opening and searching one segment's index, and exact
+//! scans. All unsafe calls of the crate into C++ are here; `native/` holds the other side.
+#![allow(unsafe_code)]
+
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::path::Path;
+use std::ptr::{self, NonNull};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+// Linked for the FAISS that the C++ side calls.
+use faiss_sys as _;
+
+use super::mapped::Numbers;
+use super::threads;
+use crate::error::IndexError;
+use crate::row_set::RowSet;
+
+const MESSAGE_BYTES: usize = 512;
+
+/// A position in a segment and the query's inner product with the vector there.
+pub(super) type Found = (u32, f32);
+
+/// What a search may answer with.
+#[derive(Clone, Copy)]
+pub(super) struct Filter<'a> {
+    /// Bits of the positions that are not removed; `None` when all are.
+    pub live: Option<&'a [AtomicU64]>,
+    /// The row of each position, and the rows that may be answered.
+    pub within: Option<(&'a [u64], &'a RowSet)>,
+}
+
+/// How a graph is built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct GraphShape {
+    pub links: usize,
+    pub ef_construction: usize,
+    /// Whether searches compare 8-bit codes instead of full vectors.
+    pub eight_bits: bool,
+}
+
+/// How an inverted file over product codes is built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ListsShape {
+    pub lists: usize,
+    pub code_bytes: usize,
+}
+
+/// One segment's approximate index.
+pub(super) struct NativeIndex {
+    pointer: NonNull<RawIndex>,
+    /// What a graph compares with; it must outlive the pointer.
+    vectors: Arc<Numbers>,
+    count: usize,
+    dim: usize,
+}
+
+// SAFETY: a FAISS index that nothing changes may be searched, moved and freed by any thread;
+// `build` and `open` return it finished, and no method changes it.
+unsafe impl Send for NativeIndex {}
+// SAFETY: as above; `clipdb_search` takes its parameters by call.
+unsafe impl Sync for NativeIndex {}
+
+impl NativeIndex {
+    /// A graph over all of `vectors`. With `base`, continues the graph in that file, which is
+    /// over the first so many vectors. `go_on` is asked now and then with how many are done.
+    pub(super) fn build_graph(
+        vectors: Arc<Numbers>,
+        dim: usize,
+        shape: GraphShape,
+        base: Option<(&Path, usize)>,
+        go_on: &mut dyn FnMut(usize) -> bool,
+    ) -> Result<Self, IndexError> {
+        let count = vectors.as_slice().len() / dim;
+        let base_path = base.map(|(path, _)| c_path(path)).transpose()?;
+        let mut go_on = go_on;
+        let mut out = ptr::null_mut();
+        call("build a graph", |message| {
+            // SAFETY: `vectors` holds `count` times `dim` numbers and is kept by `Self`; the
+            // path is a C string or null; `go_on` outlives the call, which is the only user of
+            // the context; `out` is written on success.
+            unsafe {
+                clipdb_build_graph(
+                    vectors.as_slice().as_ptr(),
+                    count,
+                    dim,
+                    native_int(shape.links),
+                    native_int(shape.ef_construction),
+                    base_path.as_ref().map_or(ptr::null(), |path| path.as_ptr()),
+                    base.map_or(0, |(_, count)| count),
+                    shape.eight_bits,
+                    ask,
+                    ptr::from_mut(&mut go_on).cast(),
+                    &mut out,
+                    message,
+                )
+            }
+        })?;
+        Self::own(out, vectors, count, dim)
+    }
+
+    /// Lists of product codes of all of `vectors`.
+    pub(super) fn build_lists(
+        vectors: Arc<Numbers>,
+        dim: usize,
+        shape: ListsShape,
+        go_on: &mut dyn FnMut(usize) -> bool,
+    ) -> Result<Self, IndexError> {
+        let count = vectors.as_slice().len() / dim;
+        let mut go_on = go_on;
+        let mut out = ptr::null_mut();
+        call("build lists of codes", |message| {
+            // SAFETY: as in `build_graph`.
+            unsafe {
+                clipdb_build_lists(
+                    vectors.as_slice().as_ptr(),
+                    count,
+                    dim,
+                    shape.lists,
+                    shape.code_bytes,
+                    ask,
+                    ptr::from_mut(&mut go_on).cast(),
+                    &mut out,
+                    message,
+                )
+            }
+        })?;
+        Self::own(out, vectors, count, dim)
+    }
+
+    /// Maps what [`NativeIndex::write`] wrote. The caller has verified the file's checksum.
+    pub(super) fn open(path: &Path, vectors: Arc<Numbers>, dim: usize) -> Result<Self, IndexError> {
+        let count = vectors.as_slice().len() / dim;
+        let path = c_path(path)?;
+        let mut out = ptr::null_mut();
+        call("read its file", |message| {
+            // SAFETY: the path is a C string; `vectors` as in `build_graph`.
+            unsafe {
+                clipdb_open(
+                    path.as_ptr(),
+                    vectors.as_slice().as_ptr(),
+                    count,
+                    dim,
+                    &mut out,
+                    message,
+                )
+            }
+        })?;
+        Self::own(out, vectors, count, dim)
+    }
+
+    /// Writes everything but the full vectors; the caller makes the file durable.
+    pub(super) fn write(&self, path: &Path) -> Result<(), IndexError> {
+        let path = c_path(path)?;
+        call("write its file", |message| {
+            // SAFETY: a live index and a C string.
+            unsafe { clipdb_write(self.pointer.as_ptr(), path.as_ptr(), message) }
+        })
+    }
+
+    /// About the best `wanted` positions, best first; fewer where the search came across no
+    /// more. `effort` is a graph's ef or the number of lists that are looked into. Also the
+    /// share of the vectors come across that the filter lets pass.
+    pub(super) fn search(
+        &self,
+        query: &[f32],
+        wanted: usize,
+        effort: usize,
+        filter: Filter<'_>,
+    ) -> Result<(Vec<Found>, f32), IndexError> {
+        debug_assert_eq!(query.len(), self.dim);
+        let wanted = wanted.min(self.count);
+        if wanted == 0 {
+            return Ok((Vec::new(), 1.0));
+        }
+        let mut share = 1.0;
+        threads::apply_to_this_thread();
+        let filter = filter.raw(self.count)?;
+        let found = collect("search", wanted, |positions, scores, found, message| {
+            // SAFETY: a live index; the query has `dim` numbers; both outputs have room for
+            // `wanted`; the filter's parts outlive the call and cover all positions.
+            unsafe {
+                clipdb_search(
+                    self.pointer.as_ptr(),
+                    query.as_ptr(),
+                    wanted,
+                    effort.max(1),
+                    &filter,
+                    positions,
+                    scores,
+                    found,
+                    &mut share,
+                    message,
+                )
+            }
+        })?;
+        Ok((found, share))
+    }
+
+    fn own(
+        pointer: *mut RawIndex,
+        vectors: Arc<Numbers>,
+        count: usize,
+        dim: usize,
+    ) -> Result<Self, IndexError> {
+        let pointer = NonNull::new(pointer).ok_or_else(|| IndexError::Faiss {
+            doing: "make an index",
+            reason: "it answered with nothing".to_owned(),
+        })?;
+        Ok(Self {
+            pointer,
+            vectors,
+            count,
+            dim,
+        })
+    }
+}
+
+impl Drop for NativeIndex {
+    fn drop(&mut self) {
+        // SAFETY: made by the C++ side, freed once; `vectors` is dropped after this.
+        unsafe { clipdb_free(self.pointer.as_ptr()) }
+        let _ = &self.vectors;
+    }
+}
+
+/// The best `wanted` positions of `vectors`, exactly; best first, of equal ones the earlier.
+pub(super) fn scan(
+    vectors: &[f32],
+    dim: usize,
+    query: &[f32],
+    wanted: usize,
+    filter: Filter<'_>,
+) -> Result<Vec<Found>, IndexError> {
+    debug_assert_eq!(query.len(), dim);
+    let count = vectors.len() / dim;
+    let wanted = wanted.min(count);
+    if wanted == 0 {
+        return Ok(Vec::new());
+    }
+    let filter = filter.raw(count)?;
+    collect("scan", wanted, |positions, scores, found, message| {
+        // SAFETY: `vectors` holds `count` times `dim` numbers, the query `dim`; outputs and
+        // filter as in `NativeIndex::search`.
+        unsafe {
+            clipdb_scan(
+                vectors.as_ptr(),
+                count,
+                dim,
+                query.as_ptr(),
+                wanted,
+                &filter,
+                positions,
+                scores,
+                found,
+                message,
+            )
+        }
+    })
+}
+
+/// The query's inner products with the vectors at `positions`, which must all be there.
+pub(super) fn scores(vectors: &[f32], dim: usize, query: &[f32], positions: &[u32]) -> Vec<f32> {
+    let count = vectors.len() / dim;
+    assert!(query.len() == dim && positions.iter().all(|at| (*at as usize) < count));
+    let mut scores = vec![0.0; positions.len()];
+    // SAFETY: lengths and positions were checked above; `scores` has one place for each.
+    unsafe {
+        clipdb_scores(
+            vectors.as_ptr(),
+            dim,
+            query.as_ptr(),
+            positions.as_ptr(),
+            positions.len(),
+            scores.as_mut_ptr(),
+        );
+    }
+    scores
+}
+
+impl Filter<'_> {
+    fn raw(&self, count: usize) -> Result<RawFilter, IndexError> {
+        let short = self.live.is_some_and(|live| live.len() * 64 < count)
+            || self.within.is_some_and(|(rows, _)| rows.len() < count);
+        if short {
+            return Err(IndexError::Faiss {
+                doing: "filter",
+                reason: "the filter covers fewer vectors than there are".to_owned(),
+            });
+        }
+        Ok(RawFilter {
+            live: self.live.map_or(ptr::null(), |live| live.as_ptr().cast()),
+            rows: self.within.map_or(ptr::null(), |(rows, _)| rows.as_ptr()),
+            within: self
+                .within
+                .map_or(ptr::null(), |(_, rows)| rows.words().as_ptr()),
+            within_words: self.within.map_or(0, |(_, rows)| rows.words().len()),
+        })
+    }
+}
+
+/// Runs a search into vectors of `wanted` places.
+fn collect(
+    doing: &'static str,
+    wanted: usize,
+    search: impl FnOnce(*mut i64, *mut f32, *mut usize, *mut c_char) -> c_int,
+) -> Result<Vec<Found>, IndexError> {
+    let mut positions = vec![-1i64; wanted];
+    let mut scores = vec![0.0f32; wanted];
+    let mut found = 0;
+    call(doing, |message| {
+        search(
+            positions.as_mut_ptr(),
+            scores.as_mut_ptr(),
+            &mut found,
+            message,
+        )
+    })?;
+    Ok(positions
+        .into_iter()
+        .zip(scores)
+        .take(found)
+        .filter_map(|(position, score)| Some((u32::try_from(position).ok()?, score)))
+        .collect())
+}
+
+fn call(doing: &'static str, work: impl FnOnce(*mut c_char) -> c_int) -> Result<(), IndexError> {
+    let mut message = [0u8; MESSAGE_BYTES];
+    if work(message.as_mut_ptr().cast()) == 0 {
+        return Ok(());
+    }
+    let reason = CStr::from_bytes_until_nul(&message).map_or_else(
+        |_| "it gave no reason".to_owned(),
+        |reason| reason.to_string_lossy().into_owned(),
+    );
+    Err(IndexError::Faiss { doing, reason })
+}
+
+/// FAISS takes paths as C strings.
+fn c_path(path: &Path) -> Result<CString, IndexError> {
+    use std::os::unix::ffi::OsStrExt;
+    CString::new(path.as_os_str().as_bytes())
+        .map_err(|error| IndexError::io("name to FAISS", path)(error.into()))
+}
+
+fn native_int(number: usize) -> c_int {
+    c_int::try_from(number).unwrap_or(c_int::MAX)
+}
+
+unsafe extern "C" fn ask(context: *mut c_void, done: usize) -> bool {
+    // SAFETY: `context` is the `&mut &mut dyn FnMut` of the build that is running on this
+    // thread, and nothing else uses it meanwhile.
+    let go_on = unsafe { &mut *context.cast::<&mut dyn FnMut(usize) -> bool>() };
+    go_on(done)
+}
+
+#[repr(C)]
+struct RawIndex {
+    _opaque: [u8; 0],
+}
+
+#[repr(C)]
+struct RawFilter {
+    live: *const u64,
+    rows: *const u64,
+    within: *const u64,
+    within_words: usize,
+}
+
+type GoOn = unsafe extern "C" fn(*mut c_void, usize) -> bool;
+
+unsafe extern "C" {
+    fn clipdb_build_graph(
+        vectors: *const f32,
+        count: usize,
+        dim: usize,
+        links: c_int,
+        ef_construction: c_int,
+        base: *const c_char,
+        base_count: usize,
+        eight_bits: bool,
+        go_on: GoOn,
+        context: *mut c_void,
+        out: *mut *mut RawIndex,
+        message: *mut c_char,
+    ) -> c_int;
+    fn clipdb_build_lists(
+        vectors: *const f32,
+        count: usize,
+        dim: usize,
+        lists: usize,
+        code_bytes: usize,
+        go_on: GoOn,
+        context: *mut c_void,
+        out: *mut *mut RawIndex,
+        message: *mut c_char,
+    ) -> c_int;
+    fn clipdb_write(index: *const RawIndex, path: *const c_char, message: *mut c_char) -> c_int;
+    fn clipdb_open(
+        path: *const c_char,
+        vectors: *const f32,
+        count: usize,
+        dim: usize,
+        out: *mut *mut RawIndex,
+        message: *mut c_char,
+    ) -> c_int;
+    fn clipdb_search(
+        index: *const RawIndex,
+        query: *const f32,
+        wanted: usize,
+        effort: usize,
+        filter: *const RawFilter,
+        positions: *mut i64,
+        scores: *mut f32,
+        found: *mut usize,
+        share: *mut f32,
+        message: *mut c_char,
+    ) -> c_int;
+    fn clipdb_scan(
+        vectors: *const f32,
+        count: usize,
+        dim: usize,
+        query: *const f32,
+        wanted: usize,
+        filter: *const RawFilter,
+        positions: *mut i64,
+        scores: *mut f32,
+        found: *mut usize,
+        message: *mut c_char,
+    ) -> c_int;
+    fn clipdb_scores(
+        vectors: *const f32,
+        dim: usize,
+        query: *const f32,
+        positions: *const u32,
+        count: usize,
+        scores: *mut f32,
+    );
+    fn clipdb_free(index: *mut RawIndex);
+}
