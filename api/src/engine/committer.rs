@@ -96,8 +96,10 @@ impl Committer {
     /// write on its way from a row too many. Blocks while the queue is full.
     pub(super) fn reconcile(&self) {
         let sender = self.sender.lock().clone();
-        // Without the thread the next start reconciles.
-        let _ = sender.map(|sender| sender.blocking_send(Work::Reconcile));
+        if let Some(sender) = sender {
+            // Without the thread the next start reconciles.
+            let _ = sender.blocking_send(Work::Reconcile);
+        }
     }
 
     async fn send(&self, work: Work) -> Result<(), ApiError> {
