@@ -3,7 +3,7 @@
 //! `rest::problem` maps each variant to its stable code and HTTP status.
 
 use clipdb_embed::EmbedError;
-use clipdb_index::IndexError;
+use clipdb_index::{FilterError, IndexError, TypeConflict};
 use clipdb_storage::{CollectionName, DocumentId, StorageError};
 
 #[derive(Debug, thiserror::Error)]
@@ -54,12 +54,11 @@ pub enum ApiError {
     )]
     CollectionNotFound(CollectionName),
     #[error(
-        "collection '{name}' exists with model '{existing}', dimension {dim}; it can't be changed to '{wanted}'"
+        "collection '{name}' exists with {existing}; it can't be changed to {wanted}: use another name, or delete it first"
     )]
     CollectionDiffers {
         name: CollectionName,
         existing: String,
-        dim: usize,
         wanted: String,
     },
     #[error("there is no document '{id}' in collection '{collection}'")]
@@ -115,6 +114,14 @@ pub enum ApiError {
     EmptyQuery,
     #[error("the parts of the query cancel each other out: nothing is left to look for")]
     CancelledQuery,
+    #[error(transparent)]
+    Filter(#[from] FilterError),
+    #[error(
+        "a deletion needs a 'filter' that picks documents, as in {{\"year\": 2024}}; to delete everything, delete the collection"
+    )]
+    EmptyFilter,
+    #[error("{0}; send another value, or keep this one under another name")]
+    TypeConflict(#[from] TypeConflict),
     #[error("the vector has {got} numbers; collection '{collection}' has {wanted}")]
     WrongDimension {
         collection: CollectionName,

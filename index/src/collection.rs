@@ -5,8 +5,11 @@ use std::path::Path;
 
 use parking_lot::Mutex;
 
+use crate::columns::{self, Fields, Order, Ordered, Place};
 use crate::error::IndexError;
+use crate::filter::{self, Filter};
 use crate::row::{Row, RowId, Scored, VectorKind};
+use crate::row_set::RowSet;
 use crate::vectors::{Nearest, SegmentSize, VectorSettings, VectorStore};
 use crate::words::{self, KeywordHits, KeywordQuery, WordIndex, WordWriter, Wording};
 
@@ -36,10 +39,13 @@ pub struct Configuration {
     pub vectors: VectorSettings,
     /// How words are read and weighed.
     pub wording: Wording,
+    /// The metadata's declared fields.
+    pub fields: Fields,
 }
 
 impl Configuration {
-    /// For vectors of this length, indexed by their number, and English texts.
+    /// For vectors of this length, indexed by their number, English texts and metadata of any
+    /// shape.
     pub fn new(dim: usize) -> Self {
         Self {
             dim,
@@ -134,7 +140,11 @@ impl CollectionIndex {
             configuration.dim,
             configuration.vectors,
         )?;
-        let (words, writer, words_state) = words::open(&dir.join("words"), &configuration.wording)?;
+        let (words, writer, words_state) = words::open(
+            &dir.join("words"),
+            &configuration.wording,
+            configuration.fields.clone(),
+        )?;
         let opened = Opened {
             vectors: vectors_state,
             words: words_state,
@@ -195,13 +205,41 @@ impl CollectionIndex {
         self.vectors.search(query, kind, limit, how)
     }
 
-    /// The `limit` best rows by BM25 (Robertson and Zaragoza 2009; k1 = 1.2, b = 0.75).
-    /// Nothing to look for finds nothing.
+    /// The `limit` best rows by BM25 (Robertson and Zaragoza 2009; k1 = 1.2, b = 0.75), of
+    /// those within a set where one is given. Nothing to look for finds nothing.
     ///
     /// # Errors
     /// Tantivy's failure; never what the user wrote.
-    pub fn keyword(&self, query: &KeywordQuery, limit: usize) -> Result<KeywordHits, IndexError> {
-        self.words.search(query, limit)
+    pub fn keyword(
+        &self,
+        query: &KeywordQuery,
+        limit: usize,
+        within: Option<&RowSet>,
+    ) -> Result<KeywordHits, IndexError> {
+        self.words.search(query, limit, within)
+    }
+
+    /// The rows that pass a filter, exactly.
+    ///
+    /// # Errors
+    /// Tantivy's failure to read.
+    pub fn select(&self, filter: &Filter) -> Result<RowSet, IndexError> {
+        filter::select(&self.words.searcher(), filter)
+    }
+
+    /// The first `limit` rows in an order, of a set where one is given, after a place where
+    /// one is given.
+    ///
+    /// # Errors
+    /// Tantivy's failure to read.
+    pub fn ordered(
+        &self,
+        rows: Option<&RowSet>,
+        order: &Order,
+        after: Option<&Place>,
+        limit: usize,
+    ) -> Result<Vec<Ordered>, IndexError> {
+        columns::order::ordered(&self.words.searcher(), rows, order, after, limit)
     }
 
     /// Writes to disk what of the vectors is not there yet; words are there since their

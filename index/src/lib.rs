@@ -6,11 +6,14 @@
 //! [`CollectionIndex::reconcile`] fills it again. This crate knows neither storage nor
 //! models nor HTTP and touches no file outside the folder it is opened on.
 //!
-//! The three types to know: [`CollectionIndex`] (open, apply, search, save), [`Row`] (what
-//! is indexed of one version of a document) and [`fusion::Fusion`] (ranked lists into one).
+//! The types to know: [`CollectionIndex`] (open, apply, search, save), [`Row`] (what is
+//! indexed of one version of a document), [`Filter`] (which rows count) and
+//! [`fusion::Fusion`] (ranked lists into one).
 
 mod collection;
+mod columns;
 mod error;
+pub mod filter;
 pub mod fusion;
 mod reconcile;
 mod row;
@@ -19,7 +22,9 @@ mod vectors;
 mod words;
 
 pub use collection::{CollectionIndex, Configuration, Opened, Reason, State, Statistics};
+pub use columns::{FieldType, Fields, Order, Ordered, Place, Point, TypeConflict};
 pub use error::{IndexError, ReconcileError};
+pub use filter::{Filter, FilterError};
 pub use reconcile::Reconciled;
 pub use row::{ListKind, OwnedRow, Row, RowId, Scored, VectorKind};
 pub use row_set::RowSet;

@@ -41,6 +41,8 @@ impl From<VectorKind> for ListKind {
 pub struct Row<'a> {
     /// Its key.
     pub id: RowId,
+    /// The id of the document, for filters and order.
+    pub document: &'a str,
     /// Its text, searched by words.
     pub text: Option<&'a str>,
     /// Its metadata, whose strings are searched by words and whose fields by `field:word`.
@@ -55,6 +57,8 @@ pub struct Row<'a> {
 pub struct OwnedRow {
     /// Its key.
     pub id: RowId,
+    /// The document's id.
+    pub document: String,
     /// Its text.
     pub text: Option<String>,
     /// Its metadata.
@@ -68,6 +72,7 @@ impl OwnedRow {
     pub fn as_row(&self) -> Row<'_> {
         Row {
             id: self.id,
+            document: &self.document,
             text: self.text.as_deref(),
             metadata: &self.metadata,
             vectors: self

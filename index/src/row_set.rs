@@ -53,6 +53,12 @@ impl RowSet {
         })
     }
 
+    /// The rows, ascending, as an iterator of its own.
+    pub fn into_rows(self) -> impl Iterator<Item = RowId> {
+        let last = self.words.len() as u64 * BITS;
+        (0..last).map(RowId).filter(move |row| self.contains(*row))
+    }
+
     /// The bits themselves, row `r` in bit `r % 64` of word `r / 64`: for a scan in C++.
     pub fn words(&self) -> &[u64] {
         &self.words

@@ -1,5 +1,7 @@
 //! What a collection is.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{CollectionName, StorageError};
@@ -22,8 +24,30 @@ pub struct CollectionDefinition {
     pub model_fingerprint: String,
     /// The length of every vector in it, 1 to [`MAX_DIM`].
     pub dim: usize,
+    /// The metadata's declared fields by their path, in which dots reach inside objects.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub fields: BTreeMap<String, FieldDefinition>,
     /// Unix milliseconds.
     pub created_at: u64,
+}
+
+/// What is declared of a field. Later members come with a serde default.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FieldDefinition {
+    #[serde(rename = "type")]
+    pub kind: FieldKind,
+}
+
+/// What a field's values are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FieldKind {
+    Integer,
+    Number,
+    String,
+    Boolean,
+    Date,
+    Geo,
 }
 
 impl CollectionDefinition {
@@ -34,6 +58,7 @@ impl CollectionDefinition {
             model: model.into(),
             model_fingerprint: String::new(),
             dim,
+            fields: BTreeMap::new(),
             created_at: crate::clock::unix_ms(),
         }
     }
@@ -41,6 +66,12 @@ impl CollectionDefinition {
     /// The same, for the weights with this digest.
     pub fn with_model_fingerprint(mut self, fingerprint: String) -> Self {
         self.model_fingerprint = fingerprint;
+        self
+    }
+
+    /// The same, with these declared fields.
+    pub fn with_fields(mut self, fields: BTreeMap<String, FieldDefinition>) -> Self {
+        self.fields = fields;
         self
     }
 

@@ -30,7 +30,7 @@ mod store;
 mod write;
 
 pub use collection::CollectionStore;
-pub use definition::{CollectionDefinition, MAX_DIM};
+pub use definition::{CollectionDefinition, FieldDefinition, FieldKind, MAX_DIM};
 pub use document::{Document, StoredImage, Vector, VectorKind};
 pub use error::StorageError;
 pub use hash::BlobHash;

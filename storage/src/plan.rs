@@ -79,7 +79,8 @@ impl<'a> Plan<'a> {
                 image: Part::Keep,
                 metadata,
             }),
-            Write::Delete(id) => self.delete(&id),
+            Write::Delete(id) => self.delete(&id, None),
+            Write::DeleteVersion { id, key } => self.delete(&id, Some(key)),
         }
     }
 
@@ -154,9 +155,17 @@ impl<'a> Plan<'a> {
         Ok(slot.change(version))
     }
 
-    fn delete(&mut self, id: &DocumentId) -> Result<Outcome, StorageError> {
+    /// Deletes the document, if `only` is given that version of it alone.
+    fn delete(
+        &mut self,
+        id: &DocumentId,
+        only: Option<DocumentKey>,
+    ) -> Result<Outcome, StorageError> {
         let slot = slot(&mut self.touched, self.files, id)?;
-        let Some(key) = slot.key() else {
+        let Some(key) = slot
+            .key()
+            .filter(|key| only.is_none_or(|only| only == *key))
+        else {
             return Ok(Outcome::NotFound);
         };
         slot.now = State::Absent;

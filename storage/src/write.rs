@@ -20,6 +20,12 @@ pub enum Write {
         metadata: Metadata,
     },
     Delete(DocumentId),
+    /// Delete the document as long as this is its version: what was found by a look at it may
+    /// have been replaced since.
+    DeleteVersion {
+        id: DocumentId,
+        key: DocumentKey,
+    },
 }
 
 impl Write {
@@ -27,7 +33,7 @@ impl Write {
         match self {
             Write::Put(document) => &document.id,
             Write::Revise(revision) => &revision.id,
-            Write::Merge { id, .. } | Write::Delete(id) => id,
+            Write::Merge { id, .. } | Write::Delete(id) | Write::DeleteVersion { id, .. } => id,
         }
     }
 }
@@ -67,7 +73,7 @@ impl Write {
                     Part::Keep | Part::Remove => None,
                 })
             }
-            Write::Merge { .. } | Write::Delete(_) => None,
+            Write::Merge { .. } | Write::Delete(_) | Write::DeleteVersion { .. } => None,
         }
     }
 }
@@ -146,7 +152,8 @@ pub enum Outcome {
     Deleted {
         key: DocumentKey,
     },
-    /// There is no such document to revise, merge into or delete: nothing was changed.
+    /// There is no such document, or version, to revise, merge into or delete: nothing was
+    /// changed.
     NotFound,
     /// The revision would leave neither text nor image: nothing was changed.
     NothingLeft,

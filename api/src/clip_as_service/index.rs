@@ -11,7 +11,7 @@ use super::call::Calls;
 use super::content::input_of;
 use super::message::{Document, struct_to_json};
 use super::parameters::Parameters;
-use crate::engine::{Collection, Draft, Incoming, Ingested, Input, blocking};
+use crate::engine::{Collection, Draft, Incoming, Ingested, Input, Wanted, blocking};
 use crate::error::ApiError;
 
 /// The field of a document's metadata that keeps the URI it came with.
@@ -71,8 +71,11 @@ impl Calls {
     ) -> Result<Arc<Collection>, ApiError> {
         match self.collection(parameters) {
             Err(ApiError::CollectionNotFound(name)) if name == self.settings.collection => {
-                let model = parameters.model.clone();
-                Ok(self.engine.create_collection(name, model).await?.0)
+                let wanted = Wanted {
+                    model: parameters.model.clone(),
+                    ..Wanted::default()
+                };
+                Ok(self.engine.create_collection(name, wanted).await?.0)
             }
             found => found,
         }

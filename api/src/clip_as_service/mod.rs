@@ -16,6 +16,7 @@ mod content;
 mod encode;
 mod endpoint;
 mod exchange;
+mod filter;
 mod frames;
 pub mod grpc;
 pub(crate) mod http;

@@ -4,7 +4,9 @@
 use clipdb_storage::CollectionName;
 use prost_types::Struct;
 use prost_types::value::Kind;
+use serde_json::Value;
 
+use super::filter::filter;
 use super::paths::Paths;
 use crate::error::ApiError;
 
@@ -19,6 +21,8 @@ pub struct Parameters {
     /// Matches of each query.
     pub limit: Option<usize>,
     pub collection: Option<CollectionName>,
+    /// Which documents a search is about.
+    pub filter: Option<Value>,
 }
 
 impl Parameters {
@@ -38,11 +42,11 @@ impl Parameters {
                 "collection" => {
                     read.collection = Some(text(name, kind)?.parse::<CollectionName>()?);
                 }
-                "filter" if !is_empty(kind) => {
-                    return Err(ApiError::UnknownField(
-                        "unknown parameter 'filter': searches can't be filtered yet".to_owned(),
-                    ));
-                }
+                "filter" => match kind {
+                    Kind::StructValue(fields) if fields.fields.is_empty() => {}
+                    Kind::StructValue(fields) => read.filter = Some(filter(fields)),
+                    _ => return Err(wrong(name, "an object")),
+                },
                 _ => {}
             }
         }
@@ -52,10 +56,6 @@ impl Parameters {
 
 fn is_null(kind: &Kind) -> bool {
     matches!(kind, Kind::NullValue(_))
-}
-
-fn is_empty(kind: &Kind) -> bool {
-    matches!(kind, Kind::StructValue(fields) if fields.fields.is_empty())
 }
 
 fn wrong(name: &str, expected: &str) -> ApiError {
@@ -90,7 +90,7 @@ fn limit(kind: &Kind) -> Result<usize, ApiError> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::super::message::struct_from_json;
     use super::*;
@@ -113,6 +113,7 @@ mod tests {
         assert!(read.drop_image_content);
         assert_eq!(read.model.as_deref(), Some("a"));
         assert_eq!(read.collection, Some("b".parse().unwrap()));
+        assert_eq!(read.filter, None);
         assert_eq!(Parameters::read(None).unwrap(), Parameters::default());
     }
 
@@ -124,7 +125,7 @@ mod tests {
             (json!({ "limit": "10" }), "limit"),
             (json!({ "model_name": 1 }), "model_name"),
             (json!({ "drop_image_content": "yes" }), "drop_image_content"),
-            (json!({ "filter": { "a": 1 } }), "filter"),
+            (json!({ "filter": "a = 1" }), "filter"),
             (json!({ "collection": "No Name" }), "No Name"),
         ] {
             let error = read(json).unwrap_err().to_string();

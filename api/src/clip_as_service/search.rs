@@ -44,7 +44,7 @@ impl Calls {
             let encoded = encoded
                 .ok_or(ApiError::EmptyQuery)
                 .map_err(|error| error.in_document(&document.id))?;
-            let query = nearest(encoded.embedding.as_slice().to_vec(), limit);
+            let query = nearest(encoded.embedding.as_slice().to_vec(), limit, parameters);
             let answer = self.engine.search(&collection, query).await?;
             self.give(document, encoded.embedding, parameters);
             document.matches = best_first(answer.hits, limit);
@@ -74,7 +74,7 @@ fn cosine(hit: &Hit) -> f32 {
 }
 
 /// By meaning alone, as AnnLite searches; one more than wanted, since it may be level with the last.
-fn nearest(vector: Vec<f32>, limit: usize) -> Query {
+fn nearest(vector: Vec<f32>, limit: usize, parameters: &Parameters) -> Query {
     Query {
         parts: vec![query::Part {
             content: query::Content::Vector(vector),
@@ -89,6 +89,7 @@ fn nearest(vector: Vec<f32>, limit: usize) -> Query {
         limit: limit + 1,
         offset: 0,
         min_score: None,
+        filter: parameters.filter.clone(),
     }
 }
 

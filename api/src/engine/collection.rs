@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
-use clipdb_index::{CollectionIndex, Configuration, State, VectorKind};
+use clipdb_index::{CollectionIndex, Fields, State, VectorKind};
 use clipdb_storage::{CollectionDefinition, CollectionStore, Outcome, Write};
 use parking_lot::Mutex;
 
 use super::committer::{Committer, GroupCommit, Ticket};
+use super::definition::{FieldDefinitions, declared, index_configuration};
 use super::rows;
 use super::settings::EngineSettings;
 use super::statistics::Statistics;
@@ -18,6 +19,7 @@ use crate::error::ApiError;
 pub struct Collection {
     pub(super) store: CollectionStore,
     pub(super) index: Arc<CollectionIndex>,
+    fields: Fields,
     committer: Arc<Committer>,
     verifier: Mutex<Option<JoinHandle<()>>>,
     available: Arc<AtomicBool>,
@@ -32,6 +34,7 @@ pub struct CollectionSummary {
     pub documents: u64,
     pub images: usize,
     pub texts: usize,
+    pub fields: FieldDefinitions,
     pub created_at: u64,
 }
 
@@ -44,7 +47,7 @@ impl Collection {
         statistics: &Arc<Statistics>,
     ) -> Result<Self, ApiError> {
         let definition = store.definition().clone();
-        let (index, opened) = CollectionIndex::open(folder, &Configuration::new(definition.dim))?;
+        let (index, opened) = CollectionIndex::open(folder, &index_configuration(&definition))?;
         let sequence = store.sequence();
         let current = State::Loaded { sequence };
         if opened.vectors != current || opened.words != current {
@@ -64,6 +67,7 @@ impl Collection {
         let committer = Arc::new(committer);
         let verifier = verify_beside(&definition, &index, &committer).map_err(ApiError::Thread)?;
         Ok(Self {
+            fields: declared(&definition.fields),
             store,
             index,
             committer,
@@ -76,6 +80,11 @@ impl Collection {
         self.store.definition()
     }
 
+    /// The declared fields.
+    pub(super) fn fields(&self) -> &Fields {
+        &self.fields
+    }
+
     pub fn summary(&self) -> CollectionSummary {
         let definition = self.definition();
         CollectionSummary {
@@ -85,6 +94,7 @@ impl Collection {
             documents: self.store.len(),
             images: self.index.len(VectorKind::Image),
             texts: self.index.len(VectorKind::Text),
+            fields: definition.fields.clone(),
             created_at: definition.created_at,
         }
     }

@@ -128,7 +128,7 @@ fn size_of_write(write: &Write) -> usize {
             Part::Replace((image, _)) => image.bytes.len(),
             Part::Keep | Part::Remove => 0,
         },
-        Write::Merge { .. } | Write::Delete(_) => 0,
+        Write::Merge { .. } | Write::Delete(_) | Write::DeleteVersion { .. } => 0,
     }
 }
 

@@ -62,6 +62,7 @@ impl Engine {
         id: DocumentId,
         revision: Revision,
     ) -> Result<(), ApiError> {
+        collection.fields().check(&revision.metadata)?;
         let encoder = || self.models.of(collection.definition());
         let text = match revision.text {
             Change::Keep => Part::Keep,

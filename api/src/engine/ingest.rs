@@ -138,6 +138,7 @@ impl Engine {
         if let Some(text) = &text {
             self.check_text(text)?;
         }
+        collection.fields().check(&draft.metadata)?;
         let image = OptionFuture::from(draft.image.map(|source| self.embed_image(encoder, source)));
         let words = OptionFuture::from(text.clone().map(|text| embed_text(encoder, text)));
         let (image, embedded_text) = futures_util::join!(image, words);

@@ -8,6 +8,7 @@
 mod agreement;
 mod collection;
 mod committer;
+mod definition;
 mod documents;
 mod encode;
 mod image_source;
@@ -19,6 +20,7 @@ mod query_vector;
 mod rank;
 mod rows;
 mod search;
+mod selection;
 mod settings;
 mod statistics;
 
@@ -32,6 +34,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 pub use agreement::{Agreement, Difference};
 pub use collection::{Collection, CollectionSummary};
 pub use committer::Ticket;
+pub use definition::{FieldDefinitions, Wanted};
 pub use documents::{Change, Revision};
 pub use encode::{Encoded, Input};
 pub use image_source::ImageSource;
@@ -124,42 +127,33 @@ impl Engine {
             .ok_or_else(|| ApiError::CollectionNotFound(name.clone()))
     }
 
-    /// Makes the collection, for the default model where none is named. The flag
-    /// tells whether it is new. The same definition twice is no change.
+    /// Makes the collection. The flag tells whether it is new. The same definition twice is
+    /// no change.
     pub async fn create_collection(
         self: &Arc<Self>,
         name: CollectionName,
-        model: Option<String>,
+        wanted: Wanted,
     ) -> Result<(Arc<Collection>, bool), ApiError> {
         let engine = Arc::clone(self);
-        blocking(move || engine.create_collection_now(name, model)).await?
+        blocking(move || engine.create_collection_now(name, wanted)).await?
     }
 
     fn create_collection_now(
         &self,
         name: CollectionName,
-        model: Option<String>,
+        wanted: Wanted,
     ) -> Result<(Arc<Collection>, bool), ApiError> {
-        let encoder = self.models.chosen(model.as_deref())?;
+        let encoder = self.models.chosen(wanted.model.as_deref())?;
         let card = encoder.card();
         // Held while the indexes are opened, so that two requests open them once.
         let mut collections = self.collections.write();
         if let Some(existing) = collections.get(&name) {
-            let definition = existing.definition();
-            if definition.model != card.name
-                && (model.is_some() || name != CollectionName::default())
-            {
-                return Err(ApiError::CollectionDiffers {
-                    name,
-                    existing: definition.model.clone(),
-                    dim: definition.dim,
-                    wanted: card.name.clone(),
-                });
-            }
+            wanted.check_existing(existing.definition(), &card.name)?;
             return Ok((Arc::clone(existing), false));
         }
         let definition = CollectionDefinition::new(name.clone(), card.name.clone(), card.dim)
-            .with_model_fingerprint(card.fingerprint.clone());
+            .with_model_fingerprint(card.fingerprint.clone())
+            .with_fields(wanted.fields);
         self.store.create_collection(definition)?;
         let collection = self.open_collection(&name)?;
         collections.insert(name, Arc::clone(&collection));

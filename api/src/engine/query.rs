@@ -60,6 +60,8 @@ pub struct Query {
     pub limit: usize,
     pub offset: usize,
     pub min_score: Option<f32>,
+    /// Which documents count; as it came, since its collection's fields tell what it means.
+    pub filter: Option<serde_json::Value>,
 }
 
 impl Query {

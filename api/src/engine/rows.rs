@@ -29,6 +29,7 @@ pub(super) fn read(store: &CollectionStore, key: DocumentKey) -> Result<OwnedRow
         .collect();
     Ok(OwnedRow {
         id: row_id(key),
+        document: document.id.to_string(),
         text: document.text,
         metadata: document.metadata,
         vectors,

@@ -103,6 +103,15 @@ fn rank_and_fetch(
     mut timings: SearchTimings,
 ) -> Result<Answer, ApiError> {
     let index = collection.searchable()?;
+    let within = query
+        .filter
+        .as_ref()
+        .map(|filter| Ok::<_, ApiError>(index.select(&collection.filter(filter)?)?))
+        .transpose()?;
+    let how = Nearest {
+        within: within.as_ref(),
+        ..Nearest::default()
+    };
     let depth = fusion::depth(query.offset + query.limit);
     let mut found: Vec<(ListKind, Vec<Scored>)> = Vec::with_capacity(3);
 
@@ -112,7 +121,7 @@ fn rank_and_fetch(
             if query.wants(kind.into()) && index.len(kind) > 0 {
                 found.push((
                     kind.into(),
-                    index.nearest(vector, kind, depth, &Nearest::default())?,
+                    index.nearest(vector, kind, depth, &how)?,
                 ));
             }
         }
@@ -122,7 +131,7 @@ fn rank_and_fetch(
     let clock = Instant::now();
     let mut keyword = KeywordHits::default();
     if query.wants(ListKind::Keyword) {
-        keyword = index.keyword(&query.words(), depth)?;
+        keyword = index.keyword(&query.words(), depth, within.as_ref())?;
         found.push((ListKind::Keyword, std::mem::take(&mut keyword.hits)));
     }
     timings.keyword_us = microseconds(clock);

@@ -1,6 +1,9 @@
 //! `GET /collections`, `PUT / GET / DELETE /collections/{name}`, `GET /collections/{name}/check`.
 
+use std::collections::BTreeMap;
+
 use actix_web::{HttpResponse, web};
+use clipdb_storage::{FieldDefinition, FieldKind};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -8,7 +11,14 @@ use super::body;
 use super::state::{Open, RestState};
 use super::{method_not_allowed, sole};
 use crate::CollectionName;
+use crate::engine::Wanted;
 use crate::error::ApiError;
+
+/// The most fields that a collection declares.
+const FIELDS: usize = 1000;
+
+/// Bytes of the longest name of a declared field.
+const FIELD_PATH: usize = 1024;
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config
@@ -36,6 +46,41 @@ pub(super) fn collection_name(name: &str) -> Result<CollectionName, ApiError> {
 #[serde(deny_unknown_fields)]
 struct Definition {
     model: Option<String>,
+    #[serde(default)]
+    fields: BTreeMap<String, FieldBody>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FieldBody {
+    r#type: FieldKind,
+}
+
+impl Definition {
+    fn into_wanted(self) -> Result<Wanted, ApiError> {
+        if self.fields.len() > FIELDS {
+            return Err(ApiError::InvalidField(format!(
+                "'fields' declares {}; it may declare {FIELDS}",
+                self.fields.len()
+            )));
+        }
+        let fields = self
+            .fields
+            .into_iter()
+            .map(|(path, field)| {
+                if path.is_empty() || path.len() > FIELD_PATH || path.starts_with('$') {
+                    return Err(ApiError::InvalidField(format!(
+                        "a field's name has 1 to {FIELD_PATH} bytes and no '$' before them; {path:?} does not"
+                    )));
+                }
+                Ok((path, FieldDefinition { kind: field.r#type }))
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Wanted {
+            model: self.model,
+            fields,
+        })
+    }
 }
 
 async fn list(Open(engine): Open) -> HttpResponse {
@@ -55,7 +100,9 @@ async fn create(
     } else {
         body::parse(&json)?
     };
-    let (collection, created) = engine.create_collection(name, definition.model).await?;
+    let (collection, created) = engine
+        .create_collection(name, definition.into_wanted()?)
+        .await?;
     let mut answer = if created {
         HttpResponse::Created()
     } else {

@@ -105,6 +105,13 @@ fn query_string<T: serde::de::DeserializeOwned>(request: &HttpRequest) -> Result
         })
 }
 
+/// The JSON of a `filter` in a query string.
+fn filter_parameter(filter: &str) -> Result<serde_json::Value, ApiError> {
+    serde_json::from_str(filter).map_err(|error| {
+        ApiError::InvalidField(format!("'filter' is not JSON, percent-encoded: {error}"))
+    })
+}
+
 /// A path with one method; others are told that they are not allowed.
 pub(crate) fn sole(path: &str, route: actix_web::Route) -> actix_web::Resource {
     web::resource(path)

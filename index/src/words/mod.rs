@@ -15,27 +15,33 @@ pub use parse::KeywordQuery;
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tantivy::collector::sort_key::SortBySimilarityScore;
 use tantivy::collector::sort_key::SortByStaticFastValue;
-use tantivy::collector::{Count, TopDocs};
+use tantivy::collector::{Collector, Count, FilterCollector, TopDocs};
 use tantivy::directory::MmapDirectory;
 use tantivy::index::SegmentComponent;
 use tantivy::indexer::IndexWriterOptions;
+use tantivy::query::Query;
 use tantivy::schema::Schema;
 use tantivy::{
     Index, IndexReader, IndexWriter, Order, ReloadPolicy, Searcher, TantivyDocument, TantivyError,
     Term,
 };
 
-use self::schema::{Fields, ROW};
+pub(crate) use self::schema::ROW;
+
+use self::schema::Fields;
 use crate::collection::{Reason, State};
+use crate::columns;
 use crate::error::IndexError;
 use crate::row::{Row, RowId, Scored};
+use crate::row_set::RowSet;
 
 /// Written with each commit; raised whenever the schema or the analysis changes.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// Bytes of words gathered before tantivy writes a segment; it takes no less than 15 MB,
 /// and only as they fill.
@@ -66,6 +72,7 @@ pub(crate) struct WordIndex {
 pub(crate) struct WordWriter {
     fields: Fields,
     wording: Wording,
+    declared: columns::Fields,
     writer: IndexWriter,
     reader: IndexReader,
     /// The largest row ever added: a larger one needs no deletion before it is added.
@@ -82,6 +89,7 @@ struct Payload {
 pub(crate) fn open(
     folder: &Path,
     wording: &Wording,
+    declared: columns::Fields,
 ) -> Result<(WordIndex, WordWriter, State), IndexError> {
     let (schema, fields) = schema::schema(wording);
     let (index, state) = match load(folder, &schema) {
@@ -111,6 +119,7 @@ pub(crate) fn open(
     let writer = WordWriter {
         fields,
         wording: wording.clone(),
+        declared,
         writer,
         reader,
         highest,
@@ -119,11 +128,17 @@ pub(crate) fn open(
 }
 
 impl WordIndex {
-    /// BM25 over text and string metadata.
+    /// What is searched now, unchanged by writes while it is held.
+    pub(crate) fn searcher(&self) -> Searcher {
+        self.reader.searcher()
+    }
+
+    /// BM25 over text and string metadata, of the rows within a set where one is given.
     pub(crate) fn search(
         &self,
         query: &KeywordQuery,
         limit: usize,
+        within: Option<&RowSet>,
     ) -> Result<KeywordHits, IndexError> {
         let searcher = self.reader.searcher();
         let compiled = compile::compile(query, &self.fields, &self.wording, &searcher)?;
@@ -134,9 +149,7 @@ impl WordIndex {
         let highlighter = Highlighter::new(compiled.sought, self.wording.clone());
         let limit = limit.min(usize::try_from(searcher.num_docs()).unwrap_or(usize::MAX));
         if limit == 0 {
-            let total = searcher
-                .search(&compiled.query, &Count)
-                .map_err(IndexError::tantivy("count"))?;
+            let total = collect(&searcher, &compiled.query, Count, within)?;
             return Ok(KeywordHits {
                 hits: Vec::new(),
                 total,
@@ -148,9 +161,7 @@ impl WordIndex {
         let by_row = SortByStaticFastValue::<u64>::for_field(ROW);
         let best = TopDocs::with_limit(limit)
             .order_by(((SortBySimilarityScore, Order::Desc), (by_row, Order::Asc)));
-        let (best, total) = searcher
-            .search(&compiled.query, &(best, Count))
-            .map_err(IndexError::tantivy("search"))?;
+        let (best, total) = collect(&searcher, &compiled.query, (best, Count), within)?;
         let hits = best
             .into_iter()
             .filter_map(|((score, row), _)| {
@@ -215,7 +226,8 @@ impl WordWriter {
                 self.delete(row.id);
             }
             self.highest = self.highest.max(Some(row.id.0));
-            let document: TantivyDocument = schema::document(&self.fields, &self.wording, row);
+            let document: TantivyDocument =
+                schema::document(&self.fields, &self.wording, &self.declared, row);
             self.writer
                 .add_document(document)
                 .map_err(IndexError::tantivy("take a document"))?;
@@ -255,6 +267,25 @@ impl WordWriter {
         self.writer
             .delete_term(Term::from_field_u64(self.fields.row, row.0));
     }
+}
+
+fn collect<C: Collector + Send + Sync>(
+    searcher: &Searcher,
+    query: &dyn Query,
+    collector: C,
+    within: Option<&RowSet>,
+) -> Result<C::Fruit, IndexError> {
+    match within {
+        None => searcher.search(query, &collector),
+        Some(rows) => {
+            // The collector outlives no borrow; a set is a few bits a row.
+            let rows = Arc::new(rows.clone());
+            let passes = move |row: u64| rows.contains(RowId(row));
+            let filtered = FilterCollector::new(ROW.to_owned(), passes, collector);
+            searcher.search(query, &filtered)
+        }
+    }
+    .map_err(IndexError::tantivy("search"))
 }
 
 fn load(folder: &Path, expected: &Schema) -> Result<(Index, u64), Reason> {

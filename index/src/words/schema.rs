@@ -12,6 +12,7 @@ use tantivy::tokenizer::TokenizerManager;
 
 use super::analysis::{self, Analyzer};
 use super::choice::Wording;
+use crate::columns::{self, COLUMNS};
 use crate::row::Row;
 
 /// The fields' handles.
@@ -29,10 +30,12 @@ pub(super) struct Fields {
     pub(super) own: BTreeMap<String, Field>,
     /// Of each analyzer in use, all words that documents hold.
     pub(super) vocabularies: Vec<(Analyzer, Field)>,
+    /// The metadata's values, for filters.
+    pub(super) columns: Field,
 }
 
 /// The name of [`Fields::row`], as fast fields are asked for by name.
-pub(super) const ROW: &str = "row";
+pub(crate) const ROW: &str = "row";
 
 pub(super) fn schema(wording: &Wording) -> (Schema, Fields) {
     let words = |analyzer| {
@@ -76,6 +79,7 @@ pub(super) fn schema(wording: &Wording) -> (Schema, Fields) {
                 (analyzer, schema.add_text_field(&name, vocabulary(analyzer)))
             })
             .collect(),
+        columns: schema.add_json_field(COLUMNS, JsonObjectOptions::default().set_fast(None)),
     };
     (schema.build(), fields)
 }
@@ -98,7 +102,12 @@ fn vocabulary_name(analyzer: Analyzer) -> String {
     format!("clipdb_{analyzer}_vocabulary")
 }
 
-pub(super) fn document(fields: &Fields, wording: &Wording, row: &Row<'_>) -> TantivyDocument {
+pub(super) fn document(
+    fields: &Fields,
+    wording: &Wording,
+    declared: &columns::Fields,
+    row: &Row<'_>,
+) -> TantivyDocument {
     let mut document = TantivyDocument::new();
     document.add_u64(fields.row, row.id.0);
     let mut add = |field, analyzer, text: &str| {
@@ -117,6 +126,14 @@ pub(super) fn document(fields: &Fields, wording: &Wording, row: &Row<'_>) -> Tan
     if !row.metadata.is_empty() {
         document.add_field_value(fields.metadata, &owned_object(row.metadata));
     }
+    let columns = columns::of_row(row, declared)
+        .into_iter()
+        .map(|(name, terms)| {
+            let terms = terms.into_iter().map(OwnedValue::Str).collect();
+            (name, OwnedValue::Array(terms))
+        })
+        .collect();
+    document.add_field_value(fields.columns, &OwnedValue::Object(columns));
     document
 }
 

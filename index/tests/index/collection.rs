@@ -40,10 +40,13 @@ fn a_write_is_found_at_once_and_a_removal_no_more() {
     truth.write(&index, &[], vec![document(3), document(4)], 1);
     truth.assert_same(&index);
     let words = KeywordQuery::parse("number3");
-    assert_eq!(index.keyword(&words, 10).unwrap().hits[0].row, RowId(3));
+    assert_eq!(
+        index.keyword(&words, 10, None).unwrap().hits[0].row,
+        RowId(3)
+    );
     truth.write(&index, &[RowId(3)], vec![document(9)], 2);
     truth.assert_same(&index);
-    assert_eq!(index.keyword(&words, 10).unwrap().total, 0);
+    assert_eq!(index.keyword(&words, 10, None).unwrap().total, 0);
     assert_eq!(index.len(VectorKind::Image), 1);
     assert_eq!(index.len(VectorKind::Text), 2);
 }
@@ -59,7 +62,7 @@ fn the_same_row_applied_twice_is_there_once() {
     truth.assert_same(&index);
     assert_eq!(
         index
-            .keyword(&KeywordQuery::parse("number3"), 10)
+            .keyword(&KeywordQuery::parse("number3"), 10, None)
             .unwrap()
             .total,
         1
@@ -337,7 +340,9 @@ fn searches_go_on_while_it_is_written_and_saved() {
                         .nearest(&vector(row, kind), kind, 10, &Nearest::default())
                         .unwrap();
                     assert_eq!(hits.len(), 10);
-                    index.keyword(&KeywordQuery::parse("word1"), 10).unwrap();
+                    index
+                        .keyword(&KeywordQuery::parse("word1"), 10, None)
+                        .unwrap();
                 }
             });
         }

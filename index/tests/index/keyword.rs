@@ -53,7 +53,10 @@ fn shelf() -> Shelf {
 
 impl Shelf {
     fn find(&self, query: &str) -> Vec<u64> {
-        let found = self.index.keyword(&KeywordQuery::parse(query), 20).unwrap();
+        let found = self
+            .index
+            .keyword(&KeywordQuery::parse(query), 20, None)
+            .unwrap();
         assert_eq!(found.total, found.hits.len());
         found.hits.iter().map(|hit| hit.row.0).collect()
     }
@@ -170,12 +173,16 @@ fn a_sentence_is_never_an_error() {
         "a\\:b",
     ] {
         for query in [KeywordQuery::parse(sentence), KeywordQuery::plain(sentence)] {
-            shelf.index.keyword(&query, 10).unwrap();
+            shelf.index.keyword(&query, 10, None).unwrap();
         }
     }
     let plain = shelf
         .index
-        .keyword(&KeywordQuery::plain("happy -potato +zebra year:2024"), 10)
+        .keyword(
+            &KeywordQuery::plain("happy -potato +zebra year:2024"),
+            10,
+            None,
+        )
         .unwrap();
     assert_eq!(
         plain.hits[0].row,
@@ -190,7 +197,7 @@ fn nothing_asked_finds_nothing() {
     for query in ["", "   ", "!?…", "🥔", "-the"] {
         let found = shelf
             .index
-            .keyword(&KeywordQuery::parse(query), 10)
+            .keyword(&KeywordQuery::parse(query), 10, None)
             .unwrap();
         assert_eq!((found.hits.len(), found.total), (0, 0), "{query}");
     }
@@ -209,12 +216,12 @@ fn the_full_score_tells_what_scores_mean() {
     let shelf = shelf();
     let found = shelf
         .index
-        .keyword(&KeywordQuery::parse("happy potato"), 10)
+        .keyword(&KeywordQuery::parse("happy potato"), 10, None)
         .unwrap();
     assert!(found.hits[0].score > 0.8 * found.full_score);
     let half = shelf
         .index
-        .keyword(&KeywordQuery::parse("potato zebra"), 10)
+        .keyword(&KeywordQuery::parse("potato zebra"), 10, None)
         .unwrap();
     assert!(half.hits[0].score < 0.7 * half.full_score, "{half:?}");
 }
@@ -224,7 +231,7 @@ fn the_limit_cuts_hits_and_not_the_total() {
     let shelf = shelf();
     let query = KeywordQuery::parse("machine potato");
     for limit in [0, 1, 2] {
-        let found = shelf.index.keyword(&query, limit).unwrap();
+        let found = shelf.index.keyword(&query, limit, None).unwrap();
         assert_eq!((found.hits.len(), found.total), (limit, 3));
     }
 }
@@ -243,7 +250,9 @@ fn equal_scores_are_ordered_by_row_across_segments() {
         );
     }
     let rows = |limit| -> Vec<u64> {
-        let found = index.keyword(&KeywordQuery::parse("same"), limit).unwrap();
+        let found = index
+            .keyword(&KeywordQuery::parse("same"), limit, None)
+            .unwrap();
         found.hits.iter().map(|hit| hit.row.0).collect()
     };
     assert_eq!(rows(10), [1, 2, 3, 5, 7, 9]);
@@ -268,7 +277,7 @@ fn odd_metadata_is_indexed_without_complaint() {
     );
     let find = |query| {
         index
-            .keyword(&KeywordQuery::parse(query), 10)
+            .keyword(&KeywordQuery::parse(query), 10, None)
             .unwrap()
             .total
     };
@@ -293,8 +302,8 @@ proptest! {
     fn no_characters_upset_it(queries in proptest::collection::vec(r#"[a-c "+:\-.\\*~^()\[\]{}'’é土\x00-\x20]{0,24}|\PC{0,20}"#, 20)) {
         let shelf = shelf();
         for query in &queries {
-            shelf.index.keyword(&KeywordQuery::parse(query), 5).unwrap();
-            shelf.index.keyword(&KeywordQuery::plain(query), 5).unwrap();
+            shelf.index.keyword(&KeywordQuery::parse(query), 5, None).unwrap();
+            shelf.index.keyword(&KeywordQuery::plain(query), 5, None).unwrap();
         }
     }
 }

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod collection;
+mod filter;
 mod fusion;
 mod keyword;
 mod segments;

@@ -121,6 +121,7 @@ pub fn document(row: u64) -> OwnedRow {
     }
     OwnedRow {
         id: RowId(row),
+        document: format!("d{row}"),
         text: Some(format!("document number{row} about word{}", row % 5)),
         metadata: metadata(json!({"code": format!("AB-{row}"), "year": 2000 + row})),
         vectors,
@@ -131,6 +132,7 @@ pub fn document(row: u64) -> OwnedRow {
 pub fn written(row: u64, text: &str, fields: Value) -> OwnedRow {
     OwnedRow {
         id: RowId(row),
+        document: format!("d{row}"),
         text: (!text.is_empty()).then(|| text.to_owned()),
         metadata: metadata(fields),
         vectors: vec![(VectorKind::Text, vector(row, VectorKind::Text))],

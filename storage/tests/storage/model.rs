@@ -40,10 +40,19 @@ impl Model {
         let id = write.id().clone();
         let there = self.documents.get(&id).cloned();
         let made = match (write, there.clone()) {
-            (Write::Delete(_), None) | (Write::Merge { .. } | Write::Revise(_), None) => {
+            (
+                Write::Delete(_)
+                | Write::DeleteVersion { .. }
+                | Write::Merge { .. }
+                | Write::Revise(_),
+                None,
+            ) => {
                 return Outcome::NotFound;
             }
-            (Write::Delete(_), Some(there)) => {
+            (Write::DeleteVersion { key, .. }, Some(there)) if *key != there.key => {
+                return Outcome::NotFound;
+            }
+            (Write::Delete(_) | Write::DeleteVersion { .. }, Some(there)) => {
                 self.documents.remove(&id);
                 return Outcome::Deleted { key: there.key };
             }
@@ -238,6 +247,8 @@ fn write() -> impl Strategy<Value = Write> {
         ),
         1 => (id(), patch()).prop_map(|(id, metadata)| Write::Merge { id, metadata }),
         2 => id().prop_map(Write::Delete),
+        1 => (id(), (0u64..20).prop_map(DocumentKey::new))
+            .prop_map(|(id, key)| Write::DeleteVersion { id, key }),
     ]
 }
 

@@ -11,12 +11,12 @@ use std::sync::Arc;
 use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::stream;
 use serde::{Deserialize, Deserializer};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::collections::collection_name;
 use super::state::{Open, RestState};
-use super::{body, method_not_allowed};
-use crate::engine::{Change, Collection, Engine, Incoming, Revision};
+use super::{body, filter_parameter, method_not_allowed, query_string};
+use crate::engine::{Change, Collection, Engine, Incoming, Revision, Wanted};
 use crate::error::ApiError;
 use crate::{CollectionName, DocumentId};
 
@@ -31,6 +31,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
             web::resource("/collections/{name}/documents")
                 .route(web::post().to(add))
                 .route(web::get().to(read::list))
+                .route(web::delete().to(delete_where))
                 .default_service(web::to(method_not_allowed)),
         )
         .service(
@@ -64,7 +65,7 @@ async fn add_to_default(
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
     let (collection, _) = engine
-        .create_collection(CollectionName::default(), None)
+        .create_collection(CollectionName::default(), Wanted::default())
         .await?;
     intake::take_in(&engine, &collection, &state.settings, &request, payload).await
 }
@@ -78,7 +79,7 @@ async fn add(
 ) -> Result<HttpResponse, ApiError> {
     let name = collection_name(&name)?;
     let collection = if name == CollectionName::default() {
-        engine.create_collection(name, None).await?.0
+        engine.create_collection(name, Wanted::default()).await?.0
     } else {
         engine.collection(&name)?
     };
@@ -171,4 +172,26 @@ async fn delete(
     let (collection, id) = place(&engine, &path)?;
     engine.delete(&collection, id).await?;
     Ok(HttpResponse::NoContent().finish())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DeletionQuery {
+    filter: Option<String>,
+}
+
+async fn delete_where(
+    Open(engine): Open,
+    name: web::Path<String>,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
+    let collection = engine.collection(&collection_name(&name)?)?;
+    let query: DeletionQuery = query_string(&request)?;
+    let filter = query
+        .filter
+        .filter(|filter| !filter.trim().is_empty())
+        .ok_or(ApiError::EmptyFilter)?;
+    let filter = filter_parameter(&filter)?;
+    let deleted = engine.delete_where(&collection, filter).await?;
+    Ok(HttpResponse::Ok().json(json!({ "deleted": deleted })))
 }

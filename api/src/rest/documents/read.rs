@@ -15,8 +15,8 @@ use crate::DocumentId;
 use crate::engine::{Collection, Engine};
 use crate::error::ApiError;
 use crate::rest::collections::collection_name;
-use crate::rest::query_string;
 use crate::rest::state::Open;
+use crate::rest::{filter_parameter, query_string};
 
 const LIST_LIMIT: usize = 1000;
 const THUMBNAIL_WIDTHS: std::ops::RangeInclusive<u32> = 16..=2048;
@@ -41,6 +41,7 @@ pub(super) async fn show(
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ListQuery {
+    filter: Option<String>,
     limit: Option<usize>,
     cursor: Option<String>,
 }
@@ -59,7 +60,10 @@ pub(super) async fn list(
         )));
     }
     let after = query.cursor.as_deref().map(cursor_id).transpose()?;
-    let documents = engine.list(&collection, after, limit).await?;
+    let documents = match query.filter.as_deref().map(filter_parameter).transpose()? {
+        Some(filter) => engine.list_where(&collection, filter, after, limit).await?,
+        None => engine.list(&collection, after, limit).await?,
+    };
     let cursor = match documents.last() {
         Some(last) if documents.len() == limit => Some(URL_SAFE_NO_PAD.encode(last.id.as_str())),
         _ => None,

@@ -2,6 +2,7 @@
 
 use clipdb_index::fusion::{Fusion, Method, Weights};
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::engine::Query;
 use crate::engine::query::{Content, Mode, Part, Targets};
@@ -30,6 +31,7 @@ pub(super) struct SearchBody {
     pub(super) limit: Option<usize>,
     pub(super) offset: Option<usize>,
     pub(super) min_score: Option<f32>,
+    pub(super) filter: Option<Value>,
     #[serde(default)]
     pub(super) explain: bool,
 }
@@ -145,6 +147,7 @@ impl SearchBody {
             limit: self.limit.unwrap_or(10),
             offset: self.offset.unwrap_or(0),
             min_score: self.min_score,
+            filter: self.filter,
         };
         if !(1..=LIMIT).contains(&query.limit) {
             return Err(invalid(&format!(

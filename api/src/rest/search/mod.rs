@@ -15,7 +15,7 @@ use super::collections::collection_name;
 use super::documents::wire::ImageBody;
 use super::multipart::FilePart;
 use super::state::{Open, RestState};
-use super::{method_not_allowed, multipart, query_string};
+use super::{filter_parameter, method_not_allowed, multipart, query_string};
 use crate::CollectionName;
 use crate::clip_as_service::http;
 use crate::engine::{Engine, Query, blocking};
@@ -119,6 +119,7 @@ struct WordsQuery {
     limit: Option<usize>,
     offset: Option<usize>,
     mode: Option<ModeBody>,
+    filter: Option<String>,
     typos: Option<bool>,
     #[serde(default)]
     highlight: bool,
@@ -140,6 +141,7 @@ async fn search_by_words(
         limit: words.limit,
         offset: words.offset,
         mode: words.mode,
+        filter: words.filter.as_deref().map(filter_parameter).transpose()?,
         typos: words.typos,
         highlight: words.highlight,
         ..SearchBody::default()

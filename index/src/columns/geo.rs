@@ -1,0 +1,58 @@
+//! Points on the globe.
+
+use serde_json::{Map, Value};
+
+/// The mean radius of the Earth in metres (IUGG), as haversine formulas use it.
+const EARTH_RADIUS_M: f64 = 6_371_008.8;
+
+/// A place, in degrees: north and east are positive.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Point {
+    /// From -90 to 90.
+    pub lat: f64,
+    /// From -180 to 180.
+    pub lon: f64,
+}
+
+impl Point {
+    /// `None` when a number is not a latitude or a longitude.
+    pub fn new(lat: f64, lon: f64) -> Option<Self> {
+        let there = (-90.0..=90.0).contains(&lat) && (-180.0..=180.0).contains(&lon);
+        there.then_some(Self { lat, lon })
+    }
+
+    /// The point that an object's `lat` and `lon` name.
+    pub(crate) fn of(object: &Map<String, Value>) -> Option<Self> {
+        Self::new(object.get("lat")?.as_f64()?, object.get("lon")?.as_f64()?)
+    }
+
+    /// Metres along the surface, by the haversine formula.
+    pub fn distance_m(self, other: Self) -> f64 {
+        let (from, to) = (self.lat.to_radians(), other.lat.to_radians());
+        let up = ((to - from) / 2.0).sin();
+        let across = ((other.lon - self.lon).to_radians() / 2.0).sin();
+        let haversine = up * up + from.cos() * to.cos() * across * across;
+        2.0 * EARTH_RADIUS_M * haversine.min(1.0).sqrt().asin()
+    }
+
+    /// The degrees of latitude that a distance spans.
+    pub(crate) fn degrees_of(distance_m: f64) -> f64 {
+        (distance_m / EARTH_RADIUS_M).to_degrees()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances_are_those_of_the_globe() {
+        let paris = Point::new(48.8566, 2.3522).unwrap();
+        let lyon = Point::new(45.7640, 4.8357).unwrap();
+        assert!((paris.distance_m(lyon) - 391_500.0).abs() < 1_000.0);
+        let west = Point::new(0.0, -179.9).unwrap();
+        let east = Point::new(0.0, 179.9).unwrap();
+        assert!((west.distance_m(east) - 22_239.0).abs() < 10.0);
+        assert_eq!(Point::new(91.0, 0.0), None);
+    }
+}

@@ -1,0 +1,512 @@
+//! A filter from JSON. Nothing is guessed: what is not known or does not fit is an error
+//! that says where.
+
+use std::ops::Bound;
+
+use serde_json::{Map, Value};
+
+use super::{Filter, FilterError, GeoBox, Node, Test};
+use crate::columns::{FieldType, Fields, LONGEST_PATH, Point, Source, found, term};
+
+/// Filters within filters.
+const DEPTH: usize = 32;
+/// Conditions in one filter: each is a scan.
+const CONDITIONS: usize = 1024;
+/// Values in one filter, those of `$in` lists together.
+const VALUES: usize = 65_536;
+
+const OPERATORS: &str = "$eq, $ne, $gt, $gte, $lt, $lte, $in, $nin, $exists, $contains, $not, \
+                         $geo_radius, $geo_box";
+
+impl Filter {
+    /// Reads a filter for a collection with these declared fields.
+    ///
+    /// # Errors
+    /// An operator that is not known, an operand that does not fit, or too much of it.
+    pub fn parse(filter: &Value, fields: &Fields) -> Result<Self, FilterError> {
+        let mut parser = Parser {
+            fields,
+            conditions: 0,
+            values: 0,
+        };
+        let root = parser.filter(filter, &At::root())?;
+        Ok(Self { root })
+    }
+}
+
+struct Parser<'a> {
+    fields: &'a Fields,
+    conditions: usize,
+    values: usize,
+}
+
+/// Where in the filter the parser is.
+struct At {
+    path: String,
+    depth: usize,
+}
+
+impl At {
+    fn root() -> Self {
+        Self {
+            path: String::new(),
+            depth: 0,
+        }
+    }
+
+    fn member(&self, name: &str) -> Self {
+        Self {
+            path: if self.path.is_empty() {
+                name.to_owned()
+            } else {
+                format!("{}.{name}", self.path)
+            },
+            depth: self.depth + 1,
+        }
+    }
+
+    fn element(&self, index: usize) -> Self {
+        Self {
+            path: format!("{}[{index}]", self.path),
+            depth: self.depth + 1,
+        }
+    }
+
+    fn wrong<T>(&self, reason: impl Into<String>) -> Result<T, FilterError> {
+        Err(FilterError {
+            at: self.path.clone(),
+            reason: reason.into(),
+        })
+    }
+}
+
+/// A field and what its operands must be.
+struct Operand {
+    source: Source,
+    declared: Option<FieldType>,
+}
+
+impl Parser<'_> {
+    fn filter(&mut self, filter: &Value, at: &At) -> Result<Node, FilterError> {
+        if at.depth > DEPTH {
+            return at.wrong(format!("it is nested more than {DEPTH} deep"));
+        }
+        let Value::Object(members) = filter else {
+            return at.wrong(format!(
+                "a filter is an object like {{\"field\": value}}, not {}",
+                found(filter)
+            ));
+        };
+        let nodes = members
+            .iter()
+            .map(|(name, value)| self.member(name, value, &at.member(name)))
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Node::All(nodes))
+    }
+
+    fn member(&mut self, name: &str, value: &Value, at: &At) -> Result<Node, FilterError> {
+        match name {
+            "$and" => Ok(Node::All(self.list(value, at)?)),
+            "$or" => Ok(Node::Any(self.list(value, at)?)),
+            "$not" => Ok(Node::Not(Box::new(self.filter(value, at)?))),
+            "$text" => self.presence(Source::Text, value, at),
+            "$image" => self.presence(Source::Image, value, at),
+            "$id" => self.field(Source::Id, Some(FieldType::String), value, at),
+            operator if operator.starts_with('$') => at.wrong(format!(
+                "there is no '{operator}' here; a filter has fields, $and, $or, $not, $id, $text and $image"
+            )),
+            path if path.len() > LONGEST_PATH => {
+                at.wrong(format!("a field's name has at most {LONGEST_PATH} bytes"))
+            }
+            path => self.field(
+                Source::Field(path.to_owned()),
+                self.fields.get(path),
+                value,
+                at,
+            ),
+        }
+    }
+
+    fn list(&mut self, value: &Value, at: &At) -> Result<Vec<Node>, FilterError> {
+        match value {
+            Value::Array(filters) if !filters.is_empty() => filters
+                .iter()
+                .enumerate()
+                .map(|(index, filter)| self.filter(filter, &at.element(index)))
+                .collect(),
+            Value::Array(_) => at.wrong("the list of filters is empty"),
+            other => at.wrong(format!("it takes a list of filters, not {}", found(other))),
+        }
+    }
+
+    fn presence(&mut self, source: Source, value: &Value, at: &At) -> Result<Node, FilterError> {
+        let Value::Bool(wanted) = value else {
+            return at.wrong(format!("it takes true or false, not {}", found(value)));
+        };
+        Ok(negated_unless(
+            *wanted,
+            self.condition(source, Test::Exists, at)?,
+        ))
+    }
+
+    fn condition(&mut self, source: Source, test: Test, at: &At) -> Result<Node, FilterError> {
+        self.conditions += 1;
+        if self.conditions > CONDITIONS {
+            return at.wrong(format!("there are more than {CONDITIONS} conditions"));
+        }
+        Ok(Node::Field(source, test))
+    }
+
+    fn field(
+        &mut self,
+        source: Source,
+        declared: Option<FieldType>,
+        value: &Value,
+        at: &At,
+    ) -> Result<Node, FilterError> {
+        let operand = Operand { source, declared };
+        match value {
+            Value::Object(operators) => self.operators(&operand, operators, at),
+            Value::Array(_) => at.wrong(
+                "a list is no value; {\"$in\": […]} means one of them, conditions under $and all of them",
+            ),
+            value => self.one_of(&operand, std::slice::from_ref(value), at),
+        }
+    }
+
+    fn operators(
+        &mut self,
+        operand: &Operand,
+        operators: &Map<String, Value>,
+        at: &At,
+    ) -> Result<Node, FilterError> {
+        if at.depth > DEPTH {
+            return at.wrong(format!("it is nested more than {DEPTH} deep"));
+        }
+        if operators.is_empty() {
+            return at.wrong(format!("there is no operator; it may be {OPERATORS}"));
+        }
+        let mut nodes = Vec::with_capacity(operators.len());
+        let mut interval = Interval::default();
+        for (name, value) in operators {
+            let at = at.member(name);
+            match name.as_str() {
+                "$gt" => interval.raise(Bound::Excluded(self.bound(operand, value, &at)?)),
+                "$gte" => interval.raise(Bound::Included(self.bound(operand, value, &at)?)),
+                "$lt" => interval.lower(Bound::Excluded(self.bound(operand, value, &at)?)),
+                "$lte" => interval.lower(Bound::Included(self.bound(operand, value, &at)?)),
+                _ => nodes.push(self.operator(operand, name, value, &at)?),
+            }
+        }
+        if let Some(test) = interval.test(at)? {
+            nodes.push(self.condition(operand.source.clone(), test, at)?);
+        }
+        Ok(match (nodes.len(), nodes.pop()) {
+            (1, Some(only)) => only,
+            (_, last) => {
+                nodes.extend(last);
+                Node::All(nodes)
+            }
+        })
+    }
+
+    fn operator(
+        &mut self,
+        operand: &Operand,
+        name: &str,
+        value: &Value,
+        at: &At,
+    ) -> Result<Node, FilterError> {
+        match name {
+            "$eq" => self.one_of(operand, std::slice::from_ref(value), at),
+            "$ne" => Ok(not(self.one_of(operand, std::slice::from_ref(value), at)?)),
+            "$in" => self.values_of(operand, value, at),
+            "$nin" => Ok(not(self.values_of(operand, value, at)?)),
+            "$exists" => self.presence(operand.source.clone(), value, at),
+            "$contains" => self.contains(operand, value, at),
+            "$not" => match value {
+                Value::Object(operators) => Ok(not(self.operators(operand, operators, at)?)),
+                other => at.wrong(format!(
+                    "it takes operators, as in {{\"$not\": {{\"$gt\": 5}}}}, not {}; $ne compares with a value",
+                    found(other)
+                )),
+            },
+            "$geo_radius" => {
+                let test = radius(value, at)?;
+                self.condition(operand.geo(at)?, test, at)
+            }
+            "$geo_box" => {
+                let test = geo_box(value, at)?;
+                self.condition(operand.geo(at)?, test, at)
+            }
+            name if name.starts_with('$') => {
+                at.wrong(format!("there is no operator '{name}'; there are {OPERATORS}"))
+            }
+            name => at.wrong(format!(
+                "'{name}' is no operator; a field inside an object is named with dots, as in \"place.city\", and operators are {OPERATORS}"
+            )),
+        }
+    }
+
+    fn values_of(
+        &mut self,
+        operand: &Operand,
+        value: &Value,
+        at: &At,
+    ) -> Result<Node, FilterError> {
+        match value {
+            Value::Array(values) => self.one_of(operand, values, at),
+            other => at.wrong(format!("it takes a list of values, not {}", found(other))),
+        }
+    }
+
+    fn one_of(
+        &mut self,
+        operand: &Operand,
+        values: &[Value],
+        at: &At,
+    ) -> Result<Node, FilterError> {
+        self.values += values.len();
+        if self.values > VALUES {
+            return at.wrong(format!("there are more than {VALUES} values"));
+        }
+        let mut null = false;
+        let mut terms = Vec::with_capacity(values.len());
+        for value in values {
+            if value.is_null() {
+                null = true;
+            } else {
+                terms.push(operand.term(value, at)?);
+            }
+        }
+        terms.sort_unstable();
+        terms.dedup();
+        if null {
+            terms.push(term::NULL.to_owned());
+        }
+        let any = self.condition(operand.source.clone(), Test::OneOf(terms), at)?;
+        if !null {
+            return Ok(any);
+        }
+        let there = self.condition(operand.source.clone(), Test::Exists, at)?;
+        Ok(Node::Any(vec![any, not(there)]))
+    }
+
+    fn bound(&mut self, operand: &Operand, value: &Value, at: &At) -> Result<String, FilterError> {
+        self.values += 1;
+        match value {
+            Value::Number(_) | Value::String(_) => operand.term(value, at),
+            other => at.wrong(format!(
+                "it takes a number or a string, not {}",
+                found(other)
+            )),
+        }
+    }
+
+    /// An array with this element, or a string with this in it.
+    fn contains(&mut self, operand: &Operand, value: &Value, at: &At) -> Result<Node, FilterError> {
+        if !matches!(value, Value::String(_) | Value::Number(_) | Value::Bool(_)) {
+            return at.wrong(format!(
+                "it takes a string, a number or a boolean, not {}",
+                found(value)
+            ));
+        }
+        self.values += 1;
+        let array = Test::OneOf(vec![term::ARRAY.to_owned()]);
+        let array = self.condition(operand.source.clone(), array, at)?;
+        let element = Test::OneOf(vec![operand.term(value, at)?]);
+        let element = self.condition(operand.source.clone(), element, at)?;
+        let element = Node::All(vec![array.clone(), element]);
+        let Value::String(text) = value else {
+            return Ok(element);
+        };
+        let inside = Test::Holds(text.clone());
+        let inside = self.condition(operand.source.clone(), inside, at)?;
+        Ok(Node::Any(vec![
+            element,
+            Node::All(vec![not(array), inside]),
+        ]))
+    }
+}
+
+impl Operand {
+    /// A value as a term of the field, if the field may hold it.
+    fn term(&self, value: &Value, at: &At) -> Result<String, FilterError> {
+        let fits = match (self.declared, value) {
+            (Some(FieldType::Date), Value::String(text)) => {
+                return match term::date(text) {
+                    Some(term) => Ok(term),
+                    None => at.wrong(format!(
+                        "the field is declared as {}, which {} is not",
+                        FieldType::Date,
+                        found(value)
+                    )),
+                };
+            }
+            (None, _)
+            | (Some(FieldType::Integer | FieldType::Number), Value::Number(_))
+            | (Some(FieldType::String), Value::String(_))
+            | (Some(FieldType::Boolean), Value::Bool(_)) => true,
+            (Some(_), _) => false,
+        };
+        match (term::scalar(value), self.declared) {
+            (Some(term), _) if fits => Ok(term),
+            (Some(_), Some(declared)) => at.wrong(format!(
+                "the field is declared as {declared}, and {} can't be compared with that",
+                found(value)
+            )),
+            _ => at.wrong(format!(
+                "a value is a string, a number or a boolean, not {}",
+                found(value)
+            )),
+        }
+    }
+
+    fn geo(&self, at: &At) -> Result<Source, FilterError> {
+        match self.declared {
+            None | Some(FieldType::Geo) => Ok(self.source.clone()),
+            Some(declared) => at.wrong(format!(
+                "the field is declared as {declared} and holds no points"
+            )),
+        }
+    }
+}
+
+fn not(node: Node) -> Node {
+    Node::Not(Box::new(node))
+}
+
+fn negated_unless(wanted: bool, node: Node) -> Node {
+    if wanted { node } else { not(node) }
+}
+
+/// What `$gt`, `$gte`, `$lt` and `$lte` of one field leave.
+#[derive(Default)]
+struct Interval {
+    low: Option<Bound<String>>,
+    high: Option<Bound<String>>,
+    /// The first letters of the terms that came: their types.
+    kinds: Vec<char>,
+}
+
+impl Interval {
+    fn raise(&mut self, bound: Bound<String>) {
+        let (term, excluded) = self.see(&bound);
+        let old = self.low.as_ref().map(parts);
+        if old.is_none_or(|old| (term, excluded) > old) {
+            self.low = Some(bound);
+        }
+    }
+
+    fn lower(&mut self, bound: Bound<String>) {
+        let (term, excluded) = self.see(&bound);
+        let old = self.high.as_ref().map(parts);
+        if old.is_none_or(|(other, other_excluded)| (term, !excluded) < (other, !other_excluded)) {
+            self.high = Some(bound);
+        }
+    }
+
+    fn see<'b>(&mut self, bound: &'b Bound<String>) -> (&'b str, bool) {
+        let (term, excluded) = parts(bound);
+        self.kinds.extend(term.chars().next());
+        (term, excluded)
+    }
+
+    /// `None` without any bound.
+    fn test(self, at: &At) -> Result<Option<Test>, FilterError> {
+        let Some(&kind) = self.kinds.first() else {
+            return Ok(None);
+        };
+        if self.kinds.iter().any(|other| *other != kind) {
+            return at.wrong("its bounds are of two types, and no value is of both");
+        }
+        // A type's terms lie between its letter and the next one.
+        let next = char::from_u32(u32::from(kind) + 1).unwrap_or(char::MAX);
+        Ok(Some(Test::Between(
+            self.low.unwrap_or(Bound::Included(kind.to_string())),
+            self.high.unwrap_or(Bound::Excluded(next.to_string())),
+        )))
+    }
+}
+
+/// A bound's term, and whether the term itself is out.
+fn parts(bound: &Bound<String>) -> (&str, bool) {
+    match bound {
+        Bound::Included(term) => (term, false),
+        Bound::Excluded(term) => (term, true),
+        Bound::Unbounded => ("", false),
+    }
+}
+
+fn radius(value: &Value, at: &At) -> Result<Test, FilterError> {
+    let members = members(value, &["lat", "lon", "radius_m"], at)?;
+    let [lat, lon, radius_m] = members[..] else {
+        return at.wrong("it takes {\"lat\", \"lon\", \"radius_m\"}");
+    };
+    match (lat.as_f64(), lon.as_f64(), radius_m.as_f64()) {
+        (Some(lat), Some(lon), Some(radius_m)) if radius_m >= 0.0 => Ok(Test::Within {
+            middle: point(lat, lon, at)?,
+            radius_m,
+        }),
+        _ => at.wrong("'lat', 'lon' and 'radius_m' are numbers, the last not below 0"),
+    }
+}
+
+fn geo_box(value: &Value, at: &At) -> Result<Test, FilterError> {
+    let corners = members(value, &["top_left", "bottom_right"], at)?
+        .into_iter()
+        .zip(["top_left", "bottom_right"])
+        .map(|(corner, name)| corner_point(corner, &at.member(name)))
+        .collect::<Result<Vec<_>, _>>()?;
+    let [top_left, bottom_right] = corners[..] else {
+        return at.wrong("it takes {\"top_left\", \"bottom_right\"}");
+    };
+    if top_left.lat < bottom_right.lat {
+        return at.wrong("'top_left' lies south of 'bottom_right'");
+    }
+    Ok(Test::Inside(GeoBox {
+        top_left,
+        bottom_right,
+    }))
+}
+
+fn corner_point(value: &Value, at: &At) -> Result<Point, FilterError> {
+    let coordinates = members(value, &["lat", "lon"], at)?;
+    match coordinates[..] {
+        [lat, lon] => match (lat.as_f64(), lon.as_f64()) {
+            (Some(lat), Some(lon)) => point(lat, lon, at),
+            _ => at.wrong("'lat' and 'lon' are numbers"),
+        },
+        _ => at.wrong("it takes {\"lat\", \"lon\"}"),
+    }
+}
+
+fn point(lat: f64, lon: f64, at: &At) -> Result<Point, FilterError> {
+    match Point::new(lat, lon) {
+        Some(point) => Ok(point),
+        None => at.wrong(format!(
+            "{lat}, {lon} is no place: 'lat' goes from -90 to 90, 'lon' from -180 to 180"
+        )),
+    }
+}
+
+/// Exactly these members, in this order.
+fn members<'v>(value: &'v Value, names: &[&str], at: &At) -> Result<Vec<&'v Value>, FilterError> {
+    let Value::Object(object) = value else {
+        return at.wrong(format!(
+            "it takes an object with {}, not {}",
+            names.join(", "),
+            found(value)
+        ));
+    };
+    if let Some(other) = object.keys().find(|name| !names.contains(&name.as_str())) {
+        return at.wrong(format!("'{other}' is not one of {}", names.join(", ")));
+    }
+    names
+        .iter()
+        .map(|name| match object.get(*name) {
+            Some(value) => Ok(value),
+            None => at.wrong(format!("'{name}' is missing")),
+        })
+        .collect()
+}
