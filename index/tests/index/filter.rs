@@ -80,11 +80,7 @@ mod naive {
     }
 
     fn walk(at: &str, value: &Value, seen: &mut BTreeMap<String, Vec<Seen>>, root: bool) {
-        let mut see = |what| {
-            seen.entry(at.to_owned())
-                .or_default()
-                .push(what)
-        };
+        let mut see = |what| seen.entry(at.to_owned()).or_default().push(what);
         match value {
             Value::Null => see(Seen::Null),
             Value::Array(values) => {

@@ -57,7 +57,7 @@ fn texts(texts: &[&str]) -> Vec<OwnedRow> {
 
 impl Shelf {
     fn hits(&self, query: &KeywordQuery) -> KeywordHits {
-        self.index.keyword(query, 50).unwrap()
+        self.index.keyword(query, 50, None).unwrap()
     }
 
     fn find(&self, query: &str) -> Vec<u64> {
