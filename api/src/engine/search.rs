@@ -119,10 +119,7 @@ fn rank_and_fetch(
     if let Some(vector) = vector {
         for kind in [VectorKind::Image, VectorKind::Text] {
             if query.wants(kind.into()) && index.len(kind) > 0 {
-                found.push((
-                    kind.into(),
-                    index.nearest(vector, kind, depth, &how)?,
-                ));
+                found.push((kind.into(), index.nearest(vector, kind, depth, &how)?));
             }
         }
     }

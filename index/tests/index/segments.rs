@@ -59,6 +59,7 @@ fn point(random: &mut StdRng, spread: f32, around: &[f32]) -> Vec<f32> {
 fn row(id: u64, vectors: Vec<(VectorKind, Vec<f32>)>) -> OwnedRow {
     OwnedRow {
         id: RowId(id),
+        document: format!("d{id}"),
         text: None,
         metadata: metadata(serde_json::json!({})),
         vectors,
