@@ -9,7 +9,7 @@ pub struct ModelCard {
     pub dim: usize,
     /// `LibTorch` or `ONNX Runtime`.
     pub engine: String,
-    /// `cpu`, or `cuda:0` and so on.
+    /// `cpu`, or `cuda:0` and so on; several after commas.
     pub device: String,
     /// Why the device is not a faster one, when `auto` looked for one.
     pub device_note: Option<String>,

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
+use tracing::Instrument;
 
 use crate::image::{self, ImageLimits, Pixels, Preprocessor};
 use crate::layouts;
@@ -50,12 +51,24 @@ impl Encoder {
         let mut tokens = layout.tokens()?;
         let counters = Arc::new(Counters::default());
         let queue = Arc::new(Queue::new(settings.queue_capacity, Arc::clone(&counters)));
-        let start = || worker::start(source, settings, &queue, &counters);
-        let (mut card, first) = start()?;
-        let mut devices = vec![first];
-        for _ in 1..settings.replicas {
-            devices.push(start()?.1);
+        let mut devices = Vec::new();
+        let mut card: Option<ModelCard> = None;
+        for device in settings.devices.iter() {
+            for replica in 0..settings.replicas {
+                let (loaded, thread) = worker::start(source, settings, device, &queue, &counters)?;
+                devices.push(thread);
+                match &mut card {
+                    Some(card) if replica == 0 => card.device += &format!(", {}", loaded.device),
+                    Some(_) => {}
+                    None => card = Some(loaded),
+                }
+            }
         }
+        let mut card = card.ok_or(EmbedError::Setting {
+            setting: "replicas",
+            value: "0".to_owned(),
+            expected: "use 1 or more",
+        })?;
         card.replicas = devices.len();
         tokens.cut_at(card.context_length)?;
         let side = card.image_size;
@@ -115,6 +128,18 @@ impl Encoder {
         role: TextRole,
         priority: Priority,
     ) -> Result<Vec<TextEmbedding>, EmbedError> {
+        let span = tracing::info_span!("embed", kind = "texts", inputs = texts.len());
+        self.embed_texts(texts, role, priority)
+            .instrument(span)
+            .await
+    }
+
+    async fn embed_texts(
+        &self,
+        texts: Vec<String>,
+        role: TextRole,
+        priority: Priority,
+    ) -> Result<Vec<TextEmbedding>, EmbedError> {
         let shared = &self.shared;
         let begun = Instant::now();
         let (tokens, preprocess) = {
@@ -130,6 +155,7 @@ impl Encoder {
             };
             shared.pool.run("making tokens", job).await?
         };
+        shared.counters.text_stages.preprocessed(preprocess);
         let mut waiting = Vec::with_capacity(tokens.len());
         for text in tokens {
             let (count, truncated) = (text.ids.len(), text.truncated);
@@ -137,7 +163,7 @@ impl Encoder {
         }
         let mut embeddings = Vec::with_capacity(waiting.len());
         for (tokens, truncated, answer) in waiting {
-            let embedded = answer.await.unwrap_or(Err(EmbedError::Stopped))?;
+            let embedded = computed(answer).await?;
             embeddings.push(TextEmbedding {
                 timings: timings(begun.elapsed(), preprocess, &embedded),
                 embedding: embedded.embedding,
@@ -158,6 +184,15 @@ impl Encoder {
         bytes: Bytes,
         priority: Priority,
     ) -> Result<ImageEmbedding, EmbedError> {
+        let span = tracing::info_span!("embed", kind = "images", inputs = 1);
+        self.embed_image(bytes, priority).instrument(span).await
+    }
+
+    async fn embed_image(
+        &self,
+        bytes: Bytes,
+        priority: Priority,
+    ) -> Result<ImageEmbedding, EmbedError> {
         let shared = &self.shared;
         let begun = Instant::now();
         let preprocessor = shared
@@ -167,6 +202,7 @@ impl Encoder {
         // A place first: decoded pictures wait only where their number is bounded.
         let place = shared.queue.place(priority).await?;
         let (info, pixels, preprocess) = shared.decode(preprocessor, bytes, priority).await?;
+        shared.counters.image_stages.preprocessed(preprocess);
         let (reply, answer) = oneshot::channel();
         let entry = Entry {
             input: pixels,
@@ -174,7 +210,7 @@ impl Encoder {
             _place: place,
         };
         shared.queue.push(priority, entry)?;
-        let embedded = answer.await.unwrap_or(Err(EmbedError::Stopped))?;
+        let embedded = computed(answer).await?;
         Ok(ImageEmbedding {
             timings: timings(begun.elapsed(), preprocess, &embedded),
             embedding: embedded.embedding,
@@ -236,6 +272,16 @@ impl Shared {
         let (pixels, preprocess) = self.pool.run("decoding a picture", decode).await?;
         Ok((info, pixels, preprocess))
     }
+}
+
+/// Waits for the device: in the queue, then in a batch.
+async fn computed(
+    answer: oneshot::Receiver<Result<Embedded, EmbedError>>,
+) -> Result<Embedded, EmbedError> {
+    answer
+        .instrument(tracing::info_span!("model"))
+        .await
+        .unwrap_or(Err(EmbedError::Stopped))
 }
 
 fn timings(total: Duration, preprocess: Duration, embedded: &Embedded) -> Timings {

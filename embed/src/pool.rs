@@ -102,10 +102,12 @@ impl Pool {
     ) -> Result<T, EmbedError> {
         let threads = self.threads.as_ref().ok_or(EmbedError::Stopped)?;
         let (reply, answer) = oneshot::channel();
+        let span = tracing::info_span!("preprocess", during);
         threads.spawn_fifo(move || {
             if reply.is_closed() {
                 return;
             }
+            let _span = span.entered();
             let result = catch_unwind(AssertUnwindSafe(job))
                 .unwrap_or_else(|payload| Err(EmbedError::panicked(during, &*payload)));
             // Nobody waiting any more is no error.

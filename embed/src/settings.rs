@@ -9,12 +9,12 @@ use crate::EmbedError;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EncoderSettings {
-    pub device: DeviceChoice,
+    pub devices: Devices,
     pub precision: Precision,
     pub engine: EngineChoice,
     /// The ONNX Runtime library; `None` leaves the search to the system.
     pub onnx_runtime: Option<PathBuf>,
-    /// Copies of the model, each with weights and a device thread of its own.
+    /// Copies of the model on each device, each with weights and a device thread of its own.
     pub replicas: usize,
     /// LibTorch's threads inside one operation on the CPU, for each replica.
     pub threads: usize,
@@ -36,7 +36,7 @@ impl Default for EncoderSettings {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         Self {
-            device: DeviceChoice::Auto,
+            devices: Devices::default(),
             precision: Precision::F32,
             replicas: 1,
             engine: EngineChoice::Auto,
@@ -88,6 +88,49 @@ impl fmt::Display for DeviceChoice {
             Self::Cpu => f.write_str("cpu"),
             Self::Cuda(number) => write!(f, "cuda:{number}"),
         }
+    }
+}
+
+/// Where replicas are loaded: each device gets as many. They all take work from one
+/// queue, so a batch goes to whichever is free.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Devices(Vec<DeviceChoice>);
+
+impl Devices {
+    pub fn iter(&self) -> impl Iterator<Item = DeviceChoice> + '_ {
+        self.0.iter().copied()
+    }
+}
+
+impl Default for Devices {
+    fn default() -> Self {
+        DeviceChoice::default().into()
+    }
+}
+
+impl From<DeviceChoice> for Devices {
+    fn from(device: DeviceChoice) -> Self {
+        Self(vec![device])
+    }
+}
+
+impl FromStr for Devices {
+    type Err = EmbedError;
+
+    fn from_str(text: &str) -> Result<Self, EmbedError> {
+        let devices = text
+            .split(',')
+            .map(|device| device.trim().parse())
+            .collect::<Result<Vec<DeviceChoice>, _>>()?;
+        let twice = (1..devices.len()).any(|n| devices[..n].contains(&devices[n]));
+        if twice || (devices.len() > 1 && devices.contains(&DeviceChoice::Auto)) {
+            return Err(EmbedError::Setting {
+                setting: "device",
+                value: text.to_owned(),
+                expected: "name each device once, such as cuda:0,cuda:1; 'replicas' puts several copies on one",
+            });
+        }
+        Ok(Self(devices))
     }
 }
 
@@ -179,6 +222,16 @@ mod tests {
         );
         for text in ["f32", "f16", "bf16"] {
             assert_eq!(text.parse::<Precision>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn devices_are_named_once() {
+        let devices: Devices = "cuda:0, cuda:1".parse().unwrap();
+        let named: Vec<_> = devices.iter().collect();
+        assert_eq!(named, [DeviceChoice::Cuda(0), DeviceChoice::Cuda(1)]);
+        for wrong in ["cuda:0,cuda:0", "auto,cpu", "cuda:0,", ""] {
+            assert!(wrong.parse::<Devices>().is_err(), "{wrong}");
         }
     }
 

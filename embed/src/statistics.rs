@@ -12,6 +12,8 @@ pub struct QueueStatistics {
     pub batches: u64,
     pub texts: u64,
     pub images: u64,
+    pub text_stages: StageStatistics,
+    pub image_stages: StageStatistics,
     pub failed: u64,
     /// Inputs whose client went away before the device took them.
     pub abandoned: u64,
@@ -21,14 +23,54 @@ pub struct QueueStatistics {
     pub decoding_bytes: u64,
 }
 
+/// What inputs of one kind went through.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct StageStatistics {
+    /// Times that tokens were made or a picture was decoded and scaled.
+    pub preprocessed: u64,
+    pub preprocess_seconds: f64,
+    pub batches: u64,
+    pub model_seconds: f64,
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
-    pub batches: AtomicU64,
     pub texts: AtomicU64,
     pub images: AtomicU64,
+    pub text_stages: Stages,
+    pub image_stages: Stages,
     pub failed: AtomicU64,
     pub abandoned: AtomicU64,
-    busy_us: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Stages {
+    preprocessed: AtomicU64,
+    preprocess_us: AtomicU64,
+    batches: AtomicU64,
+    model_us: AtomicU64,
+}
+
+impl Stages {
+    pub fn preprocessed(&self, took: Duration) {
+        self.preprocessed.fetch_add(1, Relaxed);
+        self.preprocess_us.fetch_add(micros(took), Relaxed);
+    }
+
+    pub fn computed(&self, took: Duration) {
+        self.batches.fetch_add(1, Relaxed);
+        self.model_us.fetch_add(micros(took), Relaxed);
+    }
+
+    fn snapshot(&self) -> StageStatistics {
+        let seconds = |micros: &AtomicU64| micros.load(Relaxed) as f64 / 1e6;
+        StageStatistics {
+            preprocessed: self.preprocessed.load(Relaxed),
+            preprocess_seconds: seconds(&self.preprocess_us),
+            batches: self.batches.load(Relaxed),
+            model_seconds: seconds(&self.model_us),
+        }
+    }
 }
 
 impl Counters {
@@ -36,18 +78,17 @@ impl Counters {
         counter.fetch_add(count as u64, Relaxed);
     }
 
-    pub fn add_busy(&self, busy: Duration) {
-        self.busy_us.fetch_add(micros(busy), Relaxed);
-    }
-
     pub fn snapshot(&self) -> QueueStatistics {
+        let (texts, images) = (self.text_stages.snapshot(), self.image_stages.snapshot());
         QueueStatistics {
-            batches: self.batches.load(Relaxed),
+            text_stages: texts,
+            image_stages: images,
+            batches: texts.batches + images.batches,
+            busy_seconds: texts.model_seconds + images.model_seconds,
             texts: self.texts.load(Relaxed),
             images: self.images.load(Relaxed),
             failed: self.failed.load(Relaxed),
             abandoned: self.abandoned.load(Relaxed),
-            busy_seconds: self.busy_us.load(Relaxed) as f64 / 1e6,
             ..QueueStatistics::default()
         }
     }

@@ -14,7 +14,7 @@ use crate::model::Model;
 use crate::queue::{Batch, Embedded, Entry, Limits, Priority, Queue};
 use crate::statistics::Counters;
 use crate::towers::Pause;
-use crate::{EmbedError, Embedding, EncoderSettings, ModelCard, ModelSource, device};
+use crate::{DeviceChoice, EmbedError, Embedding, EncoderSettings, ModelCard, ModelSource, device};
 
 /// A search waits for the layer under way of a batch of ingest, so that on a CPU batches
 /// stay small. The bundled model there: a picture takes 44, 45, 58 ms of one thread in batches
@@ -45,6 +45,7 @@ impl Drop for DeviceThread {
 pub(crate) fn start(
     source: &ModelSource,
     settings: &EncoderSettings,
+    device: DeviceChoice,
     queue: &Arc<Queue>,
     counters: &Arc<Counters>,
 ) -> Result<(ModelCard, DeviceThread), EmbedError> {
@@ -56,7 +57,7 @@ pub(crate) fn start(
         .name("clipdb-device".to_owned())
         .spawn(move || {
             let during = "loading the model";
-            let model = catch_unwind(|| load(&source, &settings))
+            let model = catch_unwind(|| load(&source, &settings, device))
                 .unwrap_or_else(|payload| Err(EmbedError::panicked(during, &*payload)));
             match model {
                 Ok((model, card, limits)) => {
@@ -81,9 +82,10 @@ pub(crate) fn start(
 fn load(
     source: &ModelSource,
     settings: &EncoderSettings,
+    device: DeviceChoice,
 ) -> Result<(Model, ModelCard, Limits), EmbedError> {
     let begun = Instant::now();
-    let chosen = device::choose(settings.device)?;
+    let chosen = device::choose(device)?;
     device::use_threads(settings.threads);
     let layout = layouts::open(source, settings)?;
     let model = layout.load(chosen.device, settings.precision.kind())?;
@@ -166,6 +168,11 @@ impl Turn {
 }
 
 fn run(model: &Model, batch: Batch, counters: &Counters, turn: &Turn, pause: Pause<'_>) {
+    let (stages, kind, inputs) = match &batch {
+        Batch::Texts(entries) => (&counters.text_stages, "texts", entries.len()),
+        Batch::Images(entries) => (&counters.image_stages, "images", entries.len()),
+    };
+    let _span = tracing::info_span!("batch", kind, inputs).entered();
     let ((), busy) = turn.timed(|| match batch {
         Batch::Texts(entries) => {
             Counters::add(&counters.texts, entries.len());
@@ -181,8 +188,7 @@ fn run(model: &Model, batch: Batch, counters: &Counters, turn: &Turn, pause: Pau
             });
         }
     });
-    Counters::add(&counters.batches, 1);
-    counters.add_busy(busy);
+    stages.computed(busy);
 }
 
 /// Answers every entry. When a batch fails its inputs run one by one, so that one bad

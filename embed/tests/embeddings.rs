@@ -24,7 +24,7 @@ fn json(path: &Path) -> Value {
 
 fn load(source: &ModelSource, device: DeviceChoice, precision: Precision) -> Encoder {
     let settings = EncoderSettings {
-        device,
+        devices: device.into(),
         precision,
         threads: 1,
         onnx_runtime: Some(onnx_runtime()),
@@ -159,7 +159,7 @@ async fn both_engines_give_the_same_vectors() {
     for engine in [EngineChoice::Auto, EngineChoice::Onnx] {
         let settings = EncoderSettings {
             engine,
-            device: DeviceChoice::Cpu,
+            devices: DeviceChoice::Cpu.into(),
             onnx_runtime: Some(onnx_runtime()),
             ..EncoderSettings::default()
         };
@@ -263,7 +263,7 @@ async fn one_bad_input_fails_alone() {
 async fn more_inputs_than_places_are_all_answered() {
     let source = ModelSource::folder(&golden(CLIPS[0])).unwrap();
     let settings = EncoderSettings {
-        device: DeviceChoice::Cpu,
+        devices: DeviceChoice::Cpu.into(),
         threads: 1,
         queue_capacity: 2,
         ..EncoderSettings::default()
@@ -306,7 +306,7 @@ fn copy(folder: &str, except: &str) -> tempfile::TempDir {
 fn load_error(folder: &Path) -> String {
     let source = ModelSource::folder(folder).unwrap();
     let settings = EncoderSettings {
-        device: DeviceChoice::Cpu,
+        devices: DeviceChoice::Cpu.into(),
         ..EncoderSettings::default()
     };
     Encoder::load(&source, &settings).err().unwrap().to_string()

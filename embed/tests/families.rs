@@ -28,7 +28,7 @@ fn load(folder: &Path) -> Result<Encoder, EmbedError> {
 
 fn load_in(precision: Precision, folder: &Path) -> Result<Encoder, EmbedError> {
     let settings = EncoderSettings {
-        device: DeviceChoice::Cpu,
+        devices: DeviceChoice::Cpu.into(),
         precision,
         threads: 1,
         ..EncoderSettings::default()

@@ -8,7 +8,7 @@ use clipdb_embed::{DeviceChoice, Encoder, EncoderSettings, ModelSource};
 fn a_missing_library_says_what_to_do() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("parity/golden/onnx-optimum");
     let settings = EncoderSettings {
-        device: DeviceChoice::Cpu,
+        devices: DeviceChoice::Cpu.into(),
         onnx_runtime: Some(PathBuf::from("/nonexistent/libonnxruntime.so")),
         ..EncoderSettings::default()
     };

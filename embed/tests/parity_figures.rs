@@ -79,7 +79,7 @@ async fn differences(folder: &Path, golden: &Path) -> (f32, f32) {
     let bytes = std::fs::read(folder.join("expected.safetensors")).unwrap();
     let expected = SafeTensors::deserialize(&bytes).unwrap();
     let settings = EncoderSettings {
-        device: DeviceChoice::Cpu,
+        devices: DeviceChoice::Cpu.into(),
         precision: Precision::F32,
         ..EncoderSettings::default()
     };

@@ -78,7 +78,8 @@ pub struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     model_cache: Option<PathBuf>,
 
-    /// auto, cpu, cuda or cuda:N [default: auto]
+    /// auto, cpu, cuda or cuda:N; several after commas, such as cuda:0,cuda:1, each with as many
+    /// replicas [default: auto]
     #[arg(long, env = "CLIPDB_DEVICE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     device: Option<String>,
@@ -240,6 +241,12 @@ pub struct Settings {
     #[arg(long, env = "CLIPDB_LOG", value_name = "FILTER")]
     #[serde(skip_serializing_if = "Option::is_none")]
     log: Option<String>,
+
+    /// The OpenTelemetry collector that gets a span for each request and its stages, by OTLP
+    /// over gRPC, such as http://127.0.0.1:4317 [default: none]
+    #[arg(long, env = "CLIPDB_OTLP", value_name = "URL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    otlp: Option<String>,
 }
 
 fn one_or_many<'de, D: serde::Deserializer<'de>>(value: D) -> Result<Vec<String>, D::Error> {
@@ -288,6 +295,7 @@ pub struct Configuration {
     pub index_threads: std::num::NonZeroUsize,
     pub workers: usize,
     pub log: String,
+    pub otlp: Option<String>,
 }
 
 impl ServeArguments {
@@ -362,7 +370,7 @@ impl Settings {
                 .onnx_runtime
                 .take()
                 .or_else(|| onnx_runtime_in(&model_cache)),
-            device: parsed("device", self.device.as_deref().unwrap_or("auto"))?,
+            devices: parsed("device", self.device.as_deref().unwrap_or("auto"))?,
             precision: parsed("precision", self.precision.as_deref().unwrap_or("f32"))?,
             decode_threads: at_least(
                 "decode_threads",
@@ -449,6 +457,7 @@ impl Settings {
             )?)
             .unwrap_or(std::num::NonZeroUsize::MIN),
             workers: cores.max(2),
+            otlp: self.otlp,
             log: self.log.unwrap_or_else(|| "info,tantivy=warn".to_owned()),
         })
     }
@@ -507,7 +516,7 @@ fn is_local(address: IpAddr) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use clipdb_embed::{DeviceChoice, Precision};
+    use clipdb_embed::{Devices, Precision};
 
     use super::*;
 
@@ -521,7 +530,7 @@ mod tests {
         assert_eq!(configuration.listen.to_string(), "127.0.0.1:8080");
         let model = &configuration.models[0];
         assert_eq!(model.name, "clipdb-mini");
-        assert_eq!(model.encoder.device, DeviceChoice::Auto);
+        assert_eq!(model.encoder.devices, Devices::default());
         assert_eq!(model.encoder.precision, Precision::F32);
     }
 

@@ -1,7 +1,6 @@
 //! Start and stop. The door opens first and answers 503 until the models are
 //! loaded and the collections recovered; a stop finishes what was accepted.
 
-use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -13,10 +12,10 @@ use clipdb_api::{ApiError, Engine};
 use clipdb_embed::{EmbedError, Encoder, ModelSource};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
-use tracing_subscriber::EnvFilter;
 
 use crate::banner::{self, Addresses};
 use crate::configuration::{Configuration, ConfigurationError, ServeArguments};
+use crate::telemetry::{Telemetry, TelemetryError};
 
 /// Exit code for a start that can't succeed without another configuration or model.
 const NOT_AS_CONFIGURED: u8 = 2;
@@ -25,8 +24,8 @@ const NOT_AS_CONFIGURED: u8 = 2;
 enum StartError {
     #[error(transparent)]
     Configuration(#[from] ConfigurationError),
-    #[error("the log filter '{filter}' ('log') is wrong: {reason}")]
-    Log { filter: String, reason: String },
+    #[error(transparent)]
+    Telemetry(#[from] TelemetryError),
     #[error("can't listen on {address} ('{key}'): {source}")]
     Listen {
         key: &'static str,
@@ -52,7 +51,7 @@ impl StartError {
     fn exit_code(&self) -> ExitCode {
         match self {
             Self::Configuration(_)
-            | Self::Log { .. }
+            | Self::Telemetry(_)
             | Self::Model(EmbedError::ModelUnavailable { .. }) => ExitCode::from(NOT_AS_CONFIGURED),
             _ => ExitCode::FAILURE,
         }
@@ -70,22 +69,12 @@ pub fn serve(arguments: Box<ServeArguments>) -> ExitCode {
 }
 
 fn run(configuration: Configuration) -> Result<(), StartError> {
-    start_log(&configuration.log)?;
-    actix_web::rt::System::new().block_on(serve_until_stopped(configuration))
-}
-
-fn start_log(filter: &str) -> Result<(), StartError> {
-    let filter = EnvFilter::try_new(filter).map_err(|error| StartError::Log {
-        filter: filter.to_owned(),
-        reason: error.to_string(),
-    })?;
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false)
-        .init();
-    Ok(())
+    actix_web::rt::System::new().block_on(async {
+        let telemetry = Telemetry::start(&configuration.log, configuration.otlp.as_deref())?;
+        let outcome = serve_until_stopped(configuration).await;
+        let _ = tokio::task::spawn_blocking(|| telemetry.finish()).await;
+        outcome
+    })
 }
 
 async fn serve_until_stopped(configuration: Configuration) -> Result<(), StartError> {

@@ -9,6 +9,7 @@ mod lifecycle;
 mod models;
 mod openmp;
 mod table;
+mod telemetry;
 
 use std::process::ExitCode;
 

@@ -42,7 +42,8 @@ fn metrics_are_prometheus_text() {
         .filter(|line| !line.is_empty() && !line.starts_with('#'))
     {
         let (name, value) = line.rsplit_once(' ').unwrap_or_else(|| panic!("{line}"));
-        assert!(name.starts_with("clipdb_"), "{line}");
+        let ours = name.starts_with("clipdb_");
+        assert!(ours || name.starts_with("jina_"), "{line}");
         assert!(value.parse::<f64>().is_ok(), "{line}");
     }
     for name in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use prost::Message;
 use prost_types::Timestamp;
+use tracing::Instrument;
 
 use super::Settings;
 use super::endpoint::{self, Call};
@@ -11,7 +13,7 @@ use super::message::{
     Data, DataRequest, Document, DocumentArray, Exception, Header, Route, Status,
 };
 use super::parameters::Parameters;
-use crate::engine::Engine;
+use crate::engine::{CallSeen, Engine};
 use crate::error::ApiError;
 use crate::rest::problem;
 
@@ -39,6 +41,14 @@ impl Calls {
     /// A failure is a response too, as of CLIP-as-service: its status says what happened,
     /// and its documents have their ids alone.
     pub async fn answer(&self, request: DataRequest, received: SystemTime) -> DataRequest {
+        let span = tracing::info_span!("call", endpoint = tracing::field::Empty);
+        self.counted(request, received).instrument(span).await
+    }
+
+    async fn counted(&self, request: DataRequest, received: SystemTime) -> DataRequest {
+        let statistics = self.engine.statistics().calls();
+        let _pending = statistics.begun();
+        let request_bytes = request.encoded_len();
         let DataRequest {
             header,
             parameters,
@@ -54,6 +64,7 @@ impl Calls {
             .collect();
         let started = SystemTime::now();
         let endpoint = header.exec_endpoint().to_owned();
+        tracing::Span::current().record("endpoint", endpoint.as_str());
         let outcome = if data.docs_bytes.is_empty() {
             self.perform(&endpoint, parameters.as_ref(), documents)
                 .await
@@ -63,12 +74,10 @@ impl Calls {
             ))
         };
         let ended = SystemTime::now();
-        let ms = ended
-            .duration_since(received)
-            .unwrap_or_default()
-            .as_secs_f64()
-            * 1e3;
+        let took = |since| ended.duration_since(since).unwrap_or_default();
+        let ms = took(received).as_secs_f64() * 1e3;
         let count = ids.len();
+        let failed = outcome.is_err();
         let docs = match outcome {
             Ok((call, documents)) => {
                 tracing::info!(call = call.name(), documents = count, ms, "call");
@@ -81,7 +90,7 @@ impl Calls {
             }
         };
         header.target_executor.get_or_insert_default();
-        DataRequest {
+        let response = DataRequest {
             routes: routes(&header, [received, started, ended]),
             header: Some(header),
             parameters,
@@ -89,7 +98,16 @@ impl Calls {
                 docs: Some(DocumentArray { docs }),
                 ..Data::default()
             }),
-        }
+        };
+        statistics.ended(CallSeen {
+            whole: took(received),
+            processing: took(started),
+            documents: count,
+            request_bytes,
+            response_bytes: response.encoded_len(),
+            failed,
+        });
+        response
     }
 
     async fn perform(

@@ -163,6 +163,7 @@ impl GroupCommit {
             };
             let started = Instant::now();
             let documents = group.len();
+            let _span = tracing::info_span!("commit", documents).entered();
             self.commit(group);
             self.statistics
                 .group_committed(documents, started.elapsed());

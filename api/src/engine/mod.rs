@@ -6,6 +6,7 @@
 //! (see [`blocking`]); a vector is compared only with vectors of its own model.
 
 mod agreement;
+mod call_statistics;
 mod collection;
 mod committer;
 mod definition;
@@ -32,6 +33,7 @@ use parking_lot::RwLock;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use agreement::{Agreement, Difference};
+pub(crate) use call_statistics::CallSeen;
 pub use collection::{Collection, CollectionSummary};
 pub use committer::Ticket;
 pub use definition::{FieldDefinitions, Wanted};
@@ -248,7 +250,8 @@ fn kibibytes(bytes: usize) -> u32 {
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, ApiError> {
-    tokio::task::spawn_blocking(work)
+    let span = tracing::Span::current();
+    tokio::task::spawn_blocking(move || span.in_scope(work))
         .await
         .map_err(|_| ApiError::Interrupted)
 }

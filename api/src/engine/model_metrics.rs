@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use clipdb_embed::QueueStatistics;
+use clipdb_embed::{QueueStatistics, StageStatistics};
 
 use super::Models;
 
@@ -63,6 +63,45 @@ const METRICS: [Metric; 10] = [
     ),
 ];
 
+/// A summary by the name that CLIP-as-service's Grafana board asks for.
+struct Stage {
+    name: &'static str,
+    help: &'static str,
+    /// How often, and seconds.
+    seen: fn(&QueueStatistics) -> (u64, f64),
+}
+
+const STAGES: [Stage; 4] = [
+    Stage {
+        name: "jina_preprocess_texts_seconds",
+        help: "Making tokens",
+        seen: |seen| preprocessing(&seen.text_stages),
+    },
+    Stage {
+        name: "jina_encode_texts_seconds",
+        help: "A batch of texts in the model",
+        seen: |seen| computing(&seen.text_stages),
+    },
+    Stage {
+        name: "jina_preprocess_images_seconds",
+        help: "Decoding and scaling a picture",
+        seen: |seen| preprocessing(&seen.image_stages),
+    },
+    Stage {
+        name: "jina_encode_images_seconds",
+        help: "A batch of pictures in the model",
+        seen: |seen| computing(&seen.image_stages),
+    },
+];
+
+fn preprocessing(stages: &StageStatistics) -> (u64, f64) {
+    (stages.preprocessed, stages.preprocess_seconds)
+}
+
+fn computing(stages: &StageStatistics) -> (u64, f64) {
+    (stages.batches, stages.model_seconds)
+}
+
 const fn counter(
     name: &'static str,
     help: &'static str,
@@ -109,6 +148,22 @@ impl Models {
             let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
             for (model, statistics) in &seen {
                 let _ = writeln!(text, "{name}{{model=\"{model}\"}} {}", value(statistics));
+            }
+        }
+        for Stage {
+            name,
+            help,
+            seen: of,
+        } in STAGES
+        {
+            let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} summary");
+            for (model, statistics) in &seen {
+                let (count, seconds) = of(statistics);
+                let labels = format!("{{runtime_name=\"clipdb\",model=\"{model}\"}}");
+                let _ = writeln!(
+                    text,
+                    "{name}_sum{labels} {seconds}\n{name}_count{labels} {count}"
+                );
             }
         }
         text

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, Opts, Registry};
 
+use super::call_statistics::CallStatistics;
+
 #[derive(Clone)]
 pub struct Statistics {
     registry: Registry,
@@ -13,9 +15,10 @@ pub struct Statistics {
     group_size: Histogram,
     search_seconds: Histogram,
     requests: IntCounterVec,
+    calls: CallStatistics,
 }
 
-const SECONDS: [f64; 12] = [
+pub(super) const SECONDS: [f64; 12] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0,
 ];
 const DOCUMENTS: [f64; 8] = [1.0, 2.0, 4.0, 16.0, 64.0, 128.0, 256.0, 512.0];
@@ -51,6 +54,7 @@ impl Statistics {
                 Opts::new("clipdb_http_requests_total", "Requests answered, by status"),
                 &["status"],
             )?,
+            calls: CallStatistics::new(&registry)?,
             registry,
         };
         statistics
@@ -94,6 +98,10 @@ impl Statistics {
         self.requests
             .with_label_values(&[status.to_string().as_str()])
             .inc();
+    }
+
+    pub(crate) fn calls(&self) -> &CallStatistics {
+        &self.calls
     }
 
     /// All of it in Prometheus' text format.

@@ -8,6 +8,7 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{HttpMessage, web};
+use tracing::Instrument;
 
 use super::state::RestState;
 use crate::engine::SearchTimings;
@@ -22,7 +23,8 @@ pub(super) async fn log<B: MessageBody>(
     let id = request_id(&request);
     let method = request.method().clone();
     let state = request.app_data::<web::Data<RestState>>().cloned();
-    let mut response = next.call(request).await?;
+    let span = tracing::info_span!("request", %id, %method, route = tracing::field::Empty, status = tracing::field::Empty);
+    let mut response = next.call(request).instrument(span.clone()).await?;
     let status = response.status().as_u16();
     if let Some(state) = state {
         state.statistics.request_answered(status);
@@ -32,6 +34,8 @@ pub(super) async fn log<B: MessageBody>(
         .request()
         .match_pattern()
         .unwrap_or_else(|| "-".to_owned());
+    span.record("route", route.as_str())
+        .record("status", status);
     let ms = started.elapsed().as_secs_f64() * 1e3;
     let timings = response
         .request()

@@ -1,0 +1,84 @@
+//! What the server says about itself: log lines on stderr, and spans by OTLP where a
+//! collector is named. Without one no span is recorded.
+
+use std::io::IsTerminal;
+
+use opentelemetry::trace::TracerProvider;
+use opentelemetry_otlp::{SpanExporter, WithExportConfig};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
+
+const SERVICE: &str = "clipdb";
+
+/// What has to be sent before the process ends.
+pub struct Telemetry {
+    spans: Option<SdkTracerProvider>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    #[error("the log filter '{filter}' ('log') is wrong: {reason}")]
+    Log { filter: String, reason: String },
+    #[error(
+        "'{endpoint}' ('otlp') is no collector's address, such as http://127.0.0.1:4317: {reason}"
+    )]
+    Otlp { endpoint: String, reason: String },
+}
+
+impl Telemetry {
+    /// Starts the log and, for the collector at `otlp`, tracing. Within a tokio runtime,
+    /// which then carries the spans.
+    pub fn start(filter: &str, otlp: Option<&str>) -> Result<Self, TelemetryError> {
+        let events = EnvFilter::try_new(filter).map_err(|error| TelemetryError::Log {
+            filter: filter.to_owned(),
+            reason: error.to_string(),
+        })?;
+        let lines = tracing_subscriber::fmt::layer()
+            .with_writer(std::io::stderr)
+            .with_ansi(std::io::stderr().is_terminal())
+            .with_target(false)
+            .with_filter(filter_fn(|metadata| metadata.is_event()))
+            .with_filter(events);
+        let spans = otlp.map(provider).transpose()?;
+        let traces = spans.as_ref().map(|provider| {
+            tracing_opentelemetry::layer()
+                .with_tracer(provider.tracer(SERVICE))
+                .with_filter(filter_fn(|metadata| {
+                    metadata.is_span() && metadata.target().starts_with(SERVICE)
+                }))
+        });
+        tracing_subscriber::registry()
+            .with(lines)
+            .with(traces)
+            .init();
+        Ok(Self { spans })
+    }
+
+    /// Sends what is left. Blocks, for five seconds at most.
+    pub fn finish(self) {
+        if let Some(spans) = self.spans
+            && let Err(error) = spans.shutdown()
+        {
+            tracing::warn!(%error, "the last spans did not reach the collector");
+        }
+    }
+}
+
+fn provider(endpoint: &str) -> Result<SdkTracerProvider, TelemetryError> {
+    let exporter = SpanExporter::builder()
+        .with_tonic()
+        .with_endpoint(endpoint)
+        .build()
+        .map_err(|error| TelemetryError::Otlp {
+            endpoint: endpoint.to_owned(),
+            reason: error.to_string(),
+        })?;
+    Ok(SdkTracerProvider::builder()
+        .with_batch_exporter(exporter)
+        .with_resource(Resource::builder().with_service_name(SERVICE).build())
+        .build())
+}
