@@ -78,7 +78,8 @@ fn order(document: &mut Document, query: &Encoded, candidates: &[Encoded], logit
     let vectors = candidates
         .iter()
         .map(|candidate| candidate.embedding.as_slice());
-    let ranked = rank(query.embedding.as_slice(), vectors, logit_scale);
+    // Its clients are told of a softmax, whichever the model.
+    let ranked = rank(query.embedding.as_slice(), vectors, logit_scale, None);
     let mut matches: Vec<Option<Document>> = std::mem::take(&mut document.matches)
         .into_iter()
         .map(Some)

@@ -26,7 +26,7 @@ pub struct Ranked {
     /// Its position among the candidates as they were given.
     pub index: usize,
     pub cosine: f32,
-    /// All candidates' probabilities add up to 1.
+    /// All candidates' probabilities add up to 1, unless the model judges each by itself.
     pub probability: f32,
 }
 
@@ -42,11 +42,14 @@ pub struct Ranking {
 ///
 /// A probability is the softmax over all candidates of `logit_scale` times the cosine:
 /// the temperature that the model was trained with turns cosines, which lie close
-/// together, into a choice.
+/// together, into a choice. A model that was trained to judge each pair by itself
+/// (SigLIP; Zhai et al. 2023) says so by its `logit_bias`: a probability is then the
+/// sigmoid of the scaled cosine plus the bias, and all may be low.
 pub fn rank<'a>(
     query: &[f32],
     candidates: impl IntoIterator<Item = &'a [f32]>,
     logit_scale: f64,
+    logit_bias: Option<f64>,
 ) -> Vec<Ranked> {
     let cosines: Vec<f64> = candidates
         .into_iter()
@@ -62,7 +65,10 @@ pub fn rank<'a>(
         .map(|(index, &cosine)| Ranked {
             index,
             cosine: cosine as f32,
-            probability: (share(cosine) / total) as f32,
+            probability: match logit_bias {
+                Some(bias) => 1.0 / (1.0 + (-(logit_scale * cosine + bias)).exp()),
+                None => share(cosine) / total,
+            } as f32,
         })
         .collect();
     ranked.sort_by(|one, other| other.cosine.total_cmp(&one.cosine));
@@ -103,6 +109,7 @@ impl Engine {
                 query.embedding.as_slice(),
                 vectors,
                 encoder.card().logit_scale,
+                encoder.card().logit_bias,
             ),
             truncated: candidates
                 .iter()
@@ -122,7 +129,17 @@ mod tests {
             &[1.0, 0.0],
             candidates.iter().map(<[f32; 2]>::as_slice),
             logit_scale,
+            None,
         )
+    }
+
+    #[test]
+    fn a_model_with_a_bias_judges_each_by_itself() {
+        let candidates: [&[f32]; 2] = [&[0.6, 0.8], &[0.8, 0.6]];
+        let found = rank(&[1.0, 0.0], candidates, 10.0, Some(-8.0));
+        assert_eq!(order(&found), [1, 0]);
+        assert_eq!(found[0].probability, 0.5);
+        assert!((found[1].probability - 1.0 / (1.0 + 2.0_f32.exp())).abs() < 1e-6);
     }
 
     fn order(ranked: &[Ranked]) -> Vec<usize> {
