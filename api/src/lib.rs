@@ -19,7 +19,7 @@ mod tls;
 mod url_ingest;
 
 pub use clipdb_index as index;
-pub use clipdb_storage::{CollectionName, DocumentId};
+pub use clipdb_storage::{Checked, CollectionName, DocumentId, Finding, FindingKind};
 pub use engine::{Engine, EngineSettings};
 pub use error::ApiError;
 pub use tls::TlsIdentity;

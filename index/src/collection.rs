@@ -63,6 +63,24 @@ pub struct Opened {
     pub words: State,
 }
 
+/// What was found on disk of a collection's indexes.
+#[derive(Debug)]
+pub struct Inspected {
+    /// The vectors, or why there are none to be used.
+    pub vectors: Result<Held, Reason>,
+    /// The words, or why there are none to be used.
+    pub words: Result<Held, Reason>,
+}
+
+/// What one index holds on disk.
+#[derive(Debug)]
+pub struct Held {
+    /// The write after which it was saved; none where the newest was in memory alone.
+    pub sequence: Option<u64>,
+    /// Its rows, ascending.
+    pub rows: Vec<RowId>,
+}
+
 /// What one index holds after opening.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
@@ -160,6 +178,14 @@ impl CollectionIndex {
             }),
         };
         Ok((index, opened))
+    }
+
+    /// What the indexes in `dir` hold, without changing anything there.
+    pub fn inspect(dir: &Path, configuration: &Configuration) -> Inspected {
+        Inspected {
+            vectors: VectorStore::inspect(&dir.join("vectors"), configuration.dim),
+            words: words::inspect(&dir.join("words"), &configuration.wording),
+        }
     }
 
     /// Removes rows and adds others as one write: durable in tantivy, and everything of it

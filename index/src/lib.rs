@@ -21,7 +21,9 @@ mod row_set;
 mod vectors;
 mod words;
 
-pub use collection::{CollectionIndex, Configuration, Opened, Reason, State, Statistics};
+pub use collection::{
+    CollectionIndex, Configuration, Held, Inspected, Opened, Reason, State, Statistics,
+};
 pub use columns::{FieldType, Fields, Order, Ordered, Place, Point, TypeConflict};
 pub use error::{IndexError, ReconcileError};
 pub use filter::{Filter, FilterError};

@@ -6,7 +6,7 @@
 //! steps, and running again goes on from there. The new version is written last. A change keeps
 //! its own copy of the layouts it reads and writes, since it must not follow later code.
 //!
-//! [`migrate`] is all there is to call.
+//! [`migrate`] is what to call; [`format`] only looks.
 
 mod error;
 mod m0002_checked_values;
@@ -41,6 +41,11 @@ pub struct Report {
     pub from: Option<u32>,
     /// Atomic batches that were applied to it.
     pub steps: u64,
+}
+
+/// The format of the data folder `dir`, whose database is `db`; `None` where none was written.
+pub fn format(db: &sled::Db, dir: &Path) -> Result<Option<u32>, MigrationError> {
+    version::read(db, dir)
 }
 
 /// Brings the database of the data folder `dir` to [`FORMAT_VERSION`].

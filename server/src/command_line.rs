@@ -2,6 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
+use crate::check::CheckArguments;
 use crate::client::{ingest, profile, search};
 use crate::configuration::ServeArguments;
 use crate::models::ModelsArguments;
@@ -25,4 +26,6 @@ pub enum Command {
     Profile(profile::ProfileArguments),
     /// List the models known, cached and bundled; pull or check one
     Models(ModelsArguments),
+    /// Verify a data folder that no server uses, and repair what can be
+    Check(CheckArguments),
 }

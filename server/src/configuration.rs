@@ -187,6 +187,11 @@ pub struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     cache_mib: Option<u64>,
 
+    /// Writes are refused while the data folder's disk has less left than this, in MiB [default: 64]
+    #[arg(long, env = "CLIPDB_DISK_RESERVE_MIB", value_name = "MIB")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    disk_reserve_mib: Option<u64>,
+
     /// The certificate, its chain behind it, in PEM: all addresses speak TLS [default: none do]
     #[arg(long, env = "CLIPDB_TLS_CERT", value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -398,6 +403,11 @@ impl Settings {
         let engine = EngineSettings {
             data: self.data.unwrap_or_else(|| PathBuf::from("./data")),
             cache_bytes: at_least("cache_mib", self.cache_mib.unwrap_or(256), 1)? << 20,
+            disk_reserve_bytes: at_least(
+                "disk_reserve_mib",
+                self.disk_reserve_mib.unwrap_or(64),
+                1,
+            )? << 20,
             ingest_bytes: at_least(
                 "ingest_memory_mib",
                 self.ingest_memory_mib.unwrap_or(512),

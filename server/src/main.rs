@@ -2,6 +2,7 @@
 //! commands are clients of a running server, or look at models.
 
 mod banner;
+mod check;
 mod client;
 mod command_line;
 mod configuration;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
             openmp::wait_asleep();
             models::run(&arguments)
         }
+        Command::Check(arguments) => check::run(&arguments),
         Command::Ingest(arguments) => report(client::ingest::run(&arguments)),
         Command::Search(arguments) => report(client::search::run(&arguments)),
         Command::Profile(arguments) => report(client::profile::run(&arguments)),

@@ -10,7 +10,7 @@ use crate::{CollectionDefinition, CollectionName, StorageError, frame, layout};
 /// No collection's name is empty.
 const NEXT_NUMBER: &[u8] = b"";
 
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Entry {
     pub number: u64,
     pub definition: CollectionDefinition,
@@ -40,21 +40,38 @@ impl Catalog {
         database: &Database,
         definition: CollectionDefinition,
     ) -> Result<Entry, StorageError> {
+        let number = self.next_number()?;
+        let entry = Entry { number, definition };
+        let mut batch = Batch::default();
+        batch.insert(NEXT_NUMBER, encode(NEXT_NUMBER, &(number + 1))?);
+        insert(&mut batch, &entry)?;
+        database.apply(&self.0, batch)?;
+        Ok(entry)
+    }
+
+    /// A number that was never given before, for a tree that no entry leads to yet: the next
+    /// start drops such a tree. Durable when it returns.
+    pub(crate) fn take_number(&self, database: &Database) -> Result<u64, StorageError> {
+        let number = self.next_number()?;
+        let mut batch = Batch::default();
+        batch.insert(NEXT_NUMBER, encode(NEXT_NUMBER, &(number + 1))?);
+        database.apply(&self.0, batch)?;
+        Ok(number)
+    }
+
+    /// Leads the name to this entry from now on, wherever it led before. Durable when it returns.
+    pub(crate) fn put(&self, database: &Database, entry: &Entry) -> Result<(), StorageError> {
+        let mut batch = Batch::default();
+        insert(&mut batch, entry)?;
+        database.apply(&self.0, batch)
+    }
+
+    fn next_number(&self) -> Result<u64, StorageError> {
         let next = self
             .0
             .get(NEXT_NUMBER)
             .map_err(StorageError::sled("read the catalog"))?;
-        let number: u64 = match next {
-            Some(value) => decode(NEXT_NUMBER, &value)?,
-            None => 1,
-        };
-        let entry = Entry { number, definition };
-        let name = entry.definition.name.as_str().as_bytes();
-        let mut batch = Batch::default();
-        batch.insert(NEXT_NUMBER, encode(NEXT_NUMBER, &(number + 1))?);
-        batch.insert(name, encode(name, &entry)?);
-        database.apply(&self.0, batch)?;
-        Ok(entry)
+        next.map_or(Ok(1), |value| decode(NEXT_NUMBER, &value))
     }
 
     /// Durable when it returns.
@@ -67,6 +84,12 @@ impl Catalog {
         batch.remove(name.as_str());
         database.apply(&self.0, batch)
     }
+}
+
+fn insert(batch: &mut Batch, entry: &Entry) -> Result<(), StorageError> {
+    let name = entry.definition.name.as_str().as_bytes();
+    batch.insert(name, encode(name, entry)?);
+    Ok(())
 }
 
 fn encode(key: &[u8], value: &impl Serialize) -> Result<Vec<u8>, StorageError> {

@@ -66,6 +66,17 @@ impl CollectionStore {
         &self.0.files.definition
     }
 
+    /// Its number, which no other collection of the folder ever had or will have.
+    pub fn number(&self) -> u64 {
+        self.0.files.number
+    }
+
+    /// Whether the disk has room for `bytes` of derived files beside the reserve for writes.
+    pub fn has_room_for(&self, bytes: u64) -> Result<bool, StorageError> {
+        let database = &self.0.files.database;
+        Ok(database.free_bytes()? > database.reserve_bytes().saturating_add(bytes))
+    }
+
     /// The number of documents.
     pub fn len(&self) -> u64 {
         self.0.counters.read().documents
@@ -165,6 +176,11 @@ impl CollectionStore {
         let before = *self.0.counters.read();
         let (after, outcomes) = commit::commit(&self.0.files, before, group)?;
         *self.0.counters.write() = after;
+        let files = &self.0.files;
+        files
+            .database
+            .witness
+            .committed(files.number, after.sequence);
         Ok(Committed {
             sequence: after.sequence,
             outcomes,
@@ -255,7 +271,7 @@ pub(crate) fn encode_key(id_key: &[u8], key: DocumentKey) -> Vec<u8> {
     frame::seal(id_key, &key.get().to_be_bytes())
 }
 
-fn decode_key(id_key: &[u8], value: &[u8]) -> Result<DocumentKey, StorageError> {
+pub(crate) fn decode_key(id_key: &[u8], value: &[u8]) -> Result<DocumentKey, StorageError> {
     let what = || {
         format!(
             "the entry of the document {:?}",

@@ -25,6 +25,7 @@ pub(crate) fn commit(
     for write in &group {
         write.check(&files.definition)?;
     }
+    check_room(files, &group)?;
     let mut plan = Plan::new(files, before);
     let outcomes = group
         .into_iter()
@@ -48,6 +49,17 @@ pub(crate) fn commit(
     files.database.apply(&files.tree, changes.batch)?;
     remove_unreferenced(files, &changes.leaving);
     Ok((after, outcomes))
+}
+
+/// Deletes may use half of the reserve: they are a way to get space back.
+fn check_room(files: &Files, group: &[Write]) -> Result<(), StorageError> {
+    let database = &files.database;
+    if group.iter().all(|write| matches!(write, Write::Delete(_)))
+        && database.free_bytes()? >= database.reserve_bytes() / 2
+    {
+        return Ok(());
+    }
+    database.check_room(group.iter().map(Write::bytes).sum())
 }
 
 #[derive(Default)]

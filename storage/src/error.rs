@@ -10,6 +10,9 @@ pub enum StorageError {
     #[error("the data folder {} is in use by another clipdb{}; stop it or choose another folder", dir.display(), holder(*pid))]
     Locked { dir: PathBuf, pid: Option<u32> },
 
+    #[error("there is no data folder of clipdb at {}; name the one that the server uses", dir.display())]
+    NoFolder { dir: PathBuf },
+
     #[error("cannot {action} {}: {source}", path.display())]
     Io {
         action: &'static str,
@@ -30,6 +33,21 @@ pub enum StorageError {
         "{what} is damaged on disk ({reason}); restore the data folder from a copy, or write it again"
     )]
     Damaged { what: String, reason: String },
+
+    #[error(
+        "the data folder {} has lost acknowledged writes: {lost}; its sled log is damaged or from an earlier time. \
+         Restore the folder from a copy, or run 'clipdb check --data {} --repair' to go on with what is left", dir.display(), dir.display()
+    )]
+    LostWrites { dir: PathBuf, lost: String },
+
+    #[error(
+        "the disk of {} has {free} bytes left and writes need {needed}: free some space, then send it again", dir.display()
+    )]
+    DiskFull {
+        dir: PathBuf,
+        free: u64,
+        needed: u64,
+    },
 
     #[error("the image file {} of {hash} is damaged ({reason}); upload the image again", path.display())]
     DamagedImage {
@@ -83,7 +101,16 @@ impl StorageError {
     }
 
     pub(crate) fn sled(action: &'static str) -> impl FnOnce(sled::Error) -> Self {
-        move |source| StorageError::Sled { action, source }
+        move |source| match source {
+            sled::Error::Corruption { at, .. } => StorageError::Damaged {
+                what: match at {
+                    Some(at) => format!("the page of the data folder's sled at {at:?}"),
+                    None => "the data folder's sled".into(),
+                },
+                reason: format!("cannot {action}: its checksum is wrong"),
+            },
+            source => StorageError::Sled { action, source },
+        }
     }
 }
 

@@ -139,6 +139,46 @@ impl ImageFolder {
         Ok(removed)
     }
 
+    /// How many files there are beside those of `wanted`.
+    pub(crate) fn unreferenced(&self, wanted: &BTreeSet<BlobHash>) -> Result<u64, StorageError> {
+        let incoming = names(&self.dir.join(INCOMING))?.len();
+        Ok((incoming + self.others(wanted)?.len()) as u64)
+    }
+
+    /// Links the whole files beside those of `wanted` into the folder `kept`.
+    pub(crate) fn keep_unreferenced(
+        &self,
+        wanted: &BTreeSet<BlobHash>,
+        kept: &Path,
+    ) -> Result<(), StorageError> {
+        for path in self.others(wanted)? {
+            fs::create_dir_all(kept).map_err(StorageError::io("create", kept))?;
+            let target = kept.join(path.file_name().unwrap_or_default());
+            match fs::hard_link(&path, &target) {
+                Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+                    return Err(StorageError::io("link", target)(error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The files under final names beside those of `wanted`.
+    fn others(&self, wanted: &BTreeSet<BlobHash>) -> Result<Vec<PathBuf>, StorageError> {
+        let mut others = Vec::new();
+        for first in 0..=u8::MAX {
+            let shard = self.shard(first);
+            for name in names(&shard)? {
+                let hash = name.to_str().and_then(|hex| hex.parse().ok());
+                if hash.is_none_or(|hash| !wanted.contains(&hash)) {
+                    others.push(shard.join(name));
+                }
+            }
+        }
+        Ok(others)
+    }
+
     pub(crate) fn remove_all(&self) -> Result<(), StorageError> {
         remove_folder(&self.dir)
     }

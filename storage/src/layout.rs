@@ -57,6 +57,17 @@ pub(crate) fn id_of(key: &[u8]) -> Result<DocumentId, StorageError> {
         })
 }
 
+/// All records.
+pub(crate) const RECORDS: &[u8] = b"D";
+/// All vectors.
+pub(crate) const VECTORS: &[u8] = b"V";
+
+/// The version in a record's or a vector's key.
+pub(crate) fn version_of(key: &[u8]) -> Option<DocumentKey> {
+    let (_, rest) = key.split_first()?;
+    Some(DocumentKey::new(u64::from_be_bytes(*rest.first_chunk()?)))
+}
+
 /// All parts of the record of one version.
 pub(crate) fn parts(key: DocumentKey) -> [u8; 9] {
     prefixed(b'D', key)

@@ -9,6 +9,7 @@
 //! thread that may.
 
 mod catalog;
+mod check;
 mod clock;
 mod collection;
 mod commit;
@@ -27,8 +28,10 @@ mod name;
 mod plan;
 mod record;
 mod store;
+mod witness;
 mod write;
 
+pub use check::{Checked, Finding, FindingKind, check};
 pub use collection::CollectionStore;
 pub use definition::{CollectionDefinition, FieldDefinition, FieldKind, MAX_DIM};
 pub use document::{Document, StoredImage, Vector, VectorKind};

@@ -27,12 +27,15 @@ struct Shared {
 pub struct StoreOptions {
     /// Memory for sled's cache of tree pages, in bytes.
     pub cache_bytes: u64,
+    /// Writes are refused while the disk has less left than this, in bytes.
+    pub reserve_bytes: u64,
 }
 
 impl Default for StoreOptions {
     fn default() -> Self {
         StoreOptions {
             cache_bytes: 128 << 20,
+            reserve_bytes: 64 << 20,
         }
     }
 }
@@ -58,6 +61,7 @@ impl Store {
             let collection = CollectionStore::open(database.clone(), entry)?;
             collections.insert(collection.definition().name.clone(), collection);
         }
+        check_witness(&database, &numbers, collections.values())?;
         remove_orphans(&database, &numbers, collections.values())?;
         database.sync_filesystem()?;
         Ok(Store(Arc::new(Shared {
@@ -89,7 +93,9 @@ impl Store {
                 Err(StorageError::Conflict { name })
             };
         }
+        self.0.database.check_room(0)?;
         let entry = catalog.add(&self.0.database, definition)?;
+        self.0.database.witness.committed(entry.number, 0);
         let collection = CollectionStore::open(self.0.database.clone(), entry)?;
         self.0.database.sync_filesystem()?;
         self.0.collections.write().insert(name, collection);
@@ -101,7 +107,10 @@ impl Store {
     pub fn drop_collection(&self, name: &CollectionName) -> Result<(), StorageError> {
         let catalog = self.0.catalog.lock();
         let collection = self.collection(name)?;
+        let witness = &self.0.database.witness;
+        witness.dropping(collection.number());
         catalog.remove(&self.0.database, name)?;
+        witness.dropped(collection.number());
         self.0.collections.write().remove(name);
         collection.drop_files()
     }
@@ -114,6 +123,32 @@ impl Store {
             .cloned()
             .ok_or_else(|| StorageError::UnknownCollection { name: name.clone() })
     }
+}
+
+/// Compares what is there with what was witnessed, before anything is removed; then what is there
+/// is witnessed.
+fn check_witness<'a>(
+    database: &Database,
+    numbers: &BTreeSet<u64>,
+    collections: impl Iterator<Item = &'a CollectionStore>,
+) -> Result<(), StorageError> {
+    let sequences: Vec<_> = collections
+        .map(|collection| {
+            let name = collection.definition().name.clone();
+            (collection.number(), name, collection.sequence())
+        })
+        .collect();
+    let lost = database.witness.losses(numbers, &sequences);
+    if lost.is_empty() {
+        for (number, _, sequence) in sequences {
+            database.witness.committed(number, sequence);
+        }
+        return Ok(());
+    }
+    Err(StorageError::LostWrites {
+        dir: database.dir().into(),
+        lost: lost.join(", "),
+    })
 }
 
 fn remove_orphans<'a>(

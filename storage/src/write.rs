@@ -49,6 +49,29 @@ impl Write {
         })
     }
 
+    /// What it brings, roughly.
+    pub(crate) fn bytes(&self) -> u64 {
+        let image = |image: &NewImage| image.bytes.len();
+        let bytes = match self {
+            Write::Put(document) => {
+                let vectors: usize = document
+                    .vectors
+                    .iter()
+                    .map(|(_, v)| size_of_val(&v[..]))
+                    .sum();
+                document.image.as_ref().map_or(0, image)
+                    + document.text.as_ref().map_or(0, String::len)
+                    + vectors
+            }
+            Write::Revise(revision) => match &revision.image {
+                Part::Replace((new, _)) => image(new),
+                Part::Keep | Part::Remove => 0,
+            },
+            Write::Merge { .. } | Write::Delete(_) => 0,
+        };
+        bytes as u64
+    }
+
     fn refusal(&self, dim: usize) -> Option<String> {
         match self {
             Write::Put(document) => {

@@ -197,8 +197,21 @@ impl Setup {
         command
     }
 
-    fn start_in(self, folder: Arc<TempDir>) -> Server {
+    /// Starts on the folder `data` in this one.
+    pub fn start_in(self, folder: Arc<TempDir>) -> Server {
         self.begin_in(folder).until_ready()
+    }
+
+    /// The same; how the program ended, where it ended by itself.
+    pub fn try_start_in(self, folder: Arc<TempDir>) -> Result<Server, Finished> {
+        let banner = folder.path().join("stdout");
+        self.begin_in(folder)
+            .try_until_ready()
+            .map_err(|ended| Finished {
+                code: ended.status.code(),
+                stdout: read(&banner),
+                stderr: ended.log,
+            })
     }
 
     fn begin_in(self, folder: Arc<TempDir>) -> Starting {
@@ -236,7 +249,16 @@ impl Starting {
         }
     }
 
-    fn until_ready(mut self) -> Server {
+    fn until_ready(self) -> Server {
+        self.try_until_ready().unwrap_or_else(|ended| {
+            panic!(
+                "the server ended while starting ({}):\n{}",
+                ended.status, ended.log
+            )
+        })
+    }
+
+    fn try_until_ready(mut self) -> Result<Server, Box<Stopped>> {
         let (out, log) = (
             self.folder.path().join("stdout"),
             self.folder.path().join("stderr"),
@@ -244,10 +266,12 @@ impl Starting {
         let mut client: Option<Client> = None;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
-                panic!(
-                    "the server ended while starting ({status}):\n{}",
-                    read(&log)
-                );
+                return Err(Box::new(Stopped {
+                    folder: self.folder,
+                    setup: self.setup,
+                    status,
+                    log: read(&log),
+                }));
             }
             client = client.or_else(|| {
                 address(&read(&out), "address").map(|base| {
@@ -270,14 +294,14 @@ impl Starting {
             std::thread::sleep(Duration::from_millis(10));
         }
         let client = client.expect("the loop ends with one");
-        Server {
+        Ok(Server {
             child: self.child,
             client,
             folder: self.folder,
             setup: self.setup,
             ready_after: self.started.elapsed(),
             _leash: self.leash,
-        }
+        })
     }
 }
 
@@ -449,6 +473,16 @@ impl Stopped {
     /// Starts again and does not wait until it is ready.
     pub fn begin(self) -> Starting {
         self.setup.begin_in(self.folder)
+    }
+
+    /// Runs `clipdb check` on the folder.
+    pub fn check(&self, more: &[&str]) -> Finished {
+        let data = self.data();
+        let data = data.to_str().unwrap();
+        let setup = Setup::new().switch("check").flag("--data", data);
+        more.iter()
+            .fold(setup, |setup, more| setup.switch(more))
+            .run()
     }
 
     /// Starts on the same folder, which is to be refused.

@@ -7,6 +7,7 @@
 
 mod agreement;
 mod call_statistics;
+mod check;
 mod collection;
 mod committer;
 mod definition;
@@ -28,12 +29,13 @@ mod statistics;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use clipdb_storage::{CollectionDefinition, CollectionName, Store, StoreOptions};
+use clipdb_storage::{CollectionDefinition, CollectionName, CollectionStore, Store, StoreOptions};
 use parking_lot::RwLock;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use agreement::{Agreement, Difference};
 pub(crate) use call_statistics::CallSeen;
+pub use check::check_folder;
 pub use collection::{Collection, CollectionSummary};
 pub use committer::Ticket;
 pub use definition::{FieldDefinitions, Wanted};
@@ -78,6 +80,7 @@ impl Engine {
             &settings.data,
             &StoreOptions {
                 cache_bytes: settings.cache_bytes,
+                reserve_bytes: settings.disk_reserve_bytes,
             },
         )?;
         let engine = Self {
@@ -197,11 +200,7 @@ impl Engine {
 
     fn open_collection(&self, name: &CollectionName) -> Result<Arc<Collection>, ApiError> {
         let store = self.store.collection(name)?;
-        let folder = self
-            .settings
-            .data
-            .join("index")
-            .join(index_folder(store.definition()));
+        let folder = self.settings.data.join("index").join(index_folder(&store));
         Ok(Arc::new(Collection::open(
             store,
             &folder,
@@ -216,7 +215,7 @@ impl Engine {
             .collections
             .read()
             .values()
-            .map(|collection| index_folder(collection.definition()))
+            .map(|collection| index_folder(&collection.store))
             .collect();
         let root = self.settings.data.join("index");
         let Ok(entries) = std::fs::read_dir(&root) else {
@@ -236,8 +235,8 @@ impl Engine {
 }
 
 /// A collection that takes the name of a dropped one must not meet its index.
-fn index_folder(definition: &CollectionDefinition) -> String {
-    format!("{}-{}", definition.name, definition.created_at)
+fn index_folder(store: &CollectionStore) -> String {
+    format!("{}-{}", store.definition().name, store.number())
 }
 
 fn kibibytes(bytes: usize) -> u32 {

@@ -12,6 +12,8 @@ pub struct EngineSettings {
     pub data: PathBuf,
     /// sled's page cache, in bytes.
     pub cache_bytes: u64,
+    /// Writes are refused while the disk has less left, in bytes.
+    pub disk_reserve_bytes: u64,
     /// The most documents that one group commits together.
     pub group_documents: usize,
     /// The most bytes of pictures and texts that one group holds.
@@ -35,6 +37,7 @@ impl Default for EngineSettings {
         Self {
             data: PathBuf::from("./data"),
             cache_bytes: 256 << 20,
+            disk_reserve_bytes: 64 << 20,
             group_documents: 512,
             group_bytes: 64 << 20,
             ingest_window: 64,

@@ -85,8 +85,11 @@ fn classify_storage(error: &StorageError) -> (StatusCode, &'static str) {
         StorageError::UnknownCollection { .. } => (StatusCode::NOT_FOUND, "collection_not_found"),
         StorageError::Damaged { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "document_damaged"),
         StorageError::DamagedImage { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "image_damaged"),
+        StorageError::DiskFull { .. } => (StatusCode::INSUFFICIENT_STORAGE, "disk_full"),
         StorageError::Stopped { .. } => (StatusCode::SERVICE_UNAVAILABLE, "storage_stopped"),
         StorageError::Io { .. }
+        | StorageError::NoFolder { .. }
+        | StorageError::LostWrites { .. }
         | StorageError::Sled { .. }
         | StorageError::Locked { .. }
         | StorageError::Migration(_) => (StatusCode::INTERNAL_SERVER_ERROR, "storage_failed"),

@@ -15,7 +15,7 @@ use super::segment::{Segment, Wanted, best_of_each_row};
 use super::settings::{BuiltKind, VectorSettings};
 use super::worker::Workers;
 use super::{build, files};
-use crate::collection::State;
+use crate::collection::{Held, Reason, State};
 use crate::error::IndexError;
 use crate::row::{Row, RowId, Scored, VectorKind};
 use crate::row_set::RowSet;
@@ -126,6 +126,38 @@ impl VectorStore {
         let workers =
             Workers::start(&shared).map_err(IndexError::io("start a thread for", folder))?;
         Ok((Self { shared, workers }, state))
+    }
+
+    /// What `folder` has, every byte of it checked; it stays as it is.
+    pub(crate) fn inspect(folder: &Path, dim: usize) -> Result<Held, Reason> {
+        let manifest = Manifest::read(folder, dim)?;
+        let mut rows = Vec::new();
+        for named in &manifest.segments {
+            let read = files::read(folder, dim, &named.entry).map_err(Reason::Damaged)?;
+            let number = named.entry.number;
+            let damaged = |what: &str| Reason::Damaged(format!("segment {number}: {what}"));
+            if files::check_vectors(&read.segment, &named.entry, || true) != Some(true) {
+                return Err(damaged("the checksum of its vectors"));
+            }
+            if let Some(healed) = read.healed {
+                return Err(Reason::Damaged(healed));
+            }
+            if !read.removals_known {
+                return Err(damaged("its removals"));
+            }
+            let segment = &read.segment;
+            rows.extend(
+                segment
+                    .live_positions()
+                    .map(|position| segment.members.id(position).row),
+            );
+        }
+        rows.sort_unstable();
+        rows.dedup();
+        Ok(Held {
+            sequence: manifest.complete_at,
+            rows,
+        })
     }
 
     /// Checks what [`VectorStore::apply`] would be given, so that a batch that cannot be

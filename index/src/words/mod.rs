@@ -34,7 +34,7 @@ use tantivy::{
 pub(crate) use self::schema::ROW;
 
 use self::schema::Fields;
-use crate::collection::{Reason, State};
+use crate::collection::{Held, Reason, State};
 use crate::columns;
 use crate::error::IndexError;
 use crate::row::{Row, RowId, Scored};
@@ -125,6 +125,28 @@ pub(crate) fn open(
         highest,
     };
     Ok((words, writer, state))
+}
+
+/// What was committed in `folder`, which stays as it is.
+pub(crate) fn inspect(folder: &Path, wording: &Wording) -> Result<Held, Reason> {
+    let (schema, fields) = schema::schema(wording);
+    let (index, sequence) = load(folder, &schema)?;
+    let damaged = |error: IndexError| Reason::Damaged(error.to_string());
+    let reader = index
+        .reader_builder()
+        .reload_policy(ReloadPolicy::Manual)
+        .try_into()
+        .map_err(IndexError::tantivy("open a reader"))
+        .map_err(damaged)?;
+    let words = WordIndex {
+        fields,
+        wording: wording.clone(),
+        reader,
+    };
+    Ok(Held {
+        sequence: Some(sequence),
+        rows: words.rows().map_err(damaged)?,
+    })
 }
 
 impl WordIndex {

@@ -106,7 +106,9 @@ fn collections_that_a_crash_left_half_dropped_are_swept() {
         .unwrap();
     drop((store, collection));
 
-    // As if the process had been killed after the catalog's entry was removed.
+    // As if the process had been killed after the catalog's entry was removed: from before that
+    // on, the collection is no longer witnessed.
+    std::fs::remove_file(dir.path().join("witness")).unwrap();
     let db = raw(dir.path());
     db.open_tree("catalog").unwrap().remove("a").unwrap();
     drop(db);

@@ -16,12 +16,21 @@ use crate::server::{Server, Stopped};
 const MARKS: usize = 100;
 /// Documents of each collection that are searched by their own text.
 const SEARCHED: usize = 4;
+/// Every so many folders are checked at rest.
+const CHECKED: usize = 3;
 /// A text searched by itself is this close.
 const ITSELF: f64 = 0.999;
 
-/// The folder as the kill left it.
-pub(super) fn at_rest(_stopped: &Stopped, _kill: usize) -> Result<(), Vec<String>> {
-    Ok(())
+/// The folder as the kill left it: `clipdb check` finds no damage in it.
+pub(super) fn at_rest(stopped: &Stopped, kill: usize) -> Result<(), Vec<String>> {
+    if !kill.is_multiple_of(CHECKED) {
+        return Ok(());
+    }
+    let checked = stopped.check(&[]);
+    match checked.code {
+        Some(0) => Ok(()),
+        _ => Err(vec![format!("{}{}", checked.stdout, checked.stderr)]),
+    }
 }
 
 /// The server that was started on it: what it holds is what the journals say, and the journals

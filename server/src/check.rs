@@ -1,0 +1,113 @@
+//! `clipdb check`: verifies a data folder that no server uses, and says exactly what is damaged.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use clipdb_api::engine::check_folder;
+use clipdb_api::{Checked, EngineSettings, Finding, FindingKind};
+
+#[derive(Debug, Args)]
+pub struct CheckArguments {
+    /// The data folder; its server has to be stopped
+    #[arg(
+        long,
+        env = "CLIPDB_DATA",
+        default_value = "./data",
+        value_name = "DIR"
+    )]
+    data: PathBuf,
+
+    /// Rebuild indexes, remove leftovers, and set damaged documents aside so that the others can
+    /// be served; nothing that can still be read is dropped
+    #[arg(long)]
+    repair: bool,
+
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Exit code 0: all is whole, or was made so. 1: something is damaged. 2: nothing was checked.
+pub fn run(arguments: &CheckArguments) -> ExitCode {
+    let settings = EngineSettings {
+        data: arguments.data.clone(),
+        ..EngineSettings::default()
+    };
+    match check_folder(&settings, arguments.repair) {
+        Ok(checked) => {
+            if arguments.json {
+                println!("{}", as_json(&checked));
+            } else {
+                print(&checked, arguments);
+            }
+            ExitCode::from(u8::from(!is_whole(&checked)))
+        }
+        Err(error) => {
+            eprintln!("clipdb: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Whether nothing is lost: what a kill leaves behind and what is repaired is no damage, but a
+/// document that had to be set aside is.
+fn is_whole(checked: &Checked) -> bool {
+    checked.set_aside.is_empty()
+        && checked.findings.iter().all(|finding| match finding.kind {
+            FindingKind::Damage | FindingKind::Derived => finding.repaired.is_some(),
+            FindingKind::Leftover | FindingKind::Note => true,
+        })
+}
+
+fn as_json(checked: &Checked) -> serde_json::Value {
+    serde_json::json!({
+        "whole": is_whole(checked),
+        "format": checked.format,
+        "documents": checked.documents,
+        "images": checked.images,
+        "findings": checked.findings,
+        "set_aside": checked.set_aside,
+    })
+}
+
+fn print(checked: &Checked, arguments: &CheckArguments) {
+    for finding in &checked.findings {
+        println!("{}", line(finding));
+    }
+    for path in &checked.set_aside {
+        println!("set aside: {}", path.display());
+    }
+    let format = checked.format.map_or_else(
+        || "no format".to_owned(),
+        |format| format!("format {format}"),
+    );
+    println!(
+        "{}: {format}, {} whole documents, {} images: {}",
+        arguments.data.display(),
+        checked.documents,
+        checked.images,
+        match (is_whole(checked), arguments.repair) {
+            (true, _) => "all is whole",
+            (false, false) => "something is damaged; --repair makes the best of it",
+            (false, true) => "something was damaged beyond repair; the lines above say what",
+        }
+    );
+}
+
+fn line(finding: &Finding) -> String {
+    let kind = match finding.kind {
+        FindingKind::Damage => "damaged",
+        FindingKind::Derived => "damaged (derived)",
+        FindingKind::Leftover => "leftover",
+        FindingKind::Note => "note",
+    };
+    let collection = (finding.collection.as_ref())
+        .map_or_else(String::new, |name| format!(" collection {name}:"));
+    let repaired =
+        (finding.repaired.as_ref()).map_or_else(String::new, |repaired| format!("; {repaired}"));
+    format!(
+        "{kind}:{collection} {}: {}{repaired}",
+        finding.what, finding.reason
+    )
+}
