@@ -61,6 +61,19 @@ pub enum ApiError {
         existing: String,
         wanted: String,
     },
+    #[error("collection '{0}' was replaced by a restore meanwhile; send the request again")]
+    CollectionReplaced(CollectionName),
+    #[error("there is no snapshot '{id}' of collection '{collection}'")]
+    SnapshotNotFound {
+        collection: CollectionName,
+        id: String,
+    },
+    #[error("there is no task '{0}'; a restart forgets them")]
+    TaskNotFound(String),
+    #[error("task '{0}' was cancelled")]
+    TaskCancelled(String),
+    #[error("{0} tasks are under way, and no more at once; wait for one or cancel it")]
+    TooManyTasks(usize),
     #[error("there is no document '{id}' in collection '{collection}'")]
     DocumentNotFound {
         collection: CollectionName,

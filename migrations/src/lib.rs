@@ -6,7 +6,8 @@
 //! steps, and running again goes on from there. The new version is written last. A change keeps
 //! its own copy of the layouts it reads and writes, since it must not follow later code.
 //!
-//! [`migrate`] is what to call; [`format`] only looks.
+//! [`migrate`] is what to call; [`format`] only looks, [`begin`]
+//! marks a database that is filled from a copy of an older one.
 
 mod error;
 mod m0002_checked_values;
@@ -46,6 +47,11 @@ pub struct Report {
 /// The format of the data folder `dir`, whose database is `db`; `None` where none was written.
 pub fn format(db: &sled::Db, dir: &Path) -> Result<Option<u32>, MigrationError> {
     version::read(db, dir)
+}
+
+/// Says that `db`, which is to be filled with values of this format, has it.
+pub fn begin(db: &sled::Db, format: u32) -> Result<(), MigrationError> {
+    version::write(db, format)
 }
 
 /// Brings the database of the data folder `dir` to [`FORMAT_VERSION`].

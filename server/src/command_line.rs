@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::check::CheckArguments;
-use crate::client::{ingest, profile, search};
+use crate::client::{ingest, profile, restore, search, snapshot};
 use crate::configuration::ServeArguments;
 use crate::models::ModelsArguments;
 
@@ -26,6 +26,10 @@ pub enum Command {
     Profile(profile::ProfileArguments),
     /// List the models known, cached and bundled; pull or check one
     Models(ModelsArguments),
+    /// Take a consistent copy of a collection of a running server
+    Snapshot(snapshot::SnapshotArguments),
+    /// Restore a snapshot's file as a collection of a running server
+    Restore(restore::RestoreArguments),
     /// Verify a data folder that no server uses, and repair what can be
     Check(CheckArguments),
 }

@@ -31,6 +31,8 @@ fn main() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Ingest(arguments) => report(client::ingest::run(&arguments)),
         Command::Search(arguments) => report(client::search::run(&arguments)),
+        Command::Snapshot(arguments) => report(client::snapshot::run(&arguments)),
+        Command::Restore(arguments) => report(client::restore::run(&arguments)),
         Command::Profile(arguments) => report(client::profile::run(&arguments)),
     }
 }

@@ -87,9 +87,15 @@ impl Catalog {
 }
 
 fn insert(batch: &mut Batch, entry: &Entry) -> Result<(), StorageError> {
-    let name = entry.definition.name.as_str().as_bytes();
-    batch.insert(name, encode(name, entry)?);
+    let (name, value) = encode_entry(entry)?;
+    batch.insert(name, value);
     Ok(())
+}
+
+/// The key and the value of an entry.
+pub(crate) fn encode_entry(entry: &Entry) -> Result<(Vec<u8>, Vec<u8>), StorageError> {
+    let name = entry.definition.name.as_str().as_bytes();
+    Ok((name.to_vec(), encode(name, entry)?))
 }
 
 fn encode(key: &[u8], value: &impl Serialize) -> Result<Vec<u8>, StorageError> {

@@ -11,6 +11,7 @@ use sled::Tree;
 use crate::counters::Counters;
 use crate::database::Database;
 use crate::images::ImageFolder;
+use crate::snapshot::Copying;
 use crate::{
     BlobHash, CollectionDefinition, Committed, Document, DocumentId, DocumentKey, StorageError,
     Vector, Write, catalog, commit, frame, layout, record,
@@ -38,6 +39,8 @@ pub(crate) struct Files {
     pub database: Arc<Database>,
     pub tree: Tree,
     pub images: ImageFolder,
+    /// The copy that a commit has to think of.
+    pub copying: Mutex<Option<Arc<Copying>>>,
 }
 
 impl CollectionStore {
@@ -55,6 +58,7 @@ impl CollectionStore {
                 database,
                 tree,
                 images,
+                copying: Mutex::new(None),
             },
             dropped: RwLock::new(false),
             committing: Mutex::new(()),
@@ -149,17 +153,10 @@ impl CollectionStore {
     pub fn read_image(&self, hash: &BlobHash) -> Result<Option<Bytes>, StorageError> {
         let _alive = self.alive()?;
         let files = &self.0.files;
-        if let Some(bytes) = files.images.read(hash)? {
-            return Ok(Some(bytes));
+        match files.image(hash) {
+            Err(StorageError::DamagedImage { .. }) if !files.is_referenced(hash)? => Ok(None),
+            read => read.map(Some),
         }
-        if files.is_referenced(hash)? {
-            return Err(StorageError::DamagedImage {
-                hash: *hash,
-                path: files.images.path(hash),
-                reason: "there is no such file".into(),
-            });
-        }
-        Ok(None)
     }
 
     /// Whether `write` can be committed here, for judging it alone before it joins a group.
@@ -185,6 +182,43 @@ impl CollectionStore {
             sequence: after.sequence,
             outcomes,
         })
+    }
+
+    /// Does `work` while no commit is under way.
+    pub(crate) fn between_commits<T>(
+        &self,
+        work: impl FnOnce(&Files, Counters, &mut Option<Arc<Copying>>) -> Result<T, StorageError>,
+    ) -> Result<T, StorageError> {
+        let _alone = self.0.committing.lock();
+        let _alive = self.alive()?;
+        let counters = *self.0.counters.read();
+        work(&self.0.files, counters, &mut self.0.files.copying.lock())
+    }
+
+    /// Commits think of no copy any more.
+    pub(crate) fn end_copy(&self) {
+        *self.0.files.copying.lock() = None;
+    }
+
+    /// Does `work` while the collection cannot be dropped.
+    pub(crate) fn while_alive<T>(
+        &self,
+        work: impl FnOnce(&Files) -> Result<T, StorageError>,
+    ) -> Result<T, StorageError> {
+        let _alive = self.alive()?;
+        work(&self.0.files)
+    }
+
+    /// Stores images of a restore, whose names were compared with their bytes.
+    pub(crate) fn put_images(&self, images: &[(BlobHash, Bytes)]) -> Result<(), StorageError> {
+        let images: Vec<_> = images.iter().map(|(hash, bytes)| (hash, bytes)).collect();
+        self.0.files.images.write(&images)
+    }
+
+    /// Reads the counters that a restore has put in.
+    pub(crate) fn refresh(&self) -> Result<(), StorageError> {
+        *self.0.counters.write() = Counters::read(&self.0.files.tree)?;
+        Ok(())
     }
 
     /// Removes the tree and the images, once nobody uses them. Every call on this collection fails
@@ -230,6 +264,17 @@ impl Files {
             .map_err(StorageError::sled("look for a document"))?
             .map(|value| decode_key(&id_key, &value))
             .transpose()
+    }
+
+    /// The image's bytes, checked against their hash.
+    pub(crate) fn image(&self, hash: &BlobHash) -> Result<Bytes, StorageError> {
+        self.images
+            .read(hash)?
+            .ok_or_else(|| StorageError::DamagedImage {
+                hash: *hash,
+                path: self.images.path(hash),
+                reason: "there is no such file".into(),
+            })
     }
 
     pub(crate) fn is_referenced(&self, hash: &BlobHash) -> Result<bool, StorageError> {

@@ -46,6 +46,9 @@ pub(crate) fn commit(
     }
     after.write(&mut changes.batch)?;
     write_images(files, &changes.arriving)?;
+    if let Some(copying) = files.copying.lock().clone() {
+        copying.preserve(files, changes.versions.iter().copied());
+    }
     files.database.apply(&files.tree, changes.batch)?;
     remove_unreferenced(files, &changes.leaving);
     Ok((after, outcomes))
@@ -54,9 +57,8 @@ pub(crate) fn commit(
 /// Deletes may use half of the reserve: they are a way to get space back.
 fn check_room(files: &Files, group: &[Write]) -> Result<(), StorageError> {
     let database = &files.database;
-    if group.iter().all(|write| matches!(write, Write::Delete(_)))
-        && database.free_bytes()? >= database.reserve_bytes() / 2
-    {
+    let delete = |write: &Write| matches!(write, Write::Delete(_) | Write::DeleteVersion { .. });
+    if group.iter().all(delete) && database.free_bytes()? >= database.reserve_bytes() / 2 {
         return Ok(());
     }
     database.check_room(group.iter().map(Write::bytes).sum())
@@ -67,6 +69,8 @@ struct Changes {
     batch: Batch,
     /// Images whose bytes came with the group.
     arriving: BTreeMap<BlobHash, Bytes>,
+    /// Versions that are removed.
+    versions: Vec<DocumentKey>,
     /// Images that lost a reference.
     leaving: BTreeSet<BlobHash>,
 }
@@ -74,6 +78,7 @@ struct Changes {
 impl Changes {
     /// Removes what the version stored, found by its keys: a damaged record can be removed too.
     fn remove(&mut self, files: &Files, stored: Stored) -> Result<(), StorageError> {
+        self.versions.push(stored.key);
         let parts = files.tree.scan_prefix(layout::parts(stored.key));
         let vectors = files.tree.scan_prefix(layout::vectors(stored.key));
         for key in parts.keys().chain(vectors.keys()) {

@@ -30,9 +30,14 @@ impl Counters {
     }
 
     pub(crate) fn write(&self, batch: &mut Batch) -> Result<(), StorageError> {
-        let payload = serde_json::to_vec(self).map_err(damaged)?;
-        batch.insert(COUNTERS, frame::seal(COUNTERS, &payload));
+        batch.insert(COUNTERS, self.encode()?);
         Ok(())
+    }
+
+    /// The value under [`COUNTERS`].
+    pub(crate) fn encode(&self) -> Result<Vec<u8>, StorageError> {
+        let payload = serde_json::to_vec(self).map_err(damaged)?;
+        Ok(frame::seal(COUNTERS, &payload))
     }
 
     pub(crate) fn take_key(&mut self) -> DocumentKey {

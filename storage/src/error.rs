@@ -56,6 +56,15 @@ pub enum StorageError {
         reason: String,
     },
 
+    #[error("the snapshot cannot be restored: {reason}; what was there is unchanged")]
+    BadSnapshot { reason: String },
+
+    #[error("a snapshot of collection {name} is being taken already; wait for it or cancel it")]
+    CopyUnderWay { name: CollectionName },
+
+    #[error("it was cancelled")]
+    Cancelled,
+
     #[error(
         "the collection name {given:?} is not 1 to 64 characters of a-z, 0-9, '_' and '-' that start with a letter or digit"
     )]

@@ -27,6 +27,7 @@ mod lock;
 mod name;
 mod plan;
 mod record;
+mod snapshot;
 mod store;
 mod witness;
 mod write;
@@ -39,6 +40,7 @@ pub use error::StorageError;
 pub use hash::BlobHash;
 pub use id::{DocumentId, DocumentKey};
 pub use name::CollectionName;
+pub use snapshot::{Incoming, Manifest, Progress, Shelf, SnapshotId, SnapshotInfo, read_manifest};
 pub use store::{Creation, Store, StoreOptions};
 pub use write::{
     Committed, Metadata, NewDocument, NewImage, NewText, Outcome, Part, Revision, Write,

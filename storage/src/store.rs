@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
 
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Entry};
 use crate::database::Database;
+use crate::snapshot::{self, Incoming, Progress, Shelf};
 use crate::{CollectionDefinition, CollectionName, CollectionStore, StorageError, images};
 
 /// One data folder. Clones share it; the folder is unlocked when the last of them and of the
@@ -21,6 +23,7 @@ struct Shared {
     collections: RwLock<BTreeMap<CollectionName, CollectionStore>>,
     /// Locked by whoever adds or removes a collection.
     catalog: Mutex<Catalog>,
+    shelf: Shelf,
 }
 
 #[derive(Clone, Debug)]
@@ -68,6 +71,7 @@ impl Store {
             database,
             collections: RwLock::new(collections),
             catalog: Mutex::new(catalog),
+            shelf: Shelf::open(dir)?,
         })))
     }
 
@@ -113,6 +117,64 @@ impl Store {
         witness.dropped(collection.number());
         self.0.collections.write().remove(name);
         collection.drop_files()
+    }
+
+    pub fn shelf(&self) -> &Shelf {
+        &self.0.shelf
+    }
+
+    /// Reads an archive into a collection that takes the name of `definition` only when it is
+    /// [adopted](Self::adopt). Where the name is taken, the definitions have to be the same.
+    pub fn restore(
+        &self,
+        archive: impl Read,
+        definition: CollectionDefinition,
+        progress: &dyn Progress,
+    ) -> Result<Incoming, StorageError> {
+        definition.check()?;
+        let database = &self.0.database;
+        let number = {
+            let catalog = self.0.catalog.lock();
+            self.check_replaceable(&definition)?;
+            database.check_room(0)?;
+            catalog.take_number(database)?
+        };
+        snapshot::read_into(database, number, definition, archive, progress)
+    }
+
+    /// Leads the name to the restored collection, in one batch, and drops what it led to before;
+    /// durable when it returns.
+    pub fn adopt(&self, mut incoming: Incoming) -> Result<CollectionStore, StorageError> {
+        let catalog = self.0.catalog.lock();
+        let collection = incoming.collection().clone();
+        let definition = collection.definition().clone();
+        self.check_replaceable(&definition)?;
+        let (name, number) = (definition.name.clone(), collection.number());
+        let replaced = self.0.collections.read().get(&name).cloned();
+        let witness = &self.0.database.witness;
+        if let Some(replaced) = &replaced {
+            witness.dropping(replaced.number());
+        }
+        catalog.put(&self.0.database, &Entry { number, definition })?;
+        incoming.adopted = true;
+        witness.committed(number, collection.sequence());
+        self.0.collections.write().insert(name, collection.clone());
+        if let Some(replaced) = replaced {
+            witness.dropped(replaced.number());
+            if let Err(error) = replaced.drop_files() {
+                tracing::warn!(%error, "what a restore replaced is removed at the next start");
+            }
+        }
+        Ok(collection)
+    }
+
+    fn check_replaceable(&self, definition: &CollectionDefinition) -> Result<(), StorageError> {
+        match self.0.collections.read().get(&definition.name) {
+            Some(there) if !there.definition().same_as(definition) => Err(StorageError::Conflict {
+                name: definition.name.clone(),
+            }),
+            _ => Ok(()),
+        }
     }
 
     pub fn collection(&self, name: &CollectionName) -> Result<CollectionStore, StorageError> {

@@ -67,7 +67,7 @@ impl Write {
                 Part::Replace((new, _)) => image(new),
                 Part::Keep | Part::Remove => 0,
             },
-            Write::Merge { .. } | Write::Delete(_) => 0,
+            Write::Merge { .. } | Write::Delete(_) | Write::DeleteVersion { .. } => 0,
         };
         bytes as u64
     }

@@ -5,10 +5,12 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use clipdb_index::{CollectionIndex, Configuration, Held, Reason};
+use clipdb_index::{CollectionIndex, Held, Reason};
 use clipdb_storage::{Checked, Finding, FindingKind, Store, StoreOptions};
 
 use super::collection::Collection;
+use super::committer::Closed;
+use super::definition::index_configuration;
 use super::settings::EngineSettings;
 use super::statistics::Statistics;
 use super::{index_folder, rows};
@@ -40,7 +42,8 @@ pub fn check_folder(settings: &EngineSettings, repair: bool) -> Result<Checked, 
             if repair {
                 let statistics =
                     Statistics::new().map_err(|error| ApiError::Metrics(error.to_string()))?;
-                Collection::open(collection, &folder, settings, &Arc::new(statistics))?.close();
+                Collection::open(collection, &folder, settings, &Arc::new(statistics))?
+                    .close(Closed::Stopping);
                 for finding in &mut findings {
                     finding.repaired = Some("made anew from the documents".to_owned());
                 }
@@ -57,7 +60,7 @@ fn check_index(
 ) -> Result<Vec<Finding>, ApiError> {
     let live: BTreeSet<_> = store.live_keys()?.into_iter().map(rows::row_id).collect();
     let definition = store.definition();
-    let found = CollectionIndex::inspect(folder, &Configuration::new(definition.dim));
+    let found = CollectionIndex::inspect(folder, &index_configuration(definition));
     let judge = |what: &str, held: Result<Held, Reason>| {
         let (kind, reason) = match held {
             Err(Reason::Missing) => (FindingKind::Note, "there is none yet".to_owned()),

@@ -9,7 +9,7 @@ use clipdb_index::{CollectionIndex, Fields, State, VectorKind};
 use clipdb_storage::{CollectionDefinition, CollectionStore, Outcome, Write};
 use parking_lot::Mutex;
 
-use super::committer::{Committer, GroupCommit, Ticket};
+use super::committer::{Closed, Committer, GroupCommit, Ticket};
 use super::definition::{FieldDefinitions, declared, index_configuration};
 use super::rows;
 use super::settings::EngineSettings;
@@ -126,8 +126,8 @@ impl Collection {
     }
 
     /// Finishes accepted writes and saves the indexes. Blocks.
-    pub(super) fn close(&self) {
-        self.committer.close();
+    pub(super) fn close(&self, why: Closed) {
+        self.committer.close(why);
         self.index.stop_building();
         if let Some(verifier) = self.verifier.lock().take()
             && verifier.join().is_err()

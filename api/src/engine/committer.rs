@@ -12,7 +12,7 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use clipdb_index::{CollectionIndex, OwnedRow, RowId};
-use clipdb_storage::{CollectionStore, DocumentKey, Outcome, Part, Write};
+use clipdb_storage::{CollectionName, CollectionStore, DocumentKey, Outcome, Part, Write};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
@@ -44,9 +44,19 @@ enum Work {
     Reconcile,
 }
 
+/// Why a committer takes no more writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Closed {
+    Stopping,
+    Dropped,
+    /// A restore took its collection's place.
+    Replaced,
+}
+
 /// The handle to the thread; closing it finishes what was accepted.
 pub(super) struct Committer {
-    sender: Mutex<Option<mpsc::Sender<Work>>>,
+    name: CollectionName,
+    sender: Mutex<Result<mpsc::Sender<Work>, Closed>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -54,12 +64,13 @@ impl Committer {
     pub(super) fn start(work: GroupCommit) -> std::io::Result<Self> {
         // Twice a group: the next one gathers while one is being committed.
         let (sender, receiver) = mpsc::channel(2 * work.settings.group_documents);
-        let name = format!("commit-{}", work.store.definition().name);
+        let name = work.store.definition().name.clone();
         let thread = std::thread::Builder::new()
-            .name(name)
+            .name(format!("commit-{name}"))
             .spawn(move || work.run(receiver))?;
         Ok(Self {
-            sender: Mutex::new(Some(sender)),
+            name,
+            sender: Mutex::new(Ok(sender)),
             thread: Mutex::new(Some(thread)),
         })
     }
@@ -96,20 +107,25 @@ impl Committer {
     /// write on its way from a row too many. Blocks while the queue is full.
     pub(super) fn reconcile(&self) {
         let sender = self.sender.lock().clone();
-        if let Some(sender) = sender {
+        if let Ok(sender) = sender {
             // Without the thread the next start reconciles.
             let _ = sender.blocking_send(Work::Reconcile);
         }
     }
 
     async fn send(&self, work: Work) -> Result<(), ApiError> {
-        let sender = self.sender.lock().clone().ok_or(ApiError::Stopping)?;
-        sender.send(work).await.map_err(|_| ApiError::Stopping)
+        let sender = self.sender.lock().clone();
+        match sender {
+            Ok(sender) => sender.send(work).await.map_err(|_| ApiError::Stopping),
+            Err(Closed::Stopping) => Err(ApiError::Stopping),
+            Err(Closed::Dropped) => Err(ApiError::CollectionNotFound(self.name.clone())),
+            Err(Closed::Replaced) => Err(ApiError::CollectionReplaced(self.name.clone())),
+        }
     }
 
     /// Takes no more writes, finishes those accepted and joins the thread. Blocks.
-    pub(super) fn close(&self) {
-        drop(self.sender.lock().take());
+    pub(super) fn close(&self, why: Closed) {
+        *self.sender.lock() = Err(why);
         if let Some(thread) = self.thread.lock().take()
             && thread.join().is_err()
         {

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::collection::Collection;
+use super::tasks::{Task, TaskKind};
 use super::{Engine, ImageSource, Ticket};
 use crate::error::ApiError;
 
@@ -111,6 +112,35 @@ impl Engine {
                 answer
             })
             .buffered(window)
+    }
+
+    /// The same as a task, which owns `share` until it ends.
+    pub fn ingest_behind(
+        self: &Arc<Self>,
+        collection: &Arc<Collection>,
+        incoming: impl Stream<Item = Incoming> + Send + 'static,
+        share: impl Send + 'static,
+    ) -> Result<Arc<Task>, ApiError> {
+        let (engine, collection) = (Arc::clone(self), Arc::clone(collection));
+        let name = collection.definition().name.clone();
+        self.tasks.start(TaskKind::Documents, name, move |task| {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_time()
+                .build()
+                .map_err(ApiError::Thread)?;
+            runtime.block_on(async {
+                let answers = engine.ingest(&collection, incoming);
+                futures_util::pin_mut!(answers);
+                while let Some(answer) = answers.next().await {
+                    task.one_done(answer.id, answer.outcome.map(drop));
+                    if task.is_cancelled() {
+                        break;
+                    }
+                }
+            });
+            drop(share);
+            Ok(task.counted())
+        })
     }
 
     async fn answer(&self, id: Option<String>, submitted: Result<Submitted, ApiError>) -> Ingested {

@@ -24,7 +24,9 @@ mod rows;
 mod search;
 mod selection;
 mod settings;
+mod snapshots;
 mod statistics;
+mod tasks;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -49,8 +51,12 @@ pub(crate) use rank::rank_priority;
 pub use rank::{Ranked, Ranking, rank};
 pub use search::{Answer, Hit, SearchTimings, TotalKind};
 pub use settings::EngineSettings;
+pub use snapshots::ArchiveSource;
 pub use statistics::Statistics;
+pub use tasks::{Task, TaskError, TaskKind, TaskState, TaskView};
 
+use self::committer::Closed;
+use self::tasks::Tasks;
 use crate::error::ApiError;
 use crate::url_ingest::Fetcher;
 
@@ -66,6 +72,7 @@ pub struct Engine {
     under_way: Arc<Semaphore>,
     /// Bounds the memory that drawing thumbnails takes.
     thumbnails: Semaphore,
+    tasks: Tasks,
 }
 
 impl Engine {
@@ -89,6 +96,7 @@ impl Engine {
             collections: RwLock::default(),
             under_way: Arc::new(Semaphore::new(kibibytes(settings.ingest_bytes) as usize)),
             thumbnails: Semaphore::new(settings.thumbnail_threads),
+            tasks: Tasks::default(),
             settings,
             statistics,
             store,
@@ -106,6 +114,29 @@ impl Engine {
 
     pub fn models(&self) -> &Models {
         &self.models
+    }
+
+    /// The newest last.
+    pub fn tasks(&self) -> Vec<Arc<Task>> {
+        self.tasks.all()
+    }
+
+    pub fn task(&self, id: &str) -> Result<Arc<Task>, ApiError> {
+        self.tasks
+            .find(id)
+            .ok_or_else(|| ApiError::TaskNotFound(id.to_owned()))
+    }
+
+    /// Ends a task that is under way, forgets one that has ended. Says whether it was under way.
+    pub fn end_task(&self, id: &str) -> Result<bool, ApiError> {
+        let task = self.task(id)?;
+        let running = task.is_running();
+        if running {
+            task.cancel();
+        } else {
+            self.tasks.forget(id);
+        }
+        Ok(running)
     }
 
     pub fn settings(&self) -> &EngineSettings {
@@ -174,7 +205,7 @@ impl Engine {
                 .write()
                 .remove(&name)
                 .ok_or_else(|| ApiError::CollectionNotFound(name.clone()))?;
-            collection.close();
+            collection.close(Closed::Dropped);
             engine.store.drop_collection(&name)?;
             engine.sweep_index_folders()
         })
@@ -192,14 +223,19 @@ impl Engine {
 
     /// Finishes accepted writes, saves the indexes. Blocks.
     pub fn close(&self) {
+        self.tasks.close();
         let collections = std::mem::take(&mut *self.collections.write());
         for collection in collections.values() {
-            collection.close();
+            collection.close(Closed::Stopping);
         }
     }
 
     fn open_collection(&self, name: &CollectionName) -> Result<Arc<Collection>, ApiError> {
-        let store = self.store.collection(name)?;
+        self.open_stored(self.store.collection(name)?)
+    }
+
+    /// Opens the indexes of a collection and brings them up to date. Blocks.
+    fn open_stored(&self, store: CollectionStore) -> Result<Arc<Collection>, ApiError> {
         let folder = self.settings.data.join("index").join(index_folder(&store));
         Ok(Arc::new(Collection::open(
             store,

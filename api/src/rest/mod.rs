@@ -15,7 +15,9 @@ pub mod problem;
 mod rank;
 mod request_log;
 mod search;
+mod snapshots;
 pub(crate) mod state;
+mod tasks;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -66,6 +68,8 @@ fn routes(config: &mut web::ServiceConfig) {
     health::routes(config);
     collections::routes(config);
     documents::routes(config);
+    snapshots::routes(config);
+    tasks::routes(config);
     search::routes(config);
     encode::routes(config);
     rank::routes(config);

@@ -76,9 +76,10 @@ impl Connection {
     }
 
     fn new(arguments: &ServerArguments) -> Result<Self, ClientError> {
-        let base = parse_address(&arguments.server)?;
+        let address = &arguments.address;
+        let base = parse_address(&address.server)?;
         let mut headers = HeaderMap::new();
-        if let Some(key) = &arguments.api_key {
+        if let Some(key) = &address.api_key {
             let mut bearer =
                 HeaderValue::from_str(&format!("Bearer {key}")).map_err(|_| ClientError::Key)?;
             bearer.set_sensitive(true);
@@ -141,6 +142,52 @@ impl Connection {
     pub fn search(&self, query: &Value) -> Result<Value, ClientError> {
         let url = self.collection_url(&["search"]);
         self.request(|| self.http.post(url.clone()).json(query))
+    }
+
+    /// Begins a snapshot of the collection; the task.
+    pub fn begin_snapshot(&self) -> Result<Value, ClientError> {
+        let mut url = self.collection_url(&["snapshots"]);
+        url.set_query(Some("wait=false"));
+        self.request(|| self.http.post(url.clone()))
+    }
+
+    /// A task as it is now.
+    pub fn task(&self, id: &str) -> Result<Value, ClientError> {
+        let url = self.url(&["tasks", id]);
+        self.request(|| self.http.get(url.clone()))
+    }
+
+    /// The bytes of a snapshot's archive, to be read.
+    pub fn download_snapshot(&self, id: &str) -> Result<Response, ClientError> {
+        let url = self.collection_url(&["snapshots", id]);
+        // As long as it takes.
+        self.patiently(|| self.http.get(url.clone()).timeout(Duration::MAX), true)
+    }
+
+    pub fn remove_snapshot(&self, id: &str) -> Result<(), ClientError> {
+        let url = self.collection_url(&["snapshots", id]);
+        self.patiently(|| self.http.delete(url.clone()), true)
+            .map(drop)
+    }
+
+    /// Sends an archive, once; the task that restores it.
+    pub fn begin_restore(&self, archive: std::fs::File) -> Result<Value, ClientError> {
+        let mut url = self.collection_url(&["restore"]);
+        url.set_query(Some("wait=false"));
+        let request = self
+            .http
+            .post(url)
+            .header(reqwest::header::CONTENT_TYPE, "application/octet-stream")
+            .timeout(Duration::MAX)
+            .body(archive);
+        let response = request.send().map_err(|error| self.failure(&error))?;
+        if !response.status().is_success() {
+            return Err(self.refusal(response));
+        }
+        response.json().map_err(|error| ClientError::NotClipdb {
+            server: self.server(),
+            detail: innermost(&error),
+        })
     }
 
     fn request(&self, build: impl Fn() -> RequestBuilder) -> Result<Value, ClientError> {
@@ -269,12 +316,15 @@ fn innermost(error: &dyn Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Address;
     use super::*;
 
     fn connection(server: &str) -> Connection {
         Connection::new(&ServerArguments {
-            server: server.to_owned(),
-            api_key: None,
+            address: Address {
+                server: server.to_owned(),
+                api_key: None,
+            },
             collection: "my pictures".to_owned(),
         })
         .unwrap()
@@ -327,8 +377,10 @@ mod tests {
     #[test]
     fn a_server_that_is_not_running_is_told_at_once() {
         let arguments = ServerArguments {
-            server: "127.0.0.1:1".to_owned(),
-            api_key: None,
+            address: Address {
+                server: "127.0.0.1:1".to_owned(),
+                api_key: None,
+            },
             collection: "default".to_owned(),
         };
         let started = Instant::now();

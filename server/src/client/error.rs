@@ -54,6 +54,12 @@ pub enum ClientError {
         source: std::io::Error,
     },
 
+    #[error("cannot write '{}': {source}", path.display())]
+    Unwritable {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+
     #[error("cannot set up the HTTP client: {source}")]
     Setup { source: reqwest::Error },
 

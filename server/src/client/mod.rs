@@ -6,18 +6,21 @@ mod connection;
 mod error;
 pub mod ingest;
 pub mod profile;
+pub mod restore;
 #[cfg(test)]
 mod scripted_server;
 pub mod search;
+pub mod snapshot;
+mod task;
 
 pub use error::ClientError;
 
 use clap::Args;
 use std::io::{ErrorKind, Write};
 
-/// Which server and collection a command speaks to.
+/// Which server a command speaks to.
 #[derive(Debug, Clone, Args)]
-pub struct ServerArguments {
+pub struct Address {
     /// Address of the running server
     #[arg(
         long,
@@ -35,6 +38,13 @@ pub struct ServerArguments {
         value_name = "KEY"
     )]
     pub api_key: Option<String>,
+}
+
+/// Which server and collection a command speaks to.
+#[derive(Debug, Clone, Args)]
+pub struct ServerArguments {
+    #[command(flatten)]
+    pub address: Address,
 
     /// Collection to work in
     #[arg(long, default_value = "default", value_name = "NAME")]

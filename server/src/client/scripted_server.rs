@@ -39,8 +39,10 @@ impl ScriptedServer {
 
     pub fn arguments(&self) -> ServerArguments {
         ServerArguments {
-            server: self.address.clone(),
-            api_key: None,
+            address: crate::client::Address {
+                server: self.address.clone(),
+                api_key: None,
+            },
             collection: "default".to_owned(),
         }
     }

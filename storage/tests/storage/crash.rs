@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use clipdb_storage::{CollectionStore, NewDocument, Write};
+use clipdb_storage::{CollectionStore, NewDocument, Store, StoreOptions, Write};
 use serde_json::json;
 use tempfile::TempDir;
 

@@ -4,16 +4,24 @@ use std::sync::Arc;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::stream;
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::wire::DocumentBody;
-use super::{ndjson, results};
+use super::{behind, ndjson, results};
 use crate::engine::{Collection, Draft, Engine, Incoming, blocking};
 use crate::error::ApiError;
 use crate::rest::multipart::{self, FilePart};
-use crate::rest::{RestSettings, body};
+use crate::rest::{RestSettings, body, query_string};
 
 const TAKES: &str = "application/json, application/x-ndjson, multipart/form-data";
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wait {
+    /// Whether the answer comes when the documents are stored, or as soon as they are taken.
+    wait: Option<bool>,
+}
 
 /// Drafts that came in one body.
 struct Batch {
@@ -30,18 +38,22 @@ pub(super) async fn take_in(
     mut payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
     let limit = settings.max_body_bytes;
+    let wait = query_string::<Wait>(request)?.wait.unwrap_or(true);
     let kind = body::media_type(request);
     if matches!(
         kind.as_str(),
         "application/x-ndjson" | "application/ndjson" | "application/jsonl"
     ) {
         let lines = ndjson::read(Arc::clone(engine), payload, settings.max_line_bytes);
+        if !wait {
+            return behind::lines(engine, collection, lines).await;
+        }
         return Ok(results::collect(engine.ingest(collection, lines))
             .await
             .respond(false));
     }
     // Held until the last document of the body is answered.
-    let _share = engine
+    let share = engine
         .admit(body::announced_length(request, limit)?)
         .await?;
     let batch = match kind.as_str() {
@@ -55,8 +67,12 @@ pub(super) async fn take_in(
         }
         _ => return Err(ApiError::UnsupportedMediaType(kind, TAKES)),
     };
+    if !wait {
+        return behind::batch(engine, collection, batch.items, share);
+    }
     let single = batch.single;
     let answer = results::collect(engine.ingest(collection, stream::iter(batch.items))).await;
+    drop(share);
     Ok(answer.respond(single))
 }
 

@@ -1,5 +1,6 @@
 //! Documents over HTTP: add, read, change, delete, list, and their images.
 
+mod behind;
 mod intake;
 mod ndjson;
 mod read;

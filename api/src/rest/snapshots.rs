@@ -1,0 +1,212 @@
+//! Snapshots of a collection: take, list, download, remove; and its restore.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::Path;
+
+use actix_web::body::SizedStream;
+use actix_web::http::header::{
+    self, ContentDisposition, ContentEncoding, DispositionParam, DispositionType, ETag, EntityTag,
+};
+use actix_web::{HttpRequest, HttpResponse, web};
+use bytes::Bytes;
+use clipdb_storage::{SnapshotId, StorageError};
+use futures_util::{Stream, stream};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::collections::collection_name;
+use super::state::{Open, RestState};
+use super::{body, method_not_allowed, query_string, sole, tasks};
+use crate::CollectionName;
+use crate::engine::{ArchiveSource, Engine, blocking};
+use crate::error::ApiError;
+
+/// What one read of an archive takes.
+const CHUNK: usize = 256 << 10;
+
+pub(super) fn routes(config: &mut web::ServiceConfig) {
+    config
+        .service(
+            web::resource("/collections/{name}/snapshots")
+                .route(web::post().to(take))
+                .route(web::get().to(list))
+                .default_service(web::to(method_not_allowed)),
+        )
+        .service(
+            web::resource("/collections/{name}/snapshots/{id}")
+                .route(web::get().to(download))
+                .route(web::delete().to(remove))
+                .default_service(web::to(method_not_allowed)),
+        )
+        .service(sole("/collections/{name}/restore", web::post().to(restore)));
+}
+
+/// Whether the answer is the result or the task that it comes of.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wait {
+    wait: Option<bool>,
+}
+
+impl Wait {
+    fn of(request: &HttpRequest) -> Result<bool, ApiError> {
+        Ok(query_string::<Self>(request)?.wait.unwrap_or(true))
+    }
+}
+
+async fn take(
+    Open(engine): Open,
+    name: web::Path<String>,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
+    let wait = Wait::of(&request)?;
+    let task = engine.begin_snapshot(&collection_name(&name)?)?;
+    if !wait {
+        return Ok(tasks::accepted(&task));
+    }
+    let info = task.ended().await?;
+    let place = format!(
+        "/collections/{}/snapshots/{}",
+        &*name,
+        info["id"].as_str().unwrap_or_default()
+    );
+    Ok(HttpResponse::Created()
+        .insert_header((header::LOCATION, place))
+        .json(info))
+}
+
+async fn list(Open(engine): Open, name: web::Path<String>) -> Result<HttpResponse, ApiError> {
+    let snapshots = engine.snapshots(collection_name(&name)?).await?;
+    Ok(HttpResponse::Ok().json(json!({ "snapshots": snapshots })))
+}
+
+fn place(path: &(String, String)) -> Result<(CollectionName, SnapshotId), ApiError> {
+    let name = collection_name(&path.0)?;
+    match SnapshotId::parse(&path.1) {
+        Some(id) => Ok((name, id)),
+        None => Err(ApiError::SnapshotNotFound {
+            collection: name,
+            id: path.1.clone(),
+        }),
+    }
+}
+
+async fn download(
+    Open(engine): Open,
+    path: web::Path<(String, String)>,
+) -> Result<HttpResponse, ApiError> {
+    let (name, id) = place(&path)?;
+    let file_name = format!("{name}-{}.snapshot", id.as_str());
+    let (info, file) = engine.open_snapshot(name, id).await?;
+    Ok(HttpResponse::Ok()
+        .content_type("application/octet-stream")
+        // Vectors and pictures do not shrink.
+        .insert_header(ContentEncoding::Identity)
+        .insert_header(ETag(EntityTag::new_strong(info.sha256)))
+        .insert_header(ContentDisposition {
+            disposition: DispositionType::Attachment,
+            parameters: vec![DispositionParam::Filename(file_name)],
+        })
+        .body(SizedStream::new(info.bytes, chunks(file))))
+}
+
+/// The file's bytes, read on the pool for blocking work.
+fn chunks(file: File) -> impl Stream<Item = Result<Bytes, ApiError>> {
+    stream::unfold(Some(file), |file| async move {
+        let mut file = file?;
+        let read = blocking(move || {
+            let mut chunk = Vec::with_capacity(CHUNK);
+            let read = (&mut file).take(CHUNK as u64).read_to_end(&mut chunk);
+            read.map(|_| (Bytes::from(chunk), file))
+        });
+        match read.await {
+            Ok(Ok((chunk, _))) if chunk.is_empty() => None,
+            Ok(Ok((chunk, file))) => Some((Ok(chunk), Some(file))),
+            // The client is told by a body that ends early.
+            Ok(Err(error)) => Some((Err(ApiError::BrokenBody(error.to_string())), None)),
+            Err(error) => Some((Err(error), None)),
+        }
+    })
+}
+
+async fn remove(
+    Open(engine): Open,
+    path: web::Path<(String, String)>,
+) -> Result<HttpResponse, ApiError> {
+    let (name, id) = place(&path)?;
+    engine.remove_snapshot(name, id).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// A snapshot that the server has; an archive comes as the body itself.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RestoreBody {
+    snapshot: String,
+    /// Whose snapshot it is; the path's own where absent.
+    collection: Option<String>,
+}
+
+async fn restore(
+    Open(engine): Open,
+    state: web::Data<RestState>,
+    name: web::Path<String>,
+    request: HttpRequest,
+    mut payload: web::Payload,
+) -> Result<HttpResponse, ApiError> {
+    let wait = Wait::of(&request)?;
+    let name = collection_name(&name)?;
+    let source = if body::media_type(&request) == "application/json" {
+        let given: RestoreBody =
+            body::read_json(&mut payload, state.settings.max_body_bytes).await?;
+        let of = given.collection.unwrap_or_else(|| name.to_string());
+        let (collection, id) = place(&(of, given.snapshot))?;
+        // Told at once, not by a task.
+        engine.open_snapshot(collection.clone(), id.clone()).await?;
+        ArchiveSource::Snapshot { collection, id }
+    } else {
+        receive(&engine, payload).await?
+    };
+    let task = engine.begin_restore(name, source)?;
+    if !wait {
+        return Ok(tasks::accepted(&task));
+    }
+    Ok(HttpResponse::Ok().json(task.ended().await?))
+}
+
+/// Writes the body to a file, chunk by chunk.
+async fn receive(engine: &Engine, mut payload: web::Payload) -> Result<ArchiveSource, ApiError> {
+    let shelf = engine.shelf().clone();
+    let (path, mut file) = blocking(move || shelf.incoming()).await??;
+    loop {
+        let received = match body::next_chunk(&mut payload).await {
+            Ok(Some(chunk)) => {
+                let own = path.clone();
+                blocking(move || match file.write_all(&chunk) {
+                    Ok(()) => Ok(file),
+                    Err(source) => Err(unwritable(&own, source)),
+                })
+                .await?
+            }
+            Ok(None) => return Ok(ArchiveSource::Upload(path)),
+            Err(error) => Err(error),
+        };
+        match received {
+            Ok(back) => file = back,
+            Err(error) => {
+                // What cannot be removed now is removed at the next start.
+                let _ = blocking(move || std::fs::remove_file(path)).await;
+                return Err(error);
+            }
+        }
+    }
+}
+
+fn unwritable(path: &Path, source: std::io::Error) -> ApiError {
+    ApiError::Storage(StorageError::Io {
+        action: "write",
+        path: path.to_owned(),
+        source,
+    })
+}

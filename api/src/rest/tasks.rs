@@ -1,0 +1,74 @@
+//! `GET /tasks`, `GET / DELETE /tasks/{id}`: long work.
+
+use actix_web::http::header;
+use actix_web::{HttpResponse, web};
+use serde_json::{Value, json};
+
+use super::problem;
+use super::state::Open;
+use super::{method_not_allowed, sole};
+use crate::engine::Task;
+use crate::error::ApiError;
+
+pub(super) fn routes(config: &mut web::ServiceConfig) {
+    config.service(sole("/tasks", web::get().to(list))).service(
+        web::resource("/tasks/{id}")
+            .route(web::get().to(show))
+            .route(web::delete().to(end))
+            .default_service(web::to(method_not_allowed)),
+    );
+}
+
+/// A task was begun: 202, and where to ask about it.
+pub(super) fn accepted(task: &Task) -> HttpResponse {
+    HttpResponse::Accepted()
+        .insert_header((header::LOCATION, format!("/tasks/{}", task.id)))
+        .json(described(task))
+}
+
+fn described(task: &Task) -> Value {
+    let view = task.view();
+    let errors: Vec<Value> = view
+        .errors
+        .iter()
+        .map(|failure| {
+            let mut error = problem::body(&failure.error);
+            if let Some(id) = &failure.id {
+                error["id"] = id.as_str().into();
+            }
+            error
+        })
+        .collect();
+    json!({
+        "id": task.id,
+        "kind": task.kind,
+        "collection": task.collection,
+        "state": view.state,
+        "done": view.done,
+        "total": view.total,
+        "failed": view.failed,
+        "errors": errors,
+        "result": view.result,
+        "created_at": task.created_at,
+        "finished_at": view.finished_at,
+    })
+}
+
+async fn list(Open(engine): Open) -> HttpResponse {
+    let tasks: Vec<Value> = engine.tasks().iter().map(|task| described(task)).collect();
+    HttpResponse::Ok().json(json!({ "tasks": tasks }))
+}
+
+async fn show(Open(engine): Open, id: web::Path<String>) -> Result<HttpResponse, ApiError> {
+    Ok(HttpResponse::Ok().json(described(&*engine.task(&id)?)))
+}
+
+/// Under way: it is asked to end. Ended: it is forgotten.
+async fn end(Open(engine): Open, id: web::Path<String>) -> Result<HttpResponse, ApiError> {
+    let task = engine.task(&id)?;
+    if engine.end_task(&id)? {
+        Ok(accepted(&task))
+    } else {
+        Ok(HttpResponse::NoContent().finish())
+    }
+}

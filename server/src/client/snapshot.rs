@@ -1,0 +1,94 @@
+//! `clipdb snapshot`: a consistent copy of a collection, taken while it is served.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::connection::Connection;
+use super::{Address, ClientError, ServerArguments, print_out, task};
+
+const CHUNK: usize = 256 << 10;
+
+#[derive(Debug, Args)]
+pub struct SnapshotArguments {
+    /// The collection to copy
+    name: String,
+
+    /// Download it to this file, which must not be there, and remove it from the server
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+
+    /// Keep it on the server as well
+    #[arg(long, requires = "output")]
+    keep: bool,
+
+    #[command(flatten)]
+    address: Address,
+}
+
+pub fn run(arguments: &SnapshotArguments) -> Result<ExitCode, ClientError> {
+    let connection = Connection::open(&ServerArguments {
+        address: arguments.address.clone(),
+        collection: arguments.name.clone(),
+    })?;
+    // Made first, so that a place that cannot be written costs no snapshot.
+    let target = arguments.output.as_deref().map(create).transpose()?;
+    let begun = connection.begin_snapshot()?;
+    let info = task::follow(&connection, &begun, "copying")?;
+    let id = info["id"].as_str().unwrap_or_default();
+    let text = |field: &str| info[field].to_string().trim_matches('"').to_owned();
+    let mut place = format!("on the server as {id}");
+    if let (Some(mut file), Some(path)) = (target, &arguments.output) {
+        download(&connection, id, &mut file, path)?;
+        if !arguments.keep {
+            connection.remove_snapshot(id)?;
+        }
+        place = format!("in {}", path.display());
+    }
+    print_out(&format!(
+        "{} documents and {} images of collection '{}' are {place} ({} bytes, sha256 {})\n",
+        text("documents"),
+        text("images"),
+        arguments.name,
+        text("bytes"),
+        text("sha256"),
+    ))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn create(path: &Path) -> Result<File, ClientError> {
+    File::create_new(path).map_err(|source| ClientError::Unwritable {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// A restore checks the archive's own checksums; here only its length is.
+fn download(
+    connection: &Connection,
+    id: &str,
+    file: &mut File,
+    path: &Path,
+) -> Result<(), ClientError> {
+    let mut archive = connection.download_snapshot(id)?;
+    let unwritable = |source| ClientError::Unwritable {
+        path: path.to_owned(),
+        source,
+    };
+    let mut chunk = vec![0; CHUNK];
+    loop {
+        let read = archive
+            .read(&mut chunk)
+            .map_err(|error| ClientError::Broken {
+                server: connection.server(),
+                detail: error.to_string(),
+            })?;
+        if read == 0 {
+            return file.sync_all().map_err(unwritable);
+        }
+        file.write_all(&chunk[..read]).map_err(unwritable)?;
+    }
+}

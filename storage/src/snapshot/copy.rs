@@ -1,0 +1,217 @@
+//! A collection as it was at one moment, written to an archive while writes go on.
+//!
+//! Versions of documents never change, so the moment is the list of those that were current. The
+//! copy writes them one after the other; a commit that is about to remove one which is not
+//! written yet writes it first. So writes wait for a document at most, and nothing is held back
+//! or held in memory.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::{Path, PathBuf};
+
+use parking_lot::Mutex;
+
+use super::archive::{Frame, Writer};
+use super::{Manifest, Progress, RawEntry, cancelled, version};
+use crate::collection::{Files, encode_key};
+use crate::counters::Counters;
+use crate::{BlobHash, CollectionStore, DocumentId, DocumentKey, StorageError, catalog};
+use crate::{clock, layout, record};
+
+/// Bytes between two looks at how full the disk is.
+const LOOK_EVERY: u64 = 4 << 20;
+
+/// A copy under way.
+pub(crate) struct Copying(Mutex<State>);
+
+struct State {
+    /// Those that were current and are not written yet.
+    pending: BTreeMap<DocumentKey, DocumentId>,
+    images: HashSet<BlobHash>,
+    archive: Option<Writer<BufWriter<File>>>,
+    path: PathBuf,
+    looked_at: u64,
+    /// Why the copy cannot be finished.
+    failed: Option<StorageError>,
+}
+
+/// An archive that is whole and synced.
+pub(super) struct Copied {
+    pub manifest: Manifest,
+    pub images: u64,
+    pub bytes: u64,
+    pub sha256: String,
+}
+
+impl CollectionStore {
+    /// Writes what the collection holds now to a new file at `path`. Blocks; writes go on.
+    pub(super) fn copy_to(
+        &self,
+        path: &Path,
+        progress: &dyn Progress,
+    ) -> Result<Copied, StorageError> {
+        let (copying, manifest) = self.begin_copy(path)?;
+        let total = manifest.documents;
+        let outcome = loop {
+            match self.copy_one(&copying) {
+                Ok(0) => break Ok(()),
+                Ok(left) if progress.reached(total.saturating_sub(left), total) => {}
+                Ok(_) => break Err(cancelled()),
+                Err(error) => break Err(error),
+            }
+        };
+        self.end_copy();
+        outcome?;
+        progress.reached(total, total);
+        let mut state = copying.0.lock();
+        let images = state.images.len() as u64;
+        let archive = state.archive.take().ok_or_else(cancelled)?;
+        let io = StorageError::io("write", path);
+        let finished = archive.finish().and_then(|(out, bytes, sha256)| {
+            let file = out.into_inner().map_err(|error| error.into_error())?;
+            file.sync_all()?;
+            Ok((bytes, sha256))
+        });
+        let (bytes, sha256) = finished.map_err(io)?;
+        Ok(Copied {
+            manifest,
+            images,
+            bytes,
+            sha256,
+        })
+    }
+
+    /// Between two commits: notes what is current, and has every commit ask from then on.
+    fn begin_copy(&self, path: &Path) -> Result<(std::sync::Arc<Copying>, Manifest), StorageError> {
+        let io = |error| StorageError::io("write", path)(error);
+        let file = File::create(path).map_err(io)?;
+        let mut archive = Writer::new(BufWriter::with_capacity(1 << 18, file)).map_err(io)?;
+        self.between_commits(|files, counters, copying| {
+            if copying.is_some() {
+                return Err(StorageError::CopyUnderWay {
+                    name: files.definition.name.clone(),
+                });
+            }
+            files.database.check_room(0)?;
+            let mut pending = BTreeMap::new();
+            for entry in files.tree.scan_prefix(layout::IDS) {
+                let (id_key, value) = entry.map_err(StorageError::sled("list documents"))?;
+                let key = crate::collection::decode_key(&id_key, &value)?;
+                pending.insert(key, layout::id_of(&id_key)?);
+            }
+            let manifest = Manifest {
+                format: clipdb_migrations::FORMAT_VERSION,
+                number: files.number,
+                definition: files.definition.clone(),
+                sequence: counters.sequence,
+                documents: pending.len() as u64,
+                taken_at: clock::unix_ms(),
+            };
+            for frame in [
+                Frame::Manifest(Box::new(manifest.clone())),
+                Frame::Catalog(catalog_entry(files)?),
+                Frame::Counters(counters_entry(counters)?),
+            ] {
+                archive.write(&frame).map_err(io)?;
+            }
+            let begun = std::sync::Arc::new(Copying(Mutex::new(State {
+                pending,
+                images: HashSet::new(),
+                archive: Some(archive),
+                path: path.to_owned(),
+                looked_at: 0,
+                failed: None,
+            })));
+            *copying = Some(begun.clone());
+            Ok((begun, manifest))
+        })
+    }
+
+    /// Writes the next document; how many are left.
+    fn copy_one(&self, copying: &Copying) -> Result<u64, StorageError> {
+        self.while_alive(|files| {
+            let mut state = copying.0.lock();
+            if let Some(error) = state.failed.take() {
+                return Err(error);
+            }
+            if let Some((key, id)) = state.pending.pop_first() {
+                state.write(files, key, &id)?;
+            }
+            Ok(state.pending.len() as u64)
+        })
+    }
+}
+
+impl Copying {
+    /// Called by a commit, before it removes these versions.
+    pub(crate) fn preserve(&self, files: &Files, keys: impl Iterator<Item = DocumentKey>) {
+        let mut state = self.0.lock();
+        for key in keys {
+            if let Some(id) = state.pending.remove(&key)
+                && let Err(error) = state.write(files, key, &id)
+            {
+                // The write goes on; the copy ends with this error.
+                state.failed.get_or_insert(error);
+            }
+        }
+    }
+}
+
+impl State {
+    fn write(
+        &mut self,
+        files: &Files,
+        key: DocumentKey,
+        id: &DocumentId,
+    ) -> Result<(), StorageError> {
+        // Decoded, so that a damaged document ends the copy instead of being copied.
+        let document = files.record(id, key)?;
+        let vectors = record::read_vectors(&files.tree, key, files.definition.dim)?;
+        if vectors.is_empty() {
+            return Err(StorageError::Damaged {
+                what: version(key),
+                reason: "its vectors are missing".into(),
+            });
+        }
+        let id_key = layout::id(id);
+        let current = encode_key(&id_key, key);
+        let mut entries = vec![(id_key, current)];
+        entries.extend(record::encode(&document)?);
+        entries.extend(
+            vectors
+                .iter()
+                .map(|(kind, vector)| record::encode_vector(key, *kind, vector)),
+        );
+        if let Some(image) = &document.image {
+            entries.push((layout::reference(&image.hash, key), Vec::new()));
+            if self.images.insert(image.hash) {
+                let bytes = files.image(&image.hash)?;
+                self.frame(files, &Frame::Image(image.hash, bytes.to_vec()))?;
+            }
+        }
+        self.frame(files, &Frame::Document(entries))
+    }
+
+    fn frame(&mut self, files: &Files, frame: &Frame) -> Result<(), StorageError> {
+        let archive = self.archive.as_mut().ok_or_else(cancelled)?;
+        if archive.bytes() - self.looked_at > LOOK_EVERY {
+            self.looked_at = archive.bytes();
+            files.database.check_room(0)?;
+        }
+        archive
+            .write(frame)
+            .map_err(StorageError::io("write", &self.path))
+    }
+}
+
+fn catalog_entry(files: &Files) -> Result<RawEntry, StorageError> {
+    catalog::encode_entry(&catalog::Entry {
+        number: files.number,
+        definition: files.definition.clone(),
+    })
+}
+
+fn counters_entry(counters: Counters) -> Result<RawEntry, StorageError> {
+    Ok((layout::COUNTERS.to_vec(), counters.encode()?))
+}

@@ -1,0 +1,80 @@
+//! A database of its own in which values of an older format are brought to this one, by the same
+//! migrations that a folder's are.
+
+use std::fs;
+use std::path::PathBuf;
+
+use sled::{Batch, Db, Tree};
+
+use super::{Manifest, RawEntry};
+use crate::database::Database;
+use crate::{StorageError, layout};
+
+/// Values that one batch carries over.
+const BATCH: usize = 256;
+
+pub(super) struct Scratch {
+    db: Db,
+    tree: Tree,
+    dir: PathBuf,
+}
+
+impl Scratch {
+    pub(super) fn new(
+        database: &Database,
+        manifest: &Manifest,
+        (name, definition): &RawEntry,
+    ) -> Result<Self, StorageError> {
+        let dir = database
+            .dir()
+            .join("snapshots")
+            .join(format!("{}.partial", uuid::Uuid::now_v7()));
+        fs::create_dir_all(&dir).map_err(StorageError::io("create", &dir))?;
+        let failed = StorageError::sled("make a passing copy");
+        let make = || -> sled::Result<(Db, Tree)> {
+            let db = sled::Config::new()
+                .path(dir.join("sled"))
+                .segment_size(layout::SEGMENT_BYTES)
+                .flush_every_ms(None)
+                .open()?;
+            db.open_tree(layout::CATALOG)?
+                .insert(name.as_slice(), definition.as_slice())?;
+            let tree = db.open_tree(layout::tree_name(manifest.number))?;
+            Ok((db, tree))
+        };
+        let (db, tree) = make().map_err(failed)?;
+        clipdb_migrations::begin(&db, manifest.format)?;
+        Ok(Scratch { db, tree, dir })
+    }
+
+    pub(super) fn tree(&self) -> Result<Tree, StorageError> {
+        Ok(self.tree.clone())
+    }
+
+    /// Migrates what was put in and copies it to the tree `number`.
+    pub(super) fn migrate_into(
+        &self,
+        database: &Database,
+        number: u64,
+    ) -> Result<(), StorageError> {
+        clipdb_migrations::migrate(&self.db, &self.dir)?;
+        let target = database.tree(layout::tree_name(number))?;
+        let mut batch = Batch::default();
+        for (entry, n) in self.tree.iter().zip(1..) {
+            let (key, value) = entry.map_err(StorageError::sled("read a passing copy"))?;
+            batch.insert(key, value);
+            if n % BATCH == 0 {
+                database.check_room(0)?;
+                database.apply(&target, std::mem::take(&mut batch))?;
+            }
+        }
+        database.apply(&target, batch)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What cannot be removed now is removed at the next start.
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+}
