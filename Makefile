@@ -5,7 +5,7 @@ BINARY := target/release/clipdb
 DATA   ?= ./data
 LISTEN ?= 127.0.0.1:8080
 
-.PHONY: help run test demo bench torture setup build lint
+.PHONY: help run test demo bench torture crowd setup build lint
 
 help:
 	@echo "make run    install what is missing, build, serve $(DATA) on $(LISTEN)"
@@ -13,6 +13,7 @@ help:
 	@echo "make demo   fill the server with emoji and sentences of a novel, and search them"
 	@echo "make bench  measure ingest and search on this machine"
 	@echo "make torture  kill the server KILLS times amid writes, look for what it had acknowledged"
+	@echo "make crowd    32 writers and 32 readers at once for MINUTES: latency, memory, errors"
 	@echo "make lint   formatting and clippy"
 
 setup:
@@ -39,6 +40,11 @@ KILLS ?= 100
 
 torture: build
 	@cargo run --release --locked --package clipdb-tests --bin torture -- --kills $(KILLS) $(if $(SEED),--seed $(SEED))
+
+MINUTES ?= 10
+
+crowd: build
+	@cargo run --release --locked --package clipdb-tests --bin crowd -- --minutes $(MINUTES)
 
 lint:
 	@cargo fmt --all --check

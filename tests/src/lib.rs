@@ -16,6 +16,7 @@
 
 mod client;
 pub mod corpus;
+mod crowd;
 pub mod folder;
 pub mod machine;
 pub mod pictures;
@@ -26,6 +27,7 @@ mod torture;
 mod wait;
 
 pub use client::{Answer, Client, Collection, escaped, send};
+pub use crowd::{Crowd, CrowdReport, quantile};
 pub use python::Python;
 pub use server::{Finished, Server, Setup, Starting, Stopped};
 pub use torture::{Failure, Report, Torture};

@@ -214,7 +214,7 @@ impl Setup {
             })
     }
 
-    fn begin_in(self, folder: Arc<TempDir>) -> Starting {
+    pub(crate) fn begin_in(self, folder: Arc<TempDir>) -> Starting {
         let (out, log) = (folder.path().join("stdout"), folder.path().join("stderr"));
         let started = Instant::now();
         let child = self
@@ -249,7 +249,7 @@ impl Starting {
         }
     }
 
-    fn until_ready(self) -> Server {
+    pub(crate) fn until_ready(self) -> Server {
         self.try_until_ready().unwrap_or_else(|ended| {
             panic!(
                 "the server ended while starting ({}):\n{}",

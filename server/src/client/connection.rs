@@ -17,6 +17,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// A batch of pictures on a large model and a slow CPU takes minutes.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(600);
 
+/// A large archive on a slow line.
+const ARCHIVE_TIMEOUT: Duration = Duration::from_secs(7 * 24 * 3600);
+
 #[derive(Debug)]
 pub struct Connection {
     http: Client,
@@ -161,7 +164,7 @@ impl Connection {
     pub fn download_snapshot(&self, id: &str) -> Result<Response, ClientError> {
         let url = self.collection_url(&["snapshots", id]);
         // As long as it takes.
-        self.patiently(|| self.http.get(url.clone()).timeout(Duration::MAX), true)
+        self.patiently(|| self.http.get(url.clone()).timeout(ARCHIVE_TIMEOUT), true)
     }
 
     pub fn remove_snapshot(&self, id: &str) -> Result<(), ClientError> {
@@ -178,7 +181,7 @@ impl Connection {
             .http
             .post(url)
             .header(reqwest::header::CONTENT_TYPE, "application/octet-stream")
-            .timeout(Duration::MAX)
+            .timeout(ARCHIVE_TIMEOUT)
             .body(archive);
         let response = request.send().map_err(|error| self.failure(&error))?;
         if !response.status().is_success() {

@@ -10,6 +10,9 @@ use super::document::Document;
 /// A collection that all writers share and nobody drops.
 pub(super) const SHARED: &str = "shared";
 
+/// Collections that are restored snapshots begin like this.
+pub(super) const RESTORED: &str = "restored-";
+
 /// What one writer wrote; its ids and its own collection are nobody else's.
 pub(super) struct Journal {
     writer: usize,
@@ -76,6 +79,11 @@ impl Journal {
     /// The collection that this writer makes and drops.
     pub(super) fn own(&self) -> String {
         format!("own-{}", self.writer)
+    }
+
+    /// The collection that it restores snapshots as.
+    pub(super) fn restored(&self) -> String {
+        format!("{RESTORED}{}", self.writer)
     }
 
     pub(super) fn id(&self, number: usize) -> String {

@@ -7,6 +7,7 @@
 
 mod document;
 mod journal;
+mod migrating;
 mod round;
 mod verify;
 mod writer;
@@ -68,6 +69,20 @@ impl Torture {
         for kill in 1..=self.kills {
             let round = Round::of(kill, &mut self.random(kill, usize::MAX));
             *report.kills.entry(round.name()).or_default() += 1;
+            if let Round::Migrating { after, again } = round {
+                if let Err((wrong, folder, log)) = migrating::kill_amid(after, again) {
+                    return Err(Box::new(Failure {
+                        kill,
+                        moment: round.name(),
+                        wrong,
+                        folder,
+                        log,
+                    }));
+                }
+                report.took = started.elapsed();
+                told(kill, &report);
+                continue;
+            }
             let failed = |wrong, folder: PathBuf, log| {
                 Err(Box::new(Failure {
                     kill,

@@ -23,6 +23,8 @@ pub(super) enum Round {
     Writing { after: Duration },
     /// Killed amid writes, and again while it starts.
     Starting { after: Duration, again: Duration },
+    /// Another server, on a folder of an older format, killed while it starts, twice.
+    Migrating { after: Duration, again: Duration },
     /// Asked to stop amid writes, and killed while it does.
     Stopping { after: Duration, then: Duration },
 }
@@ -31,6 +33,12 @@ impl Round {
     pub(super) fn of(kill: usize, random: &mut StdRng) -> Self {
         let mut within = |most| Duration::from_micros(random.random_range(0..most * 1_000));
         let after = within(WRITING);
+        if kill % 16 == 12 {
+            return Self::Migrating {
+                after: within(STARTING),
+                again: within(STARTING),
+            };
+        }
         match kill % 8 {
             3 => Self::Starting {
                 after,
@@ -49,6 +57,7 @@ impl Round {
             Self::Writing { .. } => "while writing",
             Self::Starting { .. } => "while starting",
             Self::Stopping { .. } => "while stopping",
+            Self::Migrating { .. } => "while migrating",
         }
     }
 
@@ -80,7 +89,7 @@ impl Round {
                 })
                 .collect();
             let stopped = match self {
-                Self::Writing { after } => {
+                Self::Writing { after } | Self::Migrating { after, .. } => {
                     thread::sleep(*after);
                     server.kill()
                 }

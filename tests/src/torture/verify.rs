@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::Report;
 use super::document::Document;
-use super::journal::Journal;
+use super::journal::{Journal, RESTORED, SHARED};
 use crate::client::Collection;
 use crate::server::{Server, Stopped};
 
@@ -68,6 +68,14 @@ pub(super) fn serving(
         }
     }
     for name in listed.difference(&known) {
+        if name.starts_with(RESTORED) {
+            check_restored(&server.client().existing(name), &mut wrong);
+            server
+                .client()
+                .delete(&format!("/collections/{name}"))
+                .expect(204);
+            continue;
+        }
         wrong.push(format!(
             "collection {name} was never made, or dropped and is back"
         ));
@@ -76,7 +84,54 @@ pub(super) fn serving(
         let collection = server.client().existing(name);
         check_collection(&collection, journals, random, report, &mut wrong);
     }
+    check_snapshots(server, &mut wrong);
     if wrong.is_empty() { Ok(()) } else { Err(wrong) }
+}
+
+/// A restored collection, if it is there, is there whole.
+fn check_restored(collection: &Collection<'_>, wrong: &mut Vec<String>) {
+    let (listed, summary) = (collection.list(500), collection.summary());
+    if summary["documents"] != listed.len() {
+        wrong.push(format!(
+            "{}: {} documents are listed: {summary}",
+            collection.name(),
+            listed.len()
+        ));
+    }
+    let checked = collection.check();
+    if checked["agrees"] != true {
+        wrong.push(format!("{}: {checked}", collection.name()));
+    }
+}
+
+/// Every snapshot that is there is whole: the newest is restored, all are removed.
+fn check_snapshots(server: &Server, wrong: &mut Vec<String>) {
+    let client = server.client();
+    let shelf = format!("/collections/{SHARED}/snapshots");
+    let answer = client.get(&shelf);
+    if answer.status == 404 {
+        return;
+    }
+    let listed = answer.expect(200).json();
+    let snapshots = listed["snapshots"].as_array().cloned().unwrap_or_default();
+    if let Some(newest) = snapshots.last() {
+        let body = json!({ "snapshot": newest["id"], "collection": SHARED });
+        let path = format!("/collections/{RESTORED}newest/restore");
+        let restored = client.post(&path, &body);
+        if restored.status != 200 || restored.json()["documents"] != newest["documents"] {
+            wrong.push(format!(
+                "the snapshot {newest} is not restored: {restored:?}"
+            ));
+        } else {
+            let collection = client.existing("restored-newest");
+            check_restored(&collection, wrong);
+            client.delete("/collections/restored-newest").expect(204);
+        }
+    }
+    for snapshot in &snapshots {
+        let id = snapshot["id"].as_str().unwrap_or_default();
+        client.delete(&format!("{shelf}/{id}")).expect(204);
+    }
 }
 
 fn check_collection(

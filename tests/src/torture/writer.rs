@@ -56,6 +56,7 @@ impl Writer<'_> {
             58..72 => self.patch(&collection),
             72..86 => self.delete(&collection),
             86..90 if collection != SHARED => self.drop(&collection),
+            86..89 => self.copy(),
             _ => self.search(&collection),
         }
     }
@@ -163,6 +164,27 @@ impl Writer<'_> {
         self.ask(Method::DELETE, &path, None, String::new(), &[due])?;
         self.journal.shelf(collection).settle(&id);
         self.count("delete a document")
+    }
+
+    /// Takes a snapshot of what all share, and restores it beside.
+    fn copy(&mut self) -> Result<(), End> {
+        let path = format!("/collections/{SHARED}/snapshots");
+        let answer = self.ask(Method::POST, &path, None, String::new(), &[201, 409])?;
+        if answer.status == 409 {
+            // Another writer is taking one.
+            return Ok(());
+        }
+        self.count("take a snapshot")?;
+        let body = json!({ "snapshot": answer.json()["id"], "collection": SHARED });
+        let path = format!("/collections/{}/restore", self.journal.restored());
+        self.ask(
+            Method::POST,
+            &path,
+            Some("application/json"),
+            body.to_string(),
+            &[200],
+        )?;
+        self.count("restore a snapshot")
     }
 
     fn search(&mut self, collection: &str) -> Result<(), End> {

@@ -1,0 +1,35 @@
+//! 32 writers and 32 readers at once, while collections come and go: nobody is refused, nobody
+//! waits for ever, documents and indexes agree afterwards. `make crowd` does it for ten minutes.
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+use std::time::Duration;
+
+use clipdb_tests::{Crowd, Server, quantile};
+
+#[test]
+fn writers_and_readers_get_on_with_each_other() {
+    let crowd = Crowd {
+        seed: rand::random(),
+        writers: 32,
+        readers: 32,
+        lasts: Duration::from_secs(15),
+    };
+    println!("{crowd:?}");
+    let server = Server::start();
+    let report = crowd.run(&server);
+    assert!(report.errors.is_empty(), "{:#?}", report.errors);
+    for (kind, times) in report.reads.iter().chain(&report.writes) {
+        assert!(
+            quantile(times, 1.0) < 20_000.0,
+            "one {kind} took {} ms",
+            quantile(times, 1.0)
+        );
+    }
+    let writes: usize = report.writes.values().map(Vec::len).sum();
+    let reads: usize = report.reads.values().map(Vec::len).sum();
+    assert!(
+        writes > 100 && reads > 100,
+        "{writes} writes, {reads} reads"
+    );
+    assert!(report.collections_dropped > 0 && report.snapshots > 0);
+}
