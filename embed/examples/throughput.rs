@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let model = arguments.next().unwrap_or_else(|| "clipdb-mini".to_owned());
     let threads = arguments.next().map_or(Ok(2), |threads| threads.parse())?;
-    let device = arguments
+    let devices = arguments
         .next()
         .map_or(Ok(Default::default()), |device| device.parse())?;
     let replicas = arguments.next().map_or(Ok(1), |count| count.parse())?;
@@ -32,7 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let settings = |batch| EncoderSettings {
         replicas,
         threads,
-        device,
+        devices: clipdb_embed::Devices::clone(&devices),
         batch_size: Some(batch),
         onnx_runtime: std::env::var_os("CLIPDB_ONNX_RUNTIME").map(Into::into),
         ..EncoderSettings::default()
