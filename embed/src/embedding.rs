@@ -85,6 +85,22 @@ pub struct TextEmbedding {
     pub timings: Timings,
 }
 
+/// A text of any length, by what the model reads of it at once.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LongText {
+    /// At least one. A text that the model reads at once is one passage, the whole of it.
+    pub passages: Vec<PassageEmbedding>,
+    /// The model read every part of the text in some passage.
+    pub complete: bool,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct PassageEmbedding {
+    /// Where it lies in the text, in bytes.
+    pub range: std::ops::Range<usize>,
+    pub embedding: Embedding,
+}
+
 #[derive(Debug, Clone)]
 pub struct ImageEmbedding {
     pub embedding: Embedding,

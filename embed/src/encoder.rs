@@ -16,8 +16,8 @@ use crate::statistics::{Counters, QueueStatistics, micros};
 use crate::tokens::Tokens;
 use crate::worker::{self, DeviceThread};
 use crate::{
-    EmbedError, EncoderSettings, ImageEmbedding, ImageInfo, ModelCard, ModelSource, Priority,
-    TextEmbedding, TextRole, TextTokens, Timings,
+    EmbedError, EncoderSettings, ImageEmbedding, ImageInfo, LongText, ModelCard, ModelSource,
+    PassageEmbedding, Priority, TextEmbedding, TextRole, TextTokens, Timings,
 };
 
 /// A loaded model; clones share it. When the last one is dropped what waits is still
@@ -155,23 +155,49 @@ impl Encoder {
             };
             shared.pool.run("making tokens", job).await?
         };
-        shared.counters.text_stages.preprocessed(preprocess);
-        let mut waiting = Vec::with_capacity(tokens.len());
-        for text in tokens {
-            let (count, truncated) = (text.ids.len(), text.truncated);
-            waiting.push((count, truncated, shared.push_text(text, priority).await?));
-        }
-        let mut embeddings = Vec::with_capacity(waiting.len());
-        for (tokens, truncated, answer) in waiting {
-            let embedded = computed(answer).await?;
-            embeddings.push(TextEmbedding {
-                timings: timings(begun.elapsed(), preprocess, &embedded),
-                embedding: embedded.embedding,
-                tokens,
-                truncated,
-            });
-        }
-        Ok(embeddings)
+        shared.embed(tokens, begun, preprocess, priority).await
+    }
+
+    /// Embeds one text of any length in the passages that the model can read, the first
+    /// `most` of them.
+    ///
+    /// # Errors
+    /// The first that any passage meets.
+    pub async fn long_text(
+        &self,
+        text: String,
+        role: TextRole,
+        most: usize,
+        priority: Priority,
+    ) -> Result<LongText, EmbedError> {
+        let shared = &self.shared;
+        let begun = Instant::now();
+        let (split, preprocess) = {
+            let _turn = shared.pool.turn(priority).await?;
+            let tokenizer = Arc::clone(&shared.tokens);
+            let job = move || {
+                let begun = Instant::now();
+                let split = tokenizer.passages(&text, role, most)?;
+                Ok((split, begun.elapsed()))
+            };
+            shared.pool.run("making tokens", job).await?
+        };
+        let (ranges, tokens): (Vec<_>, Vec<_>) = split
+            .passages
+            .into_iter()
+            .map(|passage| (passage.range, passage.tokens))
+            .unzip();
+        let embedded = shared.embed(tokens, begun, preprocess, priority).await?;
+        let passages = ranges.into_iter().zip(embedded);
+        Ok(LongText {
+            passages: passages
+                .map(|(range, text)| PassageEmbedding {
+                    range,
+                    embedding: text.embedding,
+                })
+                .collect(),
+            complete: split.complete,
+        })
     }
 
     /// Embeds a picture from the bytes of its file.
@@ -232,6 +258,33 @@ impl Encoder {
 }
 
 impl Shared {
+    /// They travel in the model's batches one by one.
+    async fn embed(
+        &self,
+        tokens: Vec<TextTokens>,
+        begun: Instant,
+        preprocess: Duration,
+        priority: Priority,
+    ) -> Result<Vec<TextEmbedding>, EmbedError> {
+        self.counters.text_stages.preprocessed(preprocess);
+        let mut waiting = Vec::with_capacity(tokens.len());
+        for text in tokens {
+            let (count, truncated) = (text.ids.len(), text.truncated);
+            waiting.push((count, truncated, self.push_text(text, priority).await?));
+        }
+        let mut embeddings = Vec::with_capacity(waiting.len());
+        for (tokens, truncated, answer) in waiting {
+            let embedded = computed(answer).await?;
+            embeddings.push(TextEmbedding {
+                timings: timings(begun.elapsed(), preprocess, &embedded),
+                embedding: embedded.embedding,
+                tokens,
+                truncated,
+            });
+        }
+        Ok(embeddings)
+    }
+
     async fn push_text(
         &self,
         input: TextTokens,

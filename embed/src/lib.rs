@@ -21,6 +21,7 @@ pub mod image;
 mod layouts;
 mod model;
 mod onnx;
+mod passages;
 mod pool;
 mod queue;
 mod settings;
@@ -32,10 +33,13 @@ mod weights;
 mod worker;
 
 pub use card::ModelCard;
-pub use embedding::{Embedding, ImageEmbedding, TextEmbedding, Timings};
+pub use embedding::{
+    Embedding, ImageEmbedding, LongText, PassageEmbedding, TextEmbedding, Timings,
+};
 pub use encoder::Encoder;
 pub use error::EmbedError;
 pub use image::{ImageError, ImageInfo, Thumbnail, thumbnail};
+pub use passages::{Passage, Passages};
 pub use queue::Priority;
 pub use settings::{DeviceChoice, Devices, EncoderSettings, EngineChoice, Precision};
 pub use sources::ModelSource;

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
-use tokenizers::{Tokenizer, TruncationParams};
+use tokenizers::{Encoding, Tokenizer, TruncationParams};
 
 use crate::EmbedError;
 use crate::sources::{CONFIG, ModelFiles, TOKENIZER, TOKENIZER_CONFIG};
@@ -166,19 +166,11 @@ impl Tokens {
     /// # Errors
     /// As [`encode`](Self::encode).
     pub fn encode_as(&self, text: &str, role: TextRole) -> Result<TextTokens, EmbedError> {
-        let mut text = match self.prompts.of(role) {
+        let text = match self.prompts.of(role) {
             "" => Cow::Borrowed(text),
             prompt => Cow::Owned(format!("{prompt}{text}")),
         };
-        if self.lowercase {
-            text = Cow::Owned(text.chars().flat_map(char::to_lowercase).collect());
-        }
-        let encoding =
-            self.tokenizer
-                .encode_fast(&*text, true)
-                .map_err(|error| EmbedError::Tokens {
-                    reason: error.to_string(),
-                })?;
+        let encoding = self.encoding(&text, true)?;
         if encoding.is_empty() {
             return Err(EmbedError::Tokens {
                 reason: "the model's tokenizer makes nothing of it".to_owned(),
@@ -192,6 +184,36 @@ impl Tokens {
             ids,
             truncated: !encoding.get_overflowing().is_empty(),
         })
+    }
+
+    /// How many tokens the text has by itself, also beyond the context.
+    pub(crate) fn count(&self, text: &str) -> Result<usize, EmbedError> {
+        let encoding = self.encoding(text, false)?;
+        let beyond = encoding.get_overflowing().iter().map(Encoding::len);
+        Ok(encoding.len() + beyond.sum::<usize>())
+    }
+
+    /// How many tokens a text of that role may have beside the special ones and what the
+    /// model reads before it; `None` where texts are not cut.
+    pub(crate) fn room(&self, role: TextRole) -> Result<Option<usize>, EmbedError> {
+        let Some(truncation) = self.tokenizer.get_truncation() else {
+            return Ok(None);
+        };
+        let around = self.encoding("", true)?.len() + self.count(self.prompts.of(role))?;
+        Ok(Some(truncation.max_length.saturating_sub(around).max(1)))
+    }
+
+    fn encoding(&self, text: &str, special: bool) -> Result<Encoding, EmbedError> {
+        let text = if self.lowercase {
+            Cow::Owned(text.chars().flat_map(char::to_lowercase).collect())
+        } else {
+            Cow::Borrowed(text)
+        };
+        self.tokenizer
+            .encode_fast(&*text, special)
+            .map_err(|error| EmbedError::Tokens {
+                reason: error.to_string(),
+            })
     }
 }
 

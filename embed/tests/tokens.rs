@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use clipdb_embed::Tokens;
+use clipdb_embed::{TextRole, Tokens};
 use serde_json::Value;
 
 fn read(path: &str) -> Vec<u8> {
@@ -50,6 +50,76 @@ fn sentence_model() {
     let tokenizer = "../models/clipdb-mini/tokenizer.json";
     let truncated = compare(tokenizer, "sentence", "sentence_context");
     assert!(truncated > 0, "the golden file has over-long texts");
+}
+
+#[test]
+fn a_long_text_is_read_in_passages_of_whole_sentences() {
+    let json = read("../models/clipdb-mini/tokenizer.json");
+    let tokens = Tokens::from_json(&json, 40).unwrap();
+    let sentences: Vec<String> = (0..30)
+        .map(|n| format!("Sentence number {n} speaks of the potato."))
+        .collect();
+    let text = sentences.join(" ");
+    let found = tokens.passages(&text, TextRole::Document, 1000).unwrap();
+    assert!(found.complete);
+    assert!(found.passages.len() >= 7, "{}", found.passages.len());
+    let mut covered = 0;
+    for (number, passage) in found.passages.iter().enumerate() {
+        let part = &text[passage.range.clone()];
+        assert!(!passage.tokens.truncated && passage.tokens.ids.len() <= 40);
+        assert!(
+            part.starts_with("Sentence") && part.ends_with('.'),
+            "{part}"
+        );
+        if number > 0 {
+            let before = &found.passages[number - 1];
+            let shared = &text[passage.range.start..before.range.end];
+            assert_eq!(shared.matches("Sentence").count(), 1, "{shared:?}");
+        }
+        assert!(passage.range.end > covered);
+        covered = passage.range.end;
+    }
+    assert_eq!(covered, text.len());
+
+    let cut = tokens.passages(&text, TextRole::Document, 3).unwrap();
+    assert!(!cut.complete);
+    assert_eq!(cut.passages, found.passages[..3]);
+
+    let short = tokens.passages("  One. ", TextRole::Document, 3).unwrap();
+    assert!(short.complete);
+    assert_eq!(short.passages.len(), 1);
+    assert_eq!(short.passages[0].range, 0..7);
+}
+
+#[test]
+fn what_has_no_sentences_is_cut_all_the_same() {
+    for (tokenizer, context) in [
+        ("../models/clipdb-mini/tokenizer.json", 32),
+        ("../models/clip-tokenizer.json", 77),
+    ] {
+        let tokens = Tokens::from_json(&read(tokenizer), context).unwrap();
+        for text in [
+            "word ".repeat(5_000),
+            "word".repeat(500),
+            "我喜歡吃土豆".repeat(300),
+            format!("Short. {} End.", "word ".repeat(100)),
+            format!("{}x", " ".repeat(100_000)),
+            "\n\n\n".repeat(1000) + "a b c",
+            "🥔".repeat(400),
+            "a.b.c. ".repeat(900),
+        ] {
+            let found = tokens.passages(&text, TextRole::Document, 100_000).unwrap();
+            assert!(found.complete, "{:?}", &text[..24]);
+            let mut end = 0;
+            for passage in &found.passages {
+                assert!(!passage.tokens.truncated);
+                let between = text.get(end..passage.range.start).unwrap_or("");
+                assert_eq!(between.trim(), "", "nothing is left out");
+                end = passage.range.end;
+            }
+            assert_eq!(text[end..].trim(), "");
+        }
+    }
 }
 
 #[test]

@@ -11,6 +11,7 @@
 
 mod error;
 mod m0002_checked_values;
+mod m0003_passages;
 mod version;
 
 use std::path::Path;
@@ -18,7 +19,7 @@ use std::path::Path;
 pub use error::MigrationError;
 
 /// The format that this program reads and writes.
-pub const FORMAT_VERSION: u32 = 2;
+pub const FORMAT_VERSION: u32 = 3;
 
 struct Migration {
     /// The format that the change leads to, from the one before it.
@@ -29,11 +30,18 @@ struct Migration {
 }
 
 /// In order, and without a gap up to [`FORMAT_VERSION`].
-const MIGRATIONS: &[Migration] = &[Migration {
-    to: 2,
-    what: "every value carries a checksum and long records are stored in parts",
-    step: m0002_checked_values::step,
-}];
+const MIGRATIONS: &[Migration] = &[
+    Migration {
+        to: 2,
+        what: "every value carries a checksum and long records are stored in parts",
+        step: m0002_checked_values::step,
+    },
+    Migration {
+        to: 3,
+        what: "a long text has a vector for each of its passages",
+        step: m0003_passages::step,
+    },
+];
 
 /// What [`migrate`] found and did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

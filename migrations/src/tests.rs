@@ -107,7 +107,7 @@ fn what_cannot_be_migrated_is_refused_unchanged() {
         }
     ));
     assert!(
-        newer.to_string().contains("99") && newer.to_string().contains("to 2"),
+        newer.to_string().contains("99") && newer.to_string().contains("to 3"),
         "{newer}"
     );
 
@@ -171,6 +171,21 @@ fn format_1_is_migrated_alike_however_often_it_is_interrupted() {
         assert_eq!(rest.steps, report.steps - killed_after);
         assert_eq!(content(&db), whole);
     }
+}
+
+#[test]
+fn what_format_2_holds_stays_as_it_is() {
+    let dir = format_1();
+    let db = open(dir.path());
+    while (MIGRATIONS[0].step)(&db).unwrap() {}
+    version::write(&db, 2).unwrap();
+    let before = content(&db);
+    let report = migrate(&db, dir.path()).unwrap();
+    assert_eq!((report.from, report.steps), (Some(2), 0));
+    let mut after = content(&db);
+    let version = (b"meta".to_vec(), b"format".to_vec());
+    assert_eq!(after.insert(version, b"2".to_vec()), Some(b"3".to_vec()));
+    assert_eq!(after, before);
 }
 
 #[test]

@@ -93,6 +93,7 @@ fn document(seed: &mut u64, with_image: bool) -> Write {
         id: DocumentId::generate(),
         text: Some("a photo of something to measure with".into()),
         text_truncated: false,
+        passages: Vec::new(),
         image,
         metadata: Metadata::new(),
         vectors: vec![(VectorKind::Image, vector)],

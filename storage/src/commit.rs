@@ -104,8 +104,7 @@ impl Changes {
         for (key, value) in record::encode(document)? {
             self.batch.insert(key, value);
         }
-        for (kind, vector) in &version.vectors {
-            let (key, value) = record::encode_vector(document.key, *kind, vector);
+        for (key, value) in record::encode_vectors(document.key, &version.vectors) {
             self.batch.insert(key, value);
         }
         if let Some(image) = &document.image {

@@ -12,6 +12,9 @@ use crate::{CollectionName, StorageError};
 /// the leaf outgrows a quarter of a segment; see `layout`.
 pub const MAX_DIM: usize = 8192;
 
+/// The most passages that a text may be stored by.
+pub const MAX_PASSAGES: usize = 1000;
+
 /// A collection's definition, fixed when it is created. Later fields come with a serde default.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CollectionDefinition {

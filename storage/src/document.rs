@@ -16,6 +16,10 @@ pub struct Document {
     pub text: Option<String>,
     /// Whether the model saw only the beginning of `text`.
     pub text_truncated: bool,
+    /// Where the passages lie that the text's vectors were made from, in their order; empty
+    /// where one vector was made from the whole.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub passages: Vec<Passage>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<StoredImage>,
     pub metadata: Metadata,
@@ -23,6 +27,26 @@ pub struct Document {
     pub created_at: u64,
     /// Unix milliseconds of this version's write.
     pub updated_at: u64,
+}
+
+/// A stretch of a text, from its first byte to the one after its last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "(u32, u32)", into = "(u32, u32)")]
+pub struct Passage {
+    pub start: u32,
+    pub end: u32,
+}
+
+impl From<(u32, u32)> for Passage {
+    fn from((start, end): (u32, u32)) -> Self {
+        Passage { start, end }
+    }
+}
+
+impl From<Passage> for (u32, u32) {
+    fn from(passage: Passage) -> Self {
+        (passage.start, passage.end)
+    }
 }
 
 /// What is known of a document's image without reading it.
@@ -43,5 +67,6 @@ pub enum VectorKind {
     Text,
 }
 
-/// A document's vector of one kind, as long as its collection's `dim`.
+/// A document's vector of one kind, as long as its collection's `dim`. There is one of an image,
+/// and one for each passage of a text, in their order.
 pub type Vector = (VectorKind, Vec<f32>);

@@ -9,6 +9,7 @@
 //! | `I` id | the document's current key |
 //! | `D` key part | one part of the document's record; see `record` |
 //! | `V` key kind | a vector, f32 little endian; kind is `i` or `t` |
+//! | `V` key `t` passage | the vector of a text's second or later passage, counted from 0 |
 //! | `R` hash key | nothing: this document has that image |
 //! | `C` | the counters |
 //!
@@ -82,18 +83,23 @@ pub(crate) fn vectors(key: DocumentKey) -> [u8; 9] {
     prefixed(b'V', key)
 }
 
-pub(crate) fn vector(key: DocumentKey, kind: VectorKind) -> Vec<u8> {
+/// Sorts by kind, then passage.
+pub(crate) fn vector(key: DocumentKey, kind: VectorKind, passage: u16) -> Vec<u8> {
     let kind = match kind {
         VectorKind::Image => b'i',
         VectorKind::Text => b't',
     };
-    [&vectors(key)[..], &[kind]].concat()
+    let mut vector_key = [&vectors(key)[..], &[kind]].concat();
+    if passage > 0 {
+        vector_key.extend(passage.to_be_bytes());
+    }
+    vector_key
 }
 
 pub(crate) fn vector_kind(key: &[u8]) -> Option<VectorKind> {
-    match key.last()? {
-        b'i' => Some(VectorKind::Image),
-        b't' => Some(VectorKind::Text),
+    match key.get(9..)? {
+        [b'i'] => Some(VectorKind::Image),
+        [b't'] | [b't', _, _] => Some(VectorKind::Text),
         _ => None,
     }
 }

@@ -34,8 +34,8 @@ mod write;
 
 pub use check::{Checked, Finding, FindingKind, check};
 pub use collection::CollectionStore;
-pub use definition::{CollectionDefinition, FieldDefinition, FieldKind, MAX_DIM};
-pub use document::{Document, StoredImage, Vector, VectorKind};
+pub use definition::{CollectionDefinition, FieldDefinition, FieldKind, MAX_DIM, MAX_PASSAGES};
+pub use document::{Document, Passage, StoredImage, Vector, VectorKind};
 pub use error::StorageError;
 pub use hash::BlobHash;
 pub use id::{DocumentId, DocumentKey};

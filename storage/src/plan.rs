@@ -115,6 +115,7 @@ impl<'a> Plan<'a> {
             key: self.counters.take_key(),
             text: new.text,
             text_truncated: new.text_truncated,
+            passages: new.passages,
             image: new.image.as_ref().map(describe),
             metadata: new.metadata,
             created_at: slot.created_at().unwrap_or(self.now),
@@ -241,12 +242,14 @@ impl Version {
             Part::Remove => {
                 document.text = None;
                 document.text_truncated = false;
-                set_vector(&mut self.vectors, VectorKind::Text, None);
+                document.passages = Vec::new();
+                set_vectors(&mut self.vectors, VectorKind::Text, Vec::new());
             }
             Part::Replace(new) => {
                 document.text = Some(new.text);
                 document.text_truncated = new.truncated;
-                set_vector(&mut self.vectors, VectorKind::Text, Some(new.vector));
+                document.passages = new.passages;
+                set_vectors(&mut self.vectors, VectorKind::Text, new.vectors);
             }
         }
         match revision.image {
@@ -254,21 +257,21 @@ impl Version {
             Part::Remove => {
                 document.image = None;
                 self.image_bytes = None;
-                set_vector(&mut self.vectors, VectorKind::Image, None);
+                set_vectors(&mut self.vectors, VectorKind::Image, Vec::new());
             }
             Part::Replace((image, vector)) => {
                 document.image = Some(describe(&image));
                 self.image_bytes = Some(image.bytes);
-                set_vector(&mut self.vectors, VectorKind::Image, Some(vector));
+                set_vectors(&mut self.vectors, VectorKind::Image, vec![vector]);
             }
         }
         merge(&mut document.metadata, revision.metadata);
     }
 }
 
-fn set_vector(vectors: &mut Vec<Vector>, kind: VectorKind, vector: Option<Vec<f32>>) {
+fn set_vectors(vectors: &mut Vec<Vector>, kind: VectorKind, new: Vec<Vec<f32>>) {
     vectors.retain(|(other, _)| *other != kind);
-    vectors.extend(vector.map(|vector| (kind, vector)));
+    vectors.extend(new.into_iter().map(|vector| (kind, vector)));
 }
 
 fn describe(image: &NewImage) -> StoredImage {

@@ -7,7 +7,7 @@
 use sled::Tree;
 
 use crate::layout::{self, PART_BYTES};
-use crate::{Document, DocumentKey, StorageError, VectorKind, frame};
+use crate::{Document, DocumentKey, StorageError, Vector, VectorKind, frame};
 
 /// A key and its framed value.
 pub(crate) type Entry = (Vec<u8>, Vec<u8>);
@@ -82,19 +82,32 @@ fn damaged(key: DocumentKey, reason: impl Into<String>) -> StorageError {
     }
 }
 
-pub(crate) fn encode_vector(key: DocumentKey, kind: VectorKind, vector: &[f32]) -> Entry {
-    let key = layout::vector(key, kind);
-    let bytes: Vec<u8> = vector.iter().flat_map(|x| x.to_le_bytes()).collect();
-    let sealed = frame::seal(&key, &bytes);
-    (key, sealed)
+/// The entries that store the vectors, of which those of one kind are numbered in their order.
+pub(crate) fn encode_vectors(key: DocumentKey, vectors: &[Vector]) -> Vec<Entry> {
+    let mut passages = 0;
+    let entries = vectors.iter().map(|(kind, vector)| {
+        let passage = match kind {
+            VectorKind::Image => 0,
+            VectorKind::Text => {
+                passages += 1;
+                passages - 1
+            }
+        };
+        let key = layout::vector(key, *kind, passage);
+        let bytes: Vec<u8> = vector.iter().flat_map(|x| x.to_le_bytes()).collect();
+        let sealed = frame::seal(&key, &bytes);
+        (key, sealed)
+    });
+    entries.collect()
 }
 
-/// The vectors stored under `key`, each `dim` long; none where nothing is.
+/// The vectors stored under `key`, each `dim` long, the image's first and then the passages' in
+/// their order; none where nothing is.
 pub(crate) fn read_vectors(
     tree: &Tree,
     key: DocumentKey,
     dim: usize,
-) -> Result<Vec<(VectorKind, Vec<f32>)>, StorageError> {
+) -> Result<Vec<Vector>, StorageError> {
     let what = || format!("a vector of document version {key}");
     let mut vectors = Vec::with_capacity(2);
     for entry in tree.scan_prefix(layout::vectors(key)) {
@@ -126,7 +139,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::{BlobHash, Metadata, StoredImage};
+    use crate::{BlobHash, Metadata, Passage, StoredImage};
 
     fn metadata() -> impl Strategy<Value = Metadata> {
         let leaf = prop_oneof![
@@ -154,24 +167,39 @@ mod tests {
             (30_000..70_000_usize).prop_map(|len| Some("é".repeat(len))),
         ];
         let image = prop::option::of((any::<[u8; 32]>(), ".*", any::<(u32, u32, u64)>()));
-        (text, any::<(bool, u64, u64, u64)>(), image, metadata()).prop_map(
-            |(text, (text_truncated, key, created_at, updated_at), image, metadata)| Document {
-                id: "a".parse().unwrap(),
-                key: DocumentKey::new(key),
-                text,
-                text_truncated,
-                image: image.map(|(hash, media_type, (width, height, bytes))| StoredImage {
-                    hash: BlobHash::from_bytes(hash),
-                    media_type,
-                    width,
-                    height,
-                    bytes,
-                }),
-                metadata,
-                created_at,
-                updated_at,
-            },
+        let passages = prop::collection::vec(any::<(u32, u32)>(), 0..4);
+        (
+            text,
+            any::<(bool, u64, u64, u64)>(),
+            image,
+            metadata(),
+            passages,
         )
+            .prop_map(
+                |(
+                    text,
+                    (text_truncated, key, created_at, updated_at),
+                    image,
+                    metadata,
+                    passages,
+                )| Document {
+                    id: "a".parse().unwrap(),
+                    key: DocumentKey::new(key),
+                    text,
+                    text_truncated,
+                    passages: passages.into_iter().map(Passage::from).collect(),
+                    image: image.map(|(hash, media_type, (width, height, bytes))| StoredImage {
+                        hash: BlobHash::from_bytes(hash),
+                        media_type,
+                        width,
+                        height,
+                        bytes,
+                    }),
+                    metadata,
+                    created_at,
+                    updated_at,
+                },
+            )
     }
 
     fn tree() -> Tree {
@@ -198,13 +226,14 @@ mod tests {
         #[test]
         fn vectors_read_back_exactly(
             image in prop::collection::vec(prop::num::f32::ANY, 7),
-            text in prop::collection::vec(prop::num::f32::ANY, 7),
+            texts in prop::collection::vec(prop::collection::vec(prop::num::f32::ANY, 7), 0..300),
         ) {
             let tree = tree();
             let key = DocumentKey::new(9);
-            let stored = [(VectorKind::Image, image), (VectorKind::Text, text)];
+            let mut stored = vec![(VectorKind::Image, image)];
+            stored.extend(texts.into_iter().map(|text| (VectorKind::Text, text)));
             tree.insert(layout::part(key, 0), "").unwrap();
-            store(&tree, stored.iter().map(|(kind, v)| encode_vector(key, *kind, v)));
+            store(&tree, encode_vectors(key, &stored));
             let bits = |vectors: &[(VectorKind, Vec<f32>)]| -> Vec<_> {
                 let bits = |v: &Vec<f32>| v.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
                 vectors.iter().map(|(kind, v)| (*kind, bits(v))).collect()
@@ -222,6 +251,7 @@ mod tests {
             key: DocumentKey::new(3),
             text: Some("x".repeat(100_000)),
             text_truncated: true,
+            passages: Vec::new(),
             image: None,
             metadata: json!({"a": 1}).as_object().unwrap().clone(),
             created_at: 1,

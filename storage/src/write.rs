@@ -2,7 +2,10 @@
 
 use bytes::Bytes;
 
-use crate::{CollectionDefinition, DocumentId, DocumentKey, StorageError, Vector};
+use crate::{
+    CollectionDefinition, DocumentId, DocumentKey, MAX_PASSAGES, Passage, StorageError, Vector,
+    VectorKind,
+};
 
 /// A document's metadata: any JSON object.
 pub type Metadata = serde_json::Map<String, serde_json::Value>;
@@ -79,16 +82,28 @@ impl Write {
                     return Some("it has neither text nor image".into());
                 }
                 let vectors = &document.vectors;
-                if (1..vectors.len()).any(|n| vectors[..n].iter().any(|v| v.0 == vectors[n].0)) {
-                    return Some("it has two vectors of one kind".into());
+                let of_kind = |kind| vectors.iter().filter(|vector| vector.0 == kind).count();
+                if of_kind(VectorKind::Image) > 1 {
+                    return Some("it has two vectors of its image".into());
                 }
-                vectors
-                    .iter()
-                    .find_map(|(_, vector)| refuse_vector(vector, dim))
+                let text = document.text.as_deref();
+                let texts = of_kind(VectorKind::Text);
+                refuse_passages(text, &document.passages, texts).or_else(|| {
+                    vectors
+                        .iter()
+                        .find_map(|(_, vector)| refuse_vector(vector, dim))
+                })
             }
             Write::Revise(revision) => {
                 let text = match &revision.text {
-                    Part::Replace(text) => refuse_vector(&text.vector, dim),
+                    Part::Replace(text) => {
+                        refuse_passages(Some(&text.text), &text.passages, text.vectors.len())
+                            .or_else(|| {
+                                text.vectors
+                                    .iter()
+                                    .find_map(|vector| refuse_vector(vector, dim))
+                            })
+                    }
                     Part::Keep | Part::Remove => None,
                 };
                 text.or_else(|| match &revision.image {
@@ -99,6 +114,29 @@ impl Write {
             Write::Merge { .. } | Write::Delete(_) | Write::DeleteVersion { .. } => None,
         }
     }
+}
+
+/// A text has a vector or one for each passage, of which there are at most [`MAX_PASSAGES`].
+fn refuse_passages(text: Option<&str>, passages: &[Passage], vectors: usize) -> Option<String> {
+    if vectors > MAX_PASSAGES {
+        return Some(format!(
+            "its text has {vectors} vectors, over {MAX_PASSAGES}"
+        ));
+    }
+    if passages.is_empty() {
+        return (vectors > 1).then(|| "it has several vectors of its text and no passages".into());
+    }
+    if passages.len() != vectors {
+        return Some(format!(
+            "its text has {} passages and {vectors} vectors",
+            passages.len()
+        ));
+    }
+    let lies_within = |passage: &Passage| {
+        text.and_then(|text| text.get(passage.start as usize..passage.end as usize))
+            .is_some()
+    };
+    (!passages.iter().all(lies_within)).then(|| "a passage lies outside its text".into())
 }
 
 fn refuse_vector(vector: &[f32], dim: usize) -> Option<String> {
@@ -120,9 +158,11 @@ pub struct NewDocument {
     pub id: DocumentId,
     pub text: Option<String>,
     pub text_truncated: bool,
+    /// As in [`Document::passages`](crate::Document::passages).
+    pub passages: Vec<Passage>,
     pub image: Option<NewImage>,
     pub metadata: Metadata,
-    /// At most one of each kind.
+    /// At most one of the image, and one of the text or one for each of its passages.
     pub vectors: Vec<Vector>,
 }
 
@@ -146,12 +186,13 @@ pub struct Revision {
     pub metadata: Metadata,
 }
 
-/// A text, its vector, and whether the model saw only its beginning.
+/// A text, its vector or those of its passages, and whether the model saw only its beginning.
 #[derive(Clone, Debug)]
 pub struct NewText {
     pub text: String,
     pub truncated: bool,
-    pub vector: Vec<f32>,
+    pub passages: Vec<Passage>,
+    pub vectors: Vec<Vec<f32>>,
 }
 
 /// What a revision does to one part of a document.

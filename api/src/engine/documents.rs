@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use clipdb_embed::{EmbedError, Thumbnail};
+use clipdb_embed::{EmbedError, Embedding, Thumbnail};
 use clipdb_storage::{Document, DocumentId, NewText, Outcome, Part, StoredImage, Write};
 use serde_json::{Map, Value};
 
@@ -69,11 +69,16 @@ impl Engine {
             Change::Remove => Part::Remove,
             Change::To(text) => {
                 self.check_text(&text)?;
-                let (embedding, truncated) = embed_text(encoder()?, text.clone()).await?;
+                let read = embed_text(encoder()?, text.clone()).await?;
                 Part::Replace(NewText {
                     text,
-                    truncated,
-                    vector: embedding.into_vec(),
+                    truncated: read.truncated,
+                    passages: read.passages,
+                    vectors: read
+                        .embeddings
+                        .into_iter()
+                        .map(Embedding::into_vec)
+                        .collect(),
                 })
             }
         };

@@ -1,10 +1,13 @@
 //! A document's way in: its draft is checked, embedded and handed to its
 //! collection's committer. What could not be embedded is never stored.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use clipdb_embed::{Embedding, Encoder, Priority, TextRole};
-use clipdb_storage::{DocumentId, NewDocument, NewImage, Outcome, VectorKind, Write};
+use clipdb_storage::{
+    DocumentId, MAX_PASSAGES, NewDocument, NewImage, Outcome, Passage, VectorKind, Write,
+};
 use futures_util::future::OptionFuture;
 use futures_util::stream::{Stream, StreamExt};
 use serde_json::{Map, Value};
@@ -48,7 +51,7 @@ pub struct Ingested {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stored {
     pub created: bool,
-    /// The text was longer than the model reads; its end is not in the vector.
+    /// The text has more passages than are kept; its end is in no vector.
     pub truncated: bool,
     /// What the document is found by.
     pub embeddings: Vec<(VectorKind, Embedding)>,
@@ -171,18 +174,16 @@ impl Engine {
         collection.fields().check(&draft.metadata)?;
         let image = OptionFuture::from(draft.image.map(|source| self.embed_image(encoder, source)));
         let words = OptionFuture::from(text.clone().map(|text| embed_text(encoder, text)));
-        let (image, embedded_text) = futures_util::join!(image, words);
-        let (image, embedded_text) = (image.transpose()?, embedded_text.transpose()?);
-        let mut embeddings = Vec::with_capacity(2);
+        let (image, words) = futures_util::join!(image, words);
+        let (image, words) = (image.transpose()?, words.transpose()?.unwrap_or_default());
+        let mut embeddings = Vec::with_capacity(1 + words.embeddings.len());
         let image = image.map(|(embedding, image)| {
             embeddings.push((VectorKind::Image, embedding));
             image
         });
-        let mut truncated = false;
-        if let Some((embedding, cut)) = embedded_text {
-            embeddings.push((VectorKind::Text, embedding));
-            truncated = cut;
-        }
+        let truncated = words.truncated;
+        let of_text = words.embeddings.into_iter();
+        embeddings.extend(of_text.map(|embedding| (VectorKind::Text, embedding)));
         let vectors = embeddings
             .iter()
             .map(|(kind, embedding)| (*kind, embedding.as_slice().to_vec()))
@@ -192,6 +193,7 @@ impl Engine {
             id: id.clone(),
             text,
             text_truncated: truncated,
+            passages: words.passages,
             image,
             metadata: draft.metadata,
             vectors,
@@ -233,17 +235,52 @@ impl Engine {
     }
 }
 
-/// The embedding, and whether the model read only the text's beginning.
-pub(super) async fn embed_text(
-    encoder: &Encoder,
-    text: String,
-) -> Result<(Embedding, bool), ApiError> {
-    let text = only(
-        encoder
-            .texts_as(vec![text], TextRole::Document, Priority::Ingest)
-            .await?,
-    )?;
-    Ok((text.embedding, text.truncated))
+/// A document's text as the model read it.
+#[derive(Default)]
+pub(super) struct EmbeddedText {
+    /// Of each passage.
+    pub(super) embeddings: Vec<Embedding>,
+    /// Where the passages lie; empty where the model read all of it at once.
+    pub(super) passages: Vec<Passage>,
+    /// The text has more passages than are kept; its end is in no vector.
+    pub(super) truncated: bool,
+}
+
+pub(super) async fn embed_text(encoder: &Encoder, text: String) -> Result<EmbeddedText, ApiError> {
+    let role = TextRole::Document;
+    let length = text.len();
+    let read = encoder
+        .long_text(text, role, MAX_PASSAGES, Priority::Ingest)
+        .await?;
+    let mut passages = Vec::with_capacity(read.passages.len());
+    let mut embeddings = Vec::with_capacity(read.passages.len());
+    for passage in read.passages {
+        passages.push(stored_passage(&passage.range)?);
+        embeddings.push(passage.embedding);
+    }
+    let is_whole = |passage: &Passage| passage.start == 0 && passage.end as usize == length;
+    if passages.iter().all(is_whole) {
+        passages.clear();
+    }
+    Ok(EmbeddedText {
+        embeddings,
+        passages,
+        truncated: !read.complete,
+    })
+}
+
+fn stored_passage(range: &Range<usize>) -> Result<Passage, ApiError> {
+    let offset = |at: usize| {
+        u32::try_from(at).map_err(|_| ApiError::TooLarge {
+            what: "the text",
+            limit: u64::from(u32::MAX),
+            setting: "max_text_bytes",
+        })
+    };
+    Ok(Passage {
+        start: offset(range.start)?,
+        end: offset(range.end)?,
+    })
 }
 
 /// What came of the one input that was given.

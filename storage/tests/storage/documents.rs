@@ -1,6 +1,6 @@
 use clipdb_storage::{
-    BlobHash, Document, DocumentId, DocumentKey, NewDocument, NewText, Outcome, Part, Revision,
-    StorageError, StoredImage, VectorKind, Write,
+    BlobHash, Document, DocumentId, DocumentKey, NewDocument, NewText, Outcome, Part, Passage,
+    Revision, StorageError, StoredImage, VectorKind, Write,
 };
 use serde_json::json;
 use tempfile::TempDir;
@@ -44,6 +44,7 @@ fn a_committed_document_is_there_after_reopening() {
             key,
             text: new.text,
             text_truncated: true,
+            passages: Vec::new(),
             image: Some(StoredImage {
                 hash,
                 media_type: "image/png".into(),
@@ -178,7 +179,8 @@ fn a_revision_changes_a_part_with_its_vector_and_keeps_the_other() {
     let new_text = NewText {
         text: "words".into(),
         truncated: true,
-        vector: vec![9.0; DIM],
+        passages: Vec::new(),
+        vectors: vec![vec![9.0; DIM]],
     };
     let image_vector = (VectorKind::Image, vec![11.0; DIM]);
     let text_vector = (VectorKind::Text, vec![9.0; DIM]);
@@ -262,6 +264,40 @@ fn a_list_goes_on_from_its_last_id_whatever_was_written() {
 }
 
 #[test]
+fn a_long_text_has_a_vector_for_each_passage_in_their_order() {
+    let dir = TempDir::new().unwrap();
+    let store = open(dir.path());
+    let collection = create(&store, "a");
+    let words = "many words ".repeat(40);
+    let many = |count: u32| {
+        let passages = (0..count).map(|n| Passage {
+            start: n,
+            end: n + 11,
+        });
+        let vectors = (0..count).map(|n| (VectorKind::Text, vec![n as f32; DIM]));
+        NewDocument {
+            passages: passages.collect(),
+            vectors: vectors.collect(),
+            ..text("long", &words)
+        }
+    };
+    let new = many(300);
+    collection.commit(vec![Write::Put(new.clone())]).unwrap();
+    drop((store, collection));
+    let store = open(dir.path());
+    let collection = store.collection(&name("a")).unwrap();
+    let document = collection.get(&id("long")).unwrap().unwrap();
+    assert_eq!(document.passages, new.passages);
+    assert_eq!(collection.vectors(document.key).unwrap(), new.vectors);
+
+    let fewer = many(2);
+    collection.commit(vec![Write::Put(fewer.clone())]).unwrap();
+    assert_eq!(collection.vectors(document.key).unwrap(), []);
+    let document = collection.get(&id("long")).unwrap().unwrap();
+    assert_eq!(collection.vectors(document.key).unwrap(), fewer.vectors);
+}
+
+#[test]
 fn what_does_not_fit_the_collection_fails_the_group_before_anything_changes() {
     let dir = TempDir::new().unwrap();
     let collection = create(&open(dir.path()), "a");
@@ -283,8 +319,26 @@ fn what_does_not_fit_the_collection_fails_the_group_before_anything_changes() {
             "number 2",
         ),
         (
-            vectors(vec![(VectorKind::Text, vec![0.0; DIM]); 2]),
+            vectors(vec![(VectorKind::Image, vec![0.0; DIM]); 2]),
             "two vectors",
+        ),
+        (
+            vectors(vec![(VectorKind::Text, vec![0.0; DIM]); 2]),
+            "several vectors",
+        ),
+        (
+            NewDocument {
+                passages: vec![Passage { start: 0, end: 1 }; 2],
+                ..text("bad", "x")
+            },
+            "2 passages and 1 vectors",
+        ),
+        (
+            NewDocument {
+                passages: vec![Passage { start: 1, end: 2 }],
+                ..text("bad", "é")
+            },
+            "outside its text",
         ),
         (
             NewDocument {

@@ -56,6 +56,7 @@ fn text(id: &str, text: &str) -> NewDocument {
         id: id.parse().unwrap(),
         text: Some(text.into()),
         text_truncated: false,
+        passages: Vec::new(),
         image: None,
         metadata: Metadata::new(),
         vectors: vec![(VectorKind::Text, vec![text.len() as f32; DIM])],

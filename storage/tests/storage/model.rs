@@ -5,7 +5,7 @@ use std::path::Path;
 
 use clipdb_storage::{
     BlobHash, CollectionStore, DocumentId, DocumentKey, Metadata, NewDocument, NewText, Outcome,
-    Part, Revision, Vector, VectorKind, Write,
+    Part, Passage, Revision, Vector, VectorKind, Write,
 };
 use proptest::prelude::*;
 use serde_json::Value;
@@ -26,7 +26,9 @@ struct Modelled {
     text_truncated: bool,
     image: Option<Vec<u8>>,
     metadata: Metadata,
-    vectors: BTreeMap<VectorKind, Vec<f32>>,
+    passages: Vec<Passage>,
+    /// Those of the image first.
+    vectors: Vec<Vector>,
 }
 
 #[derive(Default)]
@@ -62,7 +64,8 @@ impl Model {
                 text_truncated: new.text_truncated,
                 image: new.image.as_ref().map(|image| image.bytes.to_vec()),
                 metadata: new.metadata.clone(),
-                vectors: new.vectors.iter().cloned().collect(),
+                passages: new.passages.clone(),
+                vectors: new.vectors.clone(),
             },
             (Write::Merge { metadata, .. }, Some(there)) => there.merged(metadata),
             (Write::Revise(revision), Some(there)) => {
@@ -71,22 +74,22 @@ impl Model {
                     Part::Keep => {}
                     Part::Remove => {
                         (made.text, made.text_truncated) = (None, false);
-                        made.vectors.remove(&VectorKind::Text);
+                        made.set_texts(&[], &[]);
                     }
                     Part::Replace(new) => {
                         (made.text, made.text_truncated) = (Some(new.text.clone()), new.truncated);
-                        made.vectors.insert(VectorKind::Text, new.vector.clone());
+                        made.set_texts(&new.passages, &new.vectors);
                     }
                 }
                 match &revision.image {
                     Part::Keep => {}
                     Part::Remove => {
                         made.image = None;
-                        made.vectors.remove(&VectorKind::Image);
+                        made.set_image(None);
                     }
                     Part::Replace((image, vector)) => {
                         made.image = Some(image.bytes.to_vec());
-                        made.vectors.insert(VectorKind::Image, vector.clone());
+                        made.set_image(Some(vector));
                     }
                 }
                 if made.text.is_none() && made.image.is_none() {
@@ -112,6 +115,19 @@ impl Modelled {
         self.metadata.retain(|_, value| !value.is_null());
         self
     }
+
+    fn set_texts(&mut self, passages: &[Passage], vectors: &[Vec<f32>]) {
+        self.passages = passages.to_vec();
+        self.vectors.retain(|(kind, _)| *kind == VectorKind::Image);
+        let texts = vectors.iter().map(|v| (VectorKind::Text, v.clone()));
+        self.vectors.extend(texts);
+    }
+
+    fn set_image(&mut self, vector: Option<&Vec<f32>>) {
+        self.vectors.retain(|(kind, _)| *kind == VectorKind::Text);
+        let image = vector.map(|v| (VectorKind::Image, v.clone()));
+        self.vectors.splice(0..0, image);
+    }
 }
 
 fn check(dir: &Path, collection: &CollectionStore, model: &Model) {
@@ -136,13 +152,10 @@ fn check(dir: &Path, collection: &CollectionStore, model: &Model) {
                 key: document.key,
                 text: document.text,
                 text_truncated: document.text_truncated,
+                passages: document.passages,
                 image,
                 metadata: document.metadata,
-                vectors: collection
-                    .vectors(document.key)
-                    .unwrap()
-                    .into_iter()
-                    .collect(),
+                vectors: collection.vectors(document.key).unwrap(),
             };
             (document.id, modelled)
         })
@@ -195,10 +208,25 @@ fn vector() -> impl Strategy<Value = Vec<f32>> {
 
 fn new_text() -> impl Strategy<Value = NewText> {
     let text = prop_oneof![9 => "[a-z ]{0,9}", 1 => Just("long ".repeat(15_000))];
-    (text, any::<bool>(), vector()).prop_map(|(text, truncated, vector)| NewText {
-        text,
-        truncated,
-        vector,
+    let vectors = prop_oneof![
+        3 => prop::collection::vec(vector(), 1),
+        1 => prop::collection::vec(vector(), 1..9),
+    ];
+    (text, any::<bool>(), vectors).prop_map(|(text, truncated, vectors)| {
+        let end = text.len() as u32;
+        let passages = if vectors.len() > 1 {
+            (0..vectors.len() as u32)
+                .map(|n| Passage::from((n.min(end), end)))
+                .collect()
+        } else {
+            Vec::new()
+        };
+        NewText {
+            text,
+            truncated,
+            passages,
+            vectors,
+        }
     })
 }
 
@@ -224,13 +252,14 @@ fn put() -> impl Strategy<Value = Write> {
     (id(), parts, metadata()).prop_map(|(id, (text, image), metadata)| {
         let mut vectors: Vec<Vector> = Vec::new();
         vectors.extend(image.iter().map(|(_, v)| (VectorKind::Image, v.clone())));
-        vectors.extend(
-            text.iter()
-                .map(|text| (VectorKind::Text, text.vector.clone())),
-        );
+        let texts = text.iter().flat_map(|text| &text.vectors);
+        vectors.extend(texts.map(|vector| (VectorKind::Text, vector.clone())));
         Write::Put(NewDocument {
             id,
             text_truncated: text.as_ref().is_some_and(|text| text.truncated),
+            passages: text
+                .as_ref()
+                .map_or_else(Vec::new, |text| text.passages.clone()),
             text: text.map(|text| text.text),
             image: image.map(|(image, _)| image),
             metadata,
