@@ -124,7 +124,7 @@ function kept({ image_info: image, created_at: created, updated_at: updated, tru
   const when = (milliseconds) => new Date(milliseconds).toLocaleString();
   return [
     image ? ["picture", `${image.width} × ${image.height}, ${image.media_type.replace("image/", "").toUpperCase()}, ${size(image.bytes)}`] : null,
-    truncated ? ["text", "longer than the model reads: its end is found by keywords only"] : null,
+    truncated ? ["text", "over 1,000 passages: its end is found by keywords only"] : null,
     created ? ["added", when(created)] : null,
     updated && updated !== created ? ["replaced", when(updated)] : null,
   ].filter(Boolean);

@@ -45,7 +45,8 @@ impl Calls {
         for (document, answer) in documents.iter_mut().zip(answers) {
             match answer.outcome {
                 Ok(stored) => {
-                    for (_, embedding) in stored.embeddings {
+                    // Of a long text that of its beginning, which is what the original gives.
+                    if let Some((_, embedding)) = stored.embeddings.into_iter().next() {
                         self.give(document, embedding, parameters);
                     }
                 }

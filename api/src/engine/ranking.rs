@@ -19,6 +19,7 @@ use clipdb_index::{
 };
 
 use super::collection::Collection;
+use super::passage::BestPassages;
 use super::query::{Content, Mode, Query};
 use super::rows;
 use super::search::{SearchTimings, TotalKind, microseconds};
@@ -33,6 +34,7 @@ pub(super) struct Ranking {
     /// The lists that were asked, with their weights.
     pub(super) lists: Vec<(ListKind, f64)>,
     pub(super) highlighter: Highlighter,
+    pub(super) passages: BestPassages,
     /// Whether reading the lists deeper would give more.
     pub(super) more: bool,
     pub(super) counted: Counted,
@@ -155,6 +157,7 @@ impl<'a> Ranker<'a> {
             fused,
             lists,
             highlighter: keyword.highlighter,
+            passages: BestPassages::of(&found),
             more: more && !cut && !self.has_fixed_depth(),
             counted,
         })

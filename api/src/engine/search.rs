@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::collection::Collection;
 use super::page::{self, Page};
+use super::passage::HitPassage;
 use super::query::Query;
 use super::ranking::Ranker;
 use super::rows;
@@ -43,6 +44,8 @@ pub struct Hit {
     pub group: Option<Value>,
     /// Metres from where hits are ordered by distance.
     pub distance_m: Option<f64>,
+    /// The part of a long text that came nearest to the query.
+    pub passage: Option<HitPassage>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -151,6 +154,7 @@ fn rank_and_fetch(
                 .highlight(document.text.as_deref(), &document.metadata)
         });
         shown.push(Hit {
+            passage: ranking.passages.of_document(&document),
             document,
             score: candidate.score,
             parts: candidate.parts,

@@ -75,6 +75,9 @@ fn hit_json(name: &CollectionName, hit: Hit, lists: &[(ListKind, f64)], shape: &
     if let Some(distance_m) = hit.distance_m {
         json["distance_m"] = json!(distance_m);
     }
+    if let Some(passage) = hit.passage {
+        json["passage"] = json!(passage);
+    }
     if let Some(highlights) = hit.highlights {
         json["highlights"] = json!(highlights);
     }

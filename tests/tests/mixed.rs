@@ -1,0 +1,134 @@
+//! One collection of emoji pictures without text, descriptions of the same things as texts
+//! of their own, and sentences of a novel: neither kind drowns the other, whatever their
+//! cosines are. `fusion_table` asks the same of a thousand emoji.
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+use std::sync::LazyLock;
+
+use clipdb_tests::{Client, Collection, Server, pictures};
+use serde_json::{Value, json};
+
+static SERVER: LazyLock<Server> = LazyLock::new(|| {
+    let server = Server::start();
+    let collection = server.client().collection("mixed");
+    let drawings = pictures::DRAWINGS
+        .iter()
+        .map(|name| json!({ "id": name, "image": Client::image(&pictures::drawing(name)) }));
+    let descriptions = DESCRIPTIONS
+        .iter()
+        .map(|(name, text)| json!({ "id": described(name), "text": text }));
+    let novel = include_str!("data/novel.txt")
+        .lines()
+        .enumerate()
+        .map(|(number, text)| json!({ "id": format!("novel/{number}"), "text": text }));
+    let all: Vec<Value> = drawings.chain(descriptions).chain(novel).collect();
+    collection.add(&json!(all));
+    server
+});
+
+const DESCRIPTIONS: [(&str, &str); 5] = [
+    (
+        "castle",
+        "A sign about a castle, a fortress with towers and walls.",
+    ),
+    ("dog-face", "A sign about a dog, a pet with a wet nose."),
+    (
+        "grinning-face",
+        "A sign about a grinning face, someone happy.",
+    ),
+    (
+        "red-apple",
+        "A sign about a red apple, a fruit from a tree.",
+    ),
+    (
+        "umbrella",
+        "A sign about an umbrella, which keeps off the rain.",
+    ),
+];
+
+/// What is asked, and the thing that is meant.
+const QUERIES: [(&str, &str); 10] = [
+    ("castle", "castle"),
+    ("a medieval fortress", "castle"),
+    ("dog face", "dog-face"),
+    ("a puppy", "dog-face"),
+    ("grinning face", "grinning-face"),
+    ("a big smile", "grinning-face"),
+    ("red apple", "red-apple"),
+    ("fruit", "red-apple"),
+    ("umbrella", "umbrella"),
+    ("bad weather", "umbrella"),
+];
+
+/// The hits of a page.
+const PAGE: usize = 4;
+
+fn described(name: &str) -> String {
+    format!("text/{name}")
+}
+
+fn mixed() -> Collection<'static> {
+    SERVER.client().existing("mixed")
+}
+
+/// What a server would answer that merges both kinds by their cosines.
+fn by_raw_cosine(words: &str) -> Vec<String> {
+    let mut hits: Vec<(f64, String)> = ["image", "text"]
+        .iter()
+        .flat_map(|kind| {
+            mixed()
+                .hits(&json!({ "text": words, "mode": "vector", "targets": [kind], "limit": 100 }))
+        })
+        .map(|hit| {
+            let id = hit["id"].as_str().unwrap().to_owned();
+            (hit["score"].as_f64().unwrap(), id)
+        })
+        .collect();
+    hits.sort_by(|a, b| b.0.total_cmp(&a.0));
+    hits.into_iter().map(|(_, id)| id).take(PAGE).collect()
+}
+
+#[test]
+fn the_picture_and_the_description_share_the_page() {
+    let mut by_cosine = 0;
+    for (query, name) in QUERIES {
+        let whole =
+            |page: &[String]| page.contains(&name.to_owned()) && page.contains(&described(name));
+        let page = mixed().ids(&json!({ "text": query, "limit": PAGE }));
+        assert!(whole(&page), "'{query}': {page:?}");
+        by_cosine += usize::from(whole(&by_raw_cosine(query)));
+    }
+    println!(
+        "of {} queries, raw cosines show both for {by_cosine}",
+        QUERIES.len()
+    );
+    assert!(by_cosine < QUERIES.len(), "then this test shows nothing");
+}
+
+#[test]
+fn linear_fusion_shares_it_too() {
+    for (query, name) in QUERIES {
+        let linear = json!({ "method": "linear" });
+        let page = mixed().ids(&json!({ "text": query, "limit": 10, "fusion": linear }));
+        assert!(page.contains(&name.to_owned()), "'{query}': {page:?}");
+        assert!(page.contains(&described(name)), "'{query}': {page:?}");
+    }
+}
+
+#[test]
+fn what_is_pushed_away_falls_in_every_list() {
+    let rank = |query: &Value, id: &str| {
+        let ids = mixed().ids(&json!({ "query": query, "mode": "vector", "limit": 90 }));
+        ids.iter().position(|found| found == id).unwrap()
+    };
+    let things = json!([{ "text": "things to hold in the hand" }]);
+    let no_fruit = json!([
+        { "text": "things to hold in the hand" },
+        { "text": "apple", "weight": -0.7 },
+        { "image": { "base64": Client::image(&pictures::drawing("red-apple"))["base64"] }, "weight": -0.2 },
+    ]);
+    for id in ["red-apple", "text/red-apple"] {
+        assert!(rank(&no_fruit, id) > rank(&things, id), "{id}");
+    }
+    assert!(rank(&no_fruit, "umbrella") < rank(&no_fruit, "red-apple"));
+}
