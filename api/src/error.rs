@@ -74,6 +74,11 @@ pub enum ApiError {
     TaskCancelled(String),
     #[error("{0} tasks are under way, and no more at once; wait for one or cancel it")]
     TooManyTasks(usize),
+    #[error("collection '{name}' can't be opened by this version of clipdb: {reason}")]
+    UnreadableDefinition {
+        name: CollectionName,
+        reason: String,
+    },
     #[error("there is no document '{id}' in collection '{collection}'")]
     DocumentNotFound {
         collection: CollectionName,

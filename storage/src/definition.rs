@@ -16,7 +16,7 @@ pub const MAX_DIM: usize = 8192;
 pub const MAX_PASSAGES: usize = 1000;
 
 /// A collection's definition, fixed when it is created. Later fields come with a serde default.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CollectionDefinition {
     pub name: CollectionName,
     /// The name of the model whose vectors the collection holds.
@@ -30,15 +30,25 @@ pub struct CollectionDefinition {
     /// The metadata's declared fields by their path, in which dots reach inside objects.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub fields: BTreeMap<String, FieldDefinition>,
+    /// The name of the analyzer that reads texts and undeclared metadata; the usual one where it
+    /// is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub analyzer: Option<String>,
     /// Unix milliseconds.
     pub created_at: u64,
 }
 
 /// What is declared of a field. Later members come with a serde default.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FieldDefinition {
     #[serde(rename = "type")]
     pub kind: FieldKind,
+    /// The name of the analyzer that reads its words; the collection's where it is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub analyzer: Option<String>,
+    /// What a match of words in it is multiplied with; 1 where it is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boost: Option<f32>,
 }
 
 /// What a field's values are.
@@ -62,6 +72,7 @@ impl CollectionDefinition {
             model_fingerprint: String::new(),
             dim,
             fields: BTreeMap::new(),
+            analyzer: None,
             created_at: crate::clock::unix_ms(),
         }
     }
@@ -75,6 +86,12 @@ impl CollectionDefinition {
     /// The same, with these declared fields.
     pub fn with_fields(mut self, fields: BTreeMap<String, FieldDefinition>) -> Self {
         self.fields = fields;
+        self
+    }
+
+    /// The same, with texts read by this analyzer.
+    pub fn with_analyzer(mut self, analyzer: Option<String>) -> Self {
+        self.analyzer = analyzer;
         self
     }
 

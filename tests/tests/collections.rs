@@ -161,3 +161,72 @@ fn names_and_fields_are_checked() {
         .get("/collections/fields")
         .expect_problem(404, "collection_not_found");
 }
+
+#[test]
+fn a_collection_chooses_how_its_words_are_read() {
+    let path = "/collections/languages";
+    let definition = json!({
+        "analyzer": "german",
+        "fields": {
+            "title": { "type": "string", "boost": 3 },
+            "sku": { "type": "string", "analyzer": "exact" },
+            "note": { "type": "string", "analyzer": "chinese" },
+        },
+    });
+    let made = client().put(path, &definition).expect(201).json();
+    assert_eq!(made["analyzer"], "german");
+    assert_eq!(made["fields"]["sku"], definition["fields"]["sku"]);
+    client().put(path, &definition).expect(200);
+    let problem = client()
+        .put(path, &json!({ "analyzer": "french" }))
+        .expect_problem(409, "collection_exists");
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains("'german'") && detail.contains("'french'"), "{detail}");
+    let mut other = definition.clone();
+    other["fields"]["title"]["boost"] = json!(4);
+    client()
+        .put(path, &other)
+        .expect_problem(409, "collection_exists");
+
+    let collection = client().existing("languages");
+    collection.add(&json!([
+        { "id": "a", "text": "Alte Häuser am Fluss", "metadata": { "title": "Garten", "sku": "AB-1234" } },
+        { "id": "b", "text": "Der Garten", "metadata": { "title": "Ein Haus", "sku": "AB-12345", "note": "我喜歡土豆" } },
+    ]));
+    let find = |words: &str| collection.ids(&json!({ "keywords": words }));
+    assert_eq!(find("Haus"), ["b", "a"], "the title counts for more");
+    assert_eq!(find("Gärten"), ["a", "b"]);
+    assert_eq!(find("+sku:ab-1234"), ["a"]);
+    assert_eq!(find("土豆"), ["b"]);
+    let hits = collection.hits(&json!({ "keywords": "haus", "highlight": true }));
+    assert_eq!(
+        hits[0]["highlights"],
+        json!({ "metadata.title": ["Ein <mark>Haus</mark>"] })
+    );
+}
+
+#[test]
+fn wordings_that_mean_nothing_are_refused() {
+    for (definition, named) in [
+        (json!({ "analyzer": "klingon" }), "klingon"),
+        (
+            json!({ "fields": { "title": { "type": "string", "analyzer": "klingon" } } }),
+            "swedish",
+        ),
+        (
+            json!({ "fields": { "year": { "type": "integer", "analyzer": "exact" } } }),
+            "'year'",
+        ),
+        (
+            json!({ "fields": { "title": { "type": "string", "boost": 0 } } }),
+            "'boost'",
+        ),
+    ] {
+        let problem = client()
+            .put("/collections/wrong", &definition)
+            .expect_problem(422, "invalid_field");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains(named), "{detail}");
+    }
+    client().get("/collections/wrong").expect(404);
+}

@@ -10,7 +10,7 @@ use clipdb_storage::{CollectionDefinition, CollectionStore, Outcome, Write};
 use parking_lot::Mutex;
 
 use super::committer::{Closed, Committer, GroupCommit, Ticket};
-use super::definition::{FieldDefinitions, declared, index_configuration};
+use super::definition::{FieldDefinitions, analyzer_name, declared, index_configuration};
 use super::rows;
 use super::settings::EngineSettings;
 use super::statistics::Statistics;
@@ -34,6 +34,8 @@ pub struct CollectionSummary {
     pub documents: u64,
     pub images: usize,
     pub texts: usize,
+    /// Of texts and undeclared metadata.
+    pub analyzer: String,
     pub fields: FieldDefinitions,
     pub created_at: u64,
 }
@@ -47,7 +49,7 @@ impl Collection {
         statistics: &Arc<Statistics>,
     ) -> Result<Self, ApiError> {
         let definition = store.definition().clone();
-        let (index, opened) = CollectionIndex::open(folder, &index_configuration(&definition))?;
+        let (index, opened) = CollectionIndex::open(folder, &index_configuration(&definition)?)?;
         let sequence = store.sequence();
         let current = State::Loaded { sequence };
         if opened.vectors != current || opened.words != current {
@@ -94,6 +96,7 @@ impl Collection {
             documents: self.store.len(),
             images: self.index.len(VectorKind::Image),
             texts: self.index.len(VectorKind::Text),
+            analyzer: analyzer_name(&definition.analyzer).to_owned(),
             fields: definition.fields.clone(),
             created_at: definition.created_at,
         }

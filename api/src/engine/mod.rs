@@ -189,6 +189,7 @@ impl Engine {
         name: CollectionName,
         wanted: Wanted,
     ) -> Result<(Arc<Collection>, bool), ApiError> {
+        wanted.check()?;
         let encoder = self.models.chosen(wanted.model.as_deref())?;
         let card = encoder.card();
         let _alone = self.defining.lock();
@@ -200,6 +201,7 @@ impl Engine {
         }
         let definition = CollectionDefinition::new(name.clone(), card.name.clone(), card.dim)
             .with_model_fingerprint(card.fingerprint.clone())
+            .with_analyzer(wanted.analyzer)
             .with_fields(wanted.fields);
         self.store.create_collection(definition)?;
         let collection = self.open_collection(&name)?;

@@ -46,6 +46,7 @@ pub(super) fn collection_name(name: &str) -> Result<CollectionName, ApiError> {
 #[serde(deny_unknown_fields)]
 struct Definition {
     model: Option<String>,
+    analyzer: Option<String>,
     #[serde(default)]
     fields: BTreeMap<String, FieldBody>,
 }
@@ -54,6 +55,8 @@ struct Definition {
 #[serde(deny_unknown_fields)]
 struct FieldBody {
     r#type: FieldKind,
+    analyzer: Option<String>,
+    boost: Option<f32>,
 }
 
 impl Definition {
@@ -73,11 +76,17 @@ impl Definition {
                         "a field's name has 1 to {FIELD_PATH} bytes and no '$' before them; {path:?} does not"
                     )));
                 }
-                Ok((path, FieldDefinition { kind: field.r#type }))
+                let field = FieldDefinition {
+                    kind: field.r#type,
+                    analyzer: field.analyzer,
+                    boost: field.boost,
+                };
+                Ok((path, field))
             })
             .collect::<Result<_, _>>()?;
         Ok(Wanted {
             model: self.model,
+            analyzer: self.analyzer,
             fields,
         })
     }

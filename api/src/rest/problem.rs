@@ -39,9 +39,10 @@ fn classify(error: &ApiError) -> (StatusCode, &'static str) {
         ApiError::NoImage(_) => (StatusCode::NOT_FOUND, "no_image"),
         ApiError::ModelNotLoaded { .. } => (StatusCode::CONFLICT, "model_not_loaded"),
         ApiError::ModelChanged { .. } => (StatusCode::CONFLICT, "model_changed"),
-        ApiError::NoModel | ApiError::ModelTwice(_) | ApiError::UrlClient(_) => {
-            (StatusCode::INTERNAL_SERVER_ERROR, "internal")
-        }
+        ApiError::NoModel
+        | ApiError::ModelTwice(_)
+        | ApiError::UrlClient(_)
+        | ApiError::UnreadableDefinition { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
         ApiError::UnknownModel { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "unknown_model"),
         ApiError::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized"),
         ApiError::ForeignOrigin(_) => (StatusCode::FORBIDDEN, "foreign_origin"),
