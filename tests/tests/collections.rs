@@ -181,7 +181,10 @@ fn a_collection_chooses_how_its_words_are_read() {
         .put(path, &json!({ "analyzer": "french" }))
         .expect_problem(409, "collection_exists");
     let detail = problem["detail"].as_str().unwrap();
-    assert!(detail.contains("'german'") && detail.contains("'french'"), "{detail}");
+    assert!(
+        detail.contains("'german'") && detail.contains("'french'"),
+        "{detail}"
+    );
     let mut other = definition.clone();
     other["fields"]["title"]["boost"] = json!(4);
     client()
