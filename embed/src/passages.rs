@@ -204,7 +204,9 @@ impl Units<'_> {
 /// Where to halve: after the space nearest to the middle, else between two characters.
 /// `None` for a single one.
 fn middle(text: &str) -> Option<usize> {
-    let half = text.floor_char_boundary(text.len() / 2);
+    let half = (0..=text.len() / 2)
+        .rev()
+        .find(|at| text.is_char_boundary(*at))?;
     let before = text[..half].rfind(char::is_whitespace);
     let after = text[half..].find(char::is_whitespace).map(|at| half + at);
     let space = match (before, after) {

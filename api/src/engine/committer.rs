@@ -37,7 +37,7 @@ struct Entry {
 }
 
 enum Work {
-    Write(Entry),
+    Write(Box<Entry>),
     /// Done between two groups, when documents and indexes agree.
     Between(Box<dyn FnOnce() + Send>),
     /// Bring the indexes to agree with the documents.
@@ -79,11 +79,11 @@ impl Committer {
     pub(super) async fn submit(&self, write: Write) -> Result<Ticket, ApiError> {
         let (reply, receiver) = oneshot::channel();
         let bytes = size_of_write(&write);
-        self.send(Work::Write(Entry {
+        self.send(Work::Write(Box::new(Entry {
             write,
             bytes,
             reply,
-        }))
+        })))
         .await?;
         Ok(Ticket(receiver))
     }
@@ -139,11 +139,26 @@ fn size_of_write(write: &Write) -> usize {
         Write::Put(document) => {
             document.image.as_ref().map_or(0, |image| image.bytes.len())
                 + document.text.as_ref().map_or(0, String::len)
+                + document
+                    .vectors
+                    .iter()
+                    .map(|(_, v)| size_of_val(&v[..]))
+                    .sum::<usize>()
         }
-        Write::Revise(revision) => match &revision.image {
-            Part::Replace((image, _)) => image.bytes.len(),
-            Part::Keep | Part::Remove => 0,
-        },
+        Write::Revise(revision) => {
+            let image = match &revision.image {
+                Part::Replace((image, _)) => image.bytes.len(),
+                Part::Keep | Part::Remove => 0,
+            };
+            let text = match &revision.text {
+                Part::Replace(text) => {
+                    let vectors = text.vectors.iter().map(|v| size_of_val(&v[..]));
+                    text.text.len() + vectors.sum::<usize>()
+                }
+                Part::Keep | Part::Remove => 0,
+            };
+            image + text
+        }
         Write::Merge { .. } | Write::Delete(_) | Write::DeleteVersion { .. } => 0,
     }
 }
@@ -172,7 +187,7 @@ impl GroupCommit {
                     continue;
                 }
                 Work::Write(first) => {
-                    let (group, after) = self.gather(first, &mut queue);
+                    let (group, after) = self.gather(*first, &mut queue);
                     next = after;
                     group
                 }
@@ -194,7 +209,7 @@ impl GroupCommit {
             match queue.try_recv() {
                 Ok(Work::Write(entry)) => {
                     bytes += entry.bytes;
-                    group.push(entry);
+                    group.push(*entry);
                 }
                 Ok(other) => return (group, Some(other)),
                 Err(_) => break,

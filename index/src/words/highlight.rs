@@ -253,7 +253,9 @@ fn word_start(text: &str, at: usize, latest: usize) -> usize {
     if at == 0 {
         return 0;
     }
-    let at = text.ceil_char_boundary(at);
+    let at = (at..latest)
+        .find(|at| text.is_char_boundary(*at))
+        .unwrap_or(latest);
     text[at..latest]
         .find(char::is_whitespace)
         .map_or(at, |space| {
@@ -267,7 +269,10 @@ fn word_end(text: &str, at: usize, earliest: usize) -> usize {
     if at == text.len() {
         return at;
     }
-    let at = text.floor_char_boundary(at).max(earliest);
+    let at = (earliest..=at)
+        .rev()
+        .find(|at| text.is_char_boundary(*at))
+        .unwrap_or(earliest);
     text[earliest..at]
         .rfind(char::is_whitespace)
         .map_or(at, |space| {
