@@ -5,7 +5,7 @@ BINARY := target/release/clipdb
 DATA   ?= ./data
 LISTEN ?= 127.0.0.1:8080
 
-.PHONY: help run test demo bench torture crowd setup build lint
+.PHONY: help run test demo bench bench-index torture crowd setup build lint
 
 help:
 	@echo "make run    install what is missing, build, serve $(DATA) on $(LISTEN)"
@@ -14,6 +14,7 @@ help:
 	@echo "make bench  measure ingest and search on this machine"
 	@echo "make torture  kill the server KILLS times amid writes, look for what it had acknowledged"
 	@echo "make crowd    32 writers and 32 readers at once for MINUTES: latency, memory, errors"
+	@echo "make bench-index  measure the vector index beside FAISS: a million vectors, an hour"
 	@echo "make lint   formatting and clippy"
 
 setup:
@@ -45,6 +46,9 @@ MINUTES ?= 10
 
 crowd: build
 	@cargo run --release --locked --package clipdb-tests --bin crowd -- --minutes $(MINUTES)
+
+bench-index: build
+	@./bench/index.sh
 
 lint:
 	@cargo fmt --all --check

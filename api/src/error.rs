@@ -79,6 +79,11 @@ pub enum ApiError {
         name: CollectionName,
         reason: String,
     },
+    #[error(
+        "collection '{0}' has no model: its documents bring 'vectors', and it is searched by \
+         'vector' or in the mode 'keyword'"
+    )]
+    CollectionWithoutModel(CollectionName),
     #[error("there is no document '{id}' in collection '{collection}'")]
     DocumentNotFound {
         collection: CollectionName,
@@ -126,10 +131,12 @@ pub enum ApiError {
     InvalidField(String),
     #[error("{0}")]
     InvalidMultipart(String),
-    #[error("a document needs a 'text' or an 'image'; this one has neither")]
+    #[error("a document needs a 'text', an 'image' or 'vectors'; this one has none of them")]
     EmptyDocument,
     #[error("a search needs one of 'text', 'image', 'vector', 'query' or 'keywords'")]
     EmptyQuery,
+    #[error("the {kind} vector has no direction: {reason}")]
+    NoDirection { kind: &'static str, reason: String },
     #[error("the parts of the query cancel each other out: nothing is left to look for")]
     CancelledQuery,
     #[error(transparent)]

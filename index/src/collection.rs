@@ -360,12 +360,13 @@ impl CollectionIndex {
 
     /// Waits until the vectors that came so far are sealed and built.
     pub fn settle(&self) {
-        self.vectors.settle(false);
+        self.vectors.settle();
     }
 
-    /// Makes one segment of each kind's vectors, without what was removed, and waits for it.
+    /// Asks for one segment of each kind's vectors, without what was removed. It is made in
+    /// the background; [`CollectionIndex::is_building`] tells when it is there.
     pub fn compact(&self) {
-        self.vectors.settle(true);
+        self.vectors.compact();
     }
 
     /// Stops what goes on in the background, for good; a build that is under way is given up
@@ -382,6 +383,11 @@ impl CollectionIndex {
     /// The segments that the vectors of one kind lie in.
     pub fn segments(&self, kind: VectorKind) -> Vec<SegmentSize> {
         self.vectors.segments(kind)
+    }
+
+    /// Up to `count` stored vectors of one kind, taken evenly from all.
+    pub fn sample(&self, kind: VectorKind, count: usize) -> Vec<Vec<f32>> {
+        self.vectors.sample(kind, count)
     }
 
     /// How the vectors are indexed.

@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::check::CheckArguments;
-use crate::client::{ingest, profile, restore, search, snapshot};
+use crate::client::{ingest, profile, recall, restore, search, snapshot};
 use crate::configuration::ServeArguments;
 use crate::models::ModelsArguments;
 
@@ -24,6 +24,8 @@ pub enum Command {
     Search(search::SearchArguments),
     /// Show where the time of a search goes
     Profile(profile::ProfileArguments),
+    /// Measure how much of what an exact search finds a collection's index finds
+    Recall(recall::RecallArguments),
     /// List the models known, cached and bundled; pull or check one
     Models(ModelsArguments),
     /// Take a consistent copy of a collection of a running server

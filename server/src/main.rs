@@ -34,6 +34,7 @@ fn main() -> ExitCode {
         Command::Snapshot(arguments) => report(client::snapshot::run(&arguments)),
         Command::Restore(arguments) => report(client::restore::run(&arguments)),
         Command::Profile(arguments) => report(client::profile::run(&arguments)),
+        Command::Recall(arguments) => report(client::recall::run(&arguments)),
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CollectionName, StorageError};
+use crate::{CollectionName, StorageError, VectorIndex};
 
 /// The longest vector a collection may have.
 ///
@@ -34,6 +34,9 @@ pub struct CollectionDefinition {
     /// is absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub analyzer: Option<String>,
+    /// How they are indexed.
+    #[serde(default)]
+    pub index: VectorIndex,
     /// Unix milliseconds.
     pub created_at: u64,
 }
@@ -73,6 +76,7 @@ impl CollectionDefinition {
             dim,
             fields: BTreeMap::new(),
             analyzer: None,
+            index: VectorIndex::default(),
             created_at: crate::clock::unix_ms(),
         }
     }
@@ -92,6 +96,12 @@ impl CollectionDefinition {
     /// The same, with texts read by this analyzer.
     pub fn with_analyzer(mut self, analyzer: Option<String>) -> Self {
         self.analyzer = analyzer;
+        self
+    }
+
+    /// The same, with its vectors indexed so.
+    pub fn with_index(mut self, index: VectorIndex) -> Self {
+        self.index = index;
         self
     }
 

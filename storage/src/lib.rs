@@ -29,6 +29,7 @@ mod plan;
 mod record;
 mod snapshot;
 mod store;
+mod vector_index;
 mod witness;
 mod write;
 
@@ -42,6 +43,7 @@ pub use id::{DocumentId, DocumentKey};
 pub use name::CollectionName;
 pub use snapshot::{Incoming, Manifest, Progress, Shelf, SnapshotId, SnapshotInfo, read_manifest};
 pub use store::{Creation, Store, StoreOptions};
+pub use vector_index::{VectorIndex, VectorIndexKind};
 pub use write::{
     Committed, Metadata, NewDocument, NewImage, NewText, Outcome, Part, Revision, Write,
 };

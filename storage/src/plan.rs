@@ -148,7 +148,8 @@ impl<'a> Plan<'a> {
             },
         };
         version.revise(revision);
-        if version.document.text.is_none() && version.document.image.is_none() {
+        let document = &version.document;
+        if document.text.is_none() && document.image.is_none() && version.vectors.is_empty() {
             return Ok(Outcome::NothingLeft);
         }
         version.document.key = self.counters.take_key();

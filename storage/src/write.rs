@@ -78,10 +78,10 @@ impl Write {
     fn refusal(&self, dim: usize) -> Option<String> {
         match self {
             Write::Put(document) => {
-                if document.text.is_none() && document.image.is_none() {
-                    return Some("it has neither text nor image".into());
-                }
                 let vectors = &document.vectors;
+                if document.text.is_none() && document.image.is_none() && vectors.is_empty() {
+                    return Some("it has no text, no image and no vector".into());
+                }
                 let of_kind = |kind| vectors.iter().filter(|vector| vector.0 == kind).count();
                 if of_kind(VectorKind::Image) > 1 {
                     return Some("it has two vectors of its image".into());
@@ -152,7 +152,7 @@ fn refuse_vector(vector: &[f32], dim: usize) -> Option<String> {
         .map(|at| format!("number {at} of its vector is {}", vector[at]))
 }
 
-/// A whole document to store. It has a text, an image or both.
+/// A whole document to store. It has a text, an image or at least a vector.
 #[derive(Clone, Debug)]
 pub struct NewDocument {
     pub id: DocumentId,
@@ -219,7 +219,7 @@ pub enum Outcome {
     /// There is no such document, or version, to revise, merge into or delete: nothing was
     /// changed.
     NotFound,
-    /// The revision would leave neither text nor image: nothing was changed.
+    /// The revision would leave no text, no image and no vector: nothing was changed.
     NothingLeft,
 }
 

@@ -133,6 +133,7 @@ fn draft(document: &Document) -> Result<Draft, ApiError> {
         text,
         image,
         metadata,
+        ..Draft::default()
     })
 }
 

@@ -96,6 +96,10 @@ fn nearest(vector: Vec<f32>, limit: usize, parameters: &Parameters) -> Query {
         min_score: None,
         filter: parameters.filter.clone(),
         view: View::default(),
+        exact: false,
+        ef: None,
+        nprobe: None,
+        with_vectors: false,
     }
 }
 

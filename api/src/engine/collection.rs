@@ -14,6 +14,7 @@ use super::definition::{FieldDefinitions, analyzer_name, declared, index_configu
 use super::rows;
 use super::settings::EngineSettings;
 use super::statistics::Statistics;
+use super::vector_index;
 use crate::error::ApiError;
 
 pub struct Collection {
@@ -37,6 +38,7 @@ pub struct CollectionSummary {
     /// Of texts and undeclared metadata.
     pub analyzer: String,
     pub fields: FieldDefinitions,
+    pub index: vector_index::IndexSummary,
     pub created_at: u64,
 }
 
@@ -98,8 +100,16 @@ impl Collection {
             texts: self.index.len(VectorKind::Text),
             analyzer: analyzer_name(&definition.analyzer).to_owned(),
             fields: definition.fields.clone(),
+            index: vector_index::summary(&definition.index, &self.index),
             created_at: definition.created_at,
         }
+    }
+
+    /// Asks for one segment of each kind of vectors, made in the background. Blocks while a
+    /// group is being written.
+    pub fn compact(&self) -> Result<(), ApiError> {
+        self.searchable()?.compact();
+        Ok(())
     }
 
     /// The indexes, unless they were lost and could not be rebuilt.

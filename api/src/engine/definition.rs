@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use clipdb_index::{
-    Analyzer, Configuration, FieldType, FieldWording, Fields, UnknownAnalyzer, VectorSettings,
-    Wording,
+    Analyzer, Configuration, FieldType, FieldWording, Fields, UnknownAnalyzer, Wording,
 };
-use clipdb_storage::{CollectionDefinition, CollectionName, FieldDefinition, FieldKind};
+use clipdb_storage::{
+    CollectionDefinition, CollectionName, FieldDefinition, FieldKind, VectorIndex,
+};
 
+use super::models::Models;
+use super::vector_index;
 use crate::error::ApiError;
 
 /// What a match in a field may be multiplied with.
@@ -17,6 +20,9 @@ const BOOSTS: RangeInclusive<f32> = 0.01..=100.0;
 /// The declared fields of a collection by their path.
 pub type FieldDefinitions = BTreeMap<String, FieldDefinition>;
 
+/// The model of a collection that has none: its documents and queries bring their vectors.
+pub const NO_MODEL: &str = "none";
+
 /// A collection as a client asks for it.
 #[derive(Debug, Clone, Default)]
 pub struct Wanted {
@@ -24,17 +30,25 @@ pub struct Wanted {
     pub model: Option<String>,
     /// Of texts and undeclared metadata; English where none is named.
     pub analyzer: Option<String>,
+    /// Needed where there is no model, which would say it.
+    pub dim: Option<usize>,
+    /// How vectors are indexed; by their number where it is not said.
+    pub index: Option<VectorIndex>,
     pub fields: FieldDefinitions,
 }
 
 impl Wanted {
     /// Whether nothing is asked for, as by a first document.
     pub(super) fn is_anything(&self) -> bool {
-        self.model.is_none() && self.analyzer.is_none() && self.fields.is_empty()
+        self.model.is_none()
+            && self.dim.is_none()
+            && self.analyzer.is_none()
+            && self.index.is_none()
+            && self.fields.is_empty()
     }
 
     /// Whether its fields can be read as they are declared.
-    pub(super) fn check(&self) -> Result<(), ApiError> {
+    fn check(&self) -> Result<(), ApiError> {
         for (path, field) in &self.fields {
             if field.kind != FieldKind::String
                 && (field.analyzer.is_some() || field.boost.is_some())
@@ -58,43 +72,74 @@ impl Wanted {
             .map_err(|error| ApiError::InvalidField(error.to_string()))
     }
 
-    /// Whether an existing collection is the wanted one; `model` is what the wanted name
-    /// leads to.
-    pub(super) fn check_existing(
-        &self,
-        existing: &CollectionDefinition,
-        model: &str,
-    ) -> Result<(), ApiError> {
-        if self.is_anything() && existing.name == CollectionName::default() {
-            return Ok(());
-        }
-        if existing.model != model {
-            return Err(ApiError::CollectionDiffers {
-                name: existing.name.clone(),
-                existing: format!("model '{}', dimension {}", existing.model, existing.dim),
-                wanted: format!("model '{model}'"),
-            });
-        }
-        let (there, wanted) = (
-            analyzer_name(&existing.analyzer),
-            analyzer_name(&self.analyzer),
-        );
-        if there != wanted {
-            return Err(ApiError::CollectionDiffers {
-                name: existing.name.clone(),
-                existing: format!("the analyzer '{there}'"),
-                wanted: format!("'{wanted}'"),
-            });
-        }
-        if existing.fields != self.fields {
-            return Err(ApiError::CollectionDiffers {
-                name: existing.name.clone(),
-                existing: described(&existing.fields),
-                wanted: described(&self.fields),
-            });
-        }
-        Ok(())
+    /// The definition that this comes to, checked.
+    pub(super) fn define(
+        self,
+        name: CollectionName,
+        models: &Models,
+    ) -> Result<CollectionDefinition, ApiError> {
+        self.check()?;
+        let definition = if self.model.as_deref() == Some(NO_MODEL) {
+            let dim = self.dim.ok_or_else(|| {
+                ApiError::InvalidField(
+                    "a collection with 'model': \"none\" needs 'dim', the length of its vectors"
+                        .to_owned(),
+                )
+            })?;
+            CollectionDefinition::new(name, NO_MODEL, dim)
+        } else {
+            let card = models.chosen(self.model.as_deref())?.card();
+            if let Some(dim) = self.dim.filter(|dim| *dim != card.dim) {
+                return Err(ApiError::InvalidField(format!(
+                    "'dim' is {dim}; the model '{}' gives vectors of {}",
+                    card.name, card.dim
+                )));
+            }
+            CollectionDefinition::new(name, card.name.clone(), card.dim)
+                .with_model_fingerprint(card.fingerprint.clone())
+        };
+        let index = self.index.unwrap_or_default();
+        vector_index::check(&index, definition.dim)?;
+        Ok(definition
+            .with_analyzer(self.analyzer)
+            .with_index(index)
+            .with_fields(self.fields))
     }
+}
+
+/// Refuses where an existing collection is not the wanted one. Other weights of the same
+/// model are told when they are used.
+pub(super) fn check_same(
+    existing: &CollectionDefinition,
+    wanted: &CollectionDefinition,
+) -> Result<(), ApiError> {
+    let differs = |existing_in_words: String, wanted_in_words: String| {
+        Err(ApiError::CollectionDiffers {
+            name: existing.name.clone(),
+            existing: existing_in_words,
+            wanted: wanted_in_words,
+        })
+    };
+    if (&existing.model, existing.dim) != (&wanted.model, wanted.dim) {
+        let described =
+            |of: &CollectionDefinition| format!("model '{}', dimension {}", of.model, of.dim);
+        return differs(described(existing), described(wanted));
+    }
+    if existing.index != wanted.index {
+        let described = |index| format!("the index {}", serde_json::json!(index));
+        return differs(described(existing.index), described(wanted.index));
+    }
+    let (there, asked) = (
+        analyzer_name(&existing.analyzer),
+        analyzer_name(&wanted.analyzer),
+    );
+    if there != asked {
+        return differs(format!("the analyzer '{there}'"), format!("'{asked}'"));
+    }
+    if existing.fields != wanted.fields {
+        return differs(described(&existing.fields), described(&wanted.fields));
+    }
+    Ok(())
 }
 
 /// What the collection's indexes are made for.
@@ -112,7 +157,7 @@ pub(super) fn index_configuration(
     })?;
     Ok(Configuration {
         dim: definition.dim,
-        vectors: VectorSettings::default(),
+        vectors: vector_index::settings(&definition.index),
         wording,
         fields: declared(&definition.fields),
     })

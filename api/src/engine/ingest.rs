@@ -4,7 +4,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use clipdb_embed::{Embedding, Encoder, Priority, TextRole};
+use clipdb_embed::{EmbedError, Embedding, Encoder, Priority, TextRole};
 use clipdb_storage::{
     DocumentId, MAX_PASSAGES, NewDocument, NewImage, Outcome, Passage, VectorKind, Write,
 };
@@ -15,7 +15,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::collection::Collection;
 use super::tasks::{Task, TaskKind};
-use super::{Engine, ImageSource, Ticket};
+use super::{Engine, ImageSource, NO_MODEL, Ticket};
 use crate::error::ApiError;
 
 /// A document as a client sent it.
@@ -24,13 +24,21 @@ pub struct Draft {
     pub id: Option<DocumentId>,
     pub text: Option<String>,
     pub image: Option<ImageSource>,
+    /// Vectors to take instead of embedding what they stand for; of any length but zero.
+    pub vectors: Vec<(VectorKind, Vec<f32>)>,
     pub metadata: Map<String, Value>,
 }
 
 impl Draft {
     /// What it holds in memory, roughly, for the ceiling on documents under way.
     pub fn bytes(&self) -> usize {
-        self.text.as_ref().map_or(0, String::len) + self.image.as_ref().map_or(0, ImageSource::len)
+        let vectors = self
+            .vectors
+            .iter()
+            .map(|(_, vector)| size_of_val(vector.as_slice()));
+        self.text.as_ref().map_or(0, String::len)
+            + self.image.as_ref().map_or(0, ImageSource::len)
+            + vectors.sum::<usize>()
     }
 }
 
@@ -163,22 +171,38 @@ impl Engine {
     }
 
     async fn prepare(&self, collection: &Collection, draft: Draft) -> Result<Prepared, ApiError> {
-        let encoder = self.models.of(collection.definition())?;
         let text = draft.text.filter(|text| !text.trim().is_empty());
-        if text.is_none() && draft.image.is_none() {
+        if text.is_none() && draft.image.is_none() && draft.vectors.is_empty() {
             return Err(ApiError::EmptyDocument);
         }
+        let given = given_vectors(collection, draft.vectors)?;
+        let is_given = |kind| given.iter().any(|(of, _)| *of == kind);
+        // Without a model a text beside given vectors is searched by its words alone.
+        let has_model = collection.definition().model != NO_MODEL;
+        let embeds_text =
+            text.is_some() && !is_given(VectorKind::Text) && (has_model || given.is_empty());
+        let embeds_image = draft.image.is_some() && !is_given(VectorKind::Image);
+        let encoder = if embeds_text || embeds_image {
+            Some(self.models.of(collection.definition())?)
+        } else {
+            None
+        };
         if let Some(text) = &text {
             self.check_text(text)?;
         }
         collection.fields().check(&draft.metadata)?;
-        let image = OptionFuture::from(draft.image.map(|source| self.embed_image(encoder, source)));
-        let words = OptionFuture::from(text.clone().map(|text| embed_text(encoder, text)));
+        let embeds = encoder.filter(|_| embeds_image);
+        let image = OptionFuture::from(draft.image.map(|source| self.take_image(embeds, source)));
+        let words = OptionFuture::from(
+            encoder
+                .zip(text.clone().filter(|_| embeds_text))
+                .map(|(encoder, text)| embed_text(encoder, text)),
+        );
         let (image, words) = futures_util::join!(image, words);
         let (image, words) = (image.transpose()?, words.transpose()?.unwrap_or_default());
-        let mut embeddings = Vec::with_capacity(1 + words.embeddings.len());
+        let mut embeddings = given;
         let image = image.map(|(embedding, image)| {
-            embeddings.push((VectorKind::Image, embedding));
+            embeddings.extend(embedding.map(|embedding| (VectorKind::Image, embedding)));
             image
         });
         let truncated = words.truncated;
@@ -204,6 +228,29 @@ impl Engine {
             embeddings,
             write,
         })
+    }
+
+    /// A picture, embedded by `encoder`. Without one its vector came with it, and only its
+    /// header is read.
+    async fn take_image(
+        &self,
+        encoder: Option<&Encoder>,
+        source: ImageSource,
+    ) -> Result<(Option<Embedding>, NewImage), ApiError> {
+        if let Some(encoder) = encoder {
+            let (embedding, image) = self.embed_image(encoder, source).await?;
+            return Ok((Some(embedding), image));
+        }
+        let bytes = self.image_bytes(source).await?;
+        let info = clipdb_embed::image::inspect(&bytes, &self.settings.image_limits)
+            .map_err(EmbedError::from)?;
+        let image = NewImage {
+            bytes,
+            media_type: info.media_type.to_string(),
+            width: info.width,
+            height: info.height,
+        };
+        Ok((None, image))
     }
 
     pub(super) fn check_text(&self, text: &str) -> Result<(), ApiError> {
@@ -281,6 +328,35 @@ fn stored_passage(range: &Range<usize>) -> Result<Passage, ApiError> {
         start: offset(range.start)?,
         end: offset(range.end)?,
     })
+}
+
+/// The vectors that came with a document, scaled to length 1.
+fn given_vectors(
+    collection: &Collection,
+    vectors: Vec<(VectorKind, Vec<f32>)>,
+) -> Result<Vec<(VectorKind, Embedding)>, ApiError> {
+    let definition = collection.definition();
+    let take = |(kind, vector): (VectorKind, Vec<f32>)| {
+        if vector.len() != definition.dim {
+            return Err(ApiError::WrongDimension {
+                collection: definition.name.clone(),
+                got: vector.len(),
+                wanted: definition.dim,
+            });
+        }
+        let embedding = Embedding::normalised(vector).map_err(|error| ApiError::NoDirection {
+            kind: match kind {
+                VectorKind::Image => "image",
+                VectorKind::Text => "text",
+            },
+            reason: match error {
+                EmbedError::NoDirection { reason } => reason.to_owned(),
+                other => other.to_string(),
+            },
+        })?;
+        Ok((kind, embedding))
+    };
+    vectors.into_iter().map(take).collect()
 }
 
 /// What came of the one input that was given.

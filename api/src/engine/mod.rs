@@ -23,6 +23,7 @@ pub mod query;
 mod query_vector;
 mod rank;
 mod ranking;
+mod recall;
 mod rows;
 mod search;
 mod selection;
@@ -31,6 +32,7 @@ mod snapshots;
 mod statistics;
 mod tasks;
 mod view;
+mod vector_index;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -44,7 +46,7 @@ pub(crate) use call_statistics::CallSeen;
 pub use check::check_folder;
 pub use collection::{Collection, CollectionSummary};
 pub use committer::Ticket;
-pub use definition::{FieldDefinitions, Wanted};
+pub use definition::{FieldDefinitions, NO_MODEL, Wanted};
 pub use documents::{Change, Revision};
 pub use encode::{Encoded, Input};
 pub use image_source::ImageSource;
@@ -54,6 +56,7 @@ pub use passage::HitPassage;
 pub use query::Query;
 pub(crate) use rank::rank_priority;
 pub use rank::{Ranked, Ranking, rank};
+pub use recall::{Recall, RecallRequest};
 pub use search::{Answer, Hit, SearchTimings, TotalKind};
 pub use settings::EngineSettings;
 pub use snapshots::ArchiveSource;
@@ -189,20 +192,20 @@ impl Engine {
         name: CollectionName,
         wanted: Wanted,
     ) -> Result<(Arc<Collection>, bool), ApiError> {
-        wanted.check()?;
-        let encoder = self.models.chosen(wanted.model.as_deref())?;
-        let card = encoder.card();
         let _alone = self.defining.lock();
         // Held while the indexes are opened, so that two requests open them once.
         let mut collections = self.collections.write();
-        if let Some(existing) = collections.get(&name) {
-            wanted.check_existing(existing.definition(), &card.name)?;
+        let existing = collections.get(&name).cloned();
+        // The default collection is filled whatever it was made as.
+        let any = wanted.is_anything() && name == CollectionName::default();
+        if let Some(existing) = existing.as_ref().filter(|_| any) {
             return Ok((Arc::clone(existing), false));
         }
-        let definition = CollectionDefinition::new(name.clone(), card.name.clone(), card.dim)
-            .with_model_fingerprint(card.fingerprint.clone())
-            .with_analyzer(wanted.analyzer)
-            .with_fields(wanted.fields);
+        let definition = wanted.define(name.clone(), &self.models)?;
+        if let Some(existing) = existing {
+            definition::check_same(existing.definition(), &definition)?;
+            return Ok((existing, false));
+        }
         self.store.create_collection(definition)?;
         let collection = self.open_collection(&name)?;
         collections.insert(name, Arc::clone(&collection));

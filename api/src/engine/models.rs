@@ -69,6 +69,9 @@ impl Models {
 
     /// The model that made the collection's vectors: the same name and the same weights.
     pub fn of(&self, collection: &CollectionDefinition) -> Result<&Encoder, ApiError> {
+        if collection.model == super::NO_MODEL {
+            return Err(ApiError::CollectionWithoutModel(collection.name.clone()));
+        }
         let encoder = self
             .find(&collection.model)
             .ok_or_else(|| ApiError::ModelNotLoaded {

@@ -66,6 +66,14 @@ pub struct Query {
     /// Which documents count; as it came, since its collection's fields tell what it means.
     pub filter: Option<serde_json::Value>,
     pub view: View,
+    /// Whether everything is compared, whatever the index.
+    pub exact: bool,
+    /// Candidates that a graph search keeps; the collection's number if not given.
+    pub ef: Option<usize>,
+    /// Lists that a search of an inverted file looks into; the collection's number if not given.
+    pub nprobe: Option<usize>,
+    /// Whether hits carry their vectors.
+    pub with_vectors: bool,
 }
 
 impl Query {

@@ -123,7 +123,9 @@ impl<'a> Ranker<'a> {
         {
             let how = Nearest {
                 within: self.within.as_ref(),
-                ..Nearest::default()
+                exact: self.query.exact,
+                ef: self.query.ef,
+                nprobe: self.query.nprobe,
             };
             for kind in self.kinds() {
                 let hits = self.index.nearest(vector, kind, depth, &how)?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use clipdb_index::{Facet, ListKind, fusion};
-use clipdb_storage::Document;
+use clipdb_storage::{Document, Vector};
 use serde_json::Value;
 
 use super::collection::Collection;
@@ -46,6 +46,8 @@ pub struct Hit {
     pub distance_m: Option<f64>,
     /// The part of a long text that came nearest to the query.
     pub passage: Option<HitPassage>,
+    /// Its vectors, when they were asked for.
+    pub vectors: Vec<Vector>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -153,7 +155,13 @@ fn rank_and_fetch(
                 .highlighter
                 .highlight(document.text.as_deref(), &document.metadata)
         });
+        let vectors = if query.with_vectors {
+            store.vectors(document.key)?
+        } else {
+            Vec::new()
+        };
         shown.push(Hit {
+            vectors,
             passage: ranking.passages.of_document(&document),
             document,
             score: candidate.score,

@@ -1,17 +1,20 @@
-//! `GET /collections`, `PUT / GET / DELETE /collections/{name}`, `GET /collections/{name}/check`.
+//! `GET /collections`, `PUT / GET / DELETE /collections/{name}`,
+//! `GET /collections/{name}/check`, `GET /collections/{name}/recall`,
+//! `POST /collections/{name}/compact`.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use actix_web::{HttpResponse, web};
-use clipdb_storage::{FieldDefinition, FieldKind};
+use actix_web::{HttpRequest, HttpResponse, web};
+use clipdb_storage::{FieldDefinition, FieldKind, VectorIndex};
 use serde::Deserialize;
 use serde_json::json;
 
 use super::body;
 use super::state::{Open, RestState};
-use super::{method_not_allowed, sole};
+use super::{method_not_allowed, query_string, sole};
 use crate::CollectionName;
-use crate::engine::Wanted;
+use crate::engine::{RecallRequest, Wanted, blocking};
 use crate::error::ApiError;
 
 /// The most fields that a collection declares.
@@ -34,7 +37,9 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
                 .route(web::delete().to(drop_collection))
                 .default_service(web::to(method_not_allowed)),
         )
-        .service(sole("/collections/{name}/check", web::get().to(check)));
+        .service(sole("/collections/{name}/check", web::get().to(check)))
+        .service(sole("/collections/{name}/recall", web::get().to(recall)))
+        .service(sole("/collections/{name}/compact", web::post().to(compact)));
 }
 
 /// The collection's name in a path.
@@ -47,6 +52,8 @@ pub(super) fn collection_name(name: &str) -> Result<CollectionName, ApiError> {
 struct Definition {
     model: Option<String>,
     analyzer: Option<String>,
+    dim: Option<usize>,
+    index: Option<VectorIndex>,
     #[serde(default)]
     fields: BTreeMap<String, FieldBody>,
 }
@@ -87,9 +94,20 @@ impl Definition {
         Ok(Wanted {
             model: self.model,
             analyzer: self.analyzer,
+            dim: self.dim,
+            index: self.index,
             fields,
         })
     }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RecallQuery {
+    k: Option<usize>,
+    queries: Option<usize>,
+    ef: Option<usize>,
+    nprobe: Option<usize>,
 }
 
 async fn list(Open(engine): Open) -> HttpResponse {
@@ -131,6 +149,39 @@ async fn drop_collection(
 ) -> Result<HttpResponse, ApiError> {
     engine.drop_collection(collection_name(&name)?).await?;
     Ok(HttpResponse::NoContent().finish())
+}
+
+/// Begins to make one segment of each kind of vectors; `index.building` of the collection
+/// tells when it is done.
+async fn compact(Open(engine): Open, name: web::Path<String>) -> Result<HttpResponse, ApiError> {
+    let collection = engine.collection(&collection_name(&name)?)?;
+    let asked = Arc::clone(&collection);
+    blocking(move || asked.compact()).await??;
+    Ok(HttpResponse::Accepted().json(collection.summary()))
+}
+
+/// Compares the index with an exact search of the collection's own vectors.
+async fn recall(
+    Open(engine): Open,
+    name: web::Path<String>,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
+    let collection = engine.collection(&collection_name(&name)?)?;
+    let query: RecallQuery = query_string(&request)?;
+    let wanted = RecallRequest {
+        k: query.k.unwrap_or(10),
+        queries: query.queries.unwrap_or(100),
+        ef: query.ef,
+        nprobe: query.nprobe,
+    };
+    for (name, value, most) in [("k", wanted.k, 1000), ("queries", wanted.queries, 10_000)] {
+        if !(1..=most).contains(&value) {
+            return Err(ApiError::InvalidField(format!(
+                "'{name}' is {value}; it goes from 1 to {most}"
+            )));
+        }
+    }
+    Ok(HttpResponse::Ok().json(engine.recall(&collection, wanted).await?))
 }
 
 async fn check(Open(engine): Open, name: web::Path<String>) -> Result<HttpResponse, ApiError> {

@@ -18,6 +18,7 @@ mod search;
 mod snapshots;
 pub(crate) mod state;
 mod tasks;
+mod vector;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

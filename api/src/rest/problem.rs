@@ -29,6 +29,10 @@ fn classify(error: &ApiError) -> (StatusCode, &'static str) {
         ApiError::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
         ApiError::Interrupted => (StatusCode::INTERNAL_SERVER_ERROR, "interrupted"),
         ApiError::CollectionNotFound(_) => (StatusCode::NOT_FOUND, "collection_not_found"),
+        ApiError::CollectionWithoutModel(_) => {
+            (StatusCode::UNPROCESSABLE_ENTITY, "collection_without_model")
+        }
+        ApiError::NoDirection { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "no_direction"),
         ApiError::CollectionDiffers { .. } => (StatusCode::CONFLICT, "collection_exists"),
         ApiError::CollectionReplaced(_) => (StatusCode::SERVICE_UNAVAILABLE, "collection_replaced"),
         ApiError::SnapshotNotFound { .. } => (StatusCode::NOT_FOUND, "snapshot_not_found"),

@@ -36,7 +36,7 @@ pub struct Nearest<'a> {
 }
 
 /// What the vectors of one kind lie in.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct SegmentSize {
     /// How it is searched.
     pub kind: BuiltKind,
@@ -248,6 +248,19 @@ impl VectorStore {
         self.shared.lanes().of(kind).len()
     }
 
+    /// Up to `count` vectors of one kind, taken evenly from all.
+    pub(crate) fn sample(&self, kind: VectorKind, count: usize) -> Vec<Vec<f32>> {
+        let lanes = self.shared.lanes();
+        let lane = lanes.of(kind);
+        let step = (lane.len() / count.max(1)).max(1);
+        lane.segments()
+            .flat_map(|segment| segment.live_positions().map(move |at| segment.vector(at)))
+            .step_by(step)
+            .take(count)
+            .map(<[f32]>::to_vec)
+            .collect()
+    }
+
     pub(crate) fn rows(&self) -> Vec<RowId> {
         self.shared.lanes().rows()
     }
@@ -282,17 +295,21 @@ impl VectorStore {
         self.shared.is_busy()
     }
 
-    /// Waits until what came so far is sealed and built. With `compact`, until it is one
-    /// segment of each kind as far as that is useful. Returns early when the store stops.
-    pub(crate) fn settle(&self, compact: bool) {
-        if compact {
-            self.shared.signals.lock().compact = true;
+    /// Asks for one segment of each kind, without what was removed, as far as that is useful.
+    pub(crate) fn compact(&self) {
+        self.shared.signals.lock().compact = true;
+        {
             let mut disk = self.shared.disk.lock();
             let mut next = Lanes::clone(&self.shared.lanes());
             next.freeze();
             disk.manifest.complete_at = None;
             self.shared.show(next);
         }
+        self.shared.woken.notify_all();
+    }
+
+    /// Waits until what came so far is sealed and built, or the store stops.
+    pub(crate) fn settle(&self) {
         self.shared.woken.notify_all();
         while self.is_busy() && !self.shared.stopping.load(Ordering::Acquire) {
             std::thread::sleep(Duration::from_millis(10));

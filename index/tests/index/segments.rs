@@ -133,6 +133,7 @@ fn each_kind_is_built_found_and_opened_again() {
         add(&mut truth, &index, 0, &clustered(12_500, 5), 700);
         index.settle();
         index.compact();
+        index.settle();
         let segments = index.segments(VectorKind::Image);
         assert_eq!(segments.len(), 1, "{kind:?}: {segments:?}");
         assert_eq!((segments[0].kind, segments[0].vectors), (built, 12_500));
@@ -152,6 +153,7 @@ fn each_kind_is_built_found_and_opened_again() {
         assert_eq!(index.verify().unwrap(), Vec::<String>::new());
         assert!(recall(&index, &truth, None) >= least);
         index.compact();
+        index.settle();
         let segments = index.segments(VectorKind::Image);
         assert_eq!(segments.len(), 1, "{segments:?}");
         assert_eq!(segments[0].removed, 0);
@@ -460,7 +462,10 @@ proptest! {
                 }
                 Step::Save => index.save().unwrap(),
                 Step::Settle => index.settle(),
-                Step::Compact => index.compact(),
+                Step::Compact => {
+                    index.compact();
+                    index.settle();
+                }
                 Step::Reopen => {
                     index.save().unwrap();
                     drop(index);

@@ -193,6 +193,17 @@ impl Connection {
         })
     }
 
+    /// Measures the collection's index; names and values go into the query.
+    pub fn recall(
+        &self,
+        wanted: impl Iterator<Item = (&'static str, u32)>,
+    ) -> Result<Value, ClientError> {
+        let mut url = self.collection_url(&["recall"]);
+        url.query_pairs_mut()
+            .extend_pairs(wanted.map(|(name, value)| (name, value.to_string())));
+        self.request(|| self.http.get(url.clone()))
+    }
+
     fn request(&self, build: impl Fn() -> RequestBuilder) -> Result<Value, ClientError> {
         let response = self.patiently(build, true)?;
         response.json().map_err(|error| ClientError::NotClipdb {

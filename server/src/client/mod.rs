@@ -1,11 +1,12 @@
-//! The command line's clients of a running server: `ingest`, `search` and
-//! `profile`. They speak only the REST contract, so they work against a server
+//! The command line's clients of a running server: `ingest`, `search`, `profile` and
+//! `recall`. They speak only the REST contract, so they work against a server
 //! on any machine and know nothing of its insides.
 
 mod connection;
 mod error;
 pub mod ingest;
 pub mod profile;
+pub mod recall;
 pub mod restore;
 #[cfg(test)]
 mod scripted_server;

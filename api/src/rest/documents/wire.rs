@@ -1,6 +1,6 @@
 //! A document's JSON, in and out.
 
-use clipdb_storage::Document;
+use clipdb_storage::{Document, VectorKind};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -8,6 +8,7 @@ use crate::data_uri::decode_base64;
 use crate::engine::{Draft, ImageSource};
 use crate::error::ApiError;
 use crate::rest::multipart::FilePart;
+use crate::rest::vector::VectorBody;
 use crate::{CollectionName, DocumentId};
 
 #[derive(Debug, Deserialize)]
@@ -16,8 +17,17 @@ pub(in crate::rest) struct DocumentBody {
     pub id: Option<String>,
     text: Option<String>,
     image: Option<ImageBody>,
+    vectors: Option<VectorsBody>,
     #[serde(default)]
     metadata: Option<Map<String, Value>>,
+}
+
+/// Vectors that are taken instead of embedding.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct VectorsBody {
+    image: Option<VectorBody>,
+    text: Option<VectorBody>,
 }
 
 /// Exactly one of its fields names the picture.
@@ -49,8 +59,17 @@ impl DocumentBody {
             id,
             text: self.text,
             image,
+            vectors: self.vectors.map_or_else(Vec::new, VectorsBody::into_list),
             metadata: self.metadata.unwrap_or_default(),
         })
+    }
+}
+
+impl VectorsBody {
+    fn into_list(self) -> Vec<(VectorKind, Vec<f32>)> {
+        let image = self.image.map(|vector| (VectorKind::Image, vector.0));
+        let text = self.text.map(|vector| (VectorKind::Text, vector.0));
+        image.into_iter().chain(text).collect()
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a search answers, as JSON.
 
 use clipdb_index::{ListKind, fusion};
+use clipdb_storage::VectorKind;
 use serde_json::{Map, Value, json};
 
 use super::view::{cursor_text, picked};
@@ -77,6 +78,16 @@ fn hit_json(name: &CollectionName, hit: Hit, lists: &[(ListKind, f64)], shape: &
     }
     if let Some(passage) = hit.passage {
         json["passage"] = json!(passage);
+    }
+    for (kind, vector) in hit.vectors {
+        let kind = match kind {
+            VectorKind::Image => "image",
+            VectorKind::Text => "text",
+        };
+        // A long text has several; the first stands for it.
+        if json["vectors"].get(kind).is_none() {
+            json["vectors"][kind] = json!(vector);
+        }
     }
     if let Some(highlights) = hit.highlights {
         json["highlights"] = json!(highlights);

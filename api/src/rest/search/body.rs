@@ -10,17 +10,19 @@ use crate::engine::{Query, View};
 use crate::error::ApiError;
 use crate::rest::documents::wire::ImageBody;
 use crate::rest::multipart::FilePart;
+use crate::rest::vector::VectorBody;
 
 const LIMIT: usize = 1000;
 const OFFSET: usize = 10_000;
 const PARTS: usize = 32;
+const EFFORT: usize = 65_536;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SearchBody {
     pub(super) text: Option<String>,
     pub(super) image: Option<ImageBody>,
-    pub(super) vector: Option<Vec<f32>>,
+    pub(super) vector: Option<VectorBody>,
     pub(super) query: Option<Vec<PartBody>>,
     pub(super) mode: Option<ModeBody>,
     pub(super) keywords: Option<String>,
@@ -39,6 +41,13 @@ pub(super) struct SearchBody {
     pub(super) cursor: Option<String>,
     /// Which metadata the hits show; all where absent.
     pub(super) fields: Option<Vec<String>>,
+    /// Compares everything, whatever the index.
+    #[serde(default)]
+    pub(super) exact: bool,
+    pub(super) ef: Option<usize>,
+    pub(super) nprobe: Option<usize>,
+    #[serde(default)]
+    pub(super) with_vectors: bool,
     #[serde(default)]
     pub(super) explain: bool,
 }
@@ -48,7 +57,7 @@ pub(super) struct SearchBody {
 pub(super) struct PartBody {
     text: Option<String>,
     image: Option<ImageBody>,
-    vector: Option<Vec<f32>>,
+    vector: Option<VectorBody>,
     weight: Option<f32>,
 }
 
@@ -166,7 +175,18 @@ impl SearchBody {
                 group_by: view::group_by(self.group_by)?,
                 cursor: view::cursor(self.cursor.as_deref())?,
             },
+            exact: self.exact,
+            ef: self.ef,
+            nprobe: self.nprobe,
+            with_vectors: self.with_vectors,
         };
+        for (name, effort) in [("ef", query.ef), ("nprobe", query.nprobe)] {
+            if let Some(effort) = effort.filter(|effort| !(1..=EFFORT).contains(effort)) {
+                return Err(invalid(&format!(
+                    "'{name}' is {effort}; it goes from 1 to {EFFORT}"
+                )));
+            }
+        }
         if !(1..=LIMIT).contains(&query.limit) {
             return Err(invalid(&format!(
                 "'limit' is {}; it goes from 1 to {LIMIT}",
@@ -192,7 +212,7 @@ fn push_parts(
     parts: &mut Vec<Part>,
     text: Option<String>,
     image: Option<ImageBody>,
-    vector: Option<Vec<f32>>,
+    vector: Option<VectorBody>,
     weight: f32,
     files: &mut Vec<FilePart>,
 ) -> Result<(), ApiError> {
@@ -233,7 +253,7 @@ fn push_parts(
     }
     if let Some(vector) = vector {
         parts.push(Part {
-            content: Content::Vector(vector),
+            content: Content::Vector(vector.0),
             weight,
         });
     }

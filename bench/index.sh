@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Measures the vector index of the built binary beside bare FAISS on this machine.
+# Arguments go to the program: bench/index.sh --help. The clients live in an environment of
+# their own, which no part of clipdb uses.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+environment="${CLIPDB_CACHE:-$HOME/.cache/clipdb}/bench-venv"
+if ! "$environment/bin/python" -c 'import faiss, numpy' 2>/dev/null; then
+    python3 -m venv "$environment"
+    "$environment/bin/pip" install --quiet --requirement bench/requirements.txt
+fi
+binary="${CLIPDB_BINARY:-${CARGO_TARGET_DIR:-target}/release/clipdb}"
+exec "$environment/bin/python" bench/index_bench.py --binary "$binary" "$@"

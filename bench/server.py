@@ -1,0 +1,109 @@
+"""The real binary on a folder of its own, spoken to over keep-alive connections."""
+
+import base64
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+
+
+class Server:
+    def __init__(self, binary, folder, threads):
+        self.binary, self.folder = binary, folder
+        self.environment = dict(os.environ, CLIPDB_THREADS=str(threads), CLIPDB_LOG="warn")
+        self.start()
+
+    def start(self):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        started = time.perf_counter()
+        self.process = subprocess.Popen(
+            [self.binary, "serve", "--data", self.folder, "--listen", f"127.0.0.1:{self.port}"],
+            env=self.environment,
+            stdout=subprocess.DEVNULL,
+        )
+        while True:
+            if self.process.poll() is not None:
+                raise SystemExit(f"the server ended with {self.process.returncode}")
+            try:
+                if self.ask("GET", "/ready", check=False)[0] == 200:
+                    return time.perf_counter() - started
+            except OSError:
+                pass
+            time.sleep(0.01)
+
+    def stop(self, kill=False):
+        started = time.perf_counter()
+        self.process.send_signal(signal.SIGKILL if kill else signal.SIGTERM)
+        self.process.wait()
+        return time.perf_counter() - started
+
+    def restart(self, kill=False):
+        """Seconds from the start of the process until it is ready."""
+        self.stop(kill)
+        return self.start()
+
+    def ask(self, method, path, body=None, kind="application/json", check=True):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=3600)
+        if body is not None and not isinstance(body, bytes) and not hasattr(body, "__next__"):
+            body = json.dumps(body).encode()
+        headers = {"Content-Type": kind} if body is not None else {}
+        connection.request(method, path, body, headers, encode_chunked=hasattr(body, "__next__"))
+        answer = connection.getresponse()
+        text = answer.read()
+        connection.close()
+        if check and answer.status >= 300:
+            raise SystemExit(f"{method} {path} answered {answer.status}: {text[:500]!r}")
+        return answer.status, json.loads(text) if text[:1] in (b"{", b"[") else text
+
+    def memory(self):
+        """Bytes of the process's own memory, and of files that it has mapped and in use."""
+        with open(f"/proc/{self.process.pid}/status") as status:
+            fields = dict(line.split(":", 1) for line in status)
+        return tuple(int(fields[name].split()[0]) * 1024 for name in ("RssAnon", "RssFile"))
+
+    def disk(self, under=""):
+        total = 0
+        for folder, _, files in os.walk(os.path.join(self.folder, under)):
+            for name in files:
+                try:
+                    total += os.stat(os.path.join(folder, name)).st_blocks * 512
+                except FileNotFoundError:
+                    pass
+        return total
+
+
+class Searcher:
+    """One keep-alive connection; requests are made beforehand, answers read afterwards."""
+
+    def __init__(self, port):
+        self.socket = socket.create_connection(("127.0.0.1", port))
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    @staticmethod
+    def request(collection, vector, **fields):
+        coded = base64.b64encode(vector.tobytes()).decode()
+        body = json.dumps({"vector": coded, **fields}).encode()
+        head = (
+            f"POST /collections/{collection}/search HTTP/1.1\r\nHost: bench\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        return head.encode() + body
+
+    def send(self, request):
+        self.socket.sendall(request)
+        answer = b""
+        while b"\r\n\r\n" not in answer:
+            answer += self.socket.recv(65536)
+        head, body = answer.split(b"\r\n\r\n", 1)
+        at = head.lower().index(b"content-length:")
+        length = int(head[at + 15 :].split(b"\r\n", 1)[0])
+        while len(body) < length:
+            body += self.socket.recv(65536)
+        if not head.startswith(b"HTTP/1.1 200"):
+            raise SystemExit(body.decode())
+        return body
