@@ -60,7 +60,7 @@ fn check_index(
 ) -> Result<Vec<Finding>, ApiError> {
     let live: BTreeSet<_> = store.live_keys()?.into_iter().map(rows::row_id).collect();
     let definition = store.definition();
-    let found = CollectionIndex::inspect(folder, &index_configuration(definition));
+    let found = CollectionIndex::inspect(folder, &index_configuration(definition)?);
     let judge = |what: &str, held: Result<Held, Reason>| {
         let (kind, reason) = match held {
             Err(Reason::Missing) => (FindingKind::Note, "there is none yet".to_owned()),

@@ -31,13 +31,13 @@ mod settings;
 mod snapshots;
 mod statistics;
 mod tasks;
-mod view;
 mod vector_index;
+mod view;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use clipdb_storage::{CollectionDefinition, CollectionName, CollectionStore, Store, StoreOptions};
+use clipdb_storage::{CollectionName, CollectionStore, Store, StoreOptions};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 

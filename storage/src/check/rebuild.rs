@@ -94,8 +94,8 @@ fn carry_over(
     for (key, value) in record::encode(&document)? {
         batch.insert(key, value);
     }
-    for (kind, vector) in record::read_vectors(old, key, dim)? {
-        let (key, value) = record::encode_vector(key, kind, &vector);
+    let vectors = record::read_vectors(old, key, dim)?;
+    for (key, value) in record::encode_vectors(key, &vectors) {
         batch.insert(key, value);
     }
     if let Some(image) = &document.image {

@@ -178,11 +178,7 @@ impl State {
         let current = encode_key(&id_key, key);
         let mut entries = vec![(id_key, current)];
         entries.extend(record::encode(&document)?);
-        entries.extend(
-            vectors
-                .iter()
-                .map(|(kind, vector)| record::encode_vector(key, *kind, vector)),
-        );
+        entries.extend(record::encode_vectors(key, &vectors));
         if let Some(image) = &document.image {
             entries.push((layout::reference(&image.hash, key), Vec::new()));
             if self.images.insert(image.hash) {

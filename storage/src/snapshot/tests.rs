@@ -56,6 +56,7 @@ fn document(id: usize, round: u64) -> NewDocument {
         id: format!("d{id}").parse().unwrap(),
         text: Some(format!("round {round}")),
         text_truncated: false,
+        passages: Vec::new(),
         image: picture,
         metadata: Metadata::new(),
         vectors: vec![(VectorKind::Text, vec![round as f32; DIM])],
