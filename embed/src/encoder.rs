@@ -170,6 +170,19 @@ impl Encoder {
         most: usize,
         priority: Priority,
     ) -> Result<LongText, EmbedError> {
+        let span = tracing::info_span!("embed", kind = "texts", inputs = 1);
+        self.embed_long_text(text, role, most, priority)
+            .instrument(span)
+            .await
+    }
+
+    async fn embed_long_text(
+        &self,
+        text: String,
+        role: TextRole,
+        most: usize,
+        priority: Priority,
+    ) -> Result<LongText, EmbedError> {
         let shared = &self.shared;
         let begun = Instant::now();
         let (split, preprocess) = {
