@@ -21,6 +21,9 @@ use crate::{machine, pictures};
 const STEADY: &str = "steady";
 /// Documents of one writer in it.
 const IDS: usize = 48;
+/// Between two requests of one reader. Searches go ahead of ingest in the model's queue: readers
+/// who never pause would leave it to nobody else.
+const PAUSE: Duration = Duration::from_millis(200);
 /// Samples of memory in a run.
 const SAMPLES: u32 = 20;
 
@@ -208,6 +211,7 @@ impl Seen<'_> {
                 }
             };
             times.entry(kind).or_default().push(took);
+            thread::sleep(PAUSE);
         }
         times
     }

@@ -141,10 +141,12 @@ fn a_log_cut_anywhere_holds_whole_groups() {
             .unwrap();
         log.set_len(length).unwrap();
         drop(log);
-        // What was witnessed is told to be lost; here the witness did not reach the disk either.
-        let whole = ends.iter().all(|&end| end <= length);
-        let refused = Store::open(cut.path(), &StoreOptions::default()).map(drop);
-        assert_eq!(refused.is_ok(), whole, "{refused:?}");
+        if step % 8 == 4 {
+            // What was witnessed is told to be lost. The same without a witness, as when it did
+            // not reach the disk either:
+            let refused = Store::open(cut.path(), &StoreOptions::default()).map(drop);
+            assert!(refused.is_err(), "{length} of {last}");
+        }
         fs::remove_file(cut.path().join("witness")).unwrap();
         let collection = open(cut.path()).collection(&name("a")).unwrap();
         let rounds = collection.sequence();
