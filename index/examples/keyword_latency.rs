@@ -19,7 +19,9 @@ const QUERIES: usize = 500;
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let novel = std::fs::read_to_string(arguments.next().ok_or("name the novel's file")?)?;
-    let texts: usize = arguments.next().map_or(Ok(100_000), |texts| texts.parse())?;
+    let texts: usize = arguments
+        .next()
+        .map_or(Ok(100_000), |texts| texts.parse())?;
     let words: Vec<&str> = novel.split_whitespace().collect();
     let mut random = StdRng::seed_from_u64(9);
     let folder = tempfile::tempdir()?;

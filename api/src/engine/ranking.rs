@@ -11,8 +11,6 @@
 //!
 //! None of this depends on the page that is asked for, so it is the same on all of them.
 
-use std::time::Instant;
-
 use clipdb_index::fusion::{self, Fused, RankedList};
 use clipdb_index::{
     CollectionIndex, Highlighter, KeywordHits, ListKind, Nearest, RowId, RowSet, Scored, VectorKind,
@@ -22,7 +20,7 @@ use super::collection::Collection;
 use super::passage::BestPassages;
 use super::query::{Content, Mode, Query};
 use super::rows;
-use super::search::{SearchTimings, TotalKind, microseconds};
+use super::search::{SearchTimings, Stage, TotalKind};
 use crate::error::ApiError;
 
 /// How deep each list is read where what is found in it is what counts.
@@ -117,7 +115,7 @@ impl<'a> Ranker<'a> {
             fusion::depth(wanted)
         };
         let mut found: Vec<(ListKind, Vec<Scored>)> = Vec::with_capacity(3);
-        let clock = Instant::now();
+        let stage = Stage::begin(tracing::info_span!("vector_search"));
         if let Some(vector) = self.vector
             && depth > 0
         {
@@ -132,9 +130,9 @@ impl<'a> Ranker<'a> {
                 found.push((kind.into(), hits));
             }
         }
-        timings.vector_us += microseconds(clock);
+        timings.vector_us += stage.end();
 
-        let clock = Instant::now();
+        let stage = Stage::begin(tracing::info_span!("keyword_search"));
         let mut keyword = KeywordHits::default();
         if self.query.wants(ListKind::Keyword) {
             keyword = self
@@ -142,9 +140,9 @@ impl<'a> Ranker<'a> {
                 .keyword(&self.query.words(), depth, self.within.as_ref())?;
             found.push((ListKind::Keyword, std::mem::take(&mut keyword.hits)));
         }
-        timings.keyword_us += microseconds(clock);
+        timings.keyword_us += stage.end();
 
-        let clock = Instant::now();
+        let stage = Stage::begin(tracing::info_span!("fusion"));
         let more = found.iter().any(|(_, hits)| hits.len() >= depth);
         let (mut fused, lists) = self.fuse(&found, keyword.full_score);
         fused.retain(|fused| !self.named.contains(&fused.row));
@@ -153,7 +151,7 @@ impl<'a> Ranker<'a> {
             fused.retain(|fused| fused.score >= f64::from(least));
         }
         let cut = fused.len() < all;
-        timings.fusion_us += microseconds(clock);
+        timings.fusion_us += stage.end();
         let counted = self.counted(&fused, keyword.total, more, cut)?;
         Ok(Ranking {
             fused,

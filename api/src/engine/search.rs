@@ -7,6 +7,8 @@ use std::time::Instant;
 use clipdb_index::{Facet, ListKind, fusion};
 use clipdb_storage::{Document, Vector};
 use serde_json::Value;
+use tracing::Span;
+use tracing::span::EnteredSpan;
 
 use super::collection::Collection;
 use super::page::{self, Page};
@@ -112,8 +114,28 @@ impl SearchTimings {
     }
 }
 
-pub(super) fn microseconds(since: Instant) -> u64 {
+fn microseconds(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX)
+}
+
+/// One stage of a search: a span, and the time it took.
+pub(super) struct Stage {
+    begun: Instant,
+    _span: EnteredSpan,
+}
+
+impl Stage {
+    pub(super) fn begin(span: Span) -> Self {
+        Self {
+            begun: Instant::now(),
+            _span: span.entered(),
+        }
+    }
+
+    /// Microseconds since it began.
+    pub(super) fn end(self) -> u64 {
+        microseconds(self.begun)
+    }
 }
 
 fn rank_and_fetch(
@@ -131,7 +153,7 @@ fn rank_and_fetch(
     } = page::find(index, &ranker, query, &mut timings)?;
     let mut counted = ranking.counted;
 
-    let clock = Instant::now();
+    let stage = Stage::begin(tracing::info_span!("facets"));
     let mut facets = Vec::new();
     if !query.view.facets.is_empty() {
         let found = index.facets(counted.rows.as_ref(), &query.view.facets)?;
@@ -140,9 +162,9 @@ fn rank_and_fetch(
         let names = query.view.facets.iter().map(|(field, _)| field.clone());
         facets = names.zip(found.facets).collect();
     }
-    timings.facets_us = microseconds(clock);
+    timings.facets_us = stage.end();
 
-    let clock = Instant::now();
+    let stage = Stage::begin(tracing::info_span!("fetch"));
     let store = &collection.store;
     let mut shown = Vec::with_capacity(hits.len());
     for candidate in hits {
@@ -171,7 +193,7 @@ fn rank_and_fetch(
             distance_m: candidate.distance_m,
         });
     }
-    timings.fetch_us = microseconds(clock);
+    timings.fetch_us = stage.end();
     Ok(Answer {
         hits: shown,
         total: counted.total,

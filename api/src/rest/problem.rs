@@ -198,7 +198,7 @@ mod tests {
         assert!(
             problem["detail"]
                 .as_str()
-                .is_some_and(|detail| detail.contains("'text' or an 'image'"))
+                .is_some_and(|detail| detail.contains("a 'text', an 'image' or 'vectors'"))
         );
     }
 

@@ -343,9 +343,10 @@ fn what_does_not_fit_the_collection_fails_the_group_before_anything_changes() {
         (
             NewDocument {
                 text: None,
+                vectors: Vec::new(),
                 ..text("bad", "")
             },
-            "neither",
+            "no text, no image",
         ),
     ] {
         let error = collection.check(&Write::Put(bad.clone())).unwrap_err();
