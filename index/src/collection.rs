@@ -1,11 +1,14 @@
 //! One collection's indexes: vectors and words, opened, written, searched and saved together.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
 use parking_lot::Mutex;
+use serde_json::Value;
 
-use crate::columns::{self, Fields, Order, Ordered, Place};
+use crate::columns::{self, Facets, Fields, Order, Ordered, Place};
 use crate::error::IndexError;
 use crate::filter::{self, Filter};
 use crate::row::{Row, RowId, Scored, VectorKind};
@@ -21,6 +24,14 @@ pub struct CollectionIndex {
     pub(crate) vectors: VectorStore,
     pub(crate) words: WordIndex,
     pub(crate) writer: Mutex<Writer>,
+    with_vectors: Mutex<WithVectors>,
+}
+
+/// The rows with vectors of some kinds, as of one commit.
+#[derive(Default)]
+struct WithVectors {
+    generation: u64,
+    rows: Vec<(Vec<VectorKind>, Arc<RowSet>)>,
 }
 
 /// What a write holds; its lock orders the writes.
@@ -158,6 +169,7 @@ impl CollectionIndex {
                 words: writer,
                 sequence,
             }),
+            with_vectors: Mutex::default(),
         };
         Ok((index, opened))
     }
@@ -225,6 +237,64 @@ impl CollectionIndex {
     /// Tantivy's failure to read.
     pub fn select(&self, filter: &Filter) -> Result<RowSet, IndexError> {
         filter::select(&self.words.searcher(), filter)
+    }
+
+    /// All rows within a set, of all where none is given, that a keyword query matches with
+    /// at least this score.
+    ///
+    /// # Errors
+    /// Tantivy's failure to read.
+    pub fn matching(
+        &self,
+        query: &KeywordQuery,
+        within: Option<&RowSet>,
+        least_score: Option<f32>,
+    ) -> Result<RowSet, IndexError> {
+        self.words.matching(query, within, least_score)
+    }
+
+    /// The rows that have a vector of one of these kinds; found once for each commit.
+    ///
+    /// # Errors
+    /// Tantivy's failure to read.
+    pub fn with_vectors(&self, kinds: &[VectorKind]) -> Result<Arc<RowSet>, IndexError> {
+        let searcher = self.words.searcher();
+        let generation = searcher.generation().generation_id();
+        let mut known = self.with_vectors.lock();
+        if known.generation != generation {
+            *known = WithVectors {
+                generation,
+                ..WithVectors::default()
+            };
+        }
+        if let Some((_, rows)) = known.rows.iter().find(|(of, _)| of == kinds) {
+            return Ok(Arc::clone(rows));
+        }
+        let rows = Arc::new(filter::select(&searcher, &Filter::of_vectors(kinds))?);
+        known.rows.push((kinds.to_vec(), Arc::clone(&rows)));
+        Ok(rows)
+    }
+
+    /// Of each field the so many most frequent values among the rows of a set, among all
+    /// where none is given.
+    ///
+    /// # Errors
+    /// Tantivy's failure to read.
+    pub fn facets(
+        &self,
+        rows: Option<&RowSet>,
+        fields: &[(String, usize)],
+    ) -> Result<Facets, IndexError> {
+        columns::facets::facets(&self.words.searcher(), rows, fields)
+    }
+
+    /// Each row's first value of a field, by which it is grouped; a row without a value has
+    /// none.
+    ///
+    /// # Errors
+    /// Tantivy's failure to read.
+    pub fn groups(&self, rows: &RowSet, field: &str) -> Result<HashMap<RowId, Value>, IndexError> {
+        columns::facets::first_values(&self.words.searcher(), rows, field)
     }
 
     /// The first `limit` rows in an order, of a set where one is given, after a place where
@@ -309,6 +379,11 @@ impl CollectionIndex {
     /// How many vectors of this kind there are.
     pub fn len(&self, kind: VectorKind) -> usize {
         self.vectors.len(kind)
+    }
+
+    /// How many rows there are.
+    pub fn documents(&self) -> usize {
+        self.words.len()
     }
 
     /// Whether no row is indexed at all.

@@ -22,7 +22,9 @@ mod vectors;
 mod words;
 
 pub use collection::{CollectionIndex, Configuration, Opened, Reason, State, Statistics};
-pub use columns::{FieldType, Fields, Order, Ordered, Place, Point, TypeConflict};
+pub use columns::{
+    Facet, Facets, FieldType, Fields, MOST_SORT_KEYS, Order, Ordered, Place, Point, TypeConflict,
+};
 pub use error::{IndexError, ReconcileError};
 pub use filter::{Filter, FilterError};
 pub use reconcile::Reconciled;

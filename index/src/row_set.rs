@@ -23,6 +23,25 @@ impl RowSet {
         self.words[word] |= bit;
     }
 
+    /// Takes `row` out, if it is there.
+    pub fn remove(&mut self, row: RowId) {
+        if self.contains(row) {
+            let (word, bit) = place(row);
+            self.words[word] &= !bit;
+            self.len -= 1;
+        }
+    }
+
+    /// Keeps what is in `others`, too.
+    pub fn keep(&mut self, others: &Self) {
+        self.words.truncate(others.words.len());
+        self.len = 0;
+        for (word, other) in self.words.iter_mut().zip(&others.words) {
+            *word &= other;
+            self.len += word.count_ones() as usize;
+        }
+    }
+
     /// Whether `row` is in it.
     pub fn contains(&self, row: RowId) -> bool {
         let (word, bit) = place(row);
@@ -92,6 +111,14 @@ mod tests {
             let set: RowSet = rows.into_iter().map(RowId).collect();
             prop_assert_eq!(set.len(), expected.len());
             prop_assert!(set.iter().eq(expected.iter().copied()));
+            prop_assert!(set.clone().into_rows().eq(expected.iter().copied()));
+            let mut fewer = set.clone();
+            expected.iter().take(3).for_each(|row| fewer.remove(*row));
+            prop_assert!(fewer.iter().eq(expected.iter().copied().skip(3)));
+            let even: RowSet = (0..500).map(|row| RowId(2 * row)).collect();
+            fewer.keep(&even);
+            prop_assert!(fewer.iter().eq(expected.iter().copied().skip(3).filter(|row| row.0 % 2 == 0)));
+            prop_assert_eq!(fewer.len(), fewer.iter().count());
             for row in (0..1100).map(RowId) {
                 prop_assert_eq!(set.contains(row), expected.contains(&row));
             }

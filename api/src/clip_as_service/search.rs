@@ -1,5 +1,7 @@
 //! `/search`: each document's nearest in a collection, as its matches.
 
+use std::cmp::Ordering;
+
 use clipdb_embed::{Priority, TextRole};
 use clipdb_index::ListKind;
 use clipdb_index::fusion::Fusion;
@@ -11,8 +13,8 @@ use super::index::URI;
 use super::message::{Content, Document, NamedScore, struct_from_json};
 use super::parameters::Parameters;
 use super::paths::Paths;
-use crate::engine::Hit;
 use crate::engine::query::{self, Mode, Query, Targets};
+use crate::engine::{Hit, View};
 use crate::error::ApiError;
 
 /// AnnLite's.
@@ -57,7 +59,10 @@ impl Calls {
 /// these clients look at: an exact copy of the query is the first.
 fn best_first(mut hits: Vec<Hit>, limit: usize) -> Vec<Document> {
     hits.sort_by(|one, other| {
-        let by_score = other.score.total_cmp(&one.score);
+        let by_score = other
+            .score
+            .partial_cmp(&one.score)
+            .unwrap_or(Ordering::Equal);
         by_score.then_with(|| cosine(other).total_cmp(&cosine(one)))
     });
     hits.truncate(limit);
@@ -90,6 +95,7 @@ fn nearest(vector: Vec<f32>, limit: usize, parameters: &Parameters) -> Query {
         offset: 0,
         min_score: None,
         filter: parameters.filter.clone(),
+        view: View::default(),
     }
 }
 

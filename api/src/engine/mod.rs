@@ -16,20 +16,23 @@ mod image_source;
 mod ingest;
 mod model_metrics;
 mod models;
+mod page;
 pub mod query;
 mod query_vector;
 mod rank;
+mod ranking;
 mod rows;
 mod search;
 mod selection;
 mod settings;
 mod statistics;
+mod view;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use clipdb_storage::{CollectionDefinition, CollectionName, Store, StoreOptions};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use agreement::{Agreement, Difference};
@@ -48,6 +51,7 @@ pub use rank::{Ranked, Ranking, rank};
 pub use search::{Answer, Hit, SearchTimings, TotalKind};
 pub use settings::EngineSettings;
 pub use statistics::Statistics;
+pub use view::{Cursor, GroupBy, View};
 
 use crate::error::ApiError;
 use crate::url_ingest::Fetcher;
@@ -56,6 +60,9 @@ pub struct Engine {
     store: Store,
     models: Models,
     collections: RwLock<BTreeMap<CollectionName, Arc<Collection>>>,
+    /// Held by whoever makes or drops a collection: a name is free only once all of the
+    /// collection that had it is gone.
+    defining: Mutex<()>,
     settings: EngineSettings,
     statistics: Arc<Statistics>,
     /// None where URL ingest is off.
@@ -84,6 +91,7 @@ impl Engine {
             fetcher: Fetcher::new(&settings.url_ingest)?,
             models,
             collections: RwLock::default(),
+            defining: Mutex::default(),
             under_way: Arc::new(Semaphore::new(kibibytes(settings.ingest_bytes) as usize)),
             thumbnails: Semaphore::new(settings.thumbnail_threads),
             settings,
@@ -147,6 +155,7 @@ impl Engine {
     ) -> Result<(Arc<Collection>, bool), ApiError> {
         let encoder = self.models.chosen(wanted.model.as_deref())?;
         let card = encoder.card();
+        let _alone = self.defining.lock();
         // Held while the indexes are opened, so that two requests open them once.
         let mut collections = self.collections.write();
         if let Some(existing) = collections.get(&name) {
@@ -166,6 +175,7 @@ impl Engine {
     pub async fn drop_collection(self: &Arc<Self>, name: CollectionName) -> Result<(), ApiError> {
         let engine = Arc::clone(self);
         blocking(move || {
+            let _alone = engine.defining.lock();
             let collection = engine
                 .collections
                 .write()

@@ -5,6 +5,7 @@ use clipdb_index::{KeywordQuery, ListKind};
 use clipdb_storage::DocumentId;
 
 use super::ImageSource;
+use super::view::View;
 
 /// One thing to look for; several are summed by weight.
 #[derive(Debug, Clone)]
@@ -29,6 +30,8 @@ pub enum Mode {
     Hybrid,
     Vector,
     Keyword,
+    /// Nothing is looked for: what passes the filter, in the order of fields.
+    Browse,
 }
 
 /// Which of a document's vectors the query is compared with.
@@ -62,6 +65,7 @@ pub struct Query {
     pub min_score: Option<f32>,
     /// Which documents count; as it came, since its collection's fields tell what it means.
     pub filter: Option<serde_json::Value>,
+    pub view: View,
 }
 
 impl Query {
@@ -86,19 +90,16 @@ impl Query {
         let words = texts.collect::<Vec<_>>().join(" ");
         match self.mode {
             Mode::Keyword => KeywordQuery::parse(&words),
-            Mode::Hybrid | Mode::Vector => KeywordQuery::plain(&words),
+            Mode::Hybrid | Mode::Vector | Mode::Browse => KeywordQuery::plain(&words),
         }
     }
 
     pub(super) fn wants(&self, list: ListKind) -> bool {
+        let vectors = matches!(self.mode, Mode::Hybrid | Mode::Vector) && !self.parts.is_empty();
         match list {
-            ListKind::Keyword => self.mode != Mode::Vector,
-            ListKind::Image => {
-                self.mode != Mode::Keyword && self.targets.image && !self.parts.is_empty()
-            }
-            ListKind::Text => {
-                self.mode != Mode::Keyword && self.targets.text && !self.parts.is_empty()
-            }
+            ListKind::Keyword => matches!(self.mode, Mode::Hybrid | Mode::Keyword),
+            ListKind::Image => vectors && self.targets.image,
+            ListKind::Text => vectors && self.targets.text,
         }
     }
 }

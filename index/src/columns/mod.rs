@@ -8,16 +8,18 @@
 //! elements are values of its own path, arrays inside arrays too, and the fields of objects
 //! inside an array are values of theirs.
 
+pub(crate) mod facets;
 mod fields;
 mod geo;
 pub(crate) mod order;
 pub(crate) mod read;
 pub(crate) mod term;
 
+pub use facets::{Facet, Facets};
 pub(crate) use fields::found;
 pub use fields::{FieldType, Fields, TypeConflict};
 pub use geo::Point;
-pub use order::{Order, Ordered, Place};
+pub use order::{MOST_SORT_KEYS, Order, Ordered, Place};
 
 use std::collections::BTreeMap;
 
@@ -42,6 +44,8 @@ pub(crate) enum Source {
     Text,
     /// Whether it has a picture's vector.
     Image,
+    /// Whether it has a text's vector.
+    TextVector,
 }
 
 impl Source {
@@ -74,6 +78,7 @@ impl Source {
             Self::Id => "~id".to_owned(),
             Self::Text => "~text".to_owned(),
             Self::Image => "~image".to_owned(),
+            Self::TextVector => "~text-vector".to_owned(),
         }
     }
 }
@@ -102,12 +107,9 @@ pub(crate) fn of_row(row: &Row<'_>, fields: &Fields) -> Vec<(String, Vec<String>
         }
     };
     mark(row.text.is_some(), Source::Text);
-    mark(
-        row.vectors
-            .iter()
-            .any(|(kind, _)| *kind == VectorKind::Image),
-        Source::Image,
-    );
+    let has = |wanted| row.vectors.iter().any(|(kind, _)| *kind == wanted);
+    mark(has(VectorKind::Image), Source::Image);
+    mark(has(VectorKind::Text), Source::TextVector);
     columns
 }
 

@@ -19,7 +19,7 @@ use crate::row::RowId;
 use crate::row_set::RowSet;
 
 /// Keys of one order, beside the document's id.
-pub const MOST_KEYS: usize = 4;
+pub const MOST_SORT_KEYS: usize = 4;
 
 /// What rows are ordered by, the first key first.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -68,6 +68,11 @@ impl Order {
         self
     }
 
+    /// Which of two places comes first.
+    pub fn compare(&self, a: &Place, b: &Place) -> Ordering {
+        compare(&self.keys(), a, b)
+    }
+
     /// How many keys there are.
     pub fn len(&self) -> usize {
         self.0.len()
@@ -95,7 +100,7 @@ impl Order {
     /// The keys, and last the id that decides between equals.
     fn keys(&self) -> Vec<Key> {
         let mut keys = self.0.clone();
-        keys.truncate(MOST_KEYS);
+        keys.truncate(MOST_SORT_KEYS);
         keys.push(Key::Value {
             source: Source::Id,
             descending: false,
@@ -196,12 +201,12 @@ fn compare(keys: &[Key], a: &Place, b: &Place) -> Ordering {
 }
 
 /// A document's keys as numbers that are ordered within one segment; unused ones are 0.
-type Standing = [u64; MOST_KEYS + 1];
+type Standing = [u64; MOST_SORT_KEYS + 1];
 
 const LAST: u64 = u64::MAX;
 
 fn standing(readers: &[KeyReader], document: DocId) -> Standing {
-    let mut standing = [0; MOST_KEYS + 1];
+    let mut standing = [0; MOST_SORT_KEYS + 1];
     for (number, reader) in standing.iter_mut().zip(readers) {
         *number = reader.number(document);
     }
@@ -209,7 +214,7 @@ fn standing(readers: &[KeyReader], document: DocId) -> Standing {
 }
 
 fn start_after(readers: &[KeyReader], place: &Place) -> Result<Standing, IndexError> {
-    let mut standing = [0; MOST_KEYS + 1];
+    let mut standing = [0; MOST_SORT_KEYS + 1];
     for ((number, reader), mark) in standing.iter_mut().zip(readers).zip(&place.0) {
         *number = reader.number_of(mark)?;
     }
@@ -250,7 +255,7 @@ impl KeyReader {
                 let points = column.between(Bound::Included("g"), Bound::Excluded("h"))?;
                 let first = points.start;
                 let mut metres = Vec::with_capacity((points.end - points.start) as usize);
-                column.each(points, |_, term| {
+                column.each(points, |term| {
                     let point = term::read_point(term);
                     metres.push(point.map_or(f64::INFINITY, |point| point.distance_m(*from)));
                 })?;

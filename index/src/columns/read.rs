@@ -84,18 +84,16 @@ impl Column {
         Ok(term)
     }
 
-    /// Every term between two ordinals, in order.
+    /// The terms of ascending ordinals.
     pub(crate) fn each(
         &self,
-        ordinals: Range<u64>,
-        mut see: impl FnMut(u64, &str),
+        ordinals: impl Iterator<Item = u64>,
+        mut see: impl FnMut(&str),
     ) -> Result<(), IndexError> {
-        let mut ordinal = ordinals.start;
         self.column
             .dictionary()
             .sorted_ords_to_term_cb(ordinals, |term| {
-                see(ordinal, as_text(term)?);
-                ordinal += 1;
+                see(as_text(term)?);
                 Ok(())
             })
             .map(drop)

@@ -141,11 +141,50 @@ pub(crate) fn date(text: &str) -> Option<String> {
     Some(format!("d{biased:024x}"))
 }
 
+/// What is shown of a term: the value, an instant in UTC; `None` for marks and points.
+pub(crate) fn shown(term: &str) -> Option<Value> {
+    let mut letters = term.chars();
+    let kind = letters.next()?;
+    let rest = letters.as_str();
+    match kind {
+        'b' => Some(Value::Bool(rest == "1")),
+        's' => Some(Value::String(beginning(rest).to_owned())),
+        'n' => read_number(rest).map(Value::Number),
+        'd' => {
+            let nanoseconds = i128::from_str_radix(rest, 16).ok()? - DATE_BIAS;
+            let instant = OffsetDateTime::from_unix_timestamp_nanos(nanoseconds).ok()?;
+            instant.format(&Rfc3339).ok().map(Value::String)
+        }
+        _ => None,
+    }
+}
+
+fn read_number(digits: &str) -> Option<Number> {
+    let (float, rest) = digits.split_at_checked(16)?;
+    let float = read_float(float)?;
+    let rest = if rest.is_empty() {
+        0
+    } else {
+        i128::from_str_radix(rest, 16).ok()?
+    };
+    if float.fract() == 0.0 {
+        let whole = float as i128 + rest;
+        if let Ok(whole) = i64::try_from(whole) {
+            return Some(whole.into());
+        }
+        if let Ok(whole) = u64::try_from(whole) {
+            return Some(whole.into());
+        }
+    }
+    Number::from_f64(float)
+}
+
 #[cfg(test)]
 mod tests {
     use std::cmp::Ordering;
 
     use proptest::prelude::*;
+    use serde_json::json;
 
     use super::*;
 
@@ -215,6 +254,12 @@ mod tests {
         fn numbers_are_ordered_as_they_are(a in any_number(), b in any_number()) {
             prop_assert_eq!(number(&a).cmp(&number(&b)), exactly(&a, &b), "{} {}", a, b);
         }
+
+        #[test]
+        fn numbers_are_shown_as_they_are(a in any_number()) {
+            let Some(Value::Number(shown)) = shown(&number(&a)) else { panic!() };
+            prop_assert_eq!(exactly(&shown, &a), Ordering::Equal, "{} {}", shown, a);
+        }
     }
 
     #[test]
@@ -224,6 +269,10 @@ mod tests {
         assert!(date("0000-01-01") < date("9999-12-31T23:59:59Z"));
         assert_eq!(date("2024-13-01"), None);
         assert_eq!(date("yesterday"), None);
+        assert_eq!(
+            shown(&date("2024-05-01T02:00:00+02:00").unwrap()),
+            Some(json!("2024-05-01T00:00:00Z"))
+        );
     }
 
     #[test]
@@ -233,6 +282,7 @@ mod tests {
         assert_eq!(string(&long), string(&long.clone()));
         assert_ne!(string(&long), string(&other));
         assert!(string(&long).len() < LONGEST + 100);
+        assert_eq!(shown(&string(&long)), Some(json!(beginning(&long))));
     }
 
     #[test]

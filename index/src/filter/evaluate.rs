@@ -170,10 +170,12 @@ fn those(
     passes: impl Fn(&str) -> bool,
 ) -> Result<Ordinals, IndexError> {
     let mut found = Found::default();
-    column.each(range, |ordinal, term| {
+    let mut ordinal = range.start;
+    column.each(range, |term| {
         if passes(term) {
             found.add(ordinal);
         }
+        ordinal += 1;
     })?;
     Ok(found.finish(column))
 }

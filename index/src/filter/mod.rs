@@ -51,6 +51,7 @@ pub use error::FilterError;
 use std::ops::Bound;
 
 use crate::columns::{Point, Source};
+use crate::row::VectorKind;
 
 pub(crate) use bits::Bits;
 pub(crate) use evaluate::select;
@@ -62,6 +63,20 @@ pub struct Filter {
 }
 
 impl Filter {
+    /// What has a vector of one of these kinds.
+    pub(crate) fn of_vectors(kinds: &[VectorKind]) -> Self {
+        let has = |kind: &VectorKind| {
+            let source = match kind {
+                VectorKind::Image => Source::Image,
+                VectorKind::Text => Source::TextVector,
+            };
+            Node::Field(source, Test::Exists)
+        };
+        Self {
+            root: Node::Any(kinds.iter().map(has).collect()),
+        }
+    }
+
     /// Whether it was `{}`, which every document passes.
     pub fn is_empty(&self) -> bool {
         matches!(&self.root, Node::All(nodes) if nodes.is_empty())

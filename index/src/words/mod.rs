@@ -4,6 +4,7 @@ mod analysis;
 mod choice;
 mod compile;
 mod highlight;
+mod matching;
 mod parse;
 mod schema;
 mod vocabulary;
@@ -179,6 +180,28 @@ impl WordIndex {
             full_score,
             highlighter,
         })
+    }
+
+    /// All rows within a set that match with at least this score.
+    pub(crate) fn matching(
+        &self,
+        query: &KeywordQuery,
+        within: Option<&RowSet>,
+        least_score: Option<f32>,
+    ) -> Result<RowSet, IndexError> {
+        let searcher = self.reader.searcher();
+        let compiled = compile::compile(query, &self.fields, &self.wording, &searcher)?;
+        let Some(compiled) = compiled else {
+            return Ok(RowSet::default());
+        };
+        let collector = matching::Matching { least_score };
+        let mut rows = searcher
+            .search(&compiled.query, &collector)
+            .map_err(IndexError::tantivy("search"))?;
+        if let Some(within) = within {
+            rows.keep(within);
+        }
+        Ok(rows)
     }
 
     /// The rows that are found, ascending.

@@ -7,6 +7,7 @@ mod collection;
 mod filter;
 mod fusion;
 mod keyword;
+mod order;
 mod segments;
 mod support;
 mod wording;

@@ -4,8 +4,9 @@ use clipdb_index::fusion::{Fusion, Method, Weights};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::engine::Query;
+use super::view::{self, FieldBody};
 use crate::engine::query::{Content, Mode, Part, Targets};
+use crate::engine::{Query, View};
 use crate::error::ApiError;
 use crate::rest::documents::wire::ImageBody;
 use crate::rest::multipart::FilePart;
@@ -32,6 +33,12 @@ pub(super) struct SearchBody {
     pub(super) offset: Option<usize>,
     pub(super) min_score: Option<f32>,
     pub(super) filter: Option<Value>,
+    pub(super) sort: Option<Value>,
+    pub(super) facets: Option<Vec<FieldBody>>,
+    pub(super) group_by: Option<FieldBody>,
+    pub(super) cursor: Option<String>,
+    /// Which metadata the hits show; all where absent.
+    pub(super) fields: Option<Vec<String>>,
     #[serde(default)]
     pub(super) explain: bool,
 }
@@ -121,7 +128,12 @@ impl SearchBody {
             || parts
                 .iter()
                 .any(|part| part.weight > 0.0 && matches!(part.content, Content::Text(_)));
+        let browses = self.filter.is_some()
+            || self.sort.is_some()
+            || self.facets.is_some()
+            || self.group_by.is_some();
         let mode = match self.mode {
+            None if parts.is_empty() && keywords.is_none() && browses => Mode::Browse,
             Some(ModeBody::Hybrid) => Mode::Hybrid,
             Some(ModeBody::Vector) => Mode::Vector,
             Some(ModeBody::Keyword) => Mode::Keyword,
@@ -130,7 +142,7 @@ impl SearchBody {
             None if has_words => Mode::Hybrid,
             None => Mode::Vector,
         };
-        if parts.is_empty() && (mode != Mode::Keyword || !has_words) {
+        if parts.is_empty() && mode != Mode::Browse && (mode != Mode::Keyword || !has_words) {
             return Err(ApiError::EmptyQuery);
         }
         if mode == Mode::Keyword && !has_words {
@@ -148,6 +160,12 @@ impl SearchBody {
             offset: self.offset.unwrap_or(0),
             min_score: self.min_score,
             filter: self.filter,
+            view: View {
+                order: view::order(self.sort)?,
+                facets: view::facets(self.facets)?,
+                group_by: view::group_by(self.group_by)?,
+                cursor: view::cursor(self.cursor.as_deref())?,
+            },
         };
         if !(1..=LIMIT).contains(&query.limit) {
             return Err(invalid(&format!(
@@ -160,6 +178,11 @@ impl SearchBody {
                 "'offset' is {}; it goes to {OFFSET}",
                 query.offset
             )));
+        }
+        if query.offset > 0 && query.view.cursor.is_some() {
+            return Err(invalid(
+                "'offset' and 'cursor' exclude each other; a cursor is where the page starts",
+            ));
         }
         Ok(query)
     }

@@ -2,13 +2,14 @@
 
 mod answer;
 mod body;
+mod view;
 
 use std::sync::Arc;
 
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 
-use self::answer::answer_json;
+use self::answer::{Shape, answer_json};
 use self::body::{ModeBody, SearchBody};
 use super::body as request_body;
 use super::collections::collection_name;
@@ -80,9 +81,12 @@ async fn respond(
             Vec::new(),
         )
     };
-    let explain = search.explain;
+    let shape = Shape {
+        explain: search.explain,
+        fields: search.fields.clone(),
+    };
     let query = blocking(move || search.into_query(&mut files)).await??;
-    run(&engine, &name, query, explain, request).await
+    run(&engine, &name, query, &shape, request).await
 }
 
 /// The part `search` holds the JSON; a file alone is searched by.
@@ -150,7 +154,10 @@ async fn search_by_words(
         &engine,
         &name,
         search.into_query(&mut Vec::new())?,
-        words.explain,
+        &Shape {
+            explain: words.explain,
+            fields: None,
+        },
         &request,
     )
     .await
@@ -160,11 +167,11 @@ async fn run(
     engine: &Arc<Engine>,
     name: &CollectionName,
     query: Query,
-    explain: bool,
+    shape: &Shape,
     request: &HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let collection = engine.collection(name)?;
     let answer = engine.search(&collection, query).await?;
     request.extensions_mut().insert(answer.timings);
-    Ok(HttpResponse::Ok().json(answer_json(name, answer, explain)))
+    Ok(HttpResponse::Ok().json(answer_json(name, answer, shape)?))
 }

@@ -1,0 +1,297 @@
+//! The ranked side of a search: each list asked, fused, and the set of documents that the
+//! answer's total and facets count.
+//!
+//! | mode | counted | total |
+//! |---|---|---|
+//! | browse | what passes the filter | exact |
+//! | keyword | what matches and passes | exact |
+//! | vector | what passes and has a vector to compare with | exact |
+//! | vector with `min_score` | those of the [`CANDIDATES`] best that reach it | exact, or at least where all of them do |
+//! | hybrid | what fusion makes of the [`CANDIDATES`] best of each list | top, or exact where the lists held everything |
+//!
+//! None of this depends on the page that is asked for, so it is the same on all of them.
+
+use std::time::Instant;
+
+use clipdb_index::fusion::{self, Fused, RankedList};
+use clipdb_index::{
+    CollectionIndex, Highlighter, KeywordHits, ListKind, Nearest, RowId, RowSet, Scored, VectorKind,
+};
+
+use super::collection::Collection;
+use super::query::{Content, Mode, Query};
+use super::rows;
+use super::search::{SearchTimings, TotalKind, microseconds};
+use crate::error::ApiError;
+
+/// How deep each list is read where what is found in it is what counts.
+pub(super) const CANDIDATES: usize = 1000;
+
+/// What was found, best first.
+pub(super) struct Ranking {
+    pub(super) fused: Vec<Fused>,
+    /// The lists that were asked, with their weights.
+    pub(super) lists: Vec<(ListKind, f64)>,
+    pub(super) highlighter: Highlighter,
+    /// Whether reading the lists deeper would give more.
+    pub(super) more: bool,
+    pub(super) counted: Counted,
+}
+
+/// What the total and the facets count.
+pub(super) struct Counted {
+    /// The rows themselves, where they are known; all that there are for a browse without a
+    /// filter.
+    pub(super) rows: Option<RowSet>,
+    pub(super) total: usize,
+    pub(super) kind: TotalKind,
+}
+
+/// What stays the same while the lists are read deeper for a later page.
+pub(super) struct Ranker<'a> {
+    index: &'a CollectionIndex,
+    query: &'a Query,
+    vector: Option<&'a [f32]>,
+    within: Option<RowSet>,
+    /// The documents that the query itself names, which are left out.
+    named: Vec<RowId>,
+}
+
+impl<'a> Ranker<'a> {
+    pub(super) fn new(
+        collection: &'a Collection,
+        query: &'a Query,
+        vector: Option<&'a [f32]>,
+    ) -> Result<Self, ApiError> {
+        let index = collection.searchable()?;
+        let within = query
+            .filter
+            .as_ref()
+            .map(|filter| Ok::<_, ApiError>(index.select(&collection.filter(filter)?)?))
+            .transpose()?;
+        let mut named = Vec::new();
+        for part in &query.parts {
+            if let Content::ImageOf(id) = &part.content
+                && let Some(document) = collection.store.get(id)?
+            {
+                named.push(rows::row_id(document.key));
+            }
+        }
+        Ok(Self {
+            index,
+            query,
+            vector,
+            within,
+            named,
+        })
+    }
+
+    /// Whether what is counted does not depend on how deep the lists are read; then the
+    /// lists give no more than [`CANDIDATES`] hits.
+    pub(super) fn has_fixed_depth(&self) -> bool {
+        match self.query.mode {
+            Mode::Hybrid => true,
+            Mode::Vector => self.query.min_score.is_some(),
+            Mode::Keyword | Mode::Browse => false,
+        }
+    }
+
+    /// Ranks at least `wanted` rows, if there are so many.
+    pub(super) fn rank(
+        &self,
+        wanted: usize,
+        timings: &mut SearchTimings,
+    ) -> Result<Ranking, ApiError> {
+        let wanted = wanted + self.named.len();
+        let depth = if self.has_fixed_depth() {
+            CANDIDATES
+        } else if self.is_one_list() {
+            // Nothing is fused, so nothing but the page is needed.
+            wanted
+        } else if wanted == 0 {
+            // The set is asked for, in another order.
+            0
+        } else {
+            fusion::depth(wanted)
+        };
+        let mut found: Vec<(ListKind, Vec<Scored>)> = Vec::with_capacity(3);
+        let clock = Instant::now();
+        if let Some(vector) = self.vector
+            && depth > 0
+        {
+            let how = Nearest {
+                within: self.within.as_ref(),
+                ..Nearest::default()
+            };
+            for kind in self.kinds() {
+                let hits = self.index.nearest(vector, kind, depth, &how)?;
+                found.push((kind.into(), hits));
+            }
+        }
+        timings.vector_us += microseconds(clock);
+
+        let clock = Instant::now();
+        let mut keyword = KeywordHits::default();
+        if self.query.wants(ListKind::Keyword) {
+            keyword = self
+                .index
+                .keyword(&self.query.words(), depth, self.within.as_ref())?;
+            found.push((ListKind::Keyword, std::mem::take(&mut keyword.hits)));
+        }
+        timings.keyword_us += microseconds(clock);
+
+        let clock = Instant::now();
+        let more = found.iter().any(|(_, hits)| hits.len() >= depth);
+        let (mut fused, lists) = self.fuse(&found, keyword.full_score);
+        fused.retain(|fused| !self.named.contains(&fused.row));
+        let all = fused.len();
+        if let Some(least) = self.query.min_score {
+            fused.retain(|fused| fused.score >= f64::from(least));
+        }
+        let cut = fused.len() < all;
+        timings.fusion_us += microseconds(clock);
+        let counted = self.counted(&fused, keyword.total, more, cut)?;
+        Ok(Ranking {
+            fused,
+            lists,
+            highlighter: keyword.highlighter,
+            more: more && !cut && !self.has_fixed_depth(),
+            counted,
+        })
+    }
+
+    /// The kinds of vectors that are compared, where there are any.
+    fn kinds(&self) -> Vec<VectorKind> {
+        [VectorKind::Image, VectorKind::Text]
+            .into_iter()
+            .filter(|kind| self.query.wants((*kind).into()) && self.index.len(*kind) > 0)
+            .collect()
+    }
+
+    fn is_one_list(&self) -> bool {
+        match self.query.mode {
+            Mode::Keyword => true,
+            Mode::Vector => self.kinds().len() == 1,
+            Mode::Hybrid | Mode::Browse => false,
+        }
+    }
+
+    fn fuse(
+        &self,
+        found: &[(ListKind, Vec<Scored>)],
+        full_score: f32,
+    ) -> (Vec<Fused>, Vec<(ListKind, f64)>) {
+        let alone = found.len() == 1 && self.query.mode != Mode::Hybrid;
+        let lists = [ListKind::Keyword, ListKind::Image, ListKind::Text]
+            .into_iter()
+            .filter(|list| self.query.wants(*list))
+            .map(|list| {
+                let weight = if alone {
+                    1.0
+                } else {
+                    self.query.fusion.weights().of(list)
+                };
+                (list, weight)
+            })
+            .collect();
+        let fused = match found {
+            [(kind, hits)] if alone => single_list(*kind, hits),
+            found => {
+                let ranked: Vec<_> = found
+                    .iter()
+                    .map(|(kind, hits)| RankedList {
+                        kind: *kind,
+                        hits,
+                        full_score,
+                    })
+                    .collect();
+                self.query.fusion.fuse(&ranked)
+            }
+        };
+        (fused, lists)
+    }
+
+    fn counted(
+        &self,
+        fused: &[Fused],
+        keyword_total: usize,
+        more: bool,
+        cut: bool,
+    ) -> Result<Counted, ApiError> {
+        let exactly = |rows: RowSet| Counted {
+            total: rows.len(),
+            rows: Some(rows),
+            kind: TotalKind::Exact,
+        };
+        let candidates = |kind| Counted {
+            rows: Some(fused.iter().map(|fused| fused.row).collect()),
+            total: fused.len(),
+            kind,
+        };
+        match self.query.mode {
+            Mode::Browse => Ok(match &self.within {
+                Some(rows) => exactly(rows.clone()),
+                None => Counted {
+                    rows: None,
+                    total: self.index.documents(),
+                    kind: TotalKind::Exact,
+                },
+            }),
+            Mode::Keyword if self.needs_rows() => {
+                let mut rows = self.index.matching(
+                    &self.query.words(),
+                    self.within.as_ref(),
+                    self.query.min_score,
+                )?;
+                self.named.iter().for_each(|row| rows.remove(*row));
+                Ok(exactly(rows))
+            }
+            Mode::Keyword => Ok(Counted {
+                rows: None,
+                total: keyword_total,
+                kind: TotalKind::Exact,
+            }),
+            Mode::Vector if self.query.min_score.is_none() => {
+                let mut rows = RowSet::clone(&*self.index.with_vectors(&self.kinds())?);
+                if let Some(within) = &self.within {
+                    rows.keep(within);
+                }
+                self.named.iter().for_each(|row| rows.remove(*row));
+                Ok(exactly(rows))
+            }
+            Mode::Vector if more && !cut => Ok(candidates(TotalKind::AtLeast)),
+            Mode::Vector => Ok(candidates(TotalKind::Exact)),
+            Mode::Hybrid if more => Ok(candidates(TotalKind::Top)),
+            Mode::Hybrid => Ok(candidates(TotalKind::Exact)),
+        }
+    }
+
+    /// Whether the set of all keyword matches is asked for, and not only their number.
+    fn needs_rows(&self) -> bool {
+        !self.query.view.facets.is_empty()
+            || !self.query.view.order.is_empty()
+            || self.query.min_score.is_some()
+            || !self.named.is_empty()
+    }
+}
+
+/// One list needs no fusion: its own scores (cosine or BM25) say more than ranks.
+fn single_list(list: ListKind, hits: &[Scored]) -> Vec<Fused> {
+    let part = |position: usize, hit: &Scored| fusion::Part {
+        list,
+        rank: position + 1,
+        raw_score: hit.score,
+        place: (position + 1) as f64,
+        closeness: 1.0,
+        weight: 1.0,
+        contribution: f64::from(hit.score),
+    };
+    hits.iter()
+        .enumerate()
+        .map(|(position, hit)| Fused {
+            row: hit.row,
+            score: f64::from(hit.score),
+            parts: vec![part(position, hit)],
+        })
+        .collect()
+}

@@ -1,0 +1,233 @@
+//! Rows in the order of their fields, page after page; counts of values; groups.
+
+use std::cmp::Ordering;
+
+use clipdb_index::{Fields, Filter, Order, OwnedRow, Place, Point, RowId, RowSet};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::support::{open, written};
+
+/// What a document's values count as, for a direction: the one that brings it forward.
+fn key(metadata: &Value, descending: bool) -> Option<Value> {
+    let values: Vec<Value> = match metadata {
+        Value::Array(values) => values.clone(),
+        Value::Null => Vec::new(),
+        value => vec![value.clone()],
+    };
+    let values = values.into_iter().filter(|value| !value.is_null());
+    if descending {
+        values.max_by(compare)
+    } else {
+        values.min_by(compare)
+    }
+}
+
+fn kind(value: &Value) -> u8 {
+    match value {
+        Value::Bool(_) => 0,
+        Value::Number(_) => 1,
+        _ => 2,
+    }
+}
+
+fn compare(a: &Value, b: &Value) -> Ordering {
+    kind(a).cmp(&kind(b)).then_with(|| match (a, b) {
+        (Value::Bool(a), Value::Bool(b)) => a.cmp(b),
+        (Value::String(a), Value::String(b)) => a.cmp(b),
+        (a, b) => a.as_f64().unwrap().total_cmp(&b.as_f64().unwrap()),
+    })
+}
+
+fn expected(rows: &[OwnedRow], by: &[(&str, bool)]) -> Vec<u64> {
+    let mut rows: Vec<&OwnedRow> = rows.iter().collect();
+    rows.sort_by(|a, b| {
+        for (field, descending) in by {
+            let value = |row: &OwnedRow| {
+                key(
+                    row.metadata.get(*field).unwrap_or(&Value::Null),
+                    *descending,
+                )
+            };
+            let order = match (value(a), value(b)) {
+                (Some(a), Some(b)) if *descending => compare(&b, &a),
+                (Some(a), Some(b)) => compare(&a, &b),
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (None, None) => Ordering::Equal,
+            };
+            if order.is_ne() {
+                return order;
+            }
+        }
+        a.document.cmp(&b.document)
+    });
+    rows.iter().map(|row| row.id.0).collect()
+}
+
+fn value() -> impl Strategy<Value = Value> {
+    let one = prop_oneof![
+        4 => (-3i64..4).prop_map(Value::from),
+        1 => (-4i64..4).prop_map(|n| json!(n as f64 / 2.0 + 0.25)),
+        2 => "[ab]{0,2}".prop_map(Value::from),
+        1 => any::<bool>().prop_map(Value::from),
+        1 => Just(Value::Null),
+    ];
+    prop_oneof![
+        4 => one.clone(),
+        1 => prop::collection::vec(one, 0..3).prop_map(Value::from),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, max_shrink_iters: 100, ..ProptestConfig::default() })]
+
+    /// Over several segments with deletions: the whole order by pages of any size.
+    #[test]
+    fn pages_join_to_the_whole_order(
+        groups in prop::collection::vec(prop::collection::vec((prop::option::of(value()), prop::option::of(value())), 1..12), 1..4),
+        deleted in prop::collection::vec(any::<prop::sample::Index>(), 0..4),
+        directions in any::<(bool, bool)>(),
+        page in 1usize..6,
+    ) {
+        let dir = TempDir::new().unwrap();
+        let (index, _) = open(dir.path());
+        let mut rows: Vec<OwnedRow> = Vec::new();
+        for (sequence, group) in groups.into_iter().enumerate() {
+            let from = rows.len();
+            for (a, b) in group {
+                // Ids that are not in the order of rows.
+                let row = rows.len() as u64;
+                let mut fields = json!({});
+                if let Some(a) = a { fields["a"] = a; }
+                if let Some(b) = b { fields["b"] = b; }
+                let mut written = written(row, "text", fields);
+                written.document = format!("d{}", (row * 7) % 50);
+                rows.push(written);
+            }
+            let added: Vec<_> = rows[from..].iter().map(OwnedRow::as_row).collect();
+            index.apply(&[], &added, sequence as u64 + 1).unwrap();
+        }
+        let gone: Vec<RowId> = deleted.iter().map(|at| rows[at.index(rows.len())].id).collect();
+        index.apply(&gone, &[], 99).unwrap();
+        rows.retain(|row| !gone.contains(&row.id));
+        let order = Order::default().by("a", directions.0).by("b", directions.1);
+        let expected = expected(&rows, &[("a", directions.0), ("b", directions.1)]);
+        let all: RowSet = rows.iter().map(|row| row.id).collect();
+        for set in [None, Some(&all)] {
+            let mut found = Vec::new();
+            let mut after: Option<Place> = None;
+            loop {
+                let ordered = index.ordered(set, &order, after.as_ref(), page).unwrap();
+                let Some(last) = ordered.last() else { break };
+                // As a cursor carries it.
+                let place = serde_json::to_string(&last.place).unwrap();
+                after = Some(serde_json::from_str(&place).unwrap());
+                prop_assert!(order.knows(&last.place));
+                found.extend(ordered.iter().map(|ordered| ordered.row.0));
+            }
+            prop_assert_eq!(&found, &expected);
+        }
+    }
+}
+
+#[test]
+fn a_place_is_good_after_its_document_is_gone() {
+    let dir = TempDir::new().unwrap();
+    let (index, _) = open(dir.path());
+    for row in 0..10 {
+        let row = written(row, "", json!({"n": row / 2}));
+        index.apply(&[], &[row.as_row()], row.id.0 + 1).unwrap();
+    }
+    let order = Order::default().by("n", true);
+    let first = index.ordered(None, &order, None, 3).unwrap();
+    let rows = |ordered: &[clipdb_index::Ordered]| -> Vec<u64> {
+        ordered.iter().map(|ordered| ordered.row.0).collect()
+    };
+    assert_eq!(rows(&first), [8, 9, 6]);
+    let newer = written(10, "", json!({"n": 3}));
+    index
+        .apply(&[RowId(6), RowId(8)], &[newer.as_row()], 20)
+        .unwrap();
+    let rest = index
+        .ordered(None, &order, Some(&first[2].place), 100)
+        .unwrap();
+    // The new one is "d10", before "d6".
+    assert_eq!(rows(&rest), [7, 4, 5, 2, 3, 0, 1]);
+}
+
+#[test]
+fn the_nearest_come_first() {
+    let dir = TempDir::new().unwrap();
+    let (index, _) = open(dir.path());
+    for (row, place) in (0..).zip([
+        json!({"lat": 0, "lon": 3}),
+        json!([{"lat": 0, "lon": 50}, {"lat": 0, "lon": 1}]),
+        json!("nowhere"),
+        json!({"lat": 0, "lon": -179}),
+        json!({"lat": 0, "lon": 2}),
+    ]) {
+        let row = written(row, "", json!({"at": place}));
+        index.apply(&[], &[row.as_row()], row.id.0 + 1).unwrap();
+    }
+    let order = Order::default().near("at", Point { lat: 0.0, lon: 0.0 });
+    let ordered = index.ordered(None, &order, None, 10).unwrap();
+    let rows: Vec<u64> = ordered.iter().map(|ordered| ordered.row.0).collect();
+    assert_eq!(rows, [1, 4, 0, 3, 2]);
+    assert!((ordered[0].place.distance_m().unwrap() - 111_195.0).abs() < 1.0);
+    assert_eq!(ordered[4].place.distance_m(), None);
+    let rest = index
+        .ordered(None, &order, Some(&ordered[1].place), 10)
+        .unwrap();
+    assert_eq!(rest[0].row, RowId(0));
+}
+
+#[test]
+fn values_are_counted_over_segments() {
+    let dir = TempDir::new().unwrap();
+    let (index, _) = open(dir.path());
+    for (row, fields) in (0..).zip([
+        json!({"t": ["a", "b", "a"], "n": 1}),
+        json!({"t": "b", "n": 2.0}),
+        json!({"t": ["c", 5, null, true], "n": 2}),
+        json!({"n": 9_007_199_254_740_993u64}),
+        json!({"t": "gone", "n": 2}),
+    ]) {
+        let row = written(row, "", fields);
+        index.apply(&[], &[row.as_row()], row.id.0 + 1).unwrap();
+    }
+    index.apply(&[RowId(4)], &[], 9).unwrap();
+    let fields = [
+        ("t".to_owned(), 3),
+        ("n".to_owned(), 10),
+        ("none".to_owned(), 10),
+    ];
+    let counted = index.facets(None, &fields).unwrap();
+    assert_eq!(counted.documents, 4);
+    assert_eq!(
+        counted.facets[0].values,
+        [(json!("b"), 2), (json!(true), 1), (json!(5), 1)]
+    );
+    assert_eq!(
+        counted.facets[1].values,
+        [
+            (json!(2), 2),
+            (json!(1), 1),
+            (json!(9_007_199_254_740_993u64), 1)
+        ]
+    );
+    assert_eq!(
+        counted.facets[1].numbers,
+        Some((json!(1), json!(9_007_199_254_740_993u64)))
+    );
+    assert!(counted.facets[2].values.is_empty());
+    let filter = Filter::parse(&json!({"n": {"$lt": 3}}), &Fields::default()).unwrap();
+    let rows = index.select(&filter).unwrap();
+    let counted = index.facets(Some(&rows), &fields).unwrap();
+    assert_eq!(counted.documents, 3);
+    assert_eq!(counted.facets[1].values, [(json!(2), 2), (json!(1), 1)]);
+    let groups = index.groups(&rows, "t").unwrap();
+    assert_eq!(groups.get(&RowId(0)), Some(&json!("a")));
+    assert_eq!(groups.get(&RowId(2)), Some(&json!(true)));
+}
