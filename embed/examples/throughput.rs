@@ -19,9 +19,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let model = arguments.next().unwrap_or_else(|| "clipdb-mini".to_owned());
     let threads = arguments.next().map_or(Ok(2), |threads| threads.parse())?;
-    let device = arguments
+    let devices = arguments
         .next()
-        .map_or(Ok(Default::default()), |device| device.parse())?;
+        .map_or(Ok(Default::default()), |devices| devices.parse())?;
     let replicas = arguments.next().map_or(Ok(1), |count| count.parse())?;
     let source = ModelSource::resolve(&model, Path::new("/nonexistent"))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -32,7 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let settings = |batch| EncoderSettings {
         replicas,
         threads,
-        device,
+        devices,
         batch_size: Some(batch),
         onnx_runtime: std::env::var_os("CLIPDB_ONNX_RUNTIME").map(Into::into),
         ..EncoderSettings::default()
