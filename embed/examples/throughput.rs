@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use clipdb_embed::{Encoder, EncoderSettings, ModelSource, Priority};
+use clipdb_embed::{Devices, Encoder, EncoderSettings, ModelSource, Priority};
 use image::{ImageFormat, RgbImage};
 
 /// Each row is measured for so long, after one round that does not count.
@@ -19,9 +19,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let model = arguments.next().unwrap_or_else(|| "clipdb-mini".to_owned());
     let threads = arguments.next().map_or(Ok(2), |threads| threads.parse())?;
-    let devices = arguments
+    let devices: Devices = arguments
         .next()
-        .map_or(Ok(Default::default()), |devices| devices.parse())?;
+        .map_or(Ok(Devices::default()), |devices| devices.parse())?;
     let replicas = arguments.next().map_or(Ok(1), |count| count.parse())?;
     let source = ModelSource::resolve(&model, Path::new("/nonexistent"))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -32,7 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let settings = |batch| EncoderSettings {
         replicas,
         threads,
-        devices,
+        devices: devices.clone(),
         batch_size: Some(batch),
         onnx_runtime: std::env::var_os("CLIPDB_ONNX_RUNTIME").map(Into::into),
         ..EncoderSettings::default()
