@@ -362,7 +362,7 @@ fn a_full_disk_refuses_writes_serves_reads_and_takes_writes_again_when_there_is_
         return;
     };
     let filler = disk.data().join("filler");
-    fs::write(&filler, vec![1; 48 << 20]).unwrap();
+    fs::write(&filler, vec![1; 108 << 20]).unwrap();
     let setup = Setup::new().flag("--disk-reserve-mib", "24");
     let server = setup.start_in(Arc::clone(&disk.0));
     let collection = server.client().collection("full");
