@@ -442,8 +442,22 @@ def search_in_what_is_not_there():
     fails(lambda: client().search(['a'], parameters={'collection': 'absent'}), 'collection_not_found', 'absent')
 
 
-def search_with_a_filter_is_refused_by_name():
-    fails(lambda: client().search(['a'], parameters={'filter': {'year': {'$gte': 2020}}}), 'filter')
+def search_with_a_filter():
+    name = f'filtered-by-{PROTOCOL}'
+    rest('PUT', f'/collections/{name}', {})
+    documents = [
+        Document(id=f'ferry-{year}', text=f'the ferry of {year}', tags={'year': year})
+        for year in range(2018, 2024)
+    ]
+    client().index(documents, parameters={'collection': name})
+    searched = lambda filter: client().search(
+        ['a boat'], parameters={'collection': name, 'filter': filter}
+    )[0].matches[:, 'id']
+    found = searched({'year': {'$gte': 2021}})
+    assert sorted(found) == ['ferry-2021', 'ferry-2022', 'ferry-2023'], found
+    found = searched({'$or': [{'tags__year': {'$lt': 2019}}, {'year': {'$eq': 2022}}]})
+    assert sorted(found) == ['ferry-2018', 'ferry-2022'], found
+    fails(lambda: searched({'year': {'$near': 2020}}), '$near')
 
 
 # with a server that asks for a key
