@@ -100,7 +100,7 @@ fn document(row: u64) -> OwnedRow {
     // A number that jumps about, the same each time.
     let mixed = row.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20;
     let metadata = json!({
-        "half": mixed % 2 == 0,
+        "half": mixed.is_multiple_of(2),
         "year": 2000 + mixed % 25,
         "serial": row,
         "price": (mixed % 1_000_000) as f64 / 100.0,

@@ -84,9 +84,7 @@ pub(super) fn order(wanted: Option<Value>) -> Result<Order, ApiError> {
         Some(Value::Array(keys)) => keys,
         Some(key) => vec![key],
     };
-    let order = keys
-        .iter()
-        .try_fold(Order::default(), |order, key| with_key(order, key))?;
+    let order = keys.iter().try_fold(Order::default(), with_key)?;
     if order.len() > SORT_KEYS {
         return Err(invalid(format!(
             "'sort' has {} keys; it may have {SORT_KEYS}",
