@@ -297,7 +297,6 @@ impl VectorStore {
 
     /// Asks for one segment of each kind, without what was removed, as far as that is useful.
     pub(crate) fn compact(&self) {
-        self.shared.signals.lock().compact = true;
         {
             let mut disk = self.shared.disk.lock();
             let mut next = Lanes::clone(&self.shared.lanes());
@@ -305,6 +304,8 @@ impl VectorStore {
             disk.manifest.complete_at = None;
             self.shared.show(next);
         }
+        // Only now: the wish is forgotten as soon as nothing is left to do.
+        self.shared.signals.lock().compact = true;
         self.shared.woken.notify_all();
     }
 

@@ -467,6 +467,8 @@ proptest! {
                     index.settle();
                 }
                 Step::Reopen => {
+                    // As a stop does: what is sealed after a save is not in it.
+                    index.stop_building();
                     index.save().unwrap();
                     drop(index);
                     let (again, state) = open(dir.path(), DIM, settings);
