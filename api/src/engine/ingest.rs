@@ -91,6 +91,8 @@ impl Engine {
         incoming: impl Stream<Item = Incoming> + 'a,
     ) -> impl Stream<Item = Ingested> + 'a {
         let window = self.settings.ingest_window;
+        // One group that is being committed and the next, however few are embedded at once.
+        let committing = 2 * self.settings.group_documents;
         incoming
             .map(move |item| async move {
                 let prepared = match item.draft {
@@ -122,7 +124,7 @@ impl Engine {
                 drop(permit);
                 answer
             })
-            .buffered(window)
+            .buffered(committing)
     }
 
     /// The same as a task, which owns `share` until it ends.
