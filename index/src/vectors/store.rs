@@ -82,7 +82,9 @@ struct Disk {
 #[derive(Default)]
 pub(super) struct Signals {
     /// Asked to make one segment of all.
-    pub compact: bool,
+    /// How often compaction was asked for, and up to which time of asking it is done.
+    pub compact_asked: u64,
+    pub compact_done: u64,
     pub sealing: bool,
     pub building: bool,
 }
@@ -305,7 +307,7 @@ impl VectorStore {
             self.shared.show(next);
         }
         // Only now: the wish is forgotten as soon as nothing is left to do.
-        self.shared.signals.lock().compact = true;
+        self.shared.signals.lock().compact_asked += 1;
         self.shared.woken.notify_all();
     }
 
@@ -454,7 +456,7 @@ impl Shared {
         if signals.sealing || signals.building {
             return true;
         }
-        let zeal = if signals.compact {
+        let zeal = if signals.compact_asked != signals.compact_done {
             Zeal::Compact
         } else {
             Zeal::Busy

@@ -140,14 +140,19 @@ fn build_until_stopped(shared: &Shared) {
 
 /// Does the next job; whether there was any.
 fn build_next(shared: &Shared) -> Result<bool, IndexError> {
+    // Read first: what is asked for from here on is not done by finding nothing to do.
+    let asked = {
+        let signals = shared.signals.lock();
+        (signals.compact_asked != signals.compact_done).then_some(signals.compact_asked)
+    };
     let sealed = {
         let lanes = shared.lanes();
         KINDS.iter().all(|kind| lanes.of(*kind).frozen.is_empty())
     };
-    let Some((kind, job)) = next_job(shared) else {
+    let Some((kind, job)) = next_job(shared, asked.is_some()) else {
         // What is asked for includes what is still on its way to disk.
-        if sealed {
-            shared.signals.lock().compact = false;
+        if let Some(asked) = asked.filter(|_| sealed) {
+            shared.signals.lock().compact_done = asked;
         }
         return Ok(false);
     };
@@ -167,8 +172,8 @@ fn build_next(shared: &Shared) -> Result<bool, IndexError> {
     done.map(|()| true)
 }
 
-fn next_job(shared: &Shared) -> Option<(VectorKind, Job)> {
-    let zeal = if shared.signals.lock().compact {
+fn next_job(shared: &Shared, compact: bool) -> Option<(VectorKind, Job)> {
+    let zeal = if compact {
         Zeal::Compact
     } else if shared.quiet_for() >= IDLE {
         Zeal::Idle
