@@ -35,6 +35,8 @@ mod vector_index;
 mod view;
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clipdb_storage::{CollectionName, CollectionStore, Store, StoreOptions};
@@ -121,7 +123,7 @@ impl Engine {
                 .write()
                 .insert(definition.name, collection);
         }
-        engine.sweep_index_folders()?;
+        engine.sweep_index_folders();
         Ok(engine)
     }
 
@@ -224,7 +226,8 @@ impl Engine {
                 .ok_or_else(|| ApiError::CollectionNotFound(name.clone()))?;
             collection.close(Closed::Dropped);
             engine.store.drop_collection(&name)?;
-            engine.sweep_index_folders()
+            engine.remove_index(&collection);
+            Ok(())
         })
         .await?
     }
@@ -253,7 +256,7 @@ impl Engine {
 
     /// Opens the indexes of a collection and brings them up to date. Blocks.
     fn open_stored(&self, store: CollectionStore) -> Result<Arc<Collection>, ApiError> {
-        let folder = self.settings.data.join("index").join(index_folder(&store));
+        let folder = self.index_root().join(index_folder(&store));
         Ok(Arc::new(Collection::open(
             store,
             &folder,
@@ -262,28 +265,40 @@ impl Engine {
         )?))
     }
 
-    /// Deletes index folders of collections that are no more: a crash may leave one.
-    fn sweep_index_folders(&self) -> Result<(), ApiError> {
+    /// Deletes the index folder of a closed collection that is no more. Only its own: others may
+    /// belong to collections that are just being restored, which no name leads to yet.
+    fn remove_index(&self, collection: &Collection) {
+        remove_folder(&self.index_root().join(index_folder(&collection.store)));
+    }
+
+    /// Deletes index folders of collections that are no more: a crash may leave one. At the start,
+    /// when nothing else makes any.
+    fn sweep_index_folders(&self) {
         let live: Vec<String> = self
             .collections
             .read()
             .values()
             .map(|collection| index_folder(&collection.store))
             .collect();
-        let root = self.settings.data.join("index");
-        let Ok(entries) = std::fs::read_dir(&root) else {
-            return Ok(());
+        let Ok(entries) = std::fs::read_dir(self.index_root()) else {
+            return;
         };
-        for entry in entries.flatten() {
-            if !live
-                .iter()
-                .any(|folder| entry.file_name() == folder.as_str())
-                && let Err(error) = std::fs::remove_dir_all(entry.path())
-            {
-                tracing::warn!(%error, folder = %entry.path().display(), "an old index folder could not be removed");
-            }
-        }
-        Ok(())
+        entries
+            .flatten()
+            .filter(|entry| !live.iter().any(|folder| entry.file_name() == folder.as_str()))
+            .for_each(|entry| remove_folder(&entry.path()));
+    }
+
+    fn index_root(&self) -> PathBuf {
+        self.settings.data.join("index")
+    }
+}
+
+fn remove_folder(folder: &Path) {
+    if let Err(error) = std::fs::remove_dir_all(folder)
+        && error.kind() != ErrorKind::NotFound
+    {
+        tracing::warn!(%error, folder = %folder.display(), "an old index folder could not be removed; the next start tries again");
     }
 }
 

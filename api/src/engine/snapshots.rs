@@ -129,8 +129,11 @@ impl Engine {
         let restored = self.open_stored(incoming.collection().clone())?;
         if task.is_cancelled() {
             restored.close(Closed::Replaced);
+            self.remove_index(&restored);
             return Err(ApiError::TaskCancelled(task.id.clone()));
         }
+        // What is replaced must not be replaced or dropped by another meanwhile.
+        let _alone = self.defining.lock();
         let replaced = self.collections.read().get(&name).cloned();
         if let Some(replaced) = &replaced {
             // From here on its writers are told to send again: to the restored one.
@@ -141,6 +144,7 @@ impl Engine {
             Ok(_) => collections.insert(name, Arc::clone(&restored)),
             Err(error) => {
                 restored.close(Closed::Replaced);
+                self.remove_index(&restored);
                 if replaced.is_some() {
                     let reopened = self.open_stored(self.store.collection(&name)?)?;
                     collections.insert(name, reopened);
@@ -149,7 +153,9 @@ impl Engine {
             }
         };
         drop(collections);
-        self.sweep_index_folders()?;
+        if let Some(replaced) = &replaced {
+            self.remove_index(replaced);
+        }
         serde_json::to_value(restored.summary()).map_err(|_| ApiError::Interrupted)
     }
 
