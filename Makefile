@@ -48,6 +48,7 @@ crowd: build
 	@cargo run --release --locked --package clipdb-tests --bin crowd -- --minutes $(MINUTES)
 
 bench-index: build
+	@cargo build --release --locked --package clipdb-tests --bin keep_alive
 	@./bench/index.sh
 
 lint:

@@ -10,5 +10,6 @@ if ! "$environment/bin/python" -c 'import faiss, numpy' 2>/dev/null; then
     python3 -m venv "$environment"
     "$environment/bin/pip" install --quiet --requirement bench/requirements.txt
 fi
-binary="${CLIPDB_BINARY:-${CARGO_TARGET_DIR:-target}/release/clipdb}"
-exec "$environment/bin/python" bench/index_bench.py --binary "$binary" "$@"
+release="${CARGO_TARGET_DIR:-target}/release"
+exec "$environment/bin/python" bench/index_bench.py \
+    --binary "${CLIPDB_BINARY:-$release/clipdb}" --keep-alive "$release/keep_alive" "$@"

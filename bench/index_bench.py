@@ -19,7 +19,7 @@ import faiss
 import numpy as np
 
 import data
-from server import Searcher, Server
+from server import Server, search_request
 
 COLLECTION = "bench"
 
@@ -27,6 +27,7 @@ COLLECTION = "bench"
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--binary", default="target/release/clipdb")
+    parser.add_argument("--keep-alive", default="target/release/keep_alive")
     parser.add_argument("--count", type=int, default=1_000_000)
     parser.add_argument("--dim", type=int, default=512)
     parser.add_argument("--kinds", default="hnsw,sq8,ivf_pq,flat")
@@ -73,24 +74,23 @@ def timed(search, queries, threads):
         worker.start()
     for worker in workers:
         worker.join()
-    spent = time.perf_counter() - started
-    return found, {
-        "qps": len(queries) / spent,
+    return found, speed_of(seconds, time.perf_counter() - started)
+
+
+def speed_of(seconds, whole):
+    return {
+        "qps": len(seconds) / whole,
         "p50": np.percentile(seconds, 50) * 1e3,
         "p99": np.percentile(seconds, 99) * 1e3,
     }
 
 
-def over_http(server, queries, threads, **fields):
-    requests = [Searcher.request(COLLECTION, query, limit=10, **fields) for query in queries]
-
-    def connect():
-        return Searcher(server.port).send
-
-    timed(connect, requests[: len(requests) // 10], threads)
-    answers, speed = timed(connect, requests, threads)
+def over_http(server, queries, connections, **fields):
+    requests = [search_request(COLLECTION, query, limit=10, **fields) for query in queries]
+    server.ask_many(requests[: len(requests) // 10], connections)
+    answers, seconds, whole = server.ask_many(requests, connections)
     found = [[int(hit["id"]) for hit in json.loads(answer)["hits"]] for answer in answers]
-    return found, speed
+    return found, speed_of(seconds, whole)
 
 
 def in_faiss(index, parameters, queries, threads):
@@ -142,7 +142,7 @@ def build_faiss(kind, vectors, options, nlist):
 
 def run(kind, vectors, queries, truth, options):
     folder = tempfile.mkdtemp(prefix="clipdb-bench-", dir=options.folder)
-    server = Server(options.binary, folder, options.threads)
+    server = Server(options.binary, folder, options.threads, options.keep_alive)
     mib = lambda number: f"{number / 2**20:,.0f}"
     each = lambda number: f"{number / len(vectors):,.0f}"
     try:

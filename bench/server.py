@@ -6,13 +6,15 @@ import json
 import os
 import signal
 import socket
+import struct
 import subprocess
+import tempfile
 import time
 
 
 class Server:
-    def __init__(self, binary, folder, threads):
-        self.binary, self.folder = binary, folder
+    def __init__(self, binary, folder, threads, keep_alive):
+        self.binary, self.folder, self.keep_alive = binary, folder, keep_alive
         self.environment = dict(os.environ, CLIPDB_THREADS=str(threads), CLIPDB_LOG="warn")
         self.start()
 
@@ -60,6 +62,25 @@ class Server:
             raise SystemExit(f"{method} {path} answered {answer.status}: {text[:500]!r}")
         return answer.status, json.loads(text) if text[:1] in (b"{", b"[") else text
 
+    def ask_many(self, requests, connections):
+        """Asks over so many keep-alive connections. The answers, each one's seconds, and those
+        of the whole."""
+        with tempfile.NamedTemporaryFile() as file:
+            for request in requests:
+                file.write(struct.pack("<I", len(request)) + request)
+            file.flush()
+            command = [self.keep_alive, f"127.0.0.1:{self.port}", str(connections), file.name]
+            out = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
+        (whole,), at = struct.unpack_from("<Q", out), 8
+        answers, seconds = [], []
+        while at < len(out):
+            microseconds, length = struct.unpack_from("<II", out, at)
+            at += 8
+            answers.append(out[at : at + length])
+            seconds.append(microseconds / 1e6)
+            at += length
+        return answers, seconds, whole / 1e6
+
     def memory(self):
         """Bytes of the process's own memory, and of files that it has mapped and in use."""
         with open(f"/proc/{self.process.pid}/status") as status:
@@ -77,33 +98,11 @@ class Server:
         return total
 
 
-class Searcher:
-    """One keep-alive connection; requests are made beforehand, answers read afterwards."""
-
-    def __init__(self, port):
-        self.socket = socket.create_connection(("127.0.0.1", port))
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-    @staticmethod
-    def request(collection, vector, **fields):
-        coded = base64.b64encode(vector.tobytes()).decode()
-        body = json.dumps({"vector": coded, **fields}).encode()
-        head = (
-            f"POST /collections/{collection}/search HTTP/1.1\r\nHost: bench\r\n"
-            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-        )
-        return head.encode() + body
-
-    def send(self, request):
-        self.socket.sendall(request)
-        answer = b""
-        while b"\r\n\r\n" not in answer:
-            answer += self.socket.recv(65536)
-        head, body = answer.split(b"\r\n\r\n", 1)
-        at = head.lower().index(b"content-length:")
-        length = int(head[at + 15 :].split(b"\r\n", 1)[0])
-        while len(body) < length:
-            body += self.socket.recv(65536)
-        if not head.startswith(b"HTTP/1.1 200"):
-            raise SystemExit(body.decode())
-        return body
+def search_request(collection, vector, **fields):
+    coded = base64.b64encode(vector.tobytes()).decode()
+    body = json.dumps({"vector": coded, **fields}).encode()
+    head = (
+        f"POST /collections/{collection}/search HTTP/1.1\r\nHost: bench\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body

@@ -20,7 +20,15 @@ fn main() {
         .flag("-fopenmp")
         .include(std::path::Path::new(&faiss).join("include"))
         .files(
-            ["index.cpp", "inner_product.cpp", "scan.cpp"].map(|file| format!("{folder}/{file}")),
+            [
+                "build.cpp",
+                "codes.cpp",
+                "graph.cpp",
+                "index.cpp",
+                "inner_product.cpp",
+                "scan.cpp",
+            ]
+            .map(|file| format!("{folder}/{file}")),
         )
         .compile("clipdb_vectors");
 }

@@ -285,7 +285,11 @@ impl Engine {
         };
         entries
             .flatten()
-            .filter(|entry| !live.iter().any(|folder| entry.file_name() == folder.as_str()))
+            .filter(|entry| {
+                !live
+                    .iter()
+                    .any(|folder| entry.file_name() == folder.as_str())
+            })
             .for_each(|entry| remove_folder(&entry.path()));
     }
 

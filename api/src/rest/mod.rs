@@ -66,12 +66,13 @@ pub fn bind(
 }
 
 fn routes(config: &mut web::ServiceConfig) {
-    health::routes(config);
-    collections::routes(config);
+    // In the order of their use: a request is compared with one after the other.
+    search::routes(config);
     documents::routes(config);
+    collections::routes(config);
+    health::routes(config);
     snapshots::routes(config);
     tasks::routes(config);
-    search::routes(config);
     encode::routes(config);
     rank::routes(config);
     openai::routes(config);

@@ -122,17 +122,19 @@ pub(super) fn index(
         return Ok(None);
     };
     let vectors = || Arc::clone(&segment.vectors);
+    let mut coded = None;
     let (native, lists) = match kind {
         BuiltKind::Flat => return Ok(None),
         BuiltKind::Hnsw | BuiltKind::Sq8 => {
             let shape = GraphShape {
                 links: settings.m,
                 ef_construction: settings.ef_construction,
-                eight_bits: kind == BuiltKind::Sq8,
             };
-            segment.vectors.read_at_random();
+            let made = files::write_codes(folder, number, dim, &segment.vectors)?;
+            let codes = Arc::clone(&made.codes);
+            coded = Some(made);
             (
-                NativeIndex::build_graph(vectors(), dim, shape, base, go_on)?,
+                NativeIndex::build_graph(vectors(), codes, dim, shape, base, go_on)?,
                 0,
             )
         }
@@ -145,5 +147,5 @@ pub(super) fn index(
             (native, shape.lists)
         }
     };
-    files::write_index(folder, number, dim, native, vectors(), (kind, lists)).map(Some)
+    files::write_index(folder, number, dim, native, vectors(), coded, (kind, lists)).map(Some)
 }

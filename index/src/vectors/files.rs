@@ -1,7 +1,7 @@
 //! A segment's files: `N.vectors` (the full vectors), `N.ids` (rows and passages), `N.index`
-//! (what FAISS built) and `N.live` (what is not removed).
+//! (what FAISS built), `N.codes` (what a graph is walked by) and `N.live` (what is not removed).
 //!
-//! The first three never change once the manifest names them, with their checksums. The last
+//! The first four never change once the manifest names them, with their checksums. The last
 //! is replaced as a whole and checks itself; bits in it only ever go out, so that it may be
 //! newer than the manifest.
 
@@ -16,10 +16,13 @@ use super::id::VectorId;
 use super::live::Live;
 use super::mapped::Numbers;
 use super::members::Members;
-use super::native::NativeIndex;
+use super::native::{self, NativeIndex};
 use super::segment::{BuiltIndex, Segment};
 use super::settings::BuiltKind;
 use crate::error::IndexError;
+
+/// Vectors whose codes are in memory before they are written.
+const CODED_AT_ONCE: usize = 4096;
 
 /// What the manifest knows of a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +46,14 @@ pub(super) struct IndexEntry {
     pub lists: usize,
     pub bytes: u64,
     pub crc: u32,
+    /// Of a graph.
+    pub codes_crc: Option<u32>,
+}
+
+/// Codes that were just made of a segment's vectors.
+pub(super) struct Coded {
+    pub codes: Arc<Numbers>,
+    crc: u32,
 }
 
 /// A segment that could be read.
@@ -125,6 +136,40 @@ impl Writer {
     }
 }
 
+/// Makes the codes of a segment's vectors and maps them; durable when it returns.
+pub(super) fn write_codes(
+    folder: &Path,
+    number: u64,
+    dim: usize,
+    vectors: &Numbers,
+) -> Result<Coded, IndexError> {
+    let path = codes_path(folder, number);
+    let write = || -> io::Result<u32> {
+        let mut file = File::create(&path)?;
+        let mut crc = crc32fast::Hasher::new();
+        let mut put = |bytes: &[u8]| {
+            crc.update(bytes);
+            file.write_all(bytes)
+        };
+        let mut scales: Vec<u8> = Vec::new();
+        for part in vectors.as_slice().chunks(CODED_AT_ONCE * dim) {
+            let (codes, of_part) = native::encode(part, dim);
+            put(&codes)?;
+            scales.extend(of_part.iter().flat_map(|scale| scale.to_le_bytes()));
+        }
+        put(&scales)?;
+        file.sync_all()?;
+        Ok(crc.finalize())
+    };
+    let crc = write().map_err(IndexError::io("write", &path))?;
+    let codes = Numbers::map(&path).map_err(IndexError::io("map", &path))?;
+    codes.read_at_random();
+    Ok(Coded {
+        codes: Arc::new(codes),
+        crc,
+    })
+}
+
 /// Writes what FAISS built of the segment and maps it from there.
 pub(super) fn write_index(
     folder: &Path,
@@ -132,6 +177,7 @@ pub(super) fn write_index(
     dim: usize,
     native: NativeIndex,
     vectors: Arc<Numbers>,
+    coded: Option<Coded>,
     (kind, lists): (BuiltKind, usize),
 ) -> Result<(BuiltIndex, IndexEntry), IndexError> {
     let path = index_path(folder, number);
@@ -141,19 +187,17 @@ pub(super) fn write_index(
     file.sync_all().map_err(IndexError::io("sync", &path))?;
     sync_folder(folder)?;
     let (crc, bytes) = checksum(&path).map_err(IndexError::io("read back", &path))?;
-    let built = BuiltIndex {
-        native: NativeIndex::open(&path, vectors, dim)?,
-        kind,
-        lists,
-        bytes,
-    };
+    let codes_crc = coded.as_ref().map(|coded| coded.crc);
+    let codes = coded.map(|coded| coded.codes);
     let entry = IndexEntry {
         kind,
         lists,
         bytes,
         crc,
+        codes_crc,
     };
-    Ok((built, entry))
+    let native = NativeIndex::open(&path, vectors, codes, dim)?;
+    Ok((BuiltIndex::new(native, &entry), entry))
 }
 
 /// Replaces the record of what is removed of a segment.
@@ -213,21 +257,33 @@ pub(super) fn read(folder: &Path, dim: usize, entry: &Entry) -> Result<Read, Str
     })
 }
 
-/// Whether the full vectors are what was written. Reads all of them; `None` if it was told
-/// not to go on.
+/// Whether the full vectors and their codes are what was written. Reads all of them; `None` if
+/// it was told not to go on.
 pub(super) fn check_vectors(
     segment: &Segment,
     entry: &Entry,
     go_on: impl Fn() -> bool,
 ) -> Option<bool> {
-    let mut crc = crc32fast::Hasher::new();
-    for part in segment.vectors.as_bytes().chunks(16 << 20) {
-        if !go_on() {
-            return None;
+    let is_whole = |numbers: &Numbers, crc| {
+        let mut found = crc32fast::Hasher::new();
+        for part in numbers.as_bytes().chunks(16 << 20) {
+            if !go_on() {
+                return None;
+            }
+            found.update(part);
         }
-        crc.update(part);
+        Some(found.finalize() == crc)
+    };
+    let whole = is_whole(&segment.vectors, entry.vectors_crc)?;
+    let codes = segment
+        .index
+        .as_ref()
+        .and_then(|index| index.native.codes());
+    let codes_crc = entry.index.and_then(|index| index.codes_crc);
+    match codes.zip(codes_crc) {
+        Some((codes, crc)) if whole => is_whole(codes, crc),
+        _ => Some(whole),
     }
-    Some(crc.finalize() == entry.vectors_crc)
 }
 
 fn read_index(
@@ -242,14 +298,15 @@ fn read_index(
     if found != (entry.crc, entry.bytes) {
         return Err("the checksum of its index".to_owned());
     }
-    let native =
-        NativeIndex::open(&path, Arc::clone(vectors), dim).map_err(|error| error.to_string())?;
-    Ok(BuiltIndex {
-        native,
-        kind: entry.kind,
-        lists: entry.lists,
-        bytes: entry.bytes,
-    })
+    let codes = entry.codes_crc.map(|_| {
+        let codes = Numbers::map(&codes_path(folder, number))
+            .map_err(|error| format!("its codes: {error}"))?;
+        codes.read_at_random();
+        Ok::<_, String>(Arc::new(codes))
+    });
+    let native = NativeIndex::open(&path, Arc::clone(vectors), codes.transpose()?, dim)
+        .map_err(|error| error.to_string())?;
+    Ok(BuiltIndex::new(native, entry))
 }
 
 /// None: there is no good record, which is right only if nothing was removed.
@@ -289,7 +346,7 @@ pub(super) fn sweep(folder: &Path, numbers: &[u64], manifest: &str) -> Result<()
             .to_string_lossy()
             .into_owned();
         let number = name.split_once('.').and_then(|(number, of)| {
-            let kept = ["vectors", "ids", "index", "live"].contains(&of);
+            let kept = ["vectors", "ids", "index", "codes", "live"].contains(&of);
             number.parse().ok().filter(|_| kept)
         });
         if name != manifest && !number.is_some_and(|number| numbers.contains(&number)) {
@@ -301,7 +358,8 @@ pub(super) fn sweep(folder: &Path, numbers: &[u64], manifest: &str) -> Result<()
 
 /// Removes a segment's files; those who have them mapped keep them.
 pub(super) fn remove(folder: &Path, number: u64) -> Result<(), IndexError> {
-    for path in [vectors_path, ids_path, index_path, live_path].map(|path| path(folder, number)) {
+    let paths = [vectors_path, ids_path, index_path, codes_path, live_path];
+    for path in paths.map(|path| path(folder, number)) {
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 return Err(IndexError::io("remove", &path)(error));
@@ -322,6 +380,10 @@ fn vectors_path(folder: &Path, number: u64) -> PathBuf {
 
 fn ids_path(folder: &Path, number: u64) -> PathBuf {
     folder.join(format!("{number}.ids"))
+}
+
+fn codes_path(folder: &Path, number: u64) -> PathBuf {
+    folder.join(format!("{number}.codes"))
 }
 
 fn live_path(folder: &Path, number: u64) -> PathBuf {

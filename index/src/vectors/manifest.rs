@@ -15,7 +15,7 @@ use crate::row::VectorKind;
 pub(super) const NAME: &str = "manifest";
 
 /// Raised whenever a file of the index changes its meaning.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Manifest {

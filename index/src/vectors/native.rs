@@ -35,8 +35,6 @@ pub(super) struct Filter<'a> {
 pub(super) struct GraphShape {
     pub links: usize,
     pub ef_construction: usize,
-    /// Whether searches compare 8-bit codes instead of full vectors.
-    pub eight_bits: bool,
 }
 
 /// How an inverted file over product codes is built.
@@ -49,8 +47,10 @@ pub(super) struct ListsShape {
 /// One segment's approximate index.
 pub(super) struct NativeIndex {
     pointer: NonNull<RawIndex>,
-    /// What a graph compares with; it must outlive the pointer.
+    /// What ranks in the end; it must outlive the pointer.
     vectors: Arc<Numbers>,
+    /// What a graph is walked by; it must outlive the pointer.
+    codes: Option<Arc<Numbers>>,
     count: usize,
     dim: usize,
 }
@@ -62,33 +62,36 @@ unsafe impl Send for NativeIndex {}
 unsafe impl Sync for NativeIndex {}
 
 impl NativeIndex {
-    /// A graph over all of `vectors`. With `base`, continues the graph in that file, which is
-    /// over the first so many vectors. `go_on` is asked now and then with how many are done.
+    /// A graph over all of `vectors`, by their `codes`. With `base`, continues the graph in that
+    /// file, which is over the first so many vectors. `go_on` is asked now and then with how many
+    /// are done.
     pub(super) fn build_graph(
         vectors: Arc<Numbers>,
+        codes: Arc<Numbers>,
         dim: usize,
         shape: GraphShape,
         base: Option<(&Path, usize)>,
         go_on: &mut dyn FnMut(usize) -> bool,
     ) -> Result<Self, IndexError> {
         let count = vectors.as_slice().len() / dim;
+        check_codes(&codes, count, dim)?;
         let base_path = base.map(|(path, _)| c_path(path)).transpose()?;
         let mut go_on = go_on;
         let mut out = ptr::null_mut();
         call("build a graph", |message| {
-            // SAFETY: `vectors` holds `count` times `dim` numbers and is kept by `Self`; the
-            // path is a C string or null; `go_on` outlives the call, which is the only user of
+            // SAFETY: `vectors` holds `count` times `dim` numbers, `codes` a code and a scale for
+            // each, and `Self` keeps both; the path is a C string or null; `go_on` outlives the call, which is the only user of
             // the context; `out` is written on success.
             unsafe {
                 clipdb_build_graph(
                     vectors.as_slice().as_ptr(),
+                    codes.as_bytes().as_ptr(),
                     count,
                     dim,
                     native_int(shape.links),
                     native_int(shape.ef_construction),
                     base_path.as_ref().map_or(ptr::null(), |path| path.as_ptr()),
                     base.map_or(0, |(_, count)| count),
-                    shape.eight_bits,
                     ask,
                     ptr::from_mut(&mut go_on).cast(),
                     &mut out,
@@ -96,7 +99,7 @@ impl NativeIndex {
                 )
             }
         })?;
-        Self::own(out, vectors, count, dim)
+        Self::own(out, vectors, Some(codes), dim)
     }
 
     /// Lists of product codes of all of `vectors`.
@@ -125,20 +128,32 @@ impl NativeIndex {
                 )
             }
         })?;
-        Self::own(out, vectors, count, dim)
+        Self::own(out, vectors, None, dim)
     }
 
-    /// Maps what [`NativeIndex::write`] wrote. The caller has verified the file's checksum.
-    pub(super) fn open(path: &Path, vectors: Arc<Numbers>, dim: usize) -> Result<Self, IndexError> {
+    /// Maps what [`NativeIndex::write`] wrote, a graph with its codes. The caller has verified
+    /// the file's checksum.
+    pub(super) fn open(
+        path: &Path,
+        vectors: Arc<Numbers>,
+        codes: Option<Arc<Numbers>>,
+        dim: usize,
+    ) -> Result<Self, IndexError> {
         let count = vectors.as_slice().len() / dim;
+        if let Some(codes) = &codes {
+            check_codes(codes, count, dim)?;
+        }
         let path = c_path(path)?;
         let mut out = ptr::null_mut();
         call("read its file", |message| {
-            // SAFETY: the path is a C string; `vectors` as in `build_graph`.
+            // SAFETY: the path is a C string; `vectors` and `codes` as in `build_graph`, or null.
             unsafe {
                 clipdb_open(
                     path.as_ptr(),
                     vectors.as_slice().as_ptr(),
+                    codes
+                        .as_ref()
+                        .map_or(ptr::null(), |codes| codes.as_bytes().as_ptr()),
                     count,
                     dim,
                     &mut out,
@@ -146,10 +161,10 @@ impl NativeIndex {
                 )
             }
         })?;
-        Self::own(out, vectors, count, dim)
+        Self::own(out, vectors, codes, dim)
     }
 
-    /// Writes everything but the full vectors; the caller makes the file durable.
+    /// Writes everything but vectors and codes; the caller makes the file durable.
     pub(super) fn write(&self, path: &Path) -> Result<(), IndexError> {
         let path = c_path(path)?;
         call("write its file", |message| {
@@ -159,12 +174,14 @@ impl NativeIndex {
     }
 
     /// About the best `wanted` positions, best first; fewer where the search came across no
-    /// more. `effort` is a graph's ef or the number of lists that are looked into. Also the
-    /// share of the vectors come across that the filter lets pass.
+    /// more. `effort` is a graph's ef or the number of lists that are looked into; of what is
+    /// come across the best `ranked` are compared by their full vectors. Also the share of the
+    /// vectors come across that the filter lets pass.
     pub(super) fn search(
         &self,
         query: &[f32],
         wanted: usize,
+        ranked: usize,
         effort: usize,
         filter: Filter<'_>,
     ) -> Result<(Vec<Found>, f32), IndexError> {
@@ -184,7 +201,8 @@ impl NativeIndex {
                     self.pointer.as_ptr(),
                     query.as_ptr(),
                     wanted,
-                    effort.max(1),
+                    ranked.min(self.count),
+                    effort.clamp(1, self.count),
                     &filter,
                     positions,
                     scores,
@@ -197,10 +215,15 @@ impl NativeIndex {
         Ok((found, share))
     }
 
+    /// What it is walked by, of a graph.
+    pub(super) fn codes(&self) -> Option<&Numbers> {
+        self.codes.as_deref()
+    }
+
     fn own(
         pointer: *mut RawIndex,
         vectors: Arc<Numbers>,
-        count: usize,
+        codes: Option<Arc<Numbers>>,
         dim: usize,
     ) -> Result<Self, IndexError> {
         let pointer = NonNull::new(pointer).ok_or_else(|| IndexError::Faiss {
@@ -209,8 +232,9 @@ impl NativeIndex {
         })?;
         Ok(Self {
             pointer,
+            count: vectors.as_slice().len() / dim,
             vectors,
-            count,
+            codes,
             dim,
         })
     }
@@ -218,9 +242,10 @@ impl NativeIndex {
 
 impl Drop for NativeIndex {
     fn drop(&mut self) {
-        // SAFETY: made by the C++ side, freed once; `vectors` is dropped after this.
+        // SAFETY: made by the C++ side, freed once; `vectors` and `codes` are dropped after
+        // this.
         unsafe { clipdb_free(self.pointer.as_ptr()) }
-        let _ = &self.vectors;
+        let _ = (&self.vectors, &self.codes);
     }
 }
 
@@ -276,6 +301,41 @@ pub(super) fn scores(vectors: &[f32], dim: usize, query: &[f32], positions: &[u3
         );
     }
     scores
+}
+
+/// Bytes of one vector's code.
+pub(super) fn code_bytes(dim: usize) -> usize {
+    // SAFETY: it only calculates.
+    unsafe { clipdb_code_bytes(dim) }
+}
+
+/// The codes of whole vectors, one behind the other, and a scale for each.
+pub(super) fn encode(vectors: &[f32], dim: usize) -> (Vec<u8>, Vec<f32>) {
+    let count = vectors.len() / dim;
+    let mut codes = vec![0; count * code_bytes(dim)];
+    let mut scales = vec![0.0; count];
+    // SAFETY: `vectors` holds `count` times `dim` numbers; both outputs have room for as many.
+    unsafe {
+        clipdb_encode(
+            vectors.as_ptr(),
+            count,
+            dim,
+            codes.as_mut_ptr(),
+            scales.as_mut_ptr(),
+        );
+    }
+    (codes, scales)
+}
+
+/// Any bytes are codes, so only their number has to be right.
+fn check_codes(codes: &Numbers, count: usize, dim: usize) -> Result<(), IndexError> {
+    if codes.as_bytes().len() == count * (code_bytes(dim) + size_of::<f32>()) {
+        return Ok(());
+    }
+    Err(IndexError::Faiss {
+        doing: "use codes",
+        reason: "they are not as many as the vectors".to_owned(),
+    })
 }
 
 impl Filter<'_> {
@@ -372,13 +432,13 @@ type GoOn = unsafe extern "C" fn(*mut c_void, usize) -> bool;
 unsafe extern "C" {
     fn clipdb_build_graph(
         vectors: *const f32,
+        codes: *const u8,
         count: usize,
         dim: usize,
         links: c_int,
         ef_construction: c_int,
         base: *const c_char,
         base_count: usize,
-        eight_bits: bool,
         go_on: GoOn,
         context: *mut c_void,
         out: *mut *mut RawIndex,
@@ -399,6 +459,7 @@ unsafe extern "C" {
     fn clipdb_open(
         path: *const c_char,
         vectors: *const f32,
+        codes: *const u8,
         count: usize,
         dim: usize,
         out: *mut *mut RawIndex,
@@ -408,6 +469,7 @@ unsafe extern "C" {
         index: *const RawIndex,
         query: *const f32,
         wanted: usize,
+        ranked: usize,
         effort: usize,
         filter: *const RawFilter,
         positions: *mut i64,
@@ -435,6 +497,14 @@ unsafe extern "C" {
         positions: *const u32,
         count: usize,
         scores: *mut f32,
+    );
+    fn clipdb_code_bytes(dim: usize) -> usize;
+    fn clipdb_encode(
+        vectors: *const f32,
+        count: usize,
+        dim: usize,
+        codes: *mut u8,
+        scales: *mut f32,
     );
     fn clipdb_free(index: *mut RawIndex);
 }

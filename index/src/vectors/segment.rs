@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
+use super::files::IndexEntry;
 use super::id::VectorId;
 use super::live::Live;
 use super::mapped::Numbers;
@@ -61,6 +62,18 @@ pub(super) struct BuiltIndex {
     pub lists: usize,
     /// Bytes on disk, which are mapped.
     pub bytes: u64,
+}
+
+impl BuiltIndex {
+    pub(super) fn new(native: NativeIndex, entry: &IndexEntry) -> Self {
+        let codes = native.codes().map_or(0, |codes| codes.as_bytes().len());
+        Self {
+            kind: entry.kind,
+            lists: entry.lists,
+            bytes: entry.bytes + codes as u64,
+            native,
+        }
+    }
 }
 
 impl Segment {
@@ -289,34 +302,21 @@ impl Segment {
         };
         let share = Cell::new(1.0);
         let scored = self.distinct(wanted.limit, |count| {
-            let candidates = match index.kind {
-                BuiltKind::Hnsw | BuiltKind::Flat => count,
+            // Codes only choose candidates; full vectors rank them.
+            let ranked = match index.kind {
+                BuiltKind::Hnsw | BuiltKind::Flat => effort.max(count),
                 BuiltKind::Sq8 => 2 * count + 16,
                 BuiltKind::IvfPq => (10 * count).max(200),
             };
             let filter = self.filter(wanted.within);
-            let (mut found, passed) =
+            let (found, passed) =
                 index
                     .native
-                    .search(wanted.query, candidates, effort, filter)?;
+                    .search(wanted.query, count, ranked, effort, filter)?;
             share.set(passed);
-            if index.kind != BuiltKind::Hnsw {
-                self.rank_anew(wanted.query, &mut found);
-            }
-            found.truncate(count);
             Ok(found)
         })?;
         Ok((scored, share.get()))
-    }
-
-    /// Codes only choose candidates; the full vectors rank them.
-    fn rank_anew(&self, query: &[f32], found: &mut [Found]) {
-        let positions: Vec<u32> = found.iter().map(|(position, _)| *position).collect();
-        let scores = native::scores(self.vectors.as_slice(), self.dim, query, &positions);
-        for (found, score) in found.iter_mut().zip(scores) {
-            found.1 = score;
-        }
-        found.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
     }
 
     /// Asks for more vectors until they belong to `limit` rows, or there are no more.

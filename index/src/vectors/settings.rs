@@ -5,25 +5,26 @@ use serde::{Deserialize, Serialize};
 /// Below so many vectors of a kind `auto` scans: a scan of them takes a few milliseconds.
 const AUTO_FLAT_BELOW: usize = 20_000;
 
-/// From so many on `auto` keeps the graph over 8-bit codes, a quarter of the memory.
+/// From so many on `auto` looks at few full vectors: they will not all be in memory.
 const AUTO_SQ8_FROM: usize = 2_000_000;
 
 /// What a collection asks for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IndexKind {
-    /// By size: scans while there are few, then a graph, over 8-bit codes when there are
-    /// millions.
+    /// By size: scans while there are few, then a graph, as `sq8` when there are millions.
     #[default]
     Auto,
     /// Exact scans.
     Flat,
-    /// A graph (Malkov and Yashunin 2016) over the full vectors.
+    /// A graph (Malkov and Yashunin 2016), walked by 8-bit codes; all candidates that a walk keeps
+    /// are ranked by the full vectors.
     Hnsw,
     /// An inverted file over product codes (Jégou, Douze and Schmid 2011), the best of which
     /// are ranked anew by the full vectors.
     IvfPq,
-    /// A graph over 8-bit codes, the best of which are ranked anew by the full vectors.
+    /// The same graph; only the best few candidates are ranked by the full vectors, which may
+    /// therefore stay on disk.
     Sq8,
 }
 
@@ -33,11 +34,11 @@ pub enum IndexKind {
 pub enum BuiltKind {
     /// Scanned.
     Flat,
-    /// A graph over the full vectors.
+    /// A graph whose candidates are all ranked by the full vectors.
     Hnsw,
     /// An inverted file over product codes.
     IvfPq,
-    /// A graph over 8-bit codes.
+    /// A graph of whose candidates only the best few are.
     Sq8,
 }
 

@@ -22,6 +22,10 @@ use crate::clip_as_service::http;
 use crate::engine::{Engine, Query, blocking};
 use crate::error::ApiError;
 
+/// Bytes of JSON that are read where they arrive: it takes less time than the way to another
+/// thread.
+const READ_AT_ONCE: usize = 64 << 10;
+
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config
         .service(
@@ -69,24 +73,36 @@ async fn respond(
     let _share = engine
         .admit(request_body::announced_length(request, limit)?)
         .await?;
-    let (search, mut files) = if request_body::media_type(request) == "multipart/form-data" {
-        search_with_files(multipart::read(request, payload, limit).await?)?
+    let (query, shape) = if request_body::media_type(request) == "multipart/form-data" {
+        let files = multipart::read(request, payload, limit).await?;
+        blocking(move || {
+            let (search, files) = search_with_files(files)?;
+            asked(search, files)
+        })
+        .await??
     } else {
         let json = request_body::read_whole(&mut payload, limit).await?;
         if http::is_request(&json) {
             return http::respond(engine, state, request, json).await;
         }
-        (
-            blocking(move || request_body::parse::<SearchBody>(&json)).await??,
-            Vec::new(),
-        )
+        let json_bytes = json.len();
+        let read = move || asked(request_body::parse(&json)?, Vec::new());
+        if json_bytes <= READ_AT_ONCE {
+            read()?
+        } else {
+            blocking(read).await??
+        }
     };
+    run(&engine, &name, query, &shape, request).await
+}
+
+/// What a body asks for, and how the answer is to look.
+fn asked(search: SearchBody, mut files: Vec<FilePart>) -> Result<(Query, Shape), ApiError> {
     let shape = Shape {
         explain: search.explain,
         fields: search.fields.clone(),
     };
-    let query = blocking(move || search.into_query(&mut files)).await??;
-    run(&engine, &name, query, &shape, request).await
+    Ok((search.into_query(&mut files)?, shape))
 }
 
 /// The part `search` holds the JSON; a file alone is searched by.

@@ -33,6 +33,10 @@ inline bool is_within(const clipdb_filter& filter, uint64_t position) {
     return row / 64 < filter.within_words && (filter.within[row / 64] >> (row % 64) & 1);
 }
 
+inline bool passes(const clipdb_filter& filter, uint64_t position) {
+    return is_live(filter, position) && is_within(filter, position);
+}
+
 struct Selector final : faiss::IDSelector {
     clipdb_filter filter;
     /// How often it was asked, and how often it said yes; by one thread.
@@ -40,7 +44,7 @@ struct Selector final : faiss::IDSelector {
     mutable size_t passed = 0;
     explicit Selector(const clipdb_filter& filter) : filter(filter) {}
     bool is_member(faiss::idx_t position) const override {
-        bool passes = is_live(filter, position) && is_within(filter, position);
+        bool passes = clipdb::passes(filter, position);
         asked++;
         passed += passes;
         return passes;

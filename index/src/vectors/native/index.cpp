@@ -1,76 +1,18 @@
-// Approximate indexes of one segment: a graph over full or 8-bit vectors, or an inverted file
-// over product codes. FAISS ids are the segment's positions.
+#include "index.h"
 
-#include <memory>
-#include <mutex>
+#include <algorithm>
 
-#include <faiss/IndexFlat.h>
-#include <faiss/IndexHNSW.h>
-#include <faiss/IndexIVFPQ.h>
-#include <faiss/IndexScalarQuantizer.h>
-#include <faiss/impl/AuxIndexStructures.h>
+#include <faiss/IndexIVF.h>
 #include <faiss/impl/FaissAssert.h>
 #include <faiss/index_io.h>
 
 #include "call.h"
 #include "filter.h"
-#include "storage.h"
+#include "graph.h"
+#include "inner_product.h"
 
-/// Asked now and then during a build, on the thread that called; false ends it.
-typedef bool (*clipdb_go_on)(void* context, size_t done);
+namespace clipdb {
 
-struct clipdb_index {
-    std::unique_ptr<faiss::Index> index;
-};
-
-namespace {
-
-/// Vectors added to a graph between two questions whether to go on.
-constexpr faiss::idx_t GRAPH_STEP = 4096;
-
-struct Progress {
-    clipdb_go_on go_on;
-    void* context;
-    size_t done;
-};
-
-thread_local Progress* building = nullptr;
-
-/// FAISS asks one object for the whole process, on whatever thread it happens to run: only
-/// the thread that builds ever stops.
-struct StopBuilding : faiss::InterruptCallback {
-    bool want_interrupt() override {
-        return building && !building->go_on(building->context, building->done);
-    }
-};
-
-void install_stop() {
-    static std::once_flag once;
-    std::call_once(once, [] {
-        faiss::InterruptCallback::instance = std::make_unique<StopBuilding>();
-    });
-}
-
-class BuildOnThisThread {
-  public:
-    explicit BuildOnThisThread(Progress& progress) {
-        install_stop();
-        building = &progress;
-    }
-    ~BuildOnThisThread() {
-        building = nullptr;
-    }
-};
-
-void own_storage(faiss::IndexHNSW& graph, faiss::Index* storage) {
-    if (graph.own_fields) {
-        delete graph.storage;
-    }
-    graph.storage = storage;
-    graph.own_fields = true;
-}
-
-/// Reads a graph, which is left without storage where it was written without.
 std::unique_ptr<faiss::IndexHNSW> read_graph(const char* path, int flags) {
     std::unique_ptr<faiss::Index> read(faiss::read_index(path, flags));
     auto* graph = dynamic_cast<faiss::IndexHNSW*>(read.get());
@@ -86,129 +28,144 @@ void check_shape(const faiss::Index& index, size_t count, size_t dim) {
             "the file holds an index of other vectors");
 }
 
+} // namespace clipdb
+
+namespace {
+
+using clipdb::Candidate;
+
+bool is_better(const Candidate& a, const Candidate& b) {
+    return a.score > b.score || (a.score == b.score && a.position < b.position);
+}
+
+void keep_best(std::vector<Candidate>& candidates, size_t count) {
+    if (candidates.size() > count) {
+        std::nth_element(
+                candidates.begin(), candidates.begin() + count, candidates.end(), is_better);
+        candidates.resize(count);
+    }
+}
+
+/// Gives each candidate its true score.
+void score(const clipdb_index& index, const float* query, std::vector<Candidate>& candidates) {
+    auto vector = [&](size_t at) {
+        return index.vectors + candidates[at].position * index.dim;
+    };
+    // In the order in which they lie, for what reads ahead.
+    std::sort(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) {
+        return a.position < b.position;
+    });
+    size_t at = 0;
+    for (; at + 4 <= candidates.size(); at += 4) {
+        for (size_t next = at + 4; next < std::min(at + 8, candidates.size()); next++) {
+            for (size_t number = 0; number < std::min<size_t>(index.dim, 128); number += 16) {
+                __builtin_prefetch(vector(next) + number);
+            }
+        }
+        float scores[4];
+        clipdb::inner_product_4(
+                query,
+                vector(at),
+                vector(at + 1),
+                vector(at + 2),
+                vector(at + 3),
+                index.dim,
+                scores);
+        for (size_t one = 0; one < 4; one++) {
+            candidates[at + one].score = scores[one];
+        }
+    }
+    for (; at < candidates.size(); at++) {
+        candidates[at].score = clipdb::inner_product(query, vector(at), index.dim);
+    }
+}
+
+/// What a walk comes across and may be answered; `share` is the part that may.
+std::vector<Candidate> ask_graph(
+        const clipdb_index& index,
+        const faiss::HNSW& graph,
+        const float* query,
+        size_t ef,
+        const clipdb_filter& filter,
+        float* share) {
+    clipdb::CodedQuery coded;
+    coded.set(query, index.dim);
+    std::vector<Candidate> found = clipdb::walk(graph, index.codes, coded, ef);
+    size_t all = found.size();
+    found.erase(
+            std::remove_if(
+                    found.begin(),
+                    found.end(),
+                    [&](const Candidate& one) { return !clipdb::passes(filter, one.position); }),
+            found.end());
+    *share = all ? float(found.size()) / all : 1.0f;
+    return found;
+}
+
+/// The best that `nprobe` lists hold and may be answered.
+std::vector<Candidate> ask_lists(
+        const faiss::Index& index,
+        const float* query,
+        size_t wanted,
+        size_t nprobe,
+        const clipdb_filter& filter,
+        float* share) {
+    clipdb::Selector selector(filter);
+    faiss::SearchParametersIVF parameters;
+    parameters.sel = selector.passes_all() ? nullptr : &selector;
+    parameters.nprobe = nprobe;
+    std::vector<float> scores(wanted);
+    std::vector<faiss::idx_t> positions(wanted, -1);
+    index.search(1, query, wanted, scores.data(), positions.data(), &parameters);
+    std::vector<Candidate> found;
+    for (size_t at = 0; at < wanted && positions[at] >= 0; at++) {
+        found.push_back({scores[at], uint32_t(positions[at])});
+    }
+    *share = selector.asked ? float(selector.passed) / selector.asked : 1.0f;
+    return found;
+}
+
 } // namespace
 
 extern "C" {
 
-/// A graph over all `count` vectors, which outlive it. With `base`, the graph in that file,
-/// which is over the first `base_count` of them, is continued.
-int clipdb_build_graph(
-        const float* vectors,
-        size_t count,
-        size_t dim,
-        int links,
-        int ef_construction,
-        const char* base,
-        size_t base_count,
-        bool eight_bits,
-        clipdb_go_on go_on,
-        void* context,
-        clipdb_index** out,
-        char* message) {
-    return clipdb::call(message, [&] {
-        std::unique_ptr<faiss::IndexHNSW> graph;
-        if (base) {
-            graph = read_graph(base, 0);
-            check_shape(*graph, base_count, dim);
-        } else {
-            graph = std::make_unique<faiss::IndexHNSWFlat>(
-                    dim, links, faiss::METRIC_INNER_PRODUCT);
-            base_count = 0;
-        }
-        own_storage(*graph, new clipdb::BorrowedVectors(vectors, count, base_count, dim));
-        graph->hnsw.efConstruction = ef_construction;
-        Progress progress{go_on, context, base_count};
-        BuildOnThisThread here(progress);
-        faiss::idx_t total = count;
-        while (graph->ntotal < total) {
-            faiss::InterruptCallback::check();
-            faiss::idx_t step = std::min(GRAPH_STEP, total - graph->ntotal);
-            graph->add(step, vectors + graph->ntotal * dim);
-            progress.done = graph->ntotal;
-        }
-        if (eight_bits) {
-            auto codes = std::make_unique<faiss::IndexScalarQuantizer>(
-                    dim, faiss::ScalarQuantizer::QT_8bit, faiss::METRIC_INNER_PRODUCT);
-            codes->train(count, vectors);
-            codes->add(count, vectors);
-            own_storage(*graph, codes.release());
-        }
-        *out = new clipdb_index{std::move(graph)};
-    });
-}
-
-/// Lists of product codes, `code_bytes` for each vector.
-int clipdb_build_lists(
-        const float* vectors,
-        size_t count,
-        size_t dim,
-        size_t lists,
-        size_t code_bytes,
-        clipdb_go_on go_on,
-        void* context,
-        clipdb_index** out,
-        char* message) {
-    return clipdb::call(message, [&] {
-        Progress progress{go_on, context, 0};
-        BuildOnThisThread here(progress);
-        auto index = std::make_unique<faiss::IndexIVFPQ>(
-                new faiss::IndexFlatIP(dim),
-                dim,
-                lists,
-                code_bytes,
-                8,
-                faiss::METRIC_INNER_PRODUCT);
-        index->own_fields = true;
-        index->cp.niter = 10;
-        index->cp.spherical = true;
-        index->cp.max_points_per_centroid = 64;
-        index->train(count, vectors);
-        for (size_t done = 0; done < count; done += GRAPH_STEP) {
-            faiss::InterruptCallback::check();
-            index->add(std::min<size_t>(GRAPH_STEP, count - done), vectors + done * dim);
-            progress.done = done;
-        }
-        *out = new clipdb_index{std::move(index)};
-    });
-}
-
-/// Writes all but borrowed vectors.
+/// Writes all but borrowed vectors and codes.
 int clipdb_write(const clipdb_index* index, const char* path, char* message) {
     return clipdb::call(message, [&] {
-        auto* graph = dynamic_cast<const faiss::IndexHNSW*>(index->index.get());
-        bool borrowed = graph && dynamic_cast<const clipdb::BorrowedVectors*>(graph->storage);
-        faiss::write_index(index->index.get(), path, borrowed ? faiss::IO_FLAG_SKIP_STORAGE : 0);
+        faiss::write_index(index->index.get(), path, faiss::IO_FLAG_SKIP_STORAGE);
     });
 }
 
-/// Maps what clipdb_write wrote, over `count` vectors that outlive it. The caller has
-/// verified the file's checksum: FAISS trusts what it reads.
+/// Maps what clipdb_write wrote, over `count` vectors and, of a graph, their codes, which all
+/// outlive it. The caller has verified the file's checksum: FAISS trusts what it reads.
 int clipdb_open(
         const char* path,
         const float* vectors,
+        const uint8_t* codes,
         size_t count,
         size_t dim,
         clipdb_index** out,
         char* message) {
     return clipdb::call(message, [&] {
-        std::unique_ptr<faiss::Index> index(faiss::read_index(path, faiss::IO_FLAG_MMAP_IFC));
-        check_shape(*index, count, dim);
-        if (auto* graph = dynamic_cast<faiss::IndexHNSW*>(index.get())) {
-            if (!graph->storage) {
-                own_storage(*graph, new clipdb::BorrowedVectors(vectors, count, count, dim));
-            }
+        auto index = std::make_unique<clipdb_index>(vectors, codes, count, dim);
+        if (codes) {
+            index->index = clipdb::read_graph(path, faiss::IO_FLAG_MMAP_IFC);
+        } else {
+            index->index.reset(faiss::read_index(path, faiss::IO_FLAG_MMAP_IFC));
         }
-        *out = new clipdb_index{std::move(index)};
+        clipdb::check_shape(*index->index, count, dim);
+        *out = index.release();
     });
 }
 
-/// The best `wanted` positions, fewer where fewer were come across; `effort` is a graph's ef
-/// or the number of lists that are looked into. `share` becomes the part of the vectors come
-/// across that may be answered.
+/// The best `wanted` positions by full vectors, of the `ranked` best by codes; fewer where
+/// fewer were come across. `effort` is a graph's ef or the number of lists that are looked
+/// into. `share` becomes the part of the vectors come across that may be answered.
 int clipdb_search(
         const clipdb_index* index,
         const float* query,
         size_t wanted,
+        size_t ranked,
         size_t effort,
         const clipdb_filter* filter,
         int64_t* positions,
@@ -217,25 +174,21 @@ int clipdb_search(
         float* share,
         char* message) {
     return clipdb::call(message, [&] {
-        clipdb::Selector selector(*filter);
-        faiss::IDSelector* sel = selector.passes_all() ? nullptr : &selector;
-        if (dynamic_cast<const faiss::IndexIVF*>(index->index.get())) {
-            faiss::SearchParametersIVF parameters;
-            parameters.sel = sel;
-            parameters.nprobe = effort;
-            index->index->search(1, query, wanted, scores, positions, &parameters);
-        } else {
-            faiss::SearchParametersHNSW parameters;
-            parameters.sel = sel;
-            parameters.efSearch = effort;
-            index->index->search(1, query, wanted, scores, positions, &parameters);
+        auto* graph = dynamic_cast<const faiss::IndexHNSW*>(index->index.get());
+        ranked = std::max(ranked, wanted);
+        std::vector<Candidate> candidates = graph
+                ? ask_graph(
+                          *index, graph->hnsw, query, std::max(effort, wanted), *filter, share)
+                : ask_lists(*index->index, query, ranked, effort, *filter, share);
+        keep_best(candidates, ranked);
+        score(*index, query, candidates);
+        keep_best(candidates, wanted);
+        std::sort(candidates.begin(), candidates.end(), is_better);
+        for (size_t at = 0; at < candidates.size(); at++) {
+            positions[at] = candidates[at].position;
+            scores[at] = candidates[at].score;
         }
-        size_t there = 0;
-        while (there < wanted && positions[there] >= 0) {
-            there++;
-        }
-        *found = there;
-        *share = selector.asked ? float(selector.passed) / selector.asked : 1.0f;
+        *found = candidates.size();
     });
 }
 

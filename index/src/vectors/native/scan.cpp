@@ -55,7 +55,7 @@ int clipdb_scan(
         size_t batch[4];
         size_t gathered = 0;
         for (size_t position = 0; position < count; position++) {
-            if (!clipdb::is_live(*filter, position) || !clipdb::is_within(*filter, position)) {
+            if (!clipdb::passes(*filter, position)) {
                 continue;
             }
             batch[gathered++] = position;

@@ -1,35 +1,32 @@
-// The full vectors of a segment as FAISS sees them: borrowed from a mapped file, so that a
-// graph over them holds no copy.
+// The vectors of a segment as FAISS sees them while it links a graph: borrowed codes, so that
+// the graph holds no copy.
 #pragma once
 
-#include <faiss/IndexFlat.h>
+#include <faiss/Index.h>
 #include <faiss/impl/DistanceComputer.h>
+#include <faiss/impl/FaissAssert.h>
 
-#include "inner_product.h"
+#include "codes.h"
 
 namespace clipdb {
 
-struct BorrowedDistances final : faiss::FlatCodesDistanceComputer {
-    const float* vectors;
+struct CodedDistances final : faiss::DistanceComputer {
+    const Codes& codes;
     size_t dim;
-    const float* q = nullptr;
+    CodedQuery query;
 
-    BorrowedDistances(const float* vectors, size_t dim)
-            : faiss::FlatCodesDistanceComputer(
-                      reinterpret_cast<const uint8_t*>(vectors), dim * sizeof(float)),
-              vectors(vectors),
-              dim(dim) {}
+    CodedDistances(const Codes& codes, size_t dim) : codes(codes), dim(dim) {}
 
     void set_query(const float* x) override {
-        q = x;
+        query.set(x, dim);
     }
 
-    float distance_to_code(const uint8_t* code) override {
-        return inner_product(q, reinterpret_cast<const float*>(code), dim);
+    float operator()(faiss::idx_t i) override {
+        return codes.product(query, i);
     }
 
     float symmetric_dis(faiss::idx_t i, faiss::idx_t j) override {
-        return inner_product(vectors + i * dim, vectors + j * dim, dim);
+        return codes.between(i, j);
     }
 
     void distances_batch_4(
@@ -41,15 +38,9 @@ struct BorrowedDistances final : faiss::FlatCodesDistanceComputer {
             float& d1,
             float& d2,
             float& d3) override {
+        uint32_t positions[4] = {uint32_t(i0), uint32_t(i1), uint32_t(i2), uint32_t(i3)};
         float four[4];
-        inner_product_4(
-                q,
-                vectors + i0 * dim,
-                vectors + i1 * dim,
-                vectors + i2 * dim,
-                vectors + i3 * dim,
-                dim,
-                four);
+        codes.products_4(query, positions, four);
         d0 = four[0];
         d1 = four[1];
         d2 = four[2];
@@ -57,25 +48,38 @@ struct BorrowedDistances final : faiss::FlatCodesDistanceComputer {
     }
 };
 
-/// `capacity` vectors that outlive this, of which the first `ntotal` are indexed.
-struct BorrowedVectors final : faiss::IndexFlatIP {
-    const float* vectors;
-    size_t capacity;
+/// Codes of `capacity` vectors that outlive this, of which the first `ntotal` are linked.
+struct CodedVectors final : faiss::Index {
+    Codes codes;
+    faiss::idx_t capacity;
 
-    BorrowedVectors(const float* vectors, size_t capacity, size_t indexed, size_t dim)
-            : faiss::IndexFlatIP(dim), vectors(vectors), capacity(capacity) {
-        ntotal = indexed;
+    CodedVectors(const Codes& codes, size_t capacity, size_t linked, size_t dim)
+            : faiss::Index(dim, faiss::METRIC_INNER_PRODUCT), codes(codes), capacity(capacity) {
+        ntotal = linked;
     }
 
     /// Counts what already lies there.
-    void add(faiss::idx_t count, const float* x) override {
-        FAISS_THROW_IF_NOT(x == vectors + ntotal * d);
-        FAISS_THROW_IF_NOT(ntotal + count <= static_cast<faiss::idx_t>(capacity));
+    void add(faiss::idx_t count, const float*) override {
+        FAISS_THROW_IF_NOT(ntotal + count <= capacity);
         ntotal += count;
     }
 
-    faiss::FlatCodesDistanceComputer* get_FlatCodesDistanceComputer() const override {
-        return new BorrowedDistances(vectors, d);
+    faiss::DistanceComputer* get_distance_computer() const override {
+        return new CodedDistances(codes, d);
+    }
+
+    void search(
+            faiss::idx_t,
+            const float*,
+            faiss::idx_t,
+            float*,
+            faiss::idx_t*,
+            const faiss::SearchParameters*) const override {
+        FAISS_THROW_MSG("codes are for linking a graph");
+    }
+
+    void reset() override {
+        FAISS_THROW_MSG("codes are for linking a graph");
     }
 };
 
