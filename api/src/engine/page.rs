@@ -143,7 +143,7 @@ fn by_fields(
             cursor: Cursor::Ordered(ordered.place),
         }
     };
-    let rows = ranking.counted.rows.as_ref();
+    let rows = ranking.counted.rows.as_deref();
     let order = &query.view.order;
     if query.view.group_by.is_none() {
         let wanted = query.offset + query.limit + 1;

@@ -11,6 +11,8 @@
 //!
 //! None of this depends on the page that is asked for, so it is the same on all of them.
 
+use std::sync::Arc;
+
 use clipdb_index::fusion::{self, Fused, RankedList};
 use clipdb_index::{
     CollectionIndex, Highlighter, KeywordHits, ListKind, Nearest, RowId, RowSet, Scored, VectorKind,
@@ -42,7 +44,7 @@ pub(super) struct Ranking {
 pub(super) struct Counted {
     /// The rows themselves, where they are known; all that there are for a browse without a
     /// filter.
-    pub(super) rows: Option<RowSet>,
+    pub(super) rows: Option<Arc<RowSet>>,
     pub(super) total: usize,
     pub(super) kind: TotalKind,
 }
@@ -221,19 +223,19 @@ impl<'a> Ranker<'a> {
         more: bool,
         cut: bool,
     ) -> Result<Counted, ApiError> {
-        let exactly = |rows: RowSet| Counted {
+        let exactly = |rows: Arc<RowSet>| Counted {
             total: rows.len(),
             rows: Some(rows),
             kind: TotalKind::Exact,
         };
         let candidates = |kind| Counted {
-            rows: Some(fused.iter().map(|fused| fused.row).collect()),
+            rows: Some(Arc::new(fused.iter().map(|fused| fused.row).collect())),
             total: fused.len(),
             kind,
         };
         match self.query.mode {
             Mode::Browse => Ok(match &self.within {
-                Some(rows) => exactly(rows.clone()),
+                Some(rows) => exactly(Arc::new(rows.clone())),
                 None => Counted {
                     rows: None,
                     total: self.index.documents(),
@@ -247,7 +249,7 @@ impl<'a> Ranker<'a> {
                     self.query.min_score,
                 )?;
                 self.named.iter().for_each(|row| rows.remove(*row));
-                Ok(exactly(rows))
+                Ok(exactly(Arc::new(rows)))
             }
             Mode::Keyword => Ok(Counted {
                 rows: None,
@@ -255,12 +257,16 @@ impl<'a> Ranker<'a> {
                 kind: TotalKind::Exact,
             }),
             Mode::Vector if self.query.min_score.is_none() => {
-                let mut rows = RowSet::clone(&*self.index.with_vectors(&self.kinds())?);
+                let all = self.index.with_vectors(&self.kinds())?;
+                if self.within.is_none() && self.named.is_empty() {
+                    return Ok(exactly(all));
+                }
+                let mut rows = RowSet::clone(&all);
                 if let Some(within) = &self.within {
                     rows.keep(within);
                 }
                 self.named.iter().for_each(|row| rows.remove(*row));
-                Ok(exactly(rows))
+                Ok(exactly(Arc::new(rows)))
             }
             Mode::Vector if more && !cut => Ok(candidates(TotalKind::AtLeast)),
             Mode::Vector => Ok(candidates(TotalKind::Exact)),

@@ -156,7 +156,7 @@ fn rank_and_fetch(
     let stage = Stage::begin(tracing::info_span!("facets"));
     let mut facets = Vec::new();
     if !query.view.facets.is_empty() {
-        let found = index.facets(counted.rows.as_ref(), &query.view.facets)?;
+        let found = index.facets(counted.rows.as_deref(), &query.view.facets)?;
         // What was deleted since the lists were read is in neither.
         counted.total = usize::try_from(found.documents).unwrap_or(usize::MAX);
         let names = query.view.facets.iter().map(|(field, _)| field.clone());

@@ -304,7 +304,7 @@ impl Segment {
         let scored = self.distinct(wanted.limit, |count| {
             // Codes only choose candidates; full vectors rank them.
             let ranked = match index.kind {
-                BuiltKind::Hnsw | BuiltKind::Flat => effort.max(count),
+                BuiltKind::Hnsw | BuiltKind::Flat => (wanted.ef / 2).max(2 * count + 16),
                 BuiltKind::Sq8 => 2 * count + 16,
                 BuiltKind::IvfPq => (10 * count).max(200),
             };

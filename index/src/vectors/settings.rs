@@ -17,8 +17,8 @@ pub enum IndexKind {
     Auto,
     /// Exact scans.
     Flat,
-    /// A graph (Malkov and Yashunin 2016), walked by 8-bit codes; all candidates that a walk keeps
-    /// are ranked by the full vectors.
+    /// A graph (Malkov and Yashunin 2016), walked by 8-bit codes; the better half of the
+    /// candidates that a walk keeps is ranked by the full vectors.
     Hnsw,
     /// An inverted file over product codes (Jégou, Douze and Schmid 2011), the best of which
     /// are ranked anew by the full vectors.
@@ -34,7 +34,7 @@ pub enum IndexKind {
 pub enum BuiltKind {
     /// Scanned.
     Flat,
-    /// A graph whose candidates are all ranked by the full vectors.
+    /// A graph of whose candidates the better half is ranked by the full vectors.
     Hnsw,
     /// An inverted file over product codes.
     IvfPq,

@@ -1,12 +1,15 @@
 //! What a search answers, as JSON.
 
-use clipdb_index::{ListKind, fusion};
+use std::collections::BTreeMap;
+
+use clipdb_index::{Facet, ListKind, fusion};
 use clipdb_storage::VectorKind;
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::view::{cursor_text, picked};
 use crate::CollectionName;
-use crate::engine::{Answer, Hit};
+use crate::engine::{Answer, Hit, HitPassage, SearchTimings, TotalKind};
 use crate::error::ApiError;
 use crate::rest::documents::wire::DocumentAnswer;
 
@@ -17,119 +20,166 @@ pub(super) struct Shape {
     pub(super) fields: Option<Vec<String>>,
 }
 
-pub(super) fn answer_json(
-    name: &CollectionName,
-    answer: Answer,
-    shape: &Shape,
-) -> Result<Value, ApiError> {
-    let took_ms = answer.timings.total_us as f64 / 1e3;
-    let hits: Vec<Value> = answer
-        .hits
-        .into_iter()
-        .map(|hit| hit_json(name, hit, &answer.lists, shape))
-        .collect();
-    let mut json = json!({
-        "hits": hits,
-        "total": { "value": answer.total, "kind": answer.total_kind },
-        "took_ms": took_ms,
-        "timings": answer.timings,
-    });
-    if let Some(next) = &answer.next {
-        json["next_cursor"] = Value::String(cursor_text(next)?);
-    }
-    if !answer.facets.is_empty() {
-        let mut counts = Map::new();
-        let mut numbers = Map::new();
-        for (field, facet) in answer.facets {
-            if let Some((least, most)) = facet.numbers {
-                numbers.insert(field.clone(), json!({ "min": least, "max": most }));
-            }
-            let values = facet.values.into_iter();
-            let values = values.map(|(value, count)| json!({ "value": value, "count": count }));
-            counts.insert(field, values.collect());
-        }
-        json["facets"] = Value::Object(counts);
-        json["facet_stats"] = Value::Object(numbers);
-    }
-    if answer.truncated {
-        json["truncated"] = Value::Bool(true);
-    }
-    Ok(json)
+#[derive(Serialize)]
+pub(super) struct AnswerBody {
+    hits: Vec<HitBody>,
+    total: Total,
+    took_ms: f64,
+    timings: SearchTimings,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    facets: Option<Map<String, Value>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    facet_stats: Option<Map<String, Value>>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    truncated: bool,
 }
 
-/// Explained by the lists that were asked, where that is wanted.
-fn hit_json(name: &CollectionName, hit: Hit, lists: &[(ListKind, f64)], shape: &Shape) -> Value {
-    let document = DocumentAnswer::new(name, hit.document);
-    let mut json = json!({
-        "id": document.id,
-        "score": hit.score,
-        "text": document.text,
-        "image": document.image,
-        "metadata": match &shape.fields {
-            Some(fields) => picked(&document.metadata, fields),
-            None => document.metadata,
-        },
-    });
-    if let Some(group) = hit.group {
-        json["group"] = group;
-    }
-    if let Some(distance_m) = hit.distance_m {
-        json["distance_m"] = json!(distance_m);
-    }
-    if let Some(passage) = hit.passage {
-        json["passage"] = json!(passage);
-    }
-    for (kind, vector) in hit.vectors {
-        let kind = match kind {
-            VectorKind::Image => "image",
-            VectorKind::Text => "text",
+#[derive(Serialize)]
+struct Total {
+    value: usize,
+    kind: TotalKind,
+}
+
+#[derive(Serialize)]
+struct HitBody {
+    id: String,
+    score: Option<f64>,
+    text: Option<String>,
+    image: Option<String>,
+    metadata: Map<String, Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    distance_m: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    passage: Option<HitPassage>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    vectors: BTreeMap<&'static str, Vec<f32>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    highlights: Option<BTreeMap<String, Vec<String>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    explain: Option<Explanation>,
+}
+
+#[derive(Serialize)]
+struct Explanation {
+    score: Option<f64>,
+    parts: Vec<PartBody>,
+}
+
+/// What one list says of a hit; all but its name and weight are null where it did not find it,
+/// which says nothing against the hit.
+#[derive(Serialize)]
+struct PartBody {
+    list: &'static str,
+    rank: Option<usize>,
+    raw: Option<f32>,
+    place: Option<f64>,
+    closeness: Option<f64>,
+    weight: f64,
+    contribution: f64,
+}
+
+impl AnswerBody {
+    pub(super) fn new(
+        name: &CollectionName,
+        answer: Answer,
+        shape: &Shape,
+    ) -> Result<Self, ApiError> {
+        let lists = answer.lists;
+        let hits = answer.hits.into_iter();
+        let hits = hits.map(|hit| HitBody::new(name, hit, &lists, shape));
+        let (facets, facet_stats) = if answer.facets.is_empty() {
+            (None, None)
+        } else {
+            let (facets, stats) = facets_json(answer.facets);
+            (Some(facets), Some(stats))
         };
-        // A long text has several; the first stands for it.
-        if json["vectors"].get(kind).is_none() {
-            json["vectors"][kind] = json!(vector);
+        Ok(Self {
+            hits: hits.collect(),
+            total: Total {
+                value: answer.total,
+                kind: answer.total_kind,
+            },
+            took_ms: answer.timings.total_us as f64 / 1e3,
+            timings: answer.timings,
+            next_cursor: answer.next.as_ref().map(cursor_text).transpose()?,
+            facets,
+            facet_stats,
+            truncated: answer.truncated,
+        })
+    }
+}
+
+impl HitBody {
+    /// Explained by the lists that were asked, where that is wanted.
+    fn new(name: &CollectionName, hit: Hit, lists: &[(ListKind, f64)], shape: &Shape) -> Self {
+        let explain = shape.explain.then(|| Explanation {
+            score: hit.score,
+            parts: lists
+                .iter()
+                .map(|(list, weight)| PartBody::new(&hit.parts, *list, *weight))
+                .collect(),
+        });
+        let mut vectors = BTreeMap::new();
+        for (kind, vector) in hit.vectors {
+            let kind = match kind {
+                VectorKind::Image => "image",
+                VectorKind::Text => "text",
+            };
+            // A long text has several; the first stands for it.
+            vectors.entry(kind).or_insert(vector);
+        }
+        let document = DocumentAnswer::new(name, hit.document);
+        Self {
+            id: document.id,
+            score: hit.score,
+            text: document.text,
+            image: document.image,
+            metadata: match &shape.fields {
+                Some(fields) => picked(&document.metadata, fields),
+                None => document.metadata,
+            },
+            group: hit.group,
+            distance_m: hit.distance_m,
+            passage: hit.passage,
+            vectors,
+            highlights: hit.highlights,
+            explain,
         }
     }
-    if let Some(highlights) = hit.highlights {
-        json["highlights"] = json!(highlights);
-    }
-    if shape.explain {
-        let parts: Vec<Value> = lists
-            .iter()
-            .map(
-                |(list, weight)| match hit.parts.iter().find(|part| part.list == *list) {
-                    Some(part) => part_json(part),
-                    None => silent_json(*list, *weight),
-                },
-            )
-            .collect();
-        json["explain"] = json!({ "score": hit.score, "parts": parts });
-    }
-    json
 }
 
-fn part_json(part: &fusion::Part) -> Value {
-    json!({
-        "list": list_name(part.list),
-        "rank": part.rank,
-        "raw": part.raw_score,
-        "place": part.place,
-        "closeness": part.closeness,
-        "weight": part.weight,
-        "contribution": part.contribution,
-    })
+impl PartBody {
+    fn new(parts: &[fusion::Part], list: ListKind, weight: f64) -> Self {
+        let part = parts.iter().find(|part| part.list == list);
+        Self {
+            list: list_name(list),
+            rank: part.map(|part| part.rank),
+            raw: part.map(|part| part.raw_score),
+            place: part.map(|part| part.place),
+            closeness: part.map(|part| part.closeness),
+            weight: part.map_or(weight, |part| part.weight),
+            contribution: part.map_or(0.0, |part| part.contribution),
+        }
+    }
 }
 
-/// A list that did not find the document says nothing against it.
-fn silent_json(list: ListKind, weight: f64) -> Value {
-    json!({
-        "list": list_name(list),
-        "rank": null,
-        "raw": null,
-        "place": null,
-        "closeness": null,
-        "weight": weight,
-        "contribution": 0.0,
-    })
+/// The counts of each field, and the smallest and largest of its numbers.
+fn facets_json(found: Vec<(String, Facet)>) -> (Map<String, Value>, Map<String, Value>) {
+    let mut counts = Map::new();
+    let mut numbers = Map::new();
+    for (field, facet) in found {
+        if let Some((least, most)) = facet.numbers {
+            numbers.insert(field.clone(), json!({ "min": least, "max": most }));
+        }
+        let values = facet.values.into_iter();
+        let values = values.map(|(value, count)| json!({ "value": value, "count": count }));
+        counts.insert(field, values.collect());
+    }
+    (counts, numbers)
 }
 
 fn list_name(list: ListKind) -> &'static str {

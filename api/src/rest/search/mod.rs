@@ -9,7 +9,7 @@ use std::sync::Arc;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 
-use self::answer::{Shape, answer_json};
+use self::answer::{AnswerBody, Shape};
 use self::body::{ModeBody, SearchBody};
 use super::body as request_body;
 use super::collections::collection_name;
@@ -189,5 +189,5 @@ async fn run(
     let collection = engine.collection(name)?;
     let answer = engine.search(&collection, query).await?;
     request.extensions_mut().insert(answer.timings);
-    Ok(HttpResponse::Ok().json(answer_json(name, answer, shape)?))
+    Ok(HttpResponse::Ok().json(AnswerBody::new(name, answer, shape)?))
 }

@@ -2,6 +2,7 @@
 // vector, and a processor multiplies 64 of its numbers at once.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -45,8 +46,7 @@ class Codes {
     float between(size_t one, size_t other) const;
 
     void prefetch(size_t position) const {
-        // The processor follows a stream by itself once it has begun.
-        for (size_t at = 0; at < stride && at < 256; at += 64) {
+        for (size_t at = 0; at < std::min<size_t>(stride, 1024); at += 64) {
             __builtin_prefetch(bytes + position * stride + at);
         }
         __builtin_prefetch(scales + position);

@@ -151,10 +151,14 @@ std::vector<Candidate> walk(
             kept.push_back(next);
             std::push_heap(kept.begin(), kept.end(), BetterFirst());
             ahead.push_back(next);
+            __builtin_prefetch(&graph.offsets[next.position]);
             std::push_heap(ahead.begin(), ahead.end(), WorseFirst());
         });
-        if (!ahead.empty()) {
-            __builtin_prefetch(&graph.neighbors[graph.offsets[ahead.front().position]]);
+        // One of these is most likely next.
+        for (size_t at = 0; at < std::min<size_t>(ahead.size(), 3); at++) {
+            const Link* links = graph.neighbors.data() + graph.offsets[ahead[at].position];
+            __builtin_prefetch(links);
+            __builtin_prefetch(links + 16);
         }
     }
     return kept;
