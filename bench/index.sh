@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Measures the vector index of the built binary beside bare FAISS on this machine.
+# Measures the vector index of the built binary beside bare FAISS, and with --peers beside other
+# databases, on this machine.
 # Arguments go to the program: bench/index.sh --help. The clients live in an environment of
 # their own, which no part of clipdb uses.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 environment="${CLIPDB_CACHE:-$HOME/.cache/clipdb}/bench-venv"
-if ! "$environment/bin/python" -c 'import faiss, numpy' 2>/dev/null; then
+if ! "$environment/bin/python" -c 'import chromadb, faiss, milvus_lite, numpy, pymilvus' 2>/dev/null; then
     python3 -m venv "$environment"
     "$environment/bin/pip" install --quiet --requirement bench/requirements.txt
 fi

@@ -11,7 +11,8 @@ import json
 import os
 import shutil
 import tempfile
-import threading
+import subprocess
+import sys
 import time
 import urllib.parse
 
@@ -19,7 +20,8 @@ import faiss
 import numpy as np
 
 import data
-from server import Server, search_request
+from server import Server, disk_of, search_request
+from speed import speed_of, timed
 
 COLLECTION = "bench"
 
@@ -38,6 +40,7 @@ def arguments():
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--folder", help="where the data folders are made")
     parser.add_argument("--no-faiss", action="store_true", help="clipdb alone")
+    parser.add_argument("--peers", default="", help="chroma, milvus: after clipdb's own graph")
     return parser.parse_args()
 
 
@@ -57,40 +60,20 @@ def lines(vectors):
         )
 
 
-def timed(search, queries, threads):
-    """Runs the queries over so many threads; what they found, and each one's seconds."""
-    found, seconds = [None] * len(queries), [0.0] * len(queries)
-
-    def work(first):
-        ask = search()
-        for at in range(first, len(queries), threads):
-            started = time.perf_counter()
-            found[at] = ask(queries[at])
-            seconds[at] = time.perf_counter() - started
-
-    started = time.perf_counter()
-    workers = [threading.Thread(target=work, args=(first,)) for first in range(threads)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    return found, speed_of(seconds, time.perf_counter() - started)
-
-
-def speed_of(seconds, whole):
-    return {
-        "qps": len(seconds) / whole,
-        "p50": np.percentile(seconds, 50) * 1e3,
-        "p99": np.percentile(seconds, 99) * 1e3,
-    }
-
-
 def over_http(server, queries, connections, **fields):
     requests = [search_request(COLLECTION, query, limit=10, **fields) for query in queries]
     server.ask_many(requests[: len(requests) // 10], connections)
     answers, seconds, whole = server.ask_many(requests, connections)
     found = [[int(hit["id"]) for hit in json.loads(answer)["hits"]] for answer in answers]
     return found, speed_of(seconds, whole)
+
+
+def lowest_ef(server, queries, truth, wanted, most):
+    """The smallest ef that finds as much as was `wanted`."""
+    for ef in range(16, most, 8):
+        if data.recall(over_http(server, queries, 1, ef=ef)[0], truth) >= wanted:
+            return ef
+    return most
 
 
 def in_faiss(index, parameters, queries, threads):
@@ -140,6 +123,49 @@ def build_faiss(kind, vectors, options, nlist):
     return index, parameters, time.perf_counter() - started
 
 
+def run_peer(name, vectors, queries, truth, options):
+    """What `peer.py` measured, as a row of the table of databases."""
+    folder = tempfile.mkdtemp(prefix=f"{name}-bench-", dir=options.folder)
+    few = max(50, len(queries) // 5)
+    try:
+        given = {"vectors": f"{folder}.vectors.npy", "queries": f"{folder}.queries.npy", "few": few}
+        np.save(given["vectors"], vectors)
+        np.save(given["queries"], queries)
+        given |= {name: getattr(options, name) for name in ("m", "ef", "ef_construction", "threads")}
+        script = os.path.join(os.path.dirname(__file__), "peer.py")
+        measured = {}
+        for phase in ("fill", "ask"):
+            command = [sys.executable, script, name, phase, folder, json.dumps(given)]
+            said = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
+            measured |= json.loads(said.splitlines()[-1])
+        allowed = np.arange(len(vectors)) % 1000 < 10
+        best = data.true_neighbours(vectors, queries[:few], 10, allowed)
+        return database_row(
+            name, len(vectors), measured["build"],
+            [measured["speed 1"], measured[f"speed {options.threads}"]],
+            data.recall(measured["found"], truth),
+            data.recall(measured["filtered"], best), measured["filtered speed"],
+            measured["memory"], disk_of(folder), measured["ready"],
+        )
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        for name in ("vectors", "queries"):
+            os.remove(f"{folder}.{name}.npy")
+
+
+DATABASES = ["database", "ingest and build vectors/s", "queries/s, 1", "queries/s, all threads", "p50 ms",
+             "p99 ms", "recall@10", "filtered to 1 %: recall@10", "p50 ms then", "own memory MiB",
+             "mapped MiB in use", "disk bytes/vector", "ready again s"]
+
+
+def database_row(name, count, build, speeds, found, filtered, filtered_speed, memory, disk, ready):
+    one, several = speeds
+    return [name, f"{count / build:,.0f}", f"{one['qps']:,.0f}", f"{several['qps']:,.0f}",
+            f"{one['p50']:.2f}", f"{one['p99']:.2f}", f"{found:.4f}", f"{filtered:.4f}",
+            f"{filtered_speed['p50']:.2f}", *(f"{held / 2**20:,.0f}" for held in memory),
+            f"{disk / count:,.0f}", f"{ready:.2f}"]
+
+
 def run(kind, vectors, queries, truth, options):
     folder = tempfile.mkdtemp(prefix="clipdb-bench-", dir=options.folder)
     server = Server(options.binary, folder, options.threads, options.keep_alive)
@@ -172,12 +198,14 @@ def run(kind, vectors, queries, truth, options):
               mib(mapped), each(server.disk("index")), each(server.disk())]],
         )
 
-        rows, ours = [], {}
+        rows, speeds, ours, theirs = [], [], {}, {}
         for threads in (1, options.threads):
             found, speed = over_http(server, queries, threads)
             ours[threads] = speed["qps"]
+            speeds.append(speed)
             rows.append(["clipdb over HTTP", threads, f"{speed['qps']:,.0f}",
                          f"{speed['p50']:.2f}", f"{speed['p99']:.2f}", f"{data.recall(found, truth):.4f}", ""])
+        own_recall = data.recall(found, truth)
         few = max(20, len(queries) // 10)
         found, speed = over_http(server, queries[:few], 1, exact=True)
         rows.append(["clipdb, exact", 1, f"{speed['qps']:,.0f}", f"{speed['p50']:.2f}",
@@ -187,9 +215,20 @@ def run(kind, vectors, queries, truth, options):
             bare, parameters, faiss_build = build_faiss(kind, vectors, options, nlist)
             for threads in (1, options.threads):
                 found, speed = in_faiss(bare, parameters, queries, threads)
+                theirs[threads] = speed["qps"]
                 rows.append([f"faiss-cpu (built in {faiss_build:,.1f} s)", threads,
                              f"{speed['qps']:,.0f}", f"{speed['p50']:.2f}", f"{speed['p99']:.2f}",
                              f"{data.recall(found, truth):.4f}", f"{ours[threads] / speed['qps']:.2f}"])
+            equal = data.recall(found, truth)
+            if kind in ("hnsw", "sq8"):
+                ef = lowest_ef(server, queries, truth, equal, options.ef)
+                for threads in (1, options.threads):
+                    found, ours_then = over_http(server, queries, threads, ef=ef)
+                    bare_speed = theirs[threads]
+                    rows.append([f"clipdb over HTTP, ef {ef}: equal recall", threads,
+                                 f"{ours_then['qps']:,.0f}", f"{ours_then['p50']:.2f}",
+                                 f"{ours_then['p99']:.2f}", f"{data.recall(found, truth):.4f}",
+                                 f"{ours_then['qps'] / bare_speed:.2f}"])
             del bare
         table(["search", "at once", "queries/s", "p50 ms", "p99 ms", "recall@10", "clipdb / faiss"], rows)
 
@@ -200,11 +239,20 @@ def run(kind, vectors, queries, truth, options):
             best = data.true_neighbours(vectors, few, 10, allowed)
             found, speed = over_http(server, few, 1, filter={"bucket": {"$lt": share}})
             fewest = min(len(ids) for ids in found)
+            if share == 10:
+                filtered = data.recall(found, best), speed
             rows.append([f"{share / 10:g} %", f"{data.recall(found, best):.4f}", fewest,
                          f"{speed['p50']:.2f}", f"{speed['p99']:.2f}"])
         table(["filter leaves", "recall@10", "fewest hits", "p50 ms", "p99 ms"], rows)
 
+        held, disk = server.memory(), server.disk()
         clean, killed = server.restart(), server.restart(kill=True)
+        if kind == "hnsw" and options.peers:
+            table(DATABASES, [
+                database_row("clipdb, over HTTP", len(vectors), build, speeds, own_recall, *filtered,
+                             held, disk, clean),
+                *(run_peer(name, vectors, queries, truth, options) for name in options.peers.split(",")),
+            ])
         started = time.perf_counter()
         matching = urllib.parse.quote(json.dumps({"bucket": {"$lt": 100}}))
         server.ask("DELETE", f"/collections/{COLLECTION}/documents?filter={matching}")

@@ -11,6 +11,8 @@ import subprocess
 import tempfile
 import time
 
+from speed import memory_of
+
 
 class Server:
     def __init__(self, binary, folder, threads, keep_alive):
@@ -82,20 +84,22 @@ class Server:
         return answers, seconds, whole / 1e6
 
     def memory(self):
-        """Bytes of the process's own memory, and of files that it has mapped and in use."""
-        with open(f"/proc/{self.process.pid}/status") as status:
-            fields = dict(line.split(":", 1) for line in status)
-        return tuple(int(fields[name].split()[0]) * 1024 for name in ("RssAnon", "RssFile"))
+        return memory_of(self.process.pid)
 
     def disk(self, under=""):
-        total = 0
-        for folder, _, files in os.walk(os.path.join(self.folder, under)):
-            for name in files:
-                try:
-                    total += os.stat(os.path.join(folder, name)).st_blocks * 512
-                except FileNotFoundError:
-                    pass
-        return total
+        return disk_of(os.path.join(self.folder, under))
+
+
+def disk_of(folder):
+    """Bytes that the files under a folder take."""
+    total = 0
+    for inside, _, files in os.walk(folder):
+        for name in files:
+            try:
+                total += os.stat(os.path.join(inside, name)).st_blocks * 512
+            except FileNotFoundError:
+                pass
+    return total
 
 
 def search_request(collection, vector, **fields):
