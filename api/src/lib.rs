@@ -16,6 +16,7 @@ pub mod engine;
 pub mod error;
 pub mod rest;
 mod tls;
+mod trace_context;
 mod url_ingest;
 
 pub use clipdb_index as index;

@@ -250,8 +250,10 @@ impl Encoder {
         };
         shared.queue.push(priority, entry)?;
         let embedded = computed(answer).await?;
+        let timings = timings(begun.elapsed(), preprocess, &embedded);
+        shared.counters.image_stages.answered(&timings);
         Ok(ImageEmbedding {
-            timings: timings(begun.elapsed(), preprocess, &embedded),
+            timings,
             embedding: embedded.embedding,
             info,
         })
@@ -288,8 +290,10 @@ impl Shared {
         let mut embeddings = Vec::with_capacity(waiting.len());
         for (tokens, truncated, answer) in waiting {
             let embedded = computed(answer).await?;
+            let timings = timings(begun.elapsed(), preprocess, &embedded);
+            self.counters.text_stages.answered(&timings);
             embeddings.push(TextEmbedding {
-                timings: timings(begun.elapsed(), preprocess, &embedded),
+                timings,
                 embedding: embedded.embedding,
                 tokens,
                 truncated,

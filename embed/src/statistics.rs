@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use crate::Timings;
+
 /// A snapshot; totals count since the model was loaded.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct QueueStatistics {
@@ -31,6 +33,12 @@ pub struct StageStatistics {
     pub preprocess_seconds: f64,
     pub batches: u64,
     pub model_seconds: f64,
+    /// Inputs that were answered.
+    pub answered: u64,
+    /// What they waited for the device, summed over inputs.
+    pub queue_seconds: f64,
+    /// What their batches took, summed over inputs: one that shares a batch waits for all of it.
+    pub batch_seconds: f64,
 }
 
 #[derive(Debug, Default)]
@@ -49,6 +57,9 @@ pub(crate) struct Stages {
     preprocess_us: AtomicU64,
     batches: AtomicU64,
     model_us: AtomicU64,
+    answered: AtomicU64,
+    queue_us: AtomicU64,
+    batch_us: AtomicU64,
 }
 
 impl Stages {
@@ -62,6 +73,12 @@ impl Stages {
         self.model_us.fetch_add(micros(took), Relaxed);
     }
 
+    pub fn answered(&self, timings: &Timings) {
+        self.answered.fetch_add(1, Relaxed);
+        self.queue_us.fetch_add(timings.queue_us, Relaxed);
+        self.batch_us.fetch_add(timings.model_us, Relaxed);
+    }
+
     fn snapshot(&self) -> StageStatistics {
         let seconds = |micros: &AtomicU64| micros.load(Relaxed) as f64 / 1e6;
         StageStatistics {
@@ -69,6 +86,9 @@ impl Stages {
             preprocess_seconds: seconds(&self.preprocess_us),
             batches: self.batches.load(Relaxed),
             model_seconds: seconds(&self.model_us),
+            answered: self.answered.load(Relaxed),
+            queue_seconds: seconds(&self.queue_us),
+            batch_seconds: seconds(&self.batch_us),
         }
     }
 }

@@ -1,15 +1,20 @@
 """How fast CLIP-as-service's client gets its answers, and what idle clients cost.
 
-    bench.py rates URL...           texts and pictures per second, and the profile() tree
-    bench.py idle ADDRESS PID [N]   memory of process PID before and with N open streams
+    bench.py rates METRICS URL...   texts and pictures per second, and where a request's time
+                                    goes, by the server's own METRICS (http://…/metrics); the
+                                    profile() tree
+    bench.py idle ADDRESS PID [N]   memory of process PID before and with N open gRPC streams
+    bench.py idle-websockets ADDRESS PID [N]   the same with N WebSockets
 
 Run by hand against a server of its own; Python takes its share of the same cores.
 """
 
 import asyncio
 import os
+import re
 import sys
 import time
+import urllib.request
 
 os.environ.update(NO_VERSION_CHECK='1', JINA_OPTOUT_TELEMETRY='1', JINA_LOG_LEVEL='ERROR')
 
@@ -24,21 +29,46 @@ async def rate(url, make, batch, clients):
     """Inputs answered per second while `clients` ask without a pause."""
     from clip_client import Client
 
-    answered, until = 0, time.perf_counter() + SECONDS
+    calls, waited, until = 0, 0.0, time.perf_counter() + SECONDS
 
     async def ask():
-        nonlocal answered
+        nonlocal calls, waited
         client = Client(url)
         while time.perf_counter() < until:
+            begun = time.perf_counter()
             await client.aencode(make(batch), batch_size=batch)
-            answered += batch
+            waited += time.perf_counter() - begun
+            calls += 1
 
     begun = time.perf_counter()
     await asyncio.gather(*(ask() for _ in range(clients)))
-    return answered / (time.perf_counter() - begun)
+    return calls * batch / (time.perf_counter() - begun), waited / calls
 
 
-def rates(urls):
+def seen(metrics):
+    """The server's sums and counts by the name of each summary, over all labels."""
+    with urllib.request.urlopen(metrics) as answer:
+        text = answer.read().decode()
+    found = {}
+    for name, value in re.findall(r'^(\w+)(?:\{.*\})? (\S+)$', text, re.MULTILINE):
+        found[name] = found.get(name, 0.0) + float(value)
+    return found
+
+
+def split(before, after, kind, waited):
+    """Milliseconds of a request: on the way (client, transport), made ready, queued, in the
+    model. An input's wait and batch are means over inputs, which share batches."""
+
+    def mean(name):
+        count = after[f'{name}_count'] - before.get(f'{name}_count', 0)
+        return 1e3 * (after[f'{name}_sum'] - before.get(f'{name}_sum', 0)) / max(count, 1)
+
+    queue, model = mean(f'clipdb_{kind}_queue_seconds'), mean(f'clipdb_{kind}_model_seconds')
+    server = mean('jina_process_request_seconds')
+    return [1e3 * waited - server, max(server - queue - model, 0.0), queue, model]
+
+
+def rates(metrics, urls):
     from clip_client import Client
     from docarray import Document
 
@@ -49,12 +79,18 @@ def rates(urls):
         'pictures': lambda batch: [Document(blob=picture) for _ in range(batch)],
     }
     for url in urls:
-        print(f'\n{url}\n\n| inputs | in a request | 1 client | 4 clients | 16 clients |')
-        print('| --- | --- | --- | --- | --- |')
+        print(f'\n{url}\n\n| inputs | in a request | clients | inputs a second '
+              '| client and transport ms | made ready ms | queue ms | model ms |')
+        print('| --- ' * 8 + '|')
         for kind, make in kinds.items():
             for batch in BATCHES:
-                row = [asyncio.run(rate(url, make, batch, clients)) for clients in CLIENTS]
-                print(f'| {kind} | {batch} | ' + ' | '.join(f'{one:.0f}' for one in row) + ' |')
+                for clients in CLIENTS:
+                    before = seen(metrics)
+                    speed, waited = asyncio.run(rate(url, make, batch, clients))
+                    one = 'text' if kind == 'texts' else 'image'
+                    parts = split(before, seen(metrics), one, waited)
+                    print(f'| {kind} | {batch} | {clients} | {speed:.0f} | '
+                          + ' | '.join(f'{part:.1f}' for part in parts) + ' |', flush=True)
         client = Client(url)
         for content in ('', 'a happy potato', PICTURE):
             client.profile(content)
@@ -90,9 +126,26 @@ async def idle(address, pid, count):
     print(f'{resident(pid):.0f} MiB after')
 
 
+async def idle_websockets(address, pid, count):
+    import aiohttp
+
+    before = resident(pid)
+    connector = aiohttp.TCPConnector(limit=0)
+    async with aiohttp.ClientSession(connector=connector) as session:
+        sockets = [await session.ws_connect(f'ws://{address}/') for _ in range(count)]
+        await asyncio.sleep(2)
+        print(f'{count} idle WebSockets: {before:.0f} MiB before, {resident(pid):.0f} MiB with them')
+        for socket in sockets:
+            await socket.close()
+    await asyncio.sleep(2)
+    print(f'{resident(pid):.0f} MiB after')
+
+
 def main():
-    if sys.argv[1:2] == ['rates'] and len(sys.argv) > 2:
-        rates(sys.argv[2:])
+    if sys.argv[1:2] == ['rates'] and len(sys.argv) > 3:
+        rates(sys.argv[2], sys.argv[3:])
+    elif sys.argv[1:2] == ['idle-websockets'] and len(sys.argv) > 3:
+        asyncio.run(idle_websockets(sys.argv[2], sys.argv[3], int((sys.argv[4:] or ['1000'])[0])))
     elif sys.argv[1:2] == ['idle'] and len(sys.argv) > 3:
         asyncio.run(idle(sys.argv[2], sys.argv[3], int((sys.argv[4:] or ['1000'])[0])))
     else:

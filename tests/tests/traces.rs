@@ -14,6 +14,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
 use opentelemetry_proto::tonic::trace::v1::Span;
+use reqwest::Method;
 use serde_json::json;
 use tonic::{Request, Response, Status};
 
@@ -71,6 +72,11 @@ fn each_stage_of_a_request_is_a_span() {
     client
         .post("/post", &json!({ "data": [{ "text": "a call" }] }))
         .expect(200);
+    let (trace, caller) = ("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7");
+    let continued = client
+        .request(Method::GET, "/search?q=other")
+        .header("traceparent", format!("00-{trace}-{caller}-01"));
+    clipdb_tests::send(continued).expect(200);
     server.stop();
 
     let spans = spans.lock().unwrap();
@@ -107,6 +113,23 @@ fn each_stage_of_a_request_is_a_span() {
             "{wanted}: {paths:?}"
         );
     }
+    // A caller's trace goes on.
+    let hex = |bytes: &[u8]| {
+        bytes
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect::<String>()
+    };
+    let continued: Vec<&Span> = spans
+        .iter()
+        .filter(|span| hex(&span.trace_id) == trace)
+        .collect();
+    assert!(continued.len() > 3, "{continued:?}");
+    let request = continued
+        .iter()
+        .find(|span| span.name == "request")
+        .unwrap();
+    assert_eq!(hex(&request.parent_span_id), caller);
     // Spans travel further than the data does.
     assert!(!format!("{spans:?}").contains("matter"));
 }

@@ -16,6 +16,7 @@ use super::parameters::Parameters;
 use crate::engine::{CallSeen, Engine};
 use crate::error::ApiError;
 use crate::rest::problem;
+use crate::trace_context;
 
 /// The name under which the server signs what it did.
 const EXECUTOR: &str = "clipdb";
@@ -25,11 +26,22 @@ const EXECUTOR: &str = "clipdb";
 pub struct Calls {
     pub(super) engine: Arc<Engine>,
     pub(super) settings: Settings,
+    traceparent: Option<String>,
 }
 
 impl Calls {
     pub fn new(engine: Arc<Engine>, settings: Settings) -> Self {
-        Self { engine, settings }
+        Self {
+            engine,
+            settings,
+            traceparent: None,
+        }
+    }
+
+    /// Calls whose spans go on a caller's trace, where a door has no span of its own.
+    pub fn in_trace(mut self, traceparent: Option<&str>) -> Self {
+        self.traceparent = traceparent.map(str::to_owned);
+        self
     }
 
     pub fn engine(&self) -> &Arc<Engine> {
@@ -42,6 +54,7 @@ impl Calls {
     /// and its documents have their ids alone.
     pub async fn answer(&self, request: DataRequest, received: SystemTime) -> DataRequest {
         let span = tracing::info_span!("call", endpoint = tracing::field::Empty);
+        trace_context::go_on(&span, self.traceparent.as_deref());
         self.counted(request, received).instrument(span).await
     }
 

@@ -26,6 +26,7 @@ use super::message::DataRequest;
 use crate::TlsIdentity;
 use crate::error::ApiError;
 use crate::rest::RestState;
+use crate::trace_context::TRACEPARENT;
 
 const MOST_IN_FLIGHT: usize = 1000;
 /// A connection whose other end has gone without a word is found out and closed.
@@ -190,7 +191,12 @@ impl CallService {
             return Err(ApiError::Unauthorized.into());
         }
         let engine = state.engine()?;
-        let calls = Calls::new(engine, state.settings.clip_as_service.clone());
+        let traceparent = request
+            .metadata()
+            .get(TRACEPARENT)
+            .and_then(|value| value.to_str().ok());
+        let calls =
+            Calls::new(engine, state.settings.clip_as_service.clone()).in_trace(traceparent);
         let in_flight = in_flight(request.metadata());
         let requests = request
             .into_inner()

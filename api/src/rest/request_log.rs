@@ -12,6 +12,7 @@ use tracing::Instrument;
 
 use super::state::RestState;
 use crate::engine::SearchTimings;
+use crate::trace_context::{self, TRACEPARENT};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -24,6 +25,8 @@ pub(super) async fn log<B: MessageBody>(
     let method = request.method().clone();
     let state = request.app_data::<web::Data<RestState>>().cloned();
     let span = tracing::info_span!("request", %id, %method, route = tracing::field::Empty, status = tracing::field::Empty);
+    let traceparent = request.headers().get(TRACEPARENT);
+    trace_context::go_on(&span, traceparent.and_then(|value| value.to_str().ok()));
     let mut response = next.call(request).instrument(span.clone()).await?;
     let status = response.status().as_u16();
     if let Some(state) = state {
