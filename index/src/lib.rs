@@ -10,6 +10,7 @@
 //! indexed of one version of a document), [`Filter`] (which rows count) and
 //! [`fusion::Fusion`] (ranked lists into one).
 
+mod bits;
 mod collection;
 mod columns;
 mod error;

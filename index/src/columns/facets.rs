@@ -1,15 +1,26 @@
 //! How often each value of a field occurs among some rows.
+//!
+//! Every segment counts by ordinal. Their dictionaries are then read together in the order
+//! of terms, so that a value's counts meet, and only the most frequent values are kept.
 
-use std::collections::HashMap;
+use std::cmp::{Ordering, Reverse};
+use std::collections::binary_heap::PeekMut;
+use std::collections::{BinaryHeap, HashMap};
 
 use serde_json::Value;
-use tantivy::Searcher;
+use tantivy::columnar::Streamer;
+use tantivy::{DocId, Searcher};
 
-use super::read::{Column, documents_of};
+use super::read::{Column, documents_of, each_row, row_column};
 use super::{Source, term};
+use crate::bits::Bits;
 use crate::error::IndexError;
 use crate::row::RowId;
 use crate::row_set::RowSet;
+
+/// A look at every document of a segment costs no more than one at this part of them, each
+/// by itself; and so with a dictionary's terms.
+const FEW: usize = 16;
 
 /// A field's values by how many documents have them.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,61 +47,203 @@ pub(crate) fn facets(
     rows: Option<&RowSet>,
     fields: &[(String, usize)],
 ) -> Result<Facets, IndexError> {
+    let mut segments = Vec::with_capacity(searcher.segment_readers().len());
     let mut documents = 0;
-    let mut counts: Vec<HashMap<String, u64>> = vec![HashMap::new(); fields.len()];
     for segment in searcher.segment_readers() {
         let counted = documents_of(segment, rows)?;
-        documents += counted.len() as u64;
-        for ((path, _), counts) in fields.iter().zip(&mut counts) {
-            let Some(column) = Column::open(segment, &Source::named(path))? else {
-                continue;
-            };
-            let mut by_ordinal = vec![0u32; column.terms() as usize];
-            for document in &counted {
-                for ordinal in column.of(*document) {
-                    by_ordinal[ordinal as usize] += 1;
+        documents += counted.count() as u64;
+        segments.push((segment, counted));
+    }
+    let facets = fields
+        .iter()
+        .map(|(path, limit)| {
+            let source = Source::named(path);
+            let mut columns = Vec::with_capacity(segments.len());
+            for (segment, counted) in &segments {
+                if let Some(column) = Column::open(segment, &source)? {
+                    let counts = count(&column, counted)?;
+                    columns.push((column, counts));
                 }
             }
-            for values in column.values()? {
-                let here = values.filter(|ordinal| by_ordinal[*ordinal as usize] > 0);
-                let here: Vec<u64> = here.collect();
-                let mut at = here.iter();
-                column.each(here.iter().copied(), |term| {
-                    if let Some(ordinal) = at.next() {
-                        let count = u64::from(by_ordinal[*ordinal as usize]);
-                        match counts.get_mut(term) {
-                            Some(known) => *known += count,
-                            None => {
-                                counts.insert(term.to_owned(), count);
-                            }
-                        }
-                    }
-                })?;
-            }
-        }
-    }
-    let facets = counts
-        .into_iter()
-        .zip(fields)
-        .map(|(counts, (_, limit))| facet(counts, *limit))
-        .collect();
+            merge(&columns, *limit)
+        })
+        .collect::<Result<_, _>>()?;
     Ok(Facets { facets, documents })
 }
 
-fn facet(counts: HashMap<String, u64>, limit: usize) -> Facet {
-    let numbers = || counts.keys().filter(|term| term.starts_with('n'));
-    let numbers = match (numbers().min(), numbers().max()) {
-        (Some(least), Some(most)) => term::shown(least).zip(term::shown(most)),
-        _ => None,
-    };
-    let mut values: Vec<(String, u64)> = counts.into_iter().collect();
-    values.sort_unstable_by(|(a, some), (b, others)| others.cmp(some).then_with(|| a.cmp(b)));
-    values.truncate(limit);
-    let values = values
-        .into_iter()
-        .filter_map(|(term, count)| Some((term::shown(&term)?, count)))
-        .collect();
-    Facet { values, numbers }
+/// How many of the documents have each term; nothing for terms that are no values.
+fn count(column: &Column, documents: &Bits) -> Result<Vec<u32>, IndexError> {
+    let mut counts = vec![0u32; column.terms() as usize];
+    if documents.count() < column.num_documents() as usize / FEW {
+        for document in documents.iter() {
+            for ordinal in column.of(document as DocId) {
+                counts[ordinal as usize] += 1;
+            }
+        }
+    } else {
+        column.each_document(|document, ordinals| {
+            if documents.contains(document as usize) {
+                for ordinal in ordinals {
+                    counts[*ordinal as usize] += 1;
+                }
+            }
+        });
+    }
+    let [before, after] = column.values()?;
+    counts[before.end as usize..after.start as usize].fill(0);
+    counts[after.end as usize..].fill(0);
+    Ok(counts)
+}
+
+fn merge(columns: &[(Column, Vec<u32>)], limit: usize) -> Result<Facet, IndexError> {
+    let mut heads = BinaryHeap::with_capacity(columns.len());
+    for (column, counts) in columns {
+        heads.extend(Head::first(column, counts)?);
+    }
+    let mut best = Best::new(limit);
+    let mut numbers: Option<(String, String)> = None;
+    let mut term = String::new();
+    while let Some(head) = heads.peek() {
+        term.clone_from(&head.term);
+        let mut total = 0;
+        while let Some(mut head) = heads.peek_mut()
+            && head.term == term
+        {
+            total += u64::from(head.count);
+            if !head.advance()? {
+                PeekMut::pop(head);
+            }
+        }
+        if term.starts_with('n') {
+            match &mut numbers {
+                Some((_, most)) => most.clone_from(&term),
+                None => numbers = Some((term.clone(), term.clone())),
+            }
+        }
+        best.offer(&term, total);
+    }
+    Ok(Facet {
+        values: best.finish(),
+        numbers: numbers.and_then(|(least, most)| term::shown(&least).zip(term::shown(&most))),
+    })
+}
+
+/// The next of a segment's values that occur, the first one on top of a heap.
+struct Head<'a> {
+    term: String,
+    count: u32,
+    rest: Rest<'a>,
+}
+
+/// The values that follow.
+enum Rest<'a> {
+    /// All terms of the dictionary, of which many occur.
+    Dictionary(Box<Streamer<'a>>, &'a [u32]),
+    /// The few that occur.
+    Few(std::vec::IntoIter<(String, u32)>),
+}
+
+impl<'a> Head<'a> {
+    /// `None` where no value occurs.
+    fn first(column: &'a Column, counts: &'a [u32]) -> Result<Option<Self>, IndexError> {
+        let occurring = counts.iter().filter(|count| **count > 0).count();
+        let rest = if occurring < counts.len() / FEW {
+            let mut few = Vec::with_capacity(occurring);
+            let ordinals = || (0..).zip(counts).filter(|(_, count)| **count > 0);
+            let mut at = ordinals();
+            column.each(ordinals().map(|(ordinal, _)| ordinal), |term| {
+                few.extend(at.next().map(|(_, count)| (term.to_owned(), *count)));
+            })?;
+            Rest::Few(few.into_iter())
+        } else {
+            Rest::Dictionary(Box::new(column.stream()?), counts)
+        };
+        let mut head = Self {
+            term: String::new(),
+            count: 0,
+            rest,
+        };
+        Ok(head.advance()?.then_some(head))
+    }
+
+    /// Whether there is another.
+    fn advance(&mut self) -> Result<bool, IndexError> {
+        match &mut self.rest {
+            Rest::Dictionary(terms, counts) => {
+                while terms.advance() {
+                    self.count = counts[terms.term_ord() as usize];
+                    if self.count > 0 {
+                        self.term.clear();
+                        self.term.push_str(super::read::text(terms.key())?);
+                        return Ok(true);
+                    }
+                }
+                Ok(false)
+            }
+            Rest::Few(few) => Ok(few
+                .next()
+                .map(|(term, count)| {
+                    self.term = term;
+                    self.count = count;
+                })
+                .is_some()),
+        }
+    }
+}
+
+impl Ord for Head<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        other.term.cmp(&self.term)
+    }
+}
+
+impl PartialOrd for Head<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Head<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Head<'_> {}
+
+/// The most frequent of what is offered in the order of terms.
+struct Best {
+    limit: usize,
+    /// The least of them on top: of the rarest the last term.
+    kept: BinaryHeap<(Reverse<u64>, String)>,
+}
+
+impl Best {
+    fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            kept: BinaryHeap::new(),
+        }
+    }
+
+    fn offer(&mut self, term: &str, count: u64) {
+        if self.kept.len() < self.limit {
+            self.kept.push((Reverse(count), term.to_owned()));
+        } else if let Some(mut least) = self.kept.peek_mut()
+            // One that is as frequent came before.
+            && least.0.0 < count
+        {
+            *least = (Reverse(count), term.to_owned());
+        }
+    }
+
+    fn finish(self) -> Vec<(Value, u64)> {
+        self.kept
+            .into_sorted_vec()
+            .into_iter()
+            .filter_map(|(Reverse(count), term)| Some((term::shown(&term)?, count)))
+            .collect()
+    }
 }
 
 /// The values of a field that some rows have, for grouping: each row's first.
@@ -104,17 +257,19 @@ pub(crate) fn first_values(
         let Some(column) = Column::open(segment, &Source::named(path))? else {
             continue;
         };
-        let row = super::read::row_column(segment)?;
         let values = column.values()?;
-        for document in documents_of(segment, Some(rows))? {
+        let mut of_rows = Vec::new();
+        let documents = documents_of(segment, Some(rows))?;
+        each_row(&row_column(segment)?, &documents, |document, row| {
             let first = column
                 .of(document)
                 .filter(|ordinal| values.iter().any(|range| range.contains(ordinal)))
                 .min();
-            if let Some(first) = first
-                && let Some(value) = term::shown(&column.term(first)?)
-            {
-                firsts.insert(RowId(row.values.get_val(document)), value);
+            of_rows.extend(first.map(|first| (row, first)));
+        });
+        for (row, first) in of_rows {
+            if let Some(value) = term::shown(&column.term(first)?) {
+                firsts.insert(row, value);
             }
         }
     }

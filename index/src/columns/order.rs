@@ -152,7 +152,8 @@ pub(crate) fn ordered(
             .map(|place| start_after(&readers, place))
             .transpose()?;
         let mut best = Best::new(limit);
-        for document in documents_of(segment, rows)? {
+        for document in documents_of(segment, rows)?.iter() {
+            let document = document as DocId;
             let standing = standing(&readers, document);
             if after.is_none_or(|after| standing > after) {
                 best.offer(standing, document);
@@ -252,10 +253,12 @@ impl KeyReader {
                 descending: *descending,
             }),
             Key::Distance { from, .. } => {
-                let points = column.between(Bound::Included("g"), Bound::Excluded("h"))?;
-                let first = points.start;
-                let mut metres = Vec::with_capacity((points.end - points.start) as usize);
-                column.each(points, |term| {
+                let mut first = 0;
+                let mut metres = Vec::new();
+                column.each_between("g", "h", |ordinal, term| {
+                    if metres.is_empty() {
+                        first = ordinal;
+                    }
                     let point = term::read_point(term);
                     metres.push(point.map_or(f64::INFINITY, |point| point.distance_m(*from)));
                 })?;

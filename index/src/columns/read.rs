@@ -3,10 +3,11 @@
 use std::io;
 use std::ops::{Bound, Range};
 
-use tantivy::columnar::{Column as NumberColumn, StrColumn};
+use tantivy::columnar::{Column as NumberColumn, ColumnIndex, StrColumn, Streamer};
 use tantivy::{DocId, SegmentReader, TantivyError};
 
 use super::{COLUMNS, Source};
+use crate::bits::{BITS, Bits};
 use crate::error::IndexError;
 use crate::row::RowId;
 use crate::row_set::RowSet;
@@ -17,8 +18,8 @@ pub(crate) struct Column {
     column: StrColumn,
 }
 
-/// Documents scanned at a time, so that what a scan holds stays small.
-const BLOCK: DocId = 1 << 16;
+/// Documents scanned at a time, so that what a scan holds stays in the processor's cache.
+const BLOCK: usize = 1 << 12;
 
 impl Column {
     /// `None` where no document of the segment has a value there.
@@ -84,7 +85,7 @@ impl Column {
         Ok(term)
     }
 
-    /// The terms of ascending ordinals.
+    /// The terms of ascending ordinals, which are looked up one by one: for a few of many.
     pub(crate) fn each(
         &self,
         ordinals: impl Iterator<Item = u64>,
@@ -100,16 +101,59 @@ impl Column {
             .map_err(reading)
     }
 
-    /// The documents with a value among `ordinals`; some perhaps twice.
+    /// The terms between two, with their ordinals: one reading of that part of the dictionary.
+    pub(crate) fn each_between(
+        &self,
+        low: &str,
+        high: &str,
+        mut see: impl FnMut(u64, &str),
+    ) -> Result<(), IndexError> {
+        let range = self.column.dictionary().range().ge(low).lt(high);
+        let mut terms = range.into_stream().map_err(reading)?;
+        while terms.advance() {
+            see(terms.term_ord(), text(terms.key())?);
+        }
+        Ok(())
+    }
+
+    /// All its terms, one after the other.
+    pub(crate) fn stream(&self) -> Result<Streamer<'_>, IndexError> {
+        self.column.dictionary().stream().map_err(reading)
+    }
+
+    /// Whether some document has several values.
+    pub(crate) fn has_arrays(&self) -> bool {
+        matches!(self.column.ords().index, ColumnIndex::Multivalued(_))
+    }
+
+    /// The documents that have a value.
+    pub(crate) fn present(&self) -> Box<dyn Iterator<Item = DocId> + '_> {
+        match &self.column.ords().index {
+            ColumnIndex::Empty { .. } => Box::new(std::iter::empty()),
+            ColumnIndex::Full => Box::new(0..self.num_documents()),
+            ColumnIndex::Optional(index) => Box::new(index.iter_non_null_docs()),
+            ColumnIndex::Multivalued(index) => index.iter_non_null_docs(),
+        }
+    }
+
+    /// The documents with a value among `ordinals`.
     pub(crate) fn documents(&self, ordinals: Range<u64>, mut see: impl FnMut(DocId)) {
         if ordinals.is_empty() {
             return;
         }
+        if self.has_arrays() {
+            // Tantivy finds the values quickly and then their documents slowly.
+            return self.each_document(|document, values| {
+                if values.iter().any(|ordinal| ordinals.contains(ordinal)) {
+                    see(document);
+                }
+            });
+        }
         let column = self.column.ords();
         let documents = column.num_docs();
         let mut found = Vec::new();
-        for from in (0..documents).step_by(BLOCK as usize) {
-            let to = documents.min(from.saturating_add(BLOCK));
+        for from in (0..documents).step_by(BLOCK) {
+            let to = documents.min(from.saturating_add(BLOCK as DocId));
             found.clear();
             column.get_docids_for_value_range(
                 ordinals.start..=ordinals.end - 1,
@@ -117,6 +161,45 @@ impl Column {
                 &mut found,
             );
             found.iter().copied().for_each(&mut see);
+        }
+    }
+
+    /// Every document that has values, ascending, with their ordinals: one reading of the
+    /// column, several times as quick as asking for each document's.
+    pub(crate) fn each_document(&self, mut see: impl FnMut(DocId, &[u64])) {
+        let column = self.column.ords();
+        let mut documents = self.present();
+        let mut ordinals = Vec::new();
+        let ColumnIndex::Multivalued(index) = &column.index else {
+            for from in (0..column.values.num_vals()).step_by(BLOCK) {
+                let count = BLOCK.min((column.values.num_vals() - from) as usize);
+                ordinals.resize(count, 0);
+                column.values.get_range(u64::from(from), &mut ordinals);
+                for (ordinal, document) in ordinals.iter().zip(&mut documents) {
+                    see(document, std::slice::from_ref(ordinal));
+                }
+            }
+            return;
+        };
+        // Where each document's values begin, and last where they end.
+        let starts = index.get_start_index_column();
+        let mut bounds = Vec::new();
+        for from in (0..starts.num_vals().saturating_sub(1)).step_by(BLOCK) {
+            let count = BLOCK.min((starts.num_vals() - 1 - from) as usize);
+            bounds.resize(count + 1, 0);
+            starts.get_range(u64::from(from), &mut bounds);
+            let (first, last) = (bounds[0], bounds[count]);
+            ordinals.resize((last - first) as usize, 0);
+            column.values.get_range(u64::from(first), &mut ordinals);
+            for bound in bounds.windows(2) {
+                let values = &ordinals[(bound[0] - first) as usize..(bound[1] - first) as usize];
+                // Tantivy's older indexes of arrays tell of documents without values, too.
+                if !values.is_empty()
+                    && let Some(document) = documents.next()
+                {
+                    see(document, values);
+                }
+            }
         }
     }
 
@@ -143,18 +226,66 @@ pub(crate) fn row_column(segment: &SegmentReader) -> Result<NumberColumn<u64>, I
 pub(crate) fn documents_of(
     segment: &SegmentReader,
     rows: Option<&RowSet>,
-) -> Result<Vec<DocId>, IndexError> {
-    let Some(rows) = rows else {
-        return Ok(segment.doc_ids_alive().collect());
-    };
-    if rows.is_empty() {
-        return Ok(Vec::new());
+) -> Result<Bits, IndexError> {
+    let mut documents = live_documents(segment);
+    if let Some(rows) = rows {
+        let column = row_column(segment)?;
+        let mut passing = Bits::none(segment.max_doc() as usize);
+        each_row(&column, &documents, |document, row| {
+            if rows.contains(row) {
+                passing.insert(document as usize);
+            }
+        });
+        documents = passing;
     }
-    let column = row_column(segment)?;
-    Ok(segment
-        .doc_ids_alive()
-        .filter(|document| rows.contains(RowId(column.values.get_val(*document))))
-        .collect())
+    Ok(documents)
+}
+
+/// A segment's documents that are not deleted.
+pub(crate) fn live_documents(segment: &SegmentReader) -> Bits {
+    match segment.alive_bitset() {
+        None => Bits::all(segment.max_doc() as usize),
+        Some(alive) => {
+            let mut live = Bits::none(segment.max_doc() as usize);
+            alive
+                .iter_alive()
+                .for_each(|document| live.insert(document as usize));
+            live
+        }
+    }
+}
+
+/// The rows of some documents, by the segment's column of rows.
+pub(crate) fn each_row(
+    column: &NumberColumn<u64>,
+    documents: &Bits,
+    mut see: impl FnMut(DocId, RowId),
+) {
+    let mut rows = [0; BITS];
+    let count = column.values.num_vals() as usize;
+    for (at, mut left) in documents.words().iter().copied().enumerate() {
+        let first = at * BITS;
+        if left.count_ones() as usize > BITS / 8 {
+            let rows = &mut rows[..BITS.min(count - first)];
+            column.values.get_range(first as u64, rows);
+            while left != 0 {
+                let bit = left.trailing_zeros() as usize;
+                left &= left - 1;
+                see((first + bit) as DocId, RowId(rows[bit]));
+            }
+        } else {
+            while left != 0 {
+                let document = (first + left.trailing_zeros() as usize) as DocId;
+                left &= left - 1;
+                see(document, RowId(column.values.get_val(document)));
+            }
+        }
+    }
+}
+
+/// A term of a dictionary.
+pub(crate) fn text(term: &[u8]) -> Result<&str, IndexError> {
+    as_text(term).map_err(reading)
 }
 
 fn as_text(term: &[u8]) -> io::Result<&str> {

@@ -1,18 +1,22 @@
 //! Which live rows pass a filter, by scans over columns.
 
-use std::ops::{Bound, Range};
+use std::ops::Range;
 
-use tantivy::{DocId, Searcher, SegmentReader};
+use tantivy::{Searcher, SegmentReader};
 
-use super::{Bits, Filter, Node, Test};
-use crate::columns::read::{Column, row_column};
+use super::{Filter, Node, Test};
+use crate::bits::Bits;
+use crate::columns::read::{Column, each_row, live_documents, row_column};
 use crate::columns::{Point, Source, term};
 use crate::error::IndexError;
-use crate::row::RowId;
 use crate::row_set::RowSet;
 
-/// Scans of one ordinal range each that are taken before a lookup of every value.
+/// Scans of one ordinal range each that are taken before a lookup of every value, where no
+/// document has several.
 const SCANS: usize = 4;
+
+/// Bytes below which a string is searched inside byte by byte.
+const SHORT: usize = 64;
 
 /// Added around latitudes before exact distances are asked for: rounding must lose nothing.
 const MARGIN_DEGREES: f64 = 1e-6;
@@ -22,20 +26,11 @@ pub(crate) fn select(searcher: &Searcher, filter: &Filter) -> Result<RowSet, Ind
     let mut rows = RowSet::default();
     for segment in searcher.segment_readers() {
         let mut documents = Segment(segment).documents(&filter.root)?;
-        if let Some(alive) = segment.alive_bitset() {
-            let mut live = Bits::none(documents_of(segment));
-            alive
-                .iter_alive()
-                .for_each(|document| live.insert(document as usize));
-            documents.keep(&live);
-        }
+        documents.keep(&live_documents(segment));
         if documents.is_empty() {
             continue;
         }
-        let row = row_column(segment)?;
-        for document in documents.iter() {
-            rows.insert(RowId(row.values.get_val(document as DocId)));
-        }
+        each_row(&row_column(segment)?, &documents, |_, row| rows.insert(row));
     }
     Ok(rows)
 }
@@ -81,22 +76,19 @@ impl Segment<'_> {
         let Some(column) = Column::open(self.0, source)? else {
             return Ok(documents);
         };
+        let mut insert = |document| documents.insert(document as usize);
         match ordinals(&column, test)? {
+            Ordinals::All => column.present().for_each(insert),
             Ordinals::Ranges(ranges) => {
                 for range in ranges {
-                    column.documents(range, |document| documents.insert(document as usize));
+                    column.documents(range, &mut insert);
                 }
             }
-            Ordinals::Set(set) => {
-                for document in 0..column.num_documents() {
-                    if column
-                        .of(document)
-                        .any(|ordinal| set.contains(ordinal as usize))
-                    {
-                        documents.insert(document as usize);
-                    }
+            Ordinals::Set(set) => column.each_document(|document, values| {
+                if values.iter().any(|ordinal| set.contains(*ordinal as usize)) {
+                    insert(document);
                 }
-            }
+            }),
         }
         Ok(documents)
     }
@@ -104,53 +96,45 @@ impl Segment<'_> {
 
 /// The terms of a column that pass a test.
 enum Ordinals {
+    All,
     /// A few ranges of them.
     Ranges(Vec<Range<u64>>),
     Set(Bits),
 }
 
-impl Ordinals {
-    fn one(range: Range<u64>) -> Self {
-        Self::Ranges([range].into())
-    }
-}
-
 fn ordinals(column: &Column, test: &Test) -> Result<Ordinals, IndexError> {
     match test {
-        Test::Exists => Ok(Ordinals::one(0..column.terms())),
+        Test::Exists => Ok(Ordinals::All),
         Test::Between(low, high) => {
             let range = column.between(
                 low.as_ref().map(String::as_str),
                 high.as_ref().map(String::as_str),
             )?;
-            Ok(Ordinals::one(range))
+            Ok(Ordinals::Ranges([range].into()))
         }
         Test::OneOf(terms) => one_of(column, terms),
-        Test::Holds(text) => {
-            let strings = column.between(Bound::Included("s"), Bound::Excluded("t"))?;
-            those(column, strings, |term| {
-                term::beginning(&term[1..]).contains(text)
-            })
-        }
+        Test::Holds(text) => those(column, "s", "t", |term| {
+            holds(term::beginning(&term[1..]), text)
+        }),
         Test::Within { middle, radius_m } => {
             let span = Point::degrees_of(*radius_m);
-            let points = points(column, middle.lat - span, middle.lat + span)?;
-            those(column, points, |term| {
+            let (low, high) = points(middle.lat - span, middle.lat + span);
+            those(column, &low, &high, |term| {
                 term::read_point(term).is_some_and(|point| point.distance_m(*middle) <= *radius_m)
             })
         }
         Test::Inside(area) => {
-            let points = points(column, area.bottom_right.lat, area.top_left.lat)?;
-            those(column, points, |term| {
+            let (low, high) = points(area.bottom_right.lat, area.top_left.lat);
+            those(column, &low, &high, |term| {
                 term::read_point(term).is_some_and(|point| area.contains(point))
             })
         }
     }
 }
 
-fn points(column: &Column, south: f64, north: f64) -> Result<Range<u64>, IndexError> {
-    let (low, high) = term::latitudes(south - MARGIN_DEGREES, north + MARGIN_DEGREES);
-    column.between(Bound::Included(&low), Bound::Excluded(&high))
+/// Between which terms the points between two latitudes lie.
+fn points(south: f64, north: f64) -> (String, String) {
+    term::latitudes(south - MARGIN_DEGREES, north + MARGIN_DEGREES)
 }
 
 fn one_of(column: &Column, terms: &[String]) -> Result<Ordinals, IndexError> {
@@ -163,19 +147,29 @@ fn one_of(column: &Column, terms: &[String]) -> Result<Ordinals, IndexError> {
     Ok(found.finish(column))
 }
 
-/// Those terms of a range that pass.
+/// The standard library's search pays off in long texts only, and most values are short.
+fn holds(text: &str, sought: &str) -> bool {
+    match sought.as_bytes().split_first() {
+        Some((first, rest)) if text.len() < SHORT => {
+            let bytes = text.as_bytes();
+            (0..bytes.len()).any(|at| bytes[at] == *first && bytes[at + 1..].starts_with(rest))
+        }
+        _ => text.contains(sought),
+    }
+}
+
+/// Those terms from `low` to below `high` that pass.
 fn those(
     column: &Column,
-    range: Range<u64>,
+    low: &str,
+    high: &str,
     passes: impl Fn(&str) -> bool,
 ) -> Result<Ordinals, IndexError> {
     let mut found = Found::default();
-    let mut ordinal = range.start;
-    column.each(range, |term| {
+    column.each_between(low, high, |ordinal, term| {
         if passes(term) {
             found.add(ordinal);
         }
-        ordinal += 1;
     })?;
     Ok(found.finish(column))
 }
@@ -193,7 +187,8 @@ impl Found {
     }
 
     fn finish(self, column: &Column) -> Ordinals {
-        if self.0.len() <= SCANS {
+        let most = if column.has_arrays() { 1 } else { SCANS };
+        if self.0.len() <= most {
             return Ordinals::Ranges(self.0);
         }
         let mut set = Bits::none(column.terms() as usize);

@@ -41,7 +41,6 @@
 //! A list is no value (`{"tags": ["a", "b"]}`): `$in` means one of them, several conditions
 //! under `$and` mean all.
 
-mod bits;
 mod error;
 mod evaluate;
 mod parse;
@@ -53,7 +52,6 @@ use std::ops::Bound;
 use crate::columns::{Point, Source};
 use crate::row::VectorKind;
 
-pub(crate) use bits::Bits;
 pub(crate) use evaluate::select;
 
 /// A filter, parsed and checked against the declared fields.

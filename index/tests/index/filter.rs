@@ -410,6 +410,54 @@ proptest! {
     }
 }
 
+/// More documents in one segment than a scan takes at a time, with and without values and
+/// with several.
+#[test]
+fn scans_join_their_parts() {
+    let fields = |row: u64| {
+        let mut fields = json!({"all": row % 7, "tags": [row % 5, row % 3]});
+        if row % 4 == 0 {
+            fields["some"] = json!(row % 11);
+        }
+        if row % 9 < 2 {
+            fields["lists"] = json!((0..row % 6).map(|n| n + row % 2).collect::<Vec<_>>());
+        }
+        fields
+    };
+    let dir = TempDir::new().unwrap();
+    let index = open_declared(&dir);
+    let mut rows: Vec<OwnedRow> = (0..10_000)
+        .map(|row| written(row, "", fields(row)))
+        .collect();
+    let added: Vec<Row<'_>> = rows.iter().map(OwnedRow::as_row).collect();
+    index.apply(&[], &added, 1).unwrap();
+    let gone: Vec<RowId> = (0..10_000).step_by(13).map(RowId).collect();
+    index.apply(&gone, &[], 2).unwrap();
+    rows.retain(|row| row.id.0 % 13 > 0);
+    for filter in [
+        json!({"all": 3}),
+        json!({"all": {"$in": [0, 1, 3, 5, 6]}}),
+        json!({"all": {"$in": [0, 2, 4, 6]}}),
+        json!({"some": 10}),
+        json!({"some": {"$in": [0, 2, 4, 6, 8, 10]}}),
+        json!({"some": {"$exists": false}}),
+        json!({"tags": 4}),
+        json!({"tags": {"$gt": 2}}),
+        json!({"tags": {"$nin": [2, 4]}}),
+        json!({"lists": {"$exists": true}}),
+        json!({"lists": 5}),
+        json!({"lists": {"$contains": 2}, "all": {"$ne": 1}}),
+        json!({"$or": [{"some": 7}, {"$not": {"lists": {"$in": [0, 3, 6]}}}]}),
+    ] {
+        let expected: Vec<u64> = rows
+            .iter()
+            .filter(|row| naive::passes(row, &filter))
+            .map(|row| row.id.0)
+            .collect();
+        assert_eq!(passing(&index, &filter), expected, "{filter}");
+    }
+}
+
 fn filled(documents: &[Value]) -> (TempDir, CollectionIndex) {
     let dir = TempDir::new().unwrap();
     let index = open_declared(&dir);

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use clipdb_index::{Fields, Filter, Order, OwnedRow, Place, Point, RowId, RowSet};
+use clipdb_index::{Facet, Fields, Filter, Order, OwnedRow, Place, Point, RowId, RowSet};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -130,6 +130,111 @@ proptest! {
             prop_assert_eq!(&found, &expected);
         }
     }
+}
+
+/// What [`CollectionIndex::facets`] should say of a field, from the documents alone.
+fn counted(rows: &[&OwnedRow], field: &str, limit: usize) -> Facet {
+    let mut counts: Vec<(Value, u64)> = Vec::new();
+    for row in rows {
+        let mut seen: Vec<Value> = Vec::new();
+        let values = match row.metadata.get(field) {
+            None => Vec::new(),
+            Some(Value::Array(values)) => values.clone(),
+            Some(value) => vec![value.clone()],
+        };
+        for value in values {
+            if value.is_null() || seen.iter().any(|other| compare(other, &value).is_eq()) {
+                continue;
+            }
+            match counts
+                .iter_mut()
+                .find(|(of, _)| compare(of, &value).is_eq())
+            {
+                Some((_, count)) => *count += 1,
+                None => counts.push((value.clone(), 1)),
+            }
+            seen.push(value);
+        }
+    }
+    counts.sort_by(|(a, _), (b, _)| compare(a, b));
+    let mut numbers = counts
+        .iter()
+        .map(|(value, _)| value)
+        .filter(|v| v.is_number());
+    let least = numbers.next().cloned();
+    let most = numbers.last().or(least.as_ref()).cloned();
+    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    counts.truncate(limit);
+    Facet {
+        values: counts,
+        numbers: least.zip(most),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, max_shrink_iters: 100, ..ProptestConfig::default() })]
+
+    /// Over several segments with deletions, of all rows, many and few.
+    #[test]
+    fn facets_count_what_a_reading_of_the_documents_counts(
+        groups in prop::collection::vec(prop::collection::vec(prop::option::of(value()), 1..60), 1..4),
+        deleted in prop::collection::vec(any::<prop::sample::Index>(), 0..4),
+        few in prop::collection::vec(any::<prop::sample::Index>(), 0..4),
+        limit in 0usize..8,
+    ) {
+        let dir = TempDir::new().unwrap();
+        let (index, _) = open(dir.path());
+        let mut rows: Vec<OwnedRow> = Vec::new();
+        for (sequence, group) in groups.into_iter().enumerate() {
+            let from = rows.len();
+            for value in group {
+                let row = rows.len() as u64;
+                // Every row has a value of its own in "own", and its value in "v".
+                let mut fields = json!({"own": row});
+                if let Some(value) = value { fields["v"] = value; }
+                rows.push(written(row, "text", fields));
+            }
+            let added: Vec<_> = rows[from..].iter().map(OwnedRow::as_row).collect();
+            index.apply(&[], &added, sequence as u64 + 1).unwrap();
+        }
+        let gone: Vec<RowId> = deleted.iter().map(|at| rows[at.index(rows.len())].id).collect();
+        let few: RowSet = few.iter().map(|at| rows[at.index(rows.len())].id).collect();
+        let many: RowSet = rows.iter().map(|row| row.id).filter(|row| row.0 % 3 > 0).collect();
+        index.apply(&gone, &[], 99).unwrap();
+        rows.retain(|row| !gone.contains(&row.id));
+        for set in [None, Some(&many), Some(&few)] {
+            let within: Vec<&OwnedRow> = rows
+                .iter()
+                .filter(|row| set.is_none_or(|set| set.contains(row.id)))
+                .collect();
+            let fields = [("v".to_owned(), limit), ("own".to_owned(), limit)];
+            let found = index.facets(set, &fields).unwrap();
+            prop_assert_eq!(found.documents, within.len() as u64);
+            for (facet, (field, limit)) in found.facets.iter().zip(&fields) {
+                let expected = counted(&within, field, *limit);
+                // 1 and 1.0 are one value, which is shown as a whole number.
+                prop_assert_eq!(shown(facet), shown(&expected), "{}", field);
+            }
+        }
+    }
+}
+
+fn shown(facet: &Facet) -> (Vec<(String, u64)>, Option<(String, String)>) {
+    let text = |value: &Value| match value.as_f64() {
+        Some(number) => number.to_string(),
+        None => value.to_string(),
+    };
+    (
+        facet
+            .values
+            .iter()
+            .map(|(v, count)| (text(v), *count))
+            .collect(),
+        facet
+            .numbers
+            .as_ref()
+            .map(|(least, most)| (text(least), text(most))),
+    )
 }
 
 #[test]

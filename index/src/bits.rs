@@ -1,6 +1,7 @@
 //! A set of small numbers: a segment's documents, or a column's ordinals.
 
-const BITS: usize = u64::BITS as usize;
+/// Numbers of one word.
+pub(crate) const BITS: usize = u64::BITS as usize;
 
 /// A set among the numbers below a length.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +55,19 @@ impl Bits {
         for (word, other) in self.words.iter_mut().zip(&others.words) {
             *word |= other;
         }
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.words
+            .iter()
+            .map(|word| word.count_ones() as usize)
+            .sum()
+    }
+
+    /// Number `n` is bit `n % 64` of word `n / 64`.
+    pub(crate) fn words(&self) -> &[u64] {
+        &self.words
     }
 
     pub(crate) fn is_empty(&self) -> bool {
