@@ -6,6 +6,8 @@ use clipdb_embed::EmbedError;
 use clipdb_index::{FilterError, IndexError, TypeConflict};
 use clipdb_storage::{CollectionName, DocumentId, StorageError};
 
+use crate::engine::TooManyFields;
+
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
     #[error(transparent)]
@@ -147,6 +149,8 @@ pub enum ApiError {
     EmptyFilter,
     #[error("{0}; send another value, or keep this one under another name")]
     TypeConflict(#[from] TypeConflict),
+    #[error(transparent)]
+    TooManyFields(#[from] TooManyFields),
     #[error("the vector has {got} numbers; collection '{collection}' has {wanted}")]
     WrongDimension {
         collection: CollectionName,

@@ -314,6 +314,14 @@ impl CollectionIndex {
         columns::facets::facets(&self.words.searcher(), rows, fields)
     }
 
+    /// Every field of the metadata, by its path, with the number of rows that have it.
+    ///
+    /// # Errors
+    /// Tantivy's failure to read.
+    pub fn rows_by_field(&self) -> Result<HashMap<String, u64>, IndexError> {
+        columns::named::documents_by_path(&self.words.searcher())
+    }
+
     /// Each row's first value of a field, by which it is grouped; a row without a value has
     /// none.
     ///

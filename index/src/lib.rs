@@ -27,6 +27,7 @@ pub use collection::{
 };
 pub use columns::{
     Facet, Facets, FieldType, Fields, MOST_SORT_KEYS, Order, Ordered, Place, Point, TypeConflict,
+    field_paths,
 };
 pub use error::{IndexError, ReconcileError};
 pub use filter::{Filter, FilterError};

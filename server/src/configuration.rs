@@ -143,6 +143,12 @@ pub struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     max_text_bytes: Option<usize>,
 
+    /// The most different metadata fields that the documents of a collection may have; a document
+    /// that would bring more is refused [default: 10000]
+    #[arg(long, env = "CLIPDB_MAX_FIELDS", value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_fields: Option<usize>,
+
     /// The largest JSON or multipart body, in bytes [default: 134217728]
     #[arg(long, env = "CLIPDB_MAX_BODY_BYTES", value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -414,6 +420,7 @@ impl Settings {
                 1,
             )? << 20,
             max_text_bytes: at_least("max_text_bytes", self.max_text_bytes.unwrap_or(1 << 20), 1)?,
+            max_fields: at_least("max_fields", self.max_fields.unwrap_or(10_000), 1)?,
             url_ingest: UrlIngestSettings {
                 enabled: self.url_ingest,
                 allow: self.url_ingest_allow,

@@ -13,8 +13,8 @@ use crate::database::Database;
 use crate::images::ImageFolder;
 use crate::snapshot::Copying;
 use crate::{
-    BlobHash, CollectionDefinition, Committed, Document, DocumentId, DocumentKey, StorageError,
-    Vector, Write, catalog, commit, frame, layout, record,
+    BlobHash, CollectionDefinition, Committed, Document, DocumentId, DocumentKey, Guard,
+    StorageError, Vector, Write, catalog, commit, frame, layout, record,
 };
 
 /// One collection. Clones share it. Reads run beside a commit and see each document either before
@@ -168,10 +168,19 @@ impl CollectionStore {
     /// returns. A write that [`check`](Self::check) refuses fails the group before anything
     /// changes. Callers are serialised.
     pub fn commit(&self, group: Vec<Write>) -> Result<Committed, StorageError> {
+        self.commit_guarded(group, &mut |_, _| true)
+    }
+
+    /// The same, but for the writes that the guard refuses.
+    pub fn commit_guarded(
+        &self,
+        group: Vec<Write>,
+        guard: Guard<'_>,
+    ) -> Result<Committed, StorageError> {
         let _alone = self.0.committing.lock();
         let _alive = self.alive()?;
         let before = *self.0.counters.read();
-        let (after, outcomes) = commit::commit(&self.0.files, before, group)?;
+        let (after, outcomes) = commit::commit(&self.0.files, before, group, guard)?;
         *self.0.counters.write() = after;
         let files = &self.0.files;
         files

@@ -13,20 +13,21 @@ use sled::Batch;
 use crate::collection::{Files, encode_key};
 use crate::counters::Counters;
 use crate::plan::{Plan, Stored, Version};
-use crate::{BlobHash, DocumentKey, Outcome, StorageError, Write, layout, record};
+use crate::{BlobHash, DocumentKey, Guard, Outcome, StorageError, Write, layout, record};
 
 /// Commits the group and returns the counters after it.
 pub(crate) fn commit(
     files: &Files,
     before: Counters,
     group: Vec<Write>,
+    guard: Guard<'_>,
 ) -> Result<(Counters, Vec<Outcome>), StorageError> {
     files.database.check_writable()?;
     for write in &group {
         write.check(&files.definition)?;
     }
     check_room(files, &group)?;
-    let mut plan = Plan::new(files, before);
+    let mut plan = Plan::new(files, before, guard);
     let outcomes = group
         .into_iter()
         .map(|write| plan.play(write))

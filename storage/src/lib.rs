@@ -45,5 +45,5 @@ pub use snapshot::{Incoming, Manifest, Progress, Shelf, SnapshotId, SnapshotInfo
 pub use store::{Creation, Store, StoreOptions};
 pub use vector_index::{VectorIndex, VectorIndexKind};
 pub use write::{
-    Committed, Metadata, NewDocument, NewImage, NewText, Outcome, Part, Revision, Write,
+    Committed, Guard, Metadata, NewDocument, NewImage, NewText, Outcome, Part, Revision, Write,
 };

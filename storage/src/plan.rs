@@ -10,8 +10,8 @@ use serde_json::Value;
 use crate::collection::Files;
 use crate::counters::Counters;
 use crate::{
-    BlobHash, Document, DocumentId, DocumentKey, Metadata, NewDocument, NewImage, Outcome, Part,
-    Revision, StorageError, StoredImage, Vector, VectorKind, Write, clock, record,
+    BlobHash, Document, DocumentId, DocumentKey, Guard, Metadata, NewDocument, NewImage, Outcome,
+    Part, Revision, StorageError, StoredImage, Vector, VectorKind, Write, clock, record,
 };
 
 pub(crate) struct Plan<'a> {
@@ -20,6 +20,7 @@ pub(crate) struct Plan<'a> {
     counters: Counters,
     now: u64,
     touched: BTreeMap<DocumentId, Slot>,
+    guard: Guard<'a>,
 }
 
 /// One document that the group touches.
@@ -59,13 +60,14 @@ pub(crate) struct Change {
 }
 
 impl<'a> Plan<'a> {
-    pub(crate) fn new(files: &'a Files, before: Counters) -> Self {
+    pub(crate) fn new(files: &'a Files, before: Counters, guard: Guard<'a>) -> Self {
         Plan {
             files,
             before,
             counters: before,
             now: clock::unix_ms(),
             touched: BTreeMap::new(),
+            guard,
         }
     }
 
@@ -110,6 +112,9 @@ impl<'a> Plan<'a> {
 
     fn put(&mut self, new: NewDocument) -> Result<Outcome, StorageError> {
         let slot = slot(&mut self.touched, self.files, &new.id)?;
+        if !(self.guard)(slot.metadata(), Some(&new.metadata)) {
+            return Ok(Outcome::Refused);
+        }
         let document = Document {
             id: new.id,
             key: self.counters.take_key(),
@@ -152,6 +157,9 @@ impl<'a> Plan<'a> {
         if document.text.is_none() && document.image.is_none() && version.vectors.is_empty() {
             return Ok(Outcome::NothingLeft);
         }
+        if !(self.guard)(slot.metadata(), Some(&document.metadata)) {
+            return Ok(Outcome::Refused);
+        }
         version.document.key = self.counters.take_key();
         version.document.updated_at = self.now;
         Ok(slot.change(version))
@@ -170,6 +178,7 @@ impl<'a> Plan<'a> {
         else {
             return Ok(Outcome::NotFound);
         };
+        (self.guard)(slot.metadata(), None);
         slot.now = State::Absent;
         self.counters.documents -= 1;
         Ok(Outcome::Deleted { key })
@@ -221,6 +230,18 @@ impl Slot {
             }
             State::Absent => None,
             State::Changed(version) => Some(version.document.created_at),
+        }
+    }
+
+    /// What a reader would find after the writes so far.
+    fn metadata(&self) -> Option<&Metadata> {
+        match &self.now {
+            State::AsStored => {
+                let document = self.stored.as_ref()?.document.as_ref()?;
+                Some(&document.metadata)
+            }
+            State::Absent => None,
+            State::Changed(version) => Some(&version.document.metadata),
         }
     }
 

@@ -41,6 +41,11 @@ impl Write {
     }
 }
 
+/// Whether a document may go from the first metadata to the second; `None` where there is no
+/// document, or where what is stored of it is damaged. Asked for one write of a group after the
+/// other, as each finds it; that nothing is left can't be refused.
+pub type Guard<'a> = &'a mut dyn FnMut(Option<&Metadata>, Option<&Metadata>) -> bool;
+
 impl Write {
     /// Whether it can be committed to such a collection.
     pub(crate) fn check(&self, definition: &CollectionDefinition) -> Result<(), StorageError> {
@@ -221,6 +226,8 @@ pub enum Outcome {
     NotFound,
     /// The revision would leave no text, no image and no vector: nothing was changed.
     NothingLeft,
+    /// The [`Guard`] refused it: nothing was changed.
+    Refused,
 }
 
 /// A group that is durable.

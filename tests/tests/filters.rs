@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
-use clipdb_tests::{Client, Collection, Server, escaped};
+use clipdb_tests::{Client, Collection, Server, Setup, escaped};
 use serde_json::{Value, json};
 
 static SERVER: LazyLock<Server> = LazyLock::new(Server::start);
@@ -298,4 +298,100 @@ fn fields_and_filters_survive_a_restart() {
     assert_eq!(collection.summary()["fields"], definition["fields"]);
     let search = json!({"text": "a", "filter": {"day": {"$gte": "2024-05-02"}}});
     assert_eq!(collection.ids(&search), ["a"]);
+}
+
+/// Five different fields at most: what stored documents have counts, also after a restart, a
+/// replacement, a patch and a deletion.
+#[test]
+fn fields_are_not_made_without_end() {
+    let setup = Setup::new().flag("--max-fields", "5");
+    let server = setup.start();
+    server
+        .client()
+        .put("/collections/c", &json!({"model": "none", "dim": 2}))
+        .expect(201);
+    let document = |id: &str, metadata: Value| json!({"id": id, "vectors": {"text": [1, 0]}, "metadata": metadata});
+    let add = |server: &Server, documents: Value| {
+        server
+            .client()
+            .post("/collections/c/documents", &documents)
+            .expect(200)
+            .json()
+    };
+    let answer = add(
+        &server,
+        json!([
+            document("place", json!({"place": {"city": "Lyon"}, "year": 2024})),
+            document("two", json!({"a": 1, "b": 2})),
+            document("many", json!({"c": 1, "d": 2, "year": 2024})),
+            document("known", json!({"place.city": 5, "year": [{"a": 1}]})),
+            document("few", json!({"b": "x"})),
+        ]),
+    );
+    // "known" would bring "year.a".
+    assert_eq!(
+        (&answer["created"], &answer["failed"]),
+        (&json!(3), &json!(2))
+    );
+    let error = &answer["results"][2]["error"];
+    assert_eq!(
+        (&error["code"], &error["status"]),
+        (&json!("too_many_fields"), &json!(422))
+    );
+    let detail = error["detail"].as_str().unwrap();
+    for word in [
+        "2 new fields",
+        "'c', 'd'",
+        "5 different",
+        "max_fields",
+        "--max-fields",
+    ] {
+        assert!(detail.contains(word), "{detail}");
+    }
+    assert_eq!(answer["results"][3]["error"]["code"], "too_many_fields");
+
+    let server = server.kill().start();
+    let client = server.client();
+    let refused = |document: Value| {
+        client
+            .post("/collections/c/documents", &document)
+            .expect_problem(422, "too_many_fields");
+    };
+    refused(document("new", json!({"e": 1})));
+    client
+        .patch(
+            "/collections/c/documents/two",
+            &json!({"metadata": {"e": 1}}),
+        )
+        .expect_problem(422, "too_many_fields");
+    client
+        .patch(
+            "/collections/c/documents/two",
+            &json!({"metadata": {"e": 1, "a": null}}),
+        )
+        .expect(200);
+    // "b" stays with "few", "e" goes.
+    client.delete("/collections/c/documents/two").expect(204);
+    refused(document("new", json!({"f": 1, "g": 1})));
+    let answer = add(&server, document("new", json!({"f": 1})));
+    assert_eq!(answer["created"], 1, "{answer}");
+
+    // A group of one request sees what was before in it.
+    let server = server.kill().start();
+    let answer = add(
+        &server,
+        json!([
+            document("place", json!({"x": 1, "y": 2, "z": 3})),
+            document("late", json!({"w": 1})),
+            document("place", json!({"x": 1})),
+            document("later", json!({"w": 1, "v": 2})),
+        ]),
+    );
+    let codes: Vec<&str> = answer["results"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|result| result["error"]["code"].as_str().unwrap_or("stored"))
+        .collect();
+    assert_eq!(codes, ["stored", "too_many_fields", "stored", "stored"]);
 }

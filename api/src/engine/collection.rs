@@ -66,6 +66,7 @@ impl Collection {
             available: Arc::clone(&available),
             settings: settings.clone(),
             statistics: Arc::clone(statistics),
+            fields: None,
         })
         .map_err(ApiError::Thread)?;
         let committer = Arc::new(committer);

@@ -16,6 +16,7 @@ use clipdb_storage::{CollectionName, CollectionStore, DocumentKey, Outcome, Part
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
+use super::field_limit::FieldLimit;
 use super::rows;
 use super::settings::EngineSettings;
 use super::statistics::Statistics;
@@ -170,10 +171,12 @@ pub(super) struct GroupCommit {
     pub(super) available: Arc<AtomicBool>,
     pub(super) settings: EngineSettings,
     pub(super) statistics: Arc<Statistics>,
+    /// Counted when the first write comes, and anew after a group that failed.
+    pub(super) fields: Option<FieldLimit>,
 }
 
 impl GroupCommit {
-    fn run(self, mut queue: mpsc::Receiver<Work>) {
+    fn run(mut self, mut queue: mpsc::Receiver<Work>) {
         let mut next = None;
         while let Some(work) = next.take().or_else(|| queue.blocking_recv()) {
             let group = match work {
@@ -218,7 +221,7 @@ impl GroupCommit {
         (group, None)
     }
 
-    fn commit(&self, group: Vec<Entry>) {
+    fn commit(&mut self, group: Vec<Entry>) {
         let (writes, replies): (Vec<_>, Vec<_>) = group
             .into_iter()
             .map(|entry| (entry.write, entry.reply))
@@ -227,7 +230,7 @@ impl GroupCommit {
             Ok(outcomes) => {
                 for (reply, outcome) in replies.into_iter().zip(outcomes) {
                     // The client may have gone; its write stands all the same.
-                    let _ = reply.send(Ok(outcome));
+                    let _ = reply.send(outcome);
                 }
             }
             Err(error) => {
@@ -240,8 +243,24 @@ impl GroupCommit {
         }
     }
 
-    fn make_durable_and_searchable(&self, writes: Vec<Write>) -> Result<Vec<Outcome>, ApiError> {
-        let committed = self.store.commit(writes)?;
+    /// What each write came to, or why the group failed.
+    fn make_durable_and_searchable(
+        &mut self,
+        writes: Vec<Write>,
+    ) -> Result<Vec<Result<Outcome, ApiError>>, ApiError> {
+        let mut fields = match self.fields.take() {
+            Some(fields) => fields,
+            None => {
+                if !self.available.load(Ordering::Acquire) {
+                    self.reconcile()?;
+                }
+                FieldLimit::of(&self.index, self.settings.max_fields)?
+            }
+        };
+        let mut guard = |before: Option<&_>, after: Option<&_>| fields.allows(before, after);
+        let committed = self.store.commit_guarded(writes, &mut guard)?;
+        let refused = fields.take_refused();
+        self.fields = Some(fields);
         let (removed, added) = changed_keys(&committed.outcomes);
         let applied = if self.available.load(Ordering::Acquire) {
             self.apply(&removed, &added, committed.sequence)
@@ -252,7 +271,17 @@ impl GroupCommit {
             tracing::error!(%error, "the search index took no write: rebuilding it from the stored documents");
             self.reconcile()?;
         }
-        Ok(committed.outcomes)
+        let mut refused = refused.into_iter();
+        Ok(committed
+            .outcomes
+            .into_iter()
+            .map(|outcome| match outcome {
+                Outcome::Refused => Err(refused
+                    .next()
+                    .map_or(ApiError::Interrupted, ApiError::TooManyFields)),
+                outcome => Ok(outcome),
+            })
+            .collect())
     }
 
     fn apply(
@@ -292,7 +321,7 @@ fn changed_keys(outcomes: &[Outcome]) -> (Vec<RowId>, Vec<DocumentKey>) {
                 removed.push(*replaced);
             }
             Outcome::Deleted { key } => removed.push(*key),
-            Outcome::NotFound | Outcome::NothingLeft => {}
+            Outcome::NotFound | Outcome::NothingLeft | Outcome::Refused => {}
         }
     }
     let gone: HashSet<DocumentKey> = removed.iter().copied().collect();

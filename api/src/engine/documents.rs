@@ -120,6 +120,8 @@ impl Engine {
                 id,
             }),
             Outcome::NothingLeft => Err(ApiError::EmptyDocument),
+            // The committer answers it with its reason.
+            Outcome::Refused => Err(ApiError::Interrupted),
             Outcome::Created { .. } | Outcome::Updated { .. } | Outcome::Deleted { .. } => Ok(()),
         }
     }

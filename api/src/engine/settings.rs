@@ -24,6 +24,8 @@ pub struct EngineSettings {
     pub ingest_bytes: usize,
     /// The longest text of a document or a query, in bytes.
     pub max_text_bytes: usize,
+    /// The most different metadata fields that the documents of a collection have.
+    pub max_fields: usize,
     /// Whether and from where pictures are fetched.
     pub url_ingest: UrlIngestSettings,
     /// What a stored picture may need when its thumbnail is drawn.
@@ -43,6 +45,7 @@ impl Default for EngineSettings {
             ingest_window: 64,
             ingest_bytes: 512 << 20,
             max_text_bytes: 1 << 20,
+            max_fields: 10_000,
             url_ingest: UrlIngestSettings::default(),
             image_limits: ImageLimits::default(),
             thumbnail_threads: 2,

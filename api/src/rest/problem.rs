@@ -62,6 +62,7 @@ fn classify(error: &ApiError) -> (StatusCode, &'static str) {
         ApiError::Filter(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_filter"),
         ApiError::EmptyFilter => (StatusCode::UNPROCESSABLE_ENTITY, "empty_filter"),
         ApiError::TypeConflict(_) => (StatusCode::UNPROCESSABLE_ENTITY, "type_conflict"),
+        ApiError::TooManyFields(_) => (StatusCode::UNPROCESSABLE_ENTITY, "too_many_fields"),
         ApiError::WrongDimension { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "wrong_dimension"),
         ApiError::InvalidBase64(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_base64"),
         ApiError::UrlIngestDisabled => (StatusCode::UNPROCESSABLE_ENTITY, "url_ingest_disabled"),

@@ -11,6 +11,7 @@
 pub(crate) mod facets;
 mod fields;
 mod geo;
+pub(crate) mod named;
 pub(crate) mod order;
 pub(crate) mod read;
 pub(crate) mod term;
@@ -60,40 +61,24 @@ impl Source {
     /// The column's name: of letters only that tantivy takes for nothing else.
     pub(crate) fn column(&self) -> String {
         match self {
-            Self::Field(path) if path.is_empty() => "~e".to_owned(),
-            Self::Field(path) => {
-                let mut name = String::with_capacity(path.len());
-                for c in path.chars() {
-                    match c {
-                        '~' => name.push_str("~t"),
-                        '.' => name.push_str("~d"),
-                        '\\' => name.push_str("~b"),
-                        '\0' => name.push_str("~0"),
-                        '\u{1}' => name.push_str("~1"),
-                        c => name.push(c),
-                    }
-                }
-                name
-            }
-            Self::Id => "~id".to_owned(),
-            Self::Text => "~text".to_owned(),
-            Self::Image => "~image".to_owned(),
-            Self::TextVector => "~text-vector".to_owned(),
+            Self::Field(path) => named::of_path(path),
+            Self::Id => "~:id".to_owned(),
+            Self::Text => "~:text".to_owned(),
+            Self::Image => "~:image".to_owned(),
+            Self::TextVector => "~:text-vector".to_owned(),
         }
     }
 }
 
+/// The paths of a document's metadata that have a column.
+pub fn field_paths(metadata: &Map<String, Value>) -> impl Iterator<Item = String> {
+    terms_by_path(metadata, &Fields::default()).into_keys()
+}
+
 /// A row's terms by column, each once.
 pub(crate) fn of_row(row: &Row<'_>, fields: &Fields) -> Vec<(String, Vec<String>)> {
-    let mut terms = Terms {
-        fields,
-        by_path: BTreeMap::new(),
-    };
-    terms.add_object("", row.metadata);
-    let mut columns: Vec<(String, Vec<String>)> = terms
-        .by_path
+    let mut columns: Vec<(String, Vec<String>)> = terms_by_path(row.metadata, fields)
         .into_iter()
-        .filter(|(path, _)| path.len() <= LONGEST_PATH)
         .map(|(path, mut terms)| {
             terms.sort_unstable();
             terms.dedup();
@@ -111,6 +96,16 @@ pub(crate) fn of_row(row: &Row<'_>, fields: &Fields) -> Vec<(String, Vec<String>
     mark(has(VectorKind::Image), Source::Image);
     mark(has(VectorKind::Text), Source::TextVector);
     columns
+}
+
+fn terms_by_path(metadata: &Map<String, Value>, fields: &Fields) -> BTreeMap<String, Vec<String>> {
+    let mut terms = Terms {
+        fields,
+        by_path: BTreeMap::new(),
+    };
+    terms.add_object("", metadata);
+    terms.by_path.retain(|path, _| path.len() <= LONGEST_PATH);
+    terms.by_path
 }
 
 pub(crate) fn joined(path: &str, name: &str) -> String {

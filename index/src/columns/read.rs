@@ -31,7 +31,11 @@ impl Column {
             .fast_fields()
             .str(&format!("{COLUMNS}.{}", source.column()))
             .map_err(IndexError::tantivy("open a column"))?;
-        Ok(column.map(|column| Self { column }))
+        Ok(column.map(Self::new))
+    }
+
+    pub(crate) fn new(column: StrColumn) -> Self {
+        Self { column }
     }
 
     /// Terms of its dictionary.
@@ -133,6 +137,16 @@ impl Column {
             ColumnIndex::Full => Box::new(0..self.num_documents()),
             ColumnIndex::Optional(index) => Box::new(index.iter_non_null_docs()),
             ColumnIndex::Multivalued(index) => index.iter_non_null_docs(),
+        }
+    }
+
+    /// How many documents have a value.
+    pub(crate) fn num_present(&self) -> u64 {
+        match &self.column.ords().index {
+            ColumnIndex::Empty { .. } => 0,
+            ColumnIndex::Full => u64::from(self.num_documents()),
+            ColumnIndex::Optional(index) => u64::from(index.num_non_nulls()),
+            ColumnIndex::Multivalued(index) => index.iter_non_null_docs().count() as u64,
         }
     }
 

@@ -390,3 +390,56 @@ fn long_texts_and_vectors_stay_in_the_log() {
             .all(|document| document.text.as_deref() == Some(&long))
     );
 }
+
+#[test]
+fn a_guard_refuses_writes_one_by_one() {
+    let dir = TempDir::new().unwrap();
+    let store = open(dir.path());
+    let collection = create(&store, "a");
+    let with = |name: &str, metadata| NewDocument {
+        metadata: object(metadata),
+        ..text(name, "a")
+    };
+    let put = |name: &str, metadata| Write::Put(with(name, metadata));
+    let merge = |name: &str, metadata| Write::Merge {
+        id: id(name),
+        metadata: object(metadata),
+    };
+    collection
+        .commit(vec![put("old", json!({"n": 1}))])
+        .unwrap();
+    let mut asked = Vec::new();
+    let group = vec![
+        put("old", json!({"n": 2})),
+        put("old", json!({"n": 9})),
+        merge("old", json!({"m": 3})),
+        put("new", json!({"n": 9})),
+        merge("new", json!({"m": 3})),
+        Write::Delete(id("old")),
+        Write::Delete(id("old")),
+    ];
+    let committed = collection
+        .commit_guarded(group, &mut |before, after| {
+            asked.push((before.cloned(), after.cloned()));
+            after.is_none_or(|after| after["n"] != json!(9))
+        })
+        .unwrap();
+    let some = |metadata| Some(object(metadata));
+    assert_eq!(
+        asked,
+        [
+            (some(json!({"n": 1})), some(json!({"n": 2}))),
+            (some(json!({"n": 2})), some(json!({"n": 9}))),
+            (some(json!({"n": 2})), some(json!({"n": 2, "m": 3}))),
+            (None, some(json!({"n": 9}))),
+            (some(json!({"n": 2, "m": 3})), None),
+        ]
+    );
+    let refused = |outcome: &Outcome| *outcome == Outcome::Refused;
+    assert_eq!(
+        committed.outcomes.iter().map(refused).collect::<Vec<_>>(),
+        [false, true, false, true, false, false, false]
+    );
+    assert_eq!(collection.len(), 0);
+    assert_eq!(collection.get(&id("new")).unwrap(), None);
+}
