@@ -6,9 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use serde_json::Value;
 
-use crate::columns::{self, Facets, Fields, Order, Ordered, Place};
+use crate::columns::{self, Facets, Fields, Group, Order, Ordered, Place};
 use crate::error::IndexError;
 use crate::filter::{self, Filter};
 use crate::row::{Row, RowId, Scored, VectorKind};
@@ -322,13 +321,25 @@ impl CollectionIndex {
         columns::named::documents_by_path(&self.words.searcher())
     }
 
-    /// Each row's first value of a field, by which it is grouped; a row without a value has
+    /// The groups that rows make by their first value of a field; a row without a value is in
     /// none.
     ///
     /// # Errors
     /// Tantivy's failure to read.
-    pub fn groups(&self, rows: &RowSet, field: &str) -> Result<HashMap<RowId, Value>, IndexError> {
-        columns::facets::first_values(&self.words.searcher(), rows, field)
+    pub fn groups(&self, rows: &RowSet, field: &str) -> Result<HashMap<RowId, Group>, IndexError> {
+        columns::groups::of_rows(&self.words.searcher(), rows, field)
+    }
+
+    /// All rows of some of a field's groups.
+    ///
+    /// # Errors
+    /// Tantivy's failure to read.
+    pub fn rows_of_groups<'a>(
+        &self,
+        field: &str,
+        groups: impl Iterator<Item = &'a Group> + Clone,
+    ) -> Result<RowSet, IndexError> {
+        columns::groups::rows_of(&self.words.searcher(), field, groups)
     }
 
     /// The first `limit` rows in an order, of a set where one is given, after a place where

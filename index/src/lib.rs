@@ -26,8 +26,8 @@ pub use collection::{
     CollectionIndex, Configuration, Held, Inspected, Opened, Reason, State, Statistics,
 };
 pub use columns::{
-    Facet, Facets, FieldType, Fields, MOST_SORT_KEYS, Order, Ordered, Place, Point, TypeConflict,
-    field_paths,
+    Facet, Facets, FieldType, Fields, Group, MOST_SORT_KEYS, Order, Ordered, Place, Point,
+    TypeConflict, field_paths,
 };
 pub use error::{IndexError, ReconcileError};
 pub use filter::{Filter, FilterError};

@@ -42,6 +42,15 @@ impl RowSet {
         }
     }
 
+    /// Takes out what is in `others`.
+    pub fn leave_out(&mut self, others: &Self) {
+        self.len = 0;
+        for (at, word) in self.words.iter_mut().enumerate() {
+            *word &= !others.words.get(at).copied().unwrap_or(0);
+            self.len += word.count_ones() as usize;
+        }
+    }
+
     /// Whether `row` is in it.
     pub fn contains(&self, row: RowId) -> bool {
         let (word, bit) = place(row);
@@ -119,6 +128,10 @@ mod tests {
             fewer.keep(&even);
             prop_assert!(fewer.iter().eq(expected.iter().copied().skip(3).filter(|row| row.0 % 2 == 0)));
             prop_assert_eq!(fewer.len(), fewer.iter().count());
+            let mut odd = set.clone();
+            odd.leave_out(&even);
+            prop_assert!(odd.iter().eq(expected.iter().copied().filter(|row| row.0 >= 1000 || row.0 % 2 > 0)));
+            prop_assert_eq!(odd.len(), odd.iter().count());
             for row in (0..1100).map(RowId) {
                 prop_assert_eq!(set.contains(row), expected.contains(&row));
             }

@@ -369,6 +369,70 @@ fn the_best_of_each_group_comes() {
     }
 }
 
+/// A group of 2,500 documents comes first in every order, 20 groups of 25 far behind it: all
+/// are found, the best of each in the order of their best ones.
+#[test]
+fn groups_far_down_are_found() {
+    client()
+        .put("/collections/deep", &json!({"model": "none", "dim": 4}))
+        .expect(201);
+    let collection = client().existing("deep");
+    let documents: Vec<Value> = (0..3000u32)
+        .map(|n| {
+            let far = n >= 2500;
+            let kind = if far {
+                format!("k{:02}", n % 20)
+            } else {
+                "big".to_owned()
+            };
+            let angle = f64::from(n) / 3000.0;
+            let vector = json!([angle.cos(), angle.sin(), 0, 0]);
+            json!({
+                "id": format!("d{n:04}"),
+                "text": if far { "apple among many other fruits of a garden" } else { "apple" },
+                "vectors": {"text": vector, "image": vector},
+                "metadata": {"kind": kind, "n": n},
+            })
+        })
+        .collect();
+    for part in documents.chunks(1000) {
+        collection.add(&json!(part));
+    }
+    let first = |count: usize| -> Vec<String> {
+        let far = (2500..2500 + count).map(|n| format!("d{n}"));
+        std::iter::once("d0000".to_owned()).chain(far).collect()
+    };
+    let query = json!([1, 0, 0, 0]);
+    for search in [
+        json!({"vector": query, "targets": ["text"]}),
+        json!({"vector": query}),
+        json!({"keywords": "apple", "mode": "keyword"}),
+        json!({"sort": "n"}),
+        json!({"sort": "n", "filter": {"n": {"$gte": 0}}}),
+        json!({"sort": "n", "keywords": "apple", "mode": "keyword"}),
+    ] {
+        let grouped = with(&search, json!({"group_by": "kind", "limit": 30}));
+        let found = answer(&collection, &grouped);
+        assert_eq!(json!(ids(&found)), json!(first(20)), "{search}");
+        assert_eq!(found["total"]["value"], 3000, "{search}");
+        assert_eq!(found.get("next_cursor"), None, "{search}");
+        let two = with(
+            &search,
+            json!({"group_by": {"field": "kind", "limit": 2}, "limit": 50}),
+        );
+        assert_eq!(ids(&answer(&collection, &two)).len(), 42, "{search}");
+        // By pages, the second by its cursor.
+        let page = with(&grouped, json!({"limit": 8}));
+        let one = answer(&collection, &page);
+        let two = answer(
+            &collection,
+            &with(&page, json!({"cursor": one["next_cursor"]})),
+        );
+        let both: Vec<String> = ids(&one).into_iter().chain(ids(&two)).collect();
+        assert_eq!(json!(both), json!(first(15)), "{search}");
+    }
+}
+
 #[test]
 fn only_the_named_fields_come() {
     let collection = filled("picked");

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use clipdb_index::fusion::{self, Fused};
-use clipdb_index::{CollectionIndex, Ordered, RowId, RowSet};
+use clipdb_index::{CollectionIndex, Filter, Group, Ordered, Place, RowId, RowSet};
 use serde_json::Value;
 
 use super::query::{Mode, Query};
@@ -12,6 +12,9 @@ use super::ranking::{CANDIDATES, Ranker, Ranking};
 use super::search::SearchTimings;
 use super::view::{Cursor, GroupBy};
 use crate::error::ApiError;
+
+/// Hits that are read at a time to find groups; of fused lists no more at all.
+const DEEPEST: usize = 64 * CANDIDATES;
 
 /// Hits that writes may have put before a cursor's before it is looked for further down.
 const SLACK: usize = 100;
@@ -61,22 +64,48 @@ fn by_score(
         Some(Cursor::Ordered(_)) => return Err(foreign_cursor()),
     };
     let mut wanted = passed + query.limit + 1;
-    if query.view.group_by.is_some() {
-        wanted = wanted.max(CANDIDATES);
+    let start = |candidates: &[Candidate]| match seen {
+        None => query.offset,
+        Some((score, row)) => position_after(candidates, score, row),
+    };
+    let enough =
+        |candidates: &[Candidate]| candidates.len() > start(candidates).saturating_add(query.limit);
+    if let Some(by) = &query.view.group_by {
+        let mut depth = wanted.max(CANDIDATES);
+        let mut ranking = ranker.rank(depth, timings)?;
+        let mut groups = Groups::new(index, by);
+        groups.take_ranked(&mut ranking)?;
+        while !enough(&groups.taken) && ranking.more {
+            let others = groups.seen_or_full()?;
+            let counted = ranking.counted.rows.as_ref();
+            if counted.is_some_and(|rows| rows.iter().all(|row| others.contains(row))) {
+                break;
+            }
+            if ranker.is_one_list() {
+                depth = DEEPEST.min(2 * depth);
+                ranker.rank_others(&others, depth, &mut ranking, timings)?;
+            } else if depth < DEEPEST {
+                // Ranks are fused, and what is left out would change them.
+                depth *= 2;
+                ranking = ranker.rank(depth, timings)?;
+                groups = Groups::new(index, by);
+            } else {
+                break;
+            }
+            groups.take_ranked(&mut ranking)?;
+        }
+        let start = start(&groups.taken);
+        return Ok(cut(groups.taken, start, query.limit, ranking));
     }
     loop {
         let mut ranking = ranker.rank(wanted, timings)?;
         let ranked = std::mem::take(&mut ranking.fused);
-        let candidates = grouped(index, ranked.into_iter().map(ranked_candidate), query)?;
-        let start = match seen {
-            None => query.offset,
-            Some((score, row)) => position_after(&candidates, score, row),
-        };
-        let enough = candidates.len() > start.saturating_add(query.limit);
-        if !enough && ranking.more && query.view.group_by.is_none() {
+        let candidates: Vec<Candidate> = ranked.into_iter().map(ranked_candidate).collect();
+        if !enough(&candidates) && ranking.more {
             wanted *= 2;
             continue;
         }
+        let start = start(&candidates);
         return Ok(cut(candidates, start, query.limit, ranking));
     }
 }
@@ -145,17 +174,15 @@ fn by_fields(
     };
     let rows = ranking.counted.rows.as_deref();
     let order = &query.view.order;
-    if query.view.group_by.is_none() {
+    let Some(by) = &query.view.group_by else {
         let wanted = query.offset + query.limit + 1;
         let ordered = index.ordered(rows, order, after, wanted)?;
         let candidates: Vec<Candidate> = ordered.into_iter().map(candidate).collect();
         return Ok(cut(candidates, query.offset, query.limit, ranking));
-    }
+    };
     // Groups are made from the first hit on, whichever page is asked for.
-    let ordered = index.ordered(rows, order, None, CANDIDATES)?;
-    let candidates: Vec<Candidate> = ordered.into_iter().map(candidate).collect();
-    let candidates = grouped(index, candidates.into_iter(), query)?;
-    let start = match after {
+    let start = |candidates: &[Candidate]| {
+        match after {
         None => query.offset,
         Some(place) => candidates
             .iter()
@@ -163,35 +190,87 @@ fn by_fields(
                 matches!(&candidate.cursor, Cursor::Ordered(other) if order.compare(other, place).is_gt())
             })
             .unwrap_or(candidates.len()),
+    }
     };
-    Ok(cut(candidates, start, query.limit, ranking))
+    let mut groups = Groups::new(index, by);
+    let mut left: Option<RowSet> = None;
+    let mut last: Option<Place> = None;
+    let mut depth = CANDIDATES;
+    loop {
+        let ordered = index.ordered(left.as_ref().or(rows), order, last.as_ref(), depth)?;
+        let all = ordered.len() < depth;
+        last = ordered.last().map(|ordered| ordered.place.clone());
+        groups.take(ordered.into_iter().map(candidate).collect())?;
+        let start = start(&groups.taken);
+        if all || groups.taken.len() > start.saturating_add(query.limit) {
+            return Ok(cut(groups.taken, start, query.limit, ranking));
+        }
+        let mut others = match (left, rows) {
+            (Some(left), _) => left,
+            (None, Some(rows)) => rows.clone(),
+            (None, None) => index.select(&Filter::all())?,
+        };
+        others.leave_out(&groups.full()?);
+        left = Some(others);
+        depth = DEEPEST.min(2 * depth);
+    }
 }
 
-/// At most so many of each group, the first ones.
-fn grouped(
-    index: &CollectionIndex,
-    candidates: impl Iterator<Item = Candidate>,
-    query: &Query,
-) -> Result<Vec<Candidate>, ApiError> {
-    let Some(GroupBy { field, limit }) = &query.view.group_by else {
-        return Ok(candidates.collect());
-    };
-    let mut candidates: Vec<Candidate> = candidates.collect();
-    let rows: RowSet = candidates.iter().map(|candidate| candidate.row).collect();
-    let mut values = index.groups(&rows, field)?;
-    let mut taken: HashMap<String, usize> = HashMap::new();
-    candidates.retain_mut(|candidate| {
-        candidate.group = values.remove(&candidate.row);
-        match &candidate.group {
-            None => true,
-            Some(value) => {
-                let taken = taken.entry(value.to_string()).or_default();
-                *taken += 1;
-                *taken <= *limit
-            }
+/// At most so many hits of each group, the first ones that come.
+struct Groups<'a> {
+    index: &'a CollectionIndex,
+    by: &'a GroupBy,
+    hits: HashMap<Group, usize>,
+    seen: RowSet,
+    taken: Vec<Candidate>,
+}
+
+impl<'a> Groups<'a> {
+    fn new(index: &'a CollectionIndex, by: &'a GroupBy) -> Self {
+        Self {
+            index,
+            by,
+            hits: HashMap::new(),
+            seen: RowSet::default(),
+            taken: Vec::new(),
         }
-    });
-    Ok(candidates)
+    }
+
+    fn take_ranked(&mut self, ranking: &mut Ranking) -> Result<(), ApiError> {
+        let ranked = std::mem::take(&mut ranking.fused);
+        self.take(ranked.into_iter().map(ranked_candidate).collect())
+    }
+
+    fn take(&mut self, candidates: Vec<Candidate>) -> Result<(), ApiError> {
+        let rows: RowSet = candidates.iter().map(|candidate| candidate.row).collect();
+        let mut groups = self.index.groups(&rows, &self.by.field)?;
+        for mut candidate in candidates {
+            self.seen.insert(candidate.row);
+            if let Some(group) = groups.remove(&candidate.row) {
+                candidate.group = Some(group.value());
+                let hits = self.hits.entry(group).or_default();
+                if *hits == self.by.limit {
+                    continue;
+                }
+                *hits += 1;
+            }
+            self.taken.push(candidate);
+        }
+        Ok(())
+    }
+
+    /// The rows of groups that take no more.
+    fn full(&self) -> Result<RowSet, ApiError> {
+        let full = self.hits.iter().filter(|(_, hits)| **hits == self.by.limit);
+        let groups = full.map(|(group, _)| group);
+        Ok(self.index.rows_of_groups(&self.by.field, groups)?)
+    }
+
+    fn seen_or_full(&self) -> Result<RowSet, ApiError> {
+        let mut rows = self.full()?;
+        self.seen.iter().for_each(|row| rows.insert(row));
+        Ok(rows)
+    }
 }
 
 fn cut(mut candidates: Vec<Candidate>, start: usize, limit: usize, ranking: Ranking) -> Page {

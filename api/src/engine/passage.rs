@@ -27,6 +27,10 @@ impl BestPassages {
         Self(hits.map(|hit| (hit.row, hit.passage)).collect())
     }
 
+    pub(super) fn add(&mut self, others: Self) {
+        self.0.extend(others.0);
+    }
+
     /// `None` where the text's meaning found nothing, or the model read all of it at once.
     pub(super) fn of_document(&self, document: &Document) -> Option<HitPassage> {
         let number = self.0.get(&rows::row_id(document.key))?;

@@ -9,13 +9,15 @@
 //! | vector with `min_score` | those of the [`CANDIDATES`] best that reach it | exact, or at least where all of them do |
 //! | hybrid | what fusion makes of the [`CANDIDATES`] best of each list | top, or exact where the lists held everything |
 //!
-//! None of this depends on the page that is asked for, so it is the same on all of them.
+//! None of this depends on the page that is asked for, so it is the same on all of them. For
+//! groups more is read, see [`Ranker::rank_others`].
 
 use std::sync::Arc;
 
 use clipdb_index::fusion::{self, Fused, RankedList};
 use clipdb_index::{
-    CollectionIndex, Highlighter, KeywordHits, ListKind, Nearest, RowId, RowSet, Scored, VectorKind,
+    CollectionIndex, Filter, Highlighter, KeywordHits, ListKind, Nearest, RowId, RowSet, Scored,
+    VectorKind,
 };
 
 use super::collection::Collection;
@@ -47,6 +49,19 @@ pub(super) struct Counted {
     pub(super) rows: Option<Arc<RowSet>>,
     pub(super) total: usize,
     pub(super) kind: TotalKind,
+}
+
+/// What the lists gave, read to some depth.
+struct Read {
+    fused: Vec<Fused>,
+    lists: Vec<(ListKind, f64)>,
+    highlighter: Highlighter,
+    passages: BestPassages,
+    keyword_total: usize,
+    /// Whether a list has more.
+    more: bool,
+    /// Whether some did not reach the least score.
+    cut: bool,
 }
 
 /// What stays the same while the lists are read deeper for a later page.
@@ -104,6 +119,54 @@ impl<'a> Ranker<'a> {
         wanted: usize,
         timings: &mut SearchTimings,
     ) -> Result<Ranking, ApiError> {
+        let Read {
+            fused,
+            lists,
+            highlighter,
+            passages,
+            keyword_total,
+            more,
+            cut,
+        } = self.read(wanted, self.within.as_ref(), timings)?;
+        let counted = self.counted(&fused, keyword_total, more, cut)?;
+        Ok(Ranking {
+            fused,
+            lists,
+            highlighter,
+            passages,
+            more: more && !cut && !self.has_fixed_depth(),
+            counted,
+        })
+    }
+
+    /// Goes on behind what was ranked: with at least `wanted` rows that are not among `others`,
+    /// if there are so many. Only where [one list](Self::is_one_list) is asked, so that a score
+    /// says the same whatever else is found.
+    pub(super) fn rank_others(
+        &self,
+        others: &RowSet,
+        wanted: usize,
+        ranking: &mut Ranking,
+        timings: &mut SearchTimings,
+    ) -> Result<(), ApiError> {
+        let mut within = match &self.within {
+            Some(rows) => rows.clone(),
+            None => self.index.select(&Filter::all())?,
+        };
+        within.leave_out(others);
+        let read = self.read(wanted, Some(&within), timings)?;
+        ranking.fused = read.fused;
+        ranking.passages.add(read.passages);
+        ranking.more = read.more && !read.cut;
+        Ok(())
+    }
+
+    fn read(
+        &self,
+        wanted: usize,
+        within: Option<&RowSet>,
+        timings: &mut SearchTimings,
+    ) -> Result<Read, ApiError> {
         let wanted = wanted + self.named.len();
         let depth = if self.has_fixed_depth() {
             CANDIDATES
@@ -122,7 +185,7 @@ impl<'a> Ranker<'a> {
             && depth > 0
         {
             let how = Nearest {
-                within: self.within.as_ref(),
+                within,
                 exact: self.query.exact,
                 ef: self.query.ef,
                 nprobe: self.query.nprobe,
@@ -137,9 +200,7 @@ impl<'a> Ranker<'a> {
         let stage = Stage::begin(tracing::info_span!("keyword_search"));
         let mut keyword = KeywordHits::default();
         if self.query.wants(ListKind::Keyword) {
-            keyword = self
-                .index
-                .keyword(&self.query.words(), depth, self.within.as_ref())?;
+            keyword = self.index.keyword(&self.query.words(), depth, within)?;
             found.push((ListKind::Keyword, std::mem::take(&mut keyword.hits)));
         }
         timings.keyword_us += stage.end();
@@ -154,14 +215,14 @@ impl<'a> Ranker<'a> {
         }
         let cut = fused.len() < all;
         timings.fusion_us += stage.end();
-        let counted = self.counted(&fused, keyword.total, more, cut)?;
-        Ok(Ranking {
+        Ok(Read {
             fused,
             lists,
             highlighter: keyword.highlighter,
             passages: BestPassages::of(&found),
-            more: more && !cut && !self.has_fixed_depth(),
-            counted,
+            keyword_total: keyword.total,
+            more,
+            cut,
         })
     }
 
@@ -173,7 +234,7 @@ impl<'a> Ranker<'a> {
             .collect()
     }
 
-    fn is_one_list(&self) -> bool {
+    pub(super) fn is_one_list(&self) -> bool {
         match self.query.mode {
             Mode::Keyword => true,
             Mode::Vector => self.kinds().len() == 1,

@@ -4,18 +4,17 @@
 //! of terms, so that a value's counts meet, and only the most frequent values are kept.
 
 use std::cmp::{Ordering, Reverse};
+use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
-use std::collections::{BinaryHeap, HashMap};
 
 use serde_json::Value;
 use tantivy::columnar::Streamer;
 use tantivy::{DocId, Searcher};
 
-use super::read::{Column, documents_of, each_row, row_column};
+use super::read::{Column, documents_of};
 use super::{Source, term};
 use crate::bits::Bits;
 use crate::error::IndexError;
-use crate::row::RowId;
 use crate::row_set::RowSet;
 
 /// A look at every document of a segment costs no more than one at this part of them, each
@@ -244,34 +243,4 @@ impl Best {
             .filter_map(|(Reverse(count), term)| Some((term::shown(&term)?, count)))
             .collect()
     }
-}
-
-/// The values of a field that some rows have, for grouping: each row's first.
-pub(crate) fn first_values(
-    searcher: &Searcher,
-    rows: &RowSet,
-    path: &str,
-) -> Result<HashMap<RowId, Value>, IndexError> {
-    let mut firsts = HashMap::new();
-    for segment in searcher.segment_readers() {
-        let Some(column) = Column::open(segment, &Source::named(path))? else {
-            continue;
-        };
-        let values = column.values()?;
-        let mut of_rows = Vec::new();
-        let documents = documents_of(segment, Some(rows))?;
-        each_row(&row_column(segment)?, &documents, |document, row| {
-            let first = column
-                .of(document)
-                .filter(|ordinal| values.iter().any(|range| range.contains(ordinal)))
-                .min();
-            of_rows.extend(first.map(|first| (row, first)));
-        });
-        for (row, first) in of_rows {
-            if let Some(value) = term::shown(&column.term(first)?) {
-                firsts.insert(row, value);
-            }
-        }
-    }
-    Ok(firsts)
 }

@@ -11,6 +11,7 @@
 pub(crate) mod facets;
 mod fields;
 mod geo;
+pub(crate) mod groups;
 pub(crate) mod named;
 pub(crate) mod order;
 pub(crate) mod read;
@@ -20,6 +21,7 @@ pub use facets::{Facet, Facets};
 pub(crate) use fields::found;
 pub use fields::{FieldType, Fields, TypeConflict};
 pub use geo::Point;
+pub use groups::Group;
 pub use order::{MOST_SORT_KEYS, Order, Ordered, Place};
 
 use std::collections::BTreeMap;

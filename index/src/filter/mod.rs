@@ -75,6 +75,13 @@ impl Filter {
         }
     }
 
+    /// Every document.
+    pub fn all() -> Self {
+        Self {
+            root: Node::All(Vec::new()),
+        }
+    }
+
     /// Whether it was `{}`, which every document passes.
     pub fn is_empty(&self) -> bool {
         matches!(&self.root, Node::All(nodes) if nodes.is_empty())

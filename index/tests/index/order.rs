@@ -333,6 +333,14 @@ fn values_are_counted_over_segments() {
     assert_eq!(counted.documents, 3);
     assert_eq!(counted.facets[1].values, [(json!(2), 2), (json!(1), 1)]);
     let groups = index.groups(&rows, "t").unwrap();
-    assert_eq!(groups.get(&RowId(0)), Some(&json!("a")));
-    assert_eq!(groups.get(&RowId(2)), Some(&json!(true)));
+    let value = |row| groups[&RowId(row)].value();
+    assert_eq!(
+        (value(0), value(1), value(2)),
+        (json!("a"), json!("b"), json!(true))
+    );
+    let of = |row| {
+        let rows = index.rows_of_groups("t", [&groups[&RowId(row)]].into_iter());
+        rows.unwrap().iter().map(|row| row.0).collect::<Vec<_>>()
+    };
+    assert_eq!((of(0), of(1), of(2)), (vec![0], vec![1], vec![2]));
 }
