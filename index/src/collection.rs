@@ -12,7 +12,7 @@ use crate::error::IndexError;
 use crate::filter::{self, Filter};
 use crate::row::{Row, RowId, Scored, VectorKind};
 use crate::row_set::RowSet;
-use crate::vectors::{Nearest, SegmentSize, VectorSettings, VectorStore};
+use crate::vectors::{Builds, Nearest, SegmentSize, VectorSettings, VectorStore};
 use crate::words::{self, KeywordHits, KeywordQuery, WordIndex, WordWriter, Wording};
 
 /// The indexes of one collection.
@@ -397,6 +397,11 @@ impl CollectionIndex {
     /// Whether vectors are being sealed or built, or about to be.
     pub fn is_building(&self) -> bool {
         self.vectors.is_busy()
+    }
+
+    /// The builds of vectors since the index was opened.
+    pub fn builds(&self) -> Builds {
+        self.vectors.builds()
     }
 
     /// The segments that the vectors of one kind lie in.

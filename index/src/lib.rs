@@ -35,7 +35,7 @@ pub use reconcile::Reconciled;
 pub use row::{ListKind, OwnedRow, Row, RowId, Scored, VectorKind};
 pub use row_set::RowSet;
 pub use vectors::{
-    BuiltKind, IndexKind, Nearest, SegmentSize, VectorSettings, set_build_threads,
+    Builds, BuiltKind, IndexKind, Nearest, SegmentSize, VectorSettings, set_build_threads,
     set_search_threads,
 };
 pub use words::{

@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use clipdb_tests::{Client, Server};
+use clipdb_tests::{Client, Server, wait_until};
 use serde_json::json;
 
 static SERVER: LazyLock<Server> = LazyLock::new(Server::start);
@@ -78,4 +78,55 @@ fn counters_count() {
         "{text}"
     );
     assert!(client.metric("clipdb_model_texts_total") >= 3.0, "{text}");
+}
+
+#[test]
+fn vectors_are_counted_by_their_segments() {
+    let client = client();
+    client
+        .put(
+            "/collections/segments",
+            &json!({"model": "none", "dim": 2, "index": {"kind": "hnsw"}}),
+        )
+        .expect(201);
+    let document = |n: u32| json!({"id": n.to_string(), "vectors": {"text": [1, n]}});
+    let documents: Vec<_> = (0..2000).map(document).collect();
+    client
+        .post("/collections/segments/documents", &json!(documents))
+        .expect(200);
+    let figure = |name: &str, labels: &str| -> f64 {
+        let text = client.get("/metrics").text();
+        let start = format!("{name}{{collection=\"segments\"{labels}}} ");
+        let mut lines = text
+            .lines()
+            .filter_map(|line| line.strip_prefix(start.as_str()));
+        lines.next().map_or(0.0, |value| value.parse().unwrap())
+    };
+    let growing = ",vectors=\"text\",index=\"flat\",state=\"growing\"";
+    assert_eq!(figure("clipdb_vectors", growing), 2000.0);
+    assert!(figure("clipdb_vector_memory_bytes", growing) >= 16000.0);
+    assert_eq!(figure("clipdb_vector_builds_total", ""), 0.0);
+    client
+        .post("/collections/segments/compact", &json!({}))
+        .expect(202);
+    let stored = ",vectors=\"text\",index=\"hnsw\",state=\"stored\"";
+    assert!(wait_until(|| figure("clipdb_vectors", stored) == 2000.0));
+    assert!(wait_until(
+        || figure("clipdb_vector_builds_under_way", "") == 0.0
+    ));
+    assert_eq!(figure("clipdb_vector_segments", stored), 1.0);
+    assert!(figure("clipdb_vector_disk_bytes", stored) > 16000.0);
+    assert!(figure("clipdb_vector_builds_total", "") >= 1.0);
+    assert!(figure("clipdb_vector_build_seconds_total", "") > 0.0);
+    client
+        .delete("/collections/segments/documents/7")
+        .expect(204);
+    assert_eq!(figure("clipdb_vectors_removed", stored), 1.0);
+    client.delete("/collections/segments").expect(204);
+    assert!(
+        !client
+            .get("/metrics")
+            .text()
+            .contains("collection=\"segments\"")
+    );
 }

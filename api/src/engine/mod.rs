@@ -33,6 +33,7 @@ mod snapshots;
 mod statistics;
 mod tasks;
 mod vector_index;
+mod vector_metrics;
 mod view;
 
 use std::collections::BTreeMap;

@@ -199,7 +199,7 @@ impl Models {
 }
 
 /// A label's value may hold anything but these three as they are.
-fn label(name: &str) -> String {
+pub(super) fn label(name: &str) -> String {
     name.replace('\\', "\\\\")
         .replace('"', "\\\"")
         .replace('\n', "\\n")

@@ -37,9 +37,10 @@ async fn metrics(state: web::Data<RestState>) -> Result<HttpResponse, ApiError> 
         .statistics
         .render()
         .map_err(|error| ApiError::Metrics(error.to_string()))?;
-    // Before the server is ready there are no models to count.
+    // Before the server is ready there are neither models nor collections to count.
     if let Ok(engine) = state.engine() {
         text += &engine.models().metrics();
+        text += &engine.vector_metrics();
     }
     Ok(HttpResponse::Ok()
         .content_type("text/plain; version=0.0.4; charset=utf-8")

@@ -23,5 +23,5 @@ mod worker;
 pub use id::{MAX_DIMENSIONS, MAX_ROW};
 pub use settings::{BuiltKind, IndexKind, VectorSettings};
 pub(crate) use store::VectorStore;
-pub use store::{Nearest, SegmentSize};
+pub use store::{Builds, Nearest, SegmentSize};
 pub use threads::{set_build_threads, set_search_threads};

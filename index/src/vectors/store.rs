@@ -86,7 +86,21 @@ pub(super) struct Signals {
     pub compact_asked: u64,
     pub compact_done: u64,
     pub sealing: bool,
-    pub building: bool,
+    pub building_since: Option<Instant>,
+    /// Builds that ended, and the time that they took.
+    pub builds: u64,
+    pub spent_building: Duration,
+}
+
+/// The builds of a collection since it was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Builds {
+    /// Whether one is under way.
+    pub under_way: bool,
+    /// Those that ended, given up or failed ones too.
+    pub ended: u64,
+    /// Time spent on all of them, on the one that is under way so far.
+    pub spent: Duration,
 }
 
 impl VectorStore {
@@ -288,6 +302,16 @@ impl VectorStore {
             .collect()
     }
 
+    pub(crate) fn builds(&self) -> Builds {
+        let signals = self.shared.signals.lock();
+        let so_far = signals.building_since.map(|since| since.elapsed());
+        Builds {
+            under_way: so_far.is_some(),
+            ended: signals.builds,
+            spent: signals.spent_building + so_far.unwrap_or_default(),
+        }
+    }
+
     pub(crate) fn settings(&self) -> &VectorSettings {
         &self.shared.settings
     }
@@ -453,7 +477,7 @@ impl Shared {
 
     pub(super) fn is_busy(&self) -> bool {
         let signals = self.signals.lock();
-        if signals.sealing || signals.building {
+        if signals.sealing || signals.building_since.is_some() {
             return true;
         }
         let zeal = if signals.compact_asked != signals.compact_done {

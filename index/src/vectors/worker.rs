@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
@@ -164,11 +164,16 @@ fn build_next(shared: &Shared) -> Result<bool, IndexError> {
             return Ok(false);
         }
     };
-    shared.signals.lock().building = true;
+    let begun = Instant::now();
+    shared.signals.lock().building_since = Some(begun);
     shared.built.store(0, Ordering::Relaxed);
     threads::apply_build_setting();
     let done = work(shared, kind, job);
-    shared.signals.lock().building = false;
+    let mut signals = shared.signals.lock();
+    signals.building_since = None;
+    signals.builds += 1;
+    signals.spent_building += begun.elapsed();
+    drop(signals);
     done.map(|()| true)
 }
 
