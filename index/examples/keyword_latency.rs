@@ -7,7 +7,9 @@
 use std::error::Error;
 use std::time::{Duration, Instant};
 
-use clipdb_index::{CollectionIndex, Configuration, KeywordQuery, OwnedRow, RowId, VectorKind};
+use clipdb_index::{
+    CollectionIndex, Configuration, IndexKind, KeywordQuery, OwnedRow, RowId, VectorKind,
+};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
@@ -25,7 +27,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let words: Vec<&str> = novel.split_whitespace().collect();
     let mut random = StdRng::seed_from_u64(9);
     let folder = tempfile::tempdir()?;
-    let (index, _) = CollectionIndex::open(folder.path(), &Configuration::new(4))?;
+    let mut configuration = Configuration::new(4);
+    // No graph is built beside the searches.
+    configuration.vectors.kind = IndexKind::Flat;
+    let (index, _) = CollectionIndex::open(folder.path(), &configuration)?;
 
     let begun = Instant::now();
     for first in (0..texts).step_by(BATCH) {
@@ -36,6 +41,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         index.apply(&[], &borrowed, first as u64 + 1)?;
     }
     let spent = begun.elapsed();
+    index.settle();
     let statistics = index.statistics()?;
     println!(
         "{texts} texts in {:.1} s, {:.0} a second; {:.1} MB of words in {} segments",

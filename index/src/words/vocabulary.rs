@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::OnceLock;
 
 use levenshtein_automata::{DFA, Distance, LevenshteinAutomatonBuilder, SINK_STATE};
-use tantivy::Searcher;
 use tantivy::schema::Field;
+use tantivy::{InvertedIndexReader, Searcher};
 use tantivy_fst::Automaton;
 
 use super::analysis::{Analyzer, is_ideograph, split_entry, words};
@@ -54,8 +54,7 @@ pub(super) fn completions(
         while entries.advance() && entries.key().starts_with(prefix.as_bytes()) {
             if let Ok(entry) = std::str::from_utf8(entries.key()) {
                 let (_, stem) = split_entry(entry);
-                let documents = u64::from(entries.value().doc_freq);
-                *found.entry(stem.to_owned()).or_default() += documents;
+                add(&mut found, stem, u64::from(entries.value().doc_freq));
             }
         }
     }
@@ -83,35 +82,78 @@ pub(super) fn spellings(
     if allowed == 0 {
         return Ok(Spellings::default());
     }
+    let near = |edits| Near(automata(edits).build_dfa(word));
+    let find = |near: &Near, same_letter, edits| {
+        let mut found = HashMap::new();
+        for segment in searcher.segment_readers() {
+            let index = segment.inverted_index(vocabulary).map_err(reading)?;
+            let within = (near, edits);
+            nearest(&index, within, analyzer, word, same_letter, &mut found)?;
+        }
+        Ok::<_, IndexError>(found)
+    };
+    let one = near(1);
+    let found = find(&one, true, 1)?;
+    if !found.is_empty() || allowed == 1 {
+        return Ok(Spellings {
+            edits: 1,
+            stems: most_frequent(found, MOST_SPELLINGS),
+        });
+    }
+    // With another first letter one edit more would be two.
+    let mut found = find(&near(2), true, 2)?;
+    for (stem, documents) in find(&one, false, 1)? {
+        *found.entry(stem).or_default() += documents;
+    }
+    Ok(Spellings {
+        edits: 2,
+        stems: most_frequent(found, MOST_SPELLINGS),
+    })
+}
+
+/// Adds the stems of a segment's words with exactly so many edits, that begin with the same
+/// letter or with another.
+fn nearest(
+    index: &InvertedIndexReader,
+    (near, edits): (&Near, u8),
+    analyzer: Analyzer,
+    word: &str,
+    same_letter: bool,
+    found: &mut HashMap<String, u64>,
+) -> Result<(), IndexError> {
+    let mut entries = index.terms().search(near);
     let first = word.chars().next();
-    let mut found: [HashMap<String, u64>; 2] = Default::default();
-    for segment in searcher.segment_readers() {
-        let index = segment.inverted_index(vocabulary).map_err(reading)?;
-        let near = Near(automata(allowed).build_dfa(word));
-        let mut entries = index
-            .terms()
-            .search(&near)
-            .into_stream()
-            .map_err(|error| reading(error.into()))?;
-        while entries.advance() {
-            let Ok(entry) = std::str::from_utf8(entries.key()) else {
-                continue;
-            };
-            let (surface, stem) = split_entry(entry);
-            let edits = near.edits(surface) + u8::from(surface.chars().next() != first);
-            if (1..=allowed).contains(&edits) && !is_stop_word(analyzer, surface) {
-                let documents = u64::from(entries.value().doc_freq);
-                let of_edits = &mut found[usize::from(edits) - 1];
-                *of_edits.entry(stem.to_owned()).or_default() += documents;
-            }
+    if same_letter && let Some(first) = first {
+        entries = entries.ge(first.to_string());
+        if let Some(next) = (first..=char::MAX).nth(1) {
+            entries = entries.lt(next.to_string());
         }
     }
-    let [one, two] = found;
-    let (edits, nearest) = if one.is_empty() { (2, two) } else { (1, one) };
-    Ok(Spellings {
-        edits,
-        stems: most_frequent(nearest, MOST_SPELLINGS),
-    })
+    let mut entries = entries
+        .into_stream()
+        .map_err(|error| reading(error.into()))?;
+    while entries.advance() {
+        let Ok(entry) = std::str::from_utf8(entries.key()) else {
+            continue;
+        };
+        let (surface, stem) = split_entry(entry);
+        if near.edits(surface) == edits
+            && (surface.chars().next() == first) == same_letter
+            && !is_stop_word(analyzer, surface)
+        {
+            add(found, stem, u64::from(entries.value().doc_freq));
+        }
+    }
+    Ok(())
+}
+
+fn add(found: &mut HashMap<String, u64>, stem: &str, documents: u64) {
+    match found.get_mut(stem) {
+        Some(known) => *known += documents,
+        None => {
+            found.insert(stem.to_owned(), documents);
+        }
+    }
 }
 
 fn reading(error: tantivy::TantivyError) -> IndexError {
@@ -123,12 +165,15 @@ fn most_frequent(found: HashMap<String, u64>, limit: usize) -> Vec<Meant> {
         .into_iter()
         .map(|(stem, documents)| Meant { stem, documents })
         .collect();
-    meant.sort_by(|a, b| {
-        b.documents
-            .cmp(&a.documents)
-            .then_with(|| a.stem.cmp(&b.stem))
-    });
-    meant.truncate(limit);
+    let order = |a: &Meant, b: &Meant| {
+        let by_documents = b.documents.cmp(&a.documents);
+        by_documents.then_with(|| a.stem.cmp(&b.stem))
+    };
+    if meant.len() > limit {
+        meant.select_nth_unstable_by(limit, order);
+        meant.truncate(limit);
+    }
+    meant.sort_unstable_by(order);
     meant
 }
 
