@@ -26,6 +26,9 @@ pub struct VectorIndex {
     /// Bytes of a product code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pq_m: Option<usize>,
+    /// New vectors that are kept in memory before they become a segment on disk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seal_at: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -38,7 +38,9 @@ fn ids(answer: &Value) -> Vec<&str> {
 
 #[test]
 fn an_index_configuration_is_kept_shown_and_guarded() {
-    let body = json!({"model": "none", "dim": 4, "index": {"kind": "hnsw", "m": 8, "ef": 40}});
+    let body = json!({
+        "model": "none", "dim": 4, "index": {"kind": "hnsw", "m": 8, "ef": 40, "seal_at": 32}
+    });
     let path = make("configured", body.clone());
     let shown = client().get(&path).expect(200).json();
     assert_eq!(
@@ -51,15 +53,23 @@ fn an_index_configuration_is_kept_shown_and_guarded() {
             &index["kind"],
             &index["m"],
             &index["ef"],
+            &index["seal_at"],
             &index["image"]["built_as"]
         ),
-        (&json!("hnsw"), &json!(8), &json!(40), &json!("hnsw"))
+        (
+            &json!("hnsw"),
+            &json!(8),
+            &json!(40),
+            &json!(32),
+            &json!("hnsw")
+        )
     );
     client().put(&path, &body).expect(200);
     for other in [
         json!({"model": "none", "dim": 4}),
         json!({"model": "none", "dim": 5, "index": {"kind": "hnsw", "m": 8, "ef": 40}}),
-        json!({"model": "none", "dim": 4, "index": {"kind": "hnsw", "m": 9, "ef": 40}}),
+        json!({"model": "none", "dim": 4, "index": {"kind": "hnsw", "m": 8, "ef": 40}}),
+        json!({"model": "none", "dim": 4, "index": {"kind": "hnsw", "m": 9, "ef": 40, "seal_at": 32}}),
         json!({}),
     ] {
         client()
@@ -72,6 +82,26 @@ fn an_index_configuration_is_kept_shown_and_guarded() {
         (&shown["index"]["kind"], &shown["index"]["text"]["built_as"]),
         (&json!("auto"), &json!("flat"))
     );
+    assert_eq!(shown["index"]["seal_at"], 16_384);
+}
+
+#[test]
+fn new_vectors_go_to_disk_as_soon_as_there_are_so_many() {
+    let path = make(
+        "sealed",
+        json!({"model": "none", "dim": 4, "index": {"seal_at": 32}}),
+    );
+    let documents: Vec<Value> = (0..40u8)
+        .map(|at| json!({"vectors": {"text": pointing(f32::from(at) * 0.1)}}))
+        .collect();
+    client()
+        .post(&format!("{path}/documents"), &json!(documents))
+        .expect(200);
+    assert!(wait_until(|| {
+        let index = client().get(&path).expect(200).json()["index"].clone();
+        let segments = index["text"]["segments"].as_array().unwrap();
+        segments.iter().any(|segment| segment["stored"] == true)
+    }));
 }
 
 #[test]
@@ -83,6 +113,11 @@ fn wrong_configurations_are_refused_with_reasons() {
             json!({"model": "none", "dim": 4, "index": {"kind": "hnsw", "m": 1}}),
             "invalid_field",
             "'index.m' is 1",
+        ),
+        (
+            json!({"model": "none", "dim": 4, "index": {"seal_at": 2}}),
+            "invalid_field",
+            "'index.seal_at' is 2",
         ),
         (
             json!({"model": "none", "dim": 10, "index": {"kind": "ivf_pq", "pq_m": 4}}),

@@ -59,6 +59,31 @@ fn content(collection: &Collection<'_>) -> Vec<Value> {
 }
 
 #[test]
+fn a_collection_without_a_model_is_restored_with_its_vectors() {
+    let body = json!({ "model": "none", "dim": 3, "index": { "kind": "flat" } });
+    client().put("/collections/bare", &body).expect(201);
+    let documents = json!([
+        { "id": "x", "vectors": { "text": [1, 0, 0] } },
+        { "id": "y", "vectors": { "text": [0, 2, 0], "image": [0, 0, 1] } },
+    ]);
+    client().existing("bare").add(&documents);
+    let info = take(client(), "bare");
+    let bytes = archive(client(), "bare", info["id"].as_str().unwrap());
+    let restored = restore(client(), "bare-again", &bytes).expect(200).json();
+    assert_eq!(
+        (&restored["model"], &restored["documents"]),
+        (&json!("none"), &json!(2))
+    );
+    let again = client().existing("bare-again");
+    let nearest = json!({ "vector": [0, 0.1, 2], "with_vectors": true, "limit": 1 });
+    let hit = &again.hits(&nearest)[0];
+    assert_eq!(
+        (&hit["id"], &hit["vectors"]["text"]),
+        (&json!("y"), &json!([0.0, 1.0, 0.0]))
+    );
+}
+
+#[test]
 fn a_snapshot_is_listed_downloaded_restored_and_removed() {
     let collection = filled(client(), "album");
     let info = take(client(), "album");

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::committer::Closed;
 use super::tasks::{Task, TaskKind};
-use super::{Engine, blocking};
+use super::{Engine, NO_MODEL, blocking};
 use crate::error::ApiError;
 
 /// Where an archive to be restored comes from.
@@ -119,8 +119,10 @@ impl Engine {
         };
         let mut definition = clipdb_storage::read_manifest(&mut file)?.definition;
         definition.name = name.clone();
-        // Vectors of a model that is not loaded could be compared with nothing.
-        self.models.of(&definition)?;
+        if definition.model != NO_MODEL {
+            // Vectors of a model that is not loaded could be compared with nothing.
+            self.models.of(&definition)?;
+        }
         file.rewind().map_err(|error| StorageError::BadSnapshot {
             reason: error.to_string(),
         })?;

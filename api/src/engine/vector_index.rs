@@ -21,6 +21,7 @@ pub struct IndexSummary {
     nprobe: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pq_m: Option<usize>,
+    seal_at: usize,
     /// Whether vectors are being sealed, built or merged, or about to be.
     building: bool,
     image: KindSummary,
@@ -43,6 +44,7 @@ pub(super) fn check(index: &VectorIndex, dim: usize) -> Result<(), ApiError> {
         ("nlist", index.nlist, 1, 65_536),
         ("nprobe", index.nprobe, 1, 65_536),
         ("pq_m", index.pq_m, 1, dim),
+        ("seal_at", index.seal_at, 16, 1 << 20),
     ];
     for (name, value, least, most) in ranges {
         if let Some(value) = value.filter(|value| !(least..=most).contains(value)) {
@@ -75,7 +77,7 @@ pub(super) fn settings(index: &VectorIndex) -> VectorSettings {
         nlist: index.nlist,
         nprobe: index.nprobe,
         pq_m: index.pq_m,
-        seal_at: defaults.seal_at,
+        seal_at: index.seal_at.unwrap_or(defaults.seal_at),
     }
 }
 
@@ -93,6 +95,7 @@ pub(super) fn summary(asked: &VectorIndex, index: &CollectionIndex) -> IndexSumm
         nlist: settings.nlist,
         nprobe: settings.nprobe,
         pq_m: settings.pq_m,
+        seal_at: settings.seal_at,
         building: index.is_building(),
         image: of(VectorKind::Image),
         text: of(VectorKind::Text),

@@ -69,9 +69,19 @@ fn show(report: &Report) {
     table::head(&["found after the kills", "number"]);
     for (what, count) in [
         ("documents compared with the journal", report.compared),
+        (
+            "given vectors compared with searches",
+            report.vectors_compared,
+        ),
         ("wrong", 0),
         ("unacknowledged documents, whole as before", report.undone),
         ("unacknowledged documents, whole as written", report.done),
+        (
+            "seals, builds and merges cut by the kill",
+            report.builds_cut,
+        ),
+        ("segments on disk that are scanned", report.scanned_segments),
+        ("segments on disk that are graphs", report.graphs),
     ] {
         table::row(&[what.to_owned(), count.to_string()]);
     }

@@ -5,6 +5,8 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use serde_json::{Map, Value, json};
 
+use super::shelves::Sort;
+use super::vectors::Given;
 use crate::client::{Client, Collection};
 use crate::pictures;
 
@@ -20,12 +22,13 @@ pub(super) struct Document {
     pub text: Option<String>,
     /// The seed of its picture.
     pub picture: Option<u64>,
+    /// Vectors that it brings; none where a model makes them of the text and the picture.
+    pub vectors: Given,
     pub metadata: Map<String, Value>,
 }
 
 impl Document {
-    pub(super) fn random(random: &mut StdRng) -> Self {
-        let pictured = random.random_bool(0.12);
+    pub(super) fn random(random: &mut StdRng, sort: Sort) -> Self {
         let mut metadata = Map::new();
         metadata.insert("mark".into(), mark(random).into());
         metadata.insert("count".into(), random.random_range(0..1_000).into());
@@ -33,6 +36,15 @@ impl Document {
             "place".into(),
             json!({ "city": word(random), "tags": [word(random), word(random)] }),
         );
+        if sort == Sort::Given {
+            return Self {
+                text: random.random_bool(0.3).then(|| text(random)),
+                picture: None,
+                vectors: Given::random(random),
+                metadata,
+            };
+        }
+        let pictured = random.random_bool(0.12);
         if random.random_bool(0.03) {
             // So long that storage cuts the record into parts.
             let long = format!("{} ", word(random)).repeat(random.random_range(5_000..12_000));
@@ -42,6 +54,7 @@ impl Document {
             text: (!pictured || random.random_bool(0.5)).then(|| text(random)),
             // Few seeds: documents share pictures, and let go of shared ones.
             picture: pictured.then(|| random.random_range(0..40)),
+            vectors: Given::default(),
             metadata,
         }
     }
@@ -58,6 +71,9 @@ impl Document {
         if let Some(seed) = self.picture {
             body["image"] = Client::image(&pictures::png(seed));
         }
+        if let Some(vectors) = self.vectors.body() {
+            body["vectors"] = vectors;
+        }
         body
     }
 
@@ -72,7 +88,9 @@ impl Document {
             place.remove("city");
             place.insert("revised".into(), true.into());
         }
-        if random.random_bool(0.4) {
+        if self.brings_vectors() {
+            // A new text or picture would have to be embedded.
+        } else if random.random_bool(0.4) {
             let text = text(random);
             body["text"] = text.as_str().into();
             revised.text = Some(text);
@@ -82,6 +100,26 @@ impl Document {
             revised.picture = Some(seed);
         }
         (body, revised)
+    }
+
+    /// Whether it has a vector of this kind.
+    pub(super) fn has(&self, kind: &str) -> bool {
+        if self.brings_vectors() {
+            return self.vectors.of(kind).is_some();
+        }
+        match kind {
+            "image" => self.picture.is_some(),
+            _ => self.text.is_some(),
+        }
+    }
+
+    pub(super) fn brings_vectors(&self) -> bool {
+        self.vectors != Given::default()
+    }
+
+    /// The number by which documents are deleted together.
+    pub(super) fn count(&self) -> u64 {
+        self.metadata["count"].as_u64().unwrap_or_default()
     }
 
     /// The keyword that only it holds.

@@ -6,12 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::document::Document;
-
-/// A collection that all writers share and nobody drops.
-pub(super) const SHARED: &str = "shared";
-
-/// Collections that are restored snapshots begin like this.
-pub(super) const RESTORED: &str = "restored-";
+use super::shelves::{GIVEN, RESTORED};
 
 /// What one writer wrote; its ids and its own collection are nobody else's.
 pub(super) struct Journal {
@@ -81,9 +76,19 @@ impl Journal {
         format!("own-{}", self.writer)
     }
 
-    /// The collection that it restores snapshots as.
-    pub(super) fn restored(&self) -> String {
-        format!("{RESTORED}{}", self.writer)
+    /// The same, of documents that bring their vectors.
+    pub(super) fn own_given(&self) -> String {
+        format!("{GIVEN}-{}", self.writer)
+    }
+
+    /// The collection that it restores snapshots of another as.
+    pub(super) fn restored(&self, other: &str) -> String {
+        format!("{RESTORED}{other}-{}", self.writer)
+    }
+
+    /// The metadata's word for its documents.
+    pub(super) fn signature(&self) -> String {
+        format!("w{}", self.writer)
     }
 
     pub(super) fn id(&self, number: usize) -> String {

@@ -9,6 +9,8 @@ mod document;
 mod journal;
 mod migrating;
 mod round;
+mod shelves;
+mod vectors;
 mod verify;
 mod writer;
 
@@ -44,6 +46,13 @@ pub struct Report {
     pub done: usize,
     /// Documents compared with the journal, all rounds together.
     pub compared: usize,
+    /// Given vectors compared with what a search finds and what is stored.
+    pub vectors_compared: usize,
+    /// Kills that left a seal, a build or a merge of vectors half done.
+    pub builds_cut: usize,
+    /// Segments on disk found at the starts, all rounds together: scanned ones, and graphs.
+    pub scanned_segments: usize,
+    pub graphs: usize,
     pub longest_start: Duration,
     pub took: Duration,
 }
@@ -93,7 +102,8 @@ impl Torture {
                 }))
             };
             let stopped = round.play(self, kill, server, &mut journals, &mut report);
-            if let Err(wrong) = verify::at_rest(&stopped, kill) {
+            report.builds_cut += usize::from(verify::at_rest::cut_a_build(&stopped.data()));
+            if let Err(wrong) = verify::at_rest::check(&stopped, kill) {
                 return failed(wrong, keep(&stopped.data()), stopped.log);
             }
             server = stopped.start();

@@ -9,11 +9,10 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::document::Document;
-use super::journal::{Journal, SHARED};
-use crate::client::{Answer, Client};
-
-/// Ids that one writer uses in one collection.
-const IDS: usize = 60;
+use super::journal::Journal;
+use super::shelves::{GIVEN, SHARED, Sort};
+use super::vectors;
+use crate::client::{Answer, Client, escaped};
 
 /// Why a writer ended.
 pub(super) enum End {
@@ -41,29 +40,40 @@ impl Writer<'_> {
     }
 
     fn write_once(&mut self) -> Result<(), End> {
-        let collection = if self.random.random_bool(0.7) {
-            SHARED.to_owned()
-        } else {
-            self.journal.own()
+        let collection = match self.random.random_range(0..100) {
+            0..40 => SHARED.to_owned(),
+            40..55 => self.journal.own(),
+            55..85 => GIVEN.to_owned(),
+            _ => self.journal.own_given(),
         };
         if self.journal.shelf(&collection).there.known() != Some(&true) {
             return self.make(&collection);
         }
+        let dropped = collection != SHARED && collection != GIVEN;
         match self.random.random_range(0..100) {
             0..30 => self.post(&collection, "application/json"),
             30..40 => self.post(&collection, "application/x-ndjson"),
-            40..58 => self.put(&collection),
-            58..72 => self.patch(&collection),
-            72..86 => self.delete(&collection),
-            86..90 if collection != SHARED => self.drop(&collection),
-            86..89 => self.copy(),
+            40..56 => self.put(&collection),
+            56..68 => self.patch(&collection),
+            68..80 => self.delete(&collection),
+            80..84 => self.delete_some(&collection),
+            84..88 if dropped => self.drop(&collection),
+            84..87 => self.copy(&collection),
+            88..92 => self.compact(&collection),
             _ => self.search(&collection),
         }
     }
 
-    fn id(&mut self) -> String {
-        let number = self.random.random_range(0..IDS);
+    fn id(&mut self, collection: &str) -> String {
+        let number = self.random.random_range(0..Sort::of(collection).ids());
         self.journal.id(number)
+    }
+
+    fn document(&mut self, collection: &str) -> Document {
+        let mut made = Document::random(&mut self.random, Sort::of(collection));
+        let by = self.journal.signature();
+        made.metadata.insert("by".into(), by.into());
+        made
     }
 
     fn make(&mut self, collection: &str) -> Result<(), End> {
@@ -72,7 +82,8 @@ impl Writer<'_> {
             there.begin(true);
         }
         let path = format!("/collections/{collection}");
-        self.ask(Method::PUT, &path, None, "{}".into(), &[200, 201])?;
+        let body = Sort::definition(collection).to_string();
+        self.ask(Method::PUT, &path, None, body, &[200, 201])?;
         self.journal.shelf(collection).there.settle();
         self.count("make a collection")
     }
@@ -89,9 +100,9 @@ impl Writer<'_> {
 
     fn post(&mut self, collection: &str, kind: &'static str) -> Result<(), End> {
         let mut documents: BTreeMap<String, Document> = BTreeMap::new();
-        for _ in 0..self.random.random_range(1..12) {
-            let id = self.id();
-            documents.insert(id, Document::random(&mut self.random));
+        for _ in 0..self.random.random_range(1..Sort::of(collection).batch()) {
+            let id = self.id(collection);
+            documents.insert(id, self.document(collection));
         }
         let bodies: Vec<Value> = documents
             .iter()
@@ -131,8 +142,8 @@ impl Writer<'_> {
     }
 
     fn put(&mut self, collection: &str) -> Result<(), End> {
-        let id = self.id();
-        let document = Document::random(&mut self.random);
+        let id = self.id(collection);
+        let document = self.document(collection);
         let body = document.body(None).to_string();
         self.journal.shelf(collection).begin(&id, Some(document));
         let path = format!("/collections/{collection}/documents/{id}");
@@ -142,7 +153,7 @@ impl Writer<'_> {
     }
 
     fn patch(&mut self, collection: &str) -> Result<(), End> {
-        let id = self.id();
+        let id = self.id(collection);
         let path = format!("/collections/{collection}/documents/{id}");
         let Some(document) = self.journal.shelf(collection).known(&id).cloned() else {
             self.ask(Method::PATCH, &path, None, "{}".into(), &[404])?;
@@ -156,7 +167,7 @@ impl Writer<'_> {
     }
 
     fn delete(&mut self, collection: &str) -> Result<(), End> {
-        let id = self.id();
+        let id = self.id(collection);
         let path = format!("/collections/{collection}/documents/{id}");
         let known = self.journal.shelf(collection).known(&id).is_some();
         self.journal.shelf(collection).begin(&id, None);
@@ -166,17 +177,42 @@ impl Writer<'_> {
         self.count("delete a document")
     }
 
+    /// Deletes those of its documents that count less than a number, in one request.
+    fn delete_some(&mut self, collection: &str) -> Result<(), End> {
+        let below = self.random.random_range(0..500);
+        let by = self.journal.signature();
+        let shelf = self.journal.shelf(collection);
+        let those: Vec<String> = (shelf.documents.keys())
+            .filter(|id| shelf.known(id).is_some_and(|known| known.count() < below))
+            .cloned()
+            .collect();
+        for id in &those {
+            shelf.begin(id, None);
+        }
+        let filter = json!({ "by": by, "count": { "$lt": below } }).to_string();
+        let path = format!(
+            "/collections/{collection}/documents?filter={}",
+            escaped(&filter)
+        );
+        let answer = self.ask(Method::DELETE, &path, None, String::new(), &[200])?;
+        assert_eq!(answer.json()["deleted"], those.len(), "{path}: {answer:?}");
+        for id in &those {
+            self.journal.shelf(collection).settle(id);
+        }
+        self.count("delete by a filter")
+    }
+
     /// Takes a snapshot of what all share, and restores it beside.
-    fn copy(&mut self) -> Result<(), End> {
-        let path = format!("/collections/{SHARED}/snapshots");
+    fn copy(&mut self, collection: &str) -> Result<(), End> {
+        let path = format!("/collections/{collection}/snapshots");
         let answer = self.ask(Method::POST, &path, None, String::new(), &[201, 409])?;
         if answer.status == 409 {
             // Another writer is taking one.
             return Ok(());
         }
         self.count("take a snapshot")?;
-        let body = json!({ "snapshot": answer.json()["id"], "collection": SHARED });
-        let path = format!("/collections/{}/restore", self.journal.restored());
+        let body = json!({ "snapshot": answer.json()["id"], "collection": collection });
+        let path = format!("/collections/{}/restore", self.journal.restored(collection));
         self.ask(
             Method::POST,
             &path,
@@ -187,11 +223,23 @@ impl Writer<'_> {
         self.count("restore a snapshot")
     }
 
+    fn compact(&mut self, collection: &str) -> Result<(), End> {
+        let path = format!("/collections/{collection}/compact");
+        self.ask(Method::POST, &path, None, String::new(), &[202])?;
+        self.count("ask to compact")
+    }
+
     fn search(&mut self, collection: &str) -> Result<(), End> {
-        let text = Document::random(&mut self.random).text.unwrap_or_default();
-        let body = json!({ "text": format!("a {text}"), "limit": 10 }).to_string();
+        let body = match Sort::of(collection) {
+            Sort::Given => json!({ "vector": vectors::vector(self.random.random()), "limit": 10 }),
+            Sort::Embedded => {
+                let text = self.document(collection).text.unwrap_or_default();
+                json!({ "text": format!("a {text}"), "limit": 10 })
+            }
+        };
         let path = format!("/collections/{collection}/search");
-        self.ask(Method::POST, &path, None, body, &[200]).map(drop)
+        self.ask(Method::POST, &path, None, body.to_string(), &[200])
+            .map(drop)
     }
 
     fn count(&mut self, kind: &'static str) -> Result<(), End> {

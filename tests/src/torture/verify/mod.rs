@@ -1,37 +1,21 @@
 //! What has to be true after a kill: of the folder at rest, and of the server that serves it.
 
+pub(super) mod at_rest;
+mod found;
+mod snapshots;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use rand::Rng;
 use rand::rngs::StdRng;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::Report;
 use super::document::Document;
-use super::journal::{Journal, RESTORED, SHARED};
+use super::journal::Journal;
+use super::shelves::{GIVEN, RESTORED, SHARED, Sort};
+use super::vectors::KINDS;
 use crate::client::Collection;
-use crate::server::{Server, Stopped};
-
-/// Marks asked for in one keyword search.
-const MARKS: usize = 100;
-/// Documents of each collection that are searched by their own text.
-const SEARCHED: usize = 4;
-/// Every so many folders are checked at rest.
-const CHECKED: usize = 3;
-/// A text searched by itself is this close.
-const ITSELF: f64 = 0.999;
-
-/// The folder as the kill left it: `clipdb check` finds no damage in it.
-pub(super) fn at_rest(stopped: &Stopped, kill: usize) -> Result<(), Vec<String>> {
-    if !kill.is_multiple_of(CHECKED) {
-        return Ok(());
-    }
-    let checked = stopped.check(&[]);
-    match checked.code {
-        Some(0) => Ok(()),
-        _ => Err(vec![format!("{}{}", checked.stdout, checked.stderr)]),
-    }
-}
+use crate::server::Server;
 
 /// The server that was started on it: what it holds is what the journals say, and the journals
 /// learn which of the writes under way were done.
@@ -69,7 +53,7 @@ pub(super) fn serving(
     }
     for name in listed.difference(&known) {
         if name.starts_with(RESTORED) {
-            check_restored(&server.client().existing(name), &mut wrong);
+            snapshots::check_restored(&server.client().existing(name), &mut wrong);
             server
                 .client()
                 .delete(&format!("/collections/{name}"))
@@ -84,54 +68,10 @@ pub(super) fn serving(
         let collection = server.client().existing(name);
         check_collection(&collection, journals, random, report, &mut wrong);
     }
-    check_snapshots(server, &mut wrong);
+    for name in [SHARED, GIVEN] {
+        snapshots::check(server, name, &mut wrong);
+    }
     if wrong.is_empty() { Ok(()) } else { Err(wrong) }
-}
-
-/// A restored collection, if it is there, is there whole.
-fn check_restored(collection: &Collection<'_>, wrong: &mut Vec<String>) {
-    let (listed, summary) = (collection.list(500), collection.summary());
-    if summary["documents"] != listed.len() {
-        wrong.push(format!(
-            "{}: {} documents are listed: {summary}",
-            collection.name(),
-            listed.len()
-        ));
-    }
-    let checked = collection.check();
-    if checked["agrees"] != true {
-        wrong.push(format!("{}: {checked}", collection.name()));
-    }
-}
-
-/// Every snapshot that is there is whole: the newest is restored, all are removed.
-fn check_snapshots(server: &Server, wrong: &mut Vec<String>) {
-    let client = server.client();
-    let shelf = format!("/collections/{SHARED}/snapshots");
-    let answer = client.get(&shelf);
-    if answer.status == 404 {
-        return;
-    }
-    let listed = answer.expect(200).json();
-    let snapshots = listed["snapshots"].as_array().cloned().unwrap_or_default();
-    if let Some(newest) = snapshots.last() {
-        let body = json!({ "snapshot": newest["id"], "collection": SHARED });
-        let path = format!("/collections/{RESTORED}newest/restore");
-        let restored = client.post(&path, &body);
-        if restored.status != 200 || restored.json()["documents"] != newest["documents"] {
-            wrong.push(format!(
-                "the snapshot {newest} is not restored: {restored:?}"
-            ));
-        } else {
-            let collection = client.existing("restored-newest");
-            check_restored(&collection, wrong);
-            client.delete("/collections/restored-newest").expect(204);
-        }
-    }
-    for snapshot in &snapshots {
-        let id = snapshot["id"].as_str().unwrap_or_default();
-        client.delete(&format!("{shelf}/{id}")).expect(204);
-    }
 }
 
 fn check_collection(
@@ -201,26 +141,23 @@ fn check_collection(
             "{id} is there and was never written, or was deleted"
         ));
     }
-    counted(collection, &there, &mut say);
+    counted(collection, &there, report, &mut say);
     agreed(collection, &mut say);
-    found_by_words(collection, &there, &mut say);
-    found_by_meaning(collection, &there, random, &mut say);
+    found::by_words(collection, &there, &mut say);
+    match Sort::of(&name) {
+        Sort::Embedded => found::by_meaning(collection, &there, random, &mut say),
+        Sort::Given => found::by_vectors(collection, &there, random, report, &mut say),
+    }
 }
 
 fn counted(
     collection: &Collection<'_>,
     there: &BTreeMap<String, Document>,
+    report: &mut Report,
     say: &mut impl FnMut(String),
 ) {
     let summary = collection.summary();
-    let texts = there
-        .values()
-        .filter(|document| document.text.is_some())
-        .count();
-    let images = there
-        .values()
-        .filter(|document| document.picture.is_some())
-        .count();
+    let [images, texts] = KINDS.map(|kind| there.values().filter(|it| it.has(kind)).count());
     for (field, count) in [
         ("documents", there.len()),
         ("texts", texts),
@@ -230,54 +167,21 @@ fn counted(
             say(format!("'{field}' is {}, not {count}", summary[field]));
         }
     }
+    for segment in (KINDS.iter())
+        .flat_map(|kind| summary["index"][kind]["segments"].as_array())
+        .flatten()
+        .filter(|segment| segment["stored"] == true)
+    {
+        match segment["kind"].as_str() {
+            Some("flat") => report.scanned_segments += 1,
+            _ => report.graphs += 1,
+        }
+    }
 }
 
 fn agreed(collection: &Collection<'_>, say: &mut impl FnMut(String)) {
     let answer = collection.check();
     if answer["agrees"] != true {
         say(format!("the indexes and the documents disagree: {answer}"));
-    }
-}
-
-fn found_by_words(
-    collection: &Collection<'_>,
-    there: &BTreeMap<String, Document>,
-    say: &mut impl FnMut(String),
-) {
-    let documents: Vec<(&String, &Document)> = there.iter().collect();
-    for some in documents.chunks(MARKS) {
-        let words: Vec<&str> = some.iter().map(|(_, document)| document.mark()).collect();
-        let query = json!({ "keywords": words.join(" "), "mode": "keyword", "limit": 1000 });
-        let found: BTreeSet<String> = collection.ids(&query).into_iter().collect();
-        let due: BTreeSet<String> = some.iter().map(|(id, _)| (*id).clone()).collect();
-        for id in due.difference(&found) {
-            say(format!(
-                "{id} is not found by the keyword that only it holds"
-            ));
-        }
-        for id in found.difference(&due) {
-            say(format!("{id} is found by a keyword that it does not hold"));
-        }
-    }
-}
-
-fn found_by_meaning(
-    collection: &Collection<'_>,
-    there: &BTreeMap<String, Document>,
-    random: &mut StdRng,
-    say: &mut impl FnMut(String),
-) {
-    let texts: Vec<(&String, &String)> = there
-        .iter()
-        .filter_map(|(id, document)| Some((id, document.text.as_ref()?)))
-        .collect();
-    for _ in 0..SEARCHED.min(texts.len()) {
-        let (id, text) = texts[random.random_range(0..texts.len())];
-        let query = json!({
-            "text": text, "mode": "vector", "targets": ["text"], "limit": 100, "min_score": ITSELF,
-        });
-        if !collection.ids(&query).contains(id) {
-            say(format!("{id} is not found by its own text"));
-        }
     }
 }

@@ -1,0 +1,157 @@
+//! What is there is found: by its words, by what it means, by the vectors that it brought.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rand::Rng;
+use rand::rngs::StdRng;
+use serde_json::{Value, json};
+
+use super::super::Report;
+use super::super::document::Document;
+use super::super::vectors::{KINDS, cosine, vector};
+use crate::client::Collection;
+
+/// Marks asked for in one keyword search.
+const MARKS: usize = 100;
+/// Documents of each collection that are searched by their own text or vector.
+const SEARCHED: usize = 4;
+/// Something searched by itself is this close.
+const ITSELF: f64 = 0.999;
+/// Hits of one page of a search that finds everything.
+const PAGE: usize = 1000;
+/// Scores and numbers of vectors that differ by less are the same.
+const SAME: f64 = 1e-4;
+
+pub(super) fn by_words(
+    collection: &Collection<'_>,
+    there: &BTreeMap<String, Document>,
+    say: &mut impl FnMut(String),
+) {
+    let documents: Vec<(&String, &Document)> = there.iter().collect();
+    for some in documents.chunks(MARKS) {
+        let words: Vec<&str> = some.iter().map(|(_, document)| document.mark()).collect();
+        let query = json!({ "keywords": words.join(" "), "mode": "keyword", "limit": 1000 });
+        let found: BTreeSet<String> = collection.ids(&query).into_iter().collect();
+        let due: BTreeSet<String> = some.iter().map(|(id, _)| (*id).clone()).collect();
+        for id in due.difference(&found) {
+            say(format!(
+                "{id} is not found by the keyword that only it holds"
+            ));
+        }
+        for id in found.difference(&due) {
+            say(format!("{id} is found by a keyword that it does not hold"));
+        }
+    }
+}
+
+pub(super) fn by_meaning(
+    collection: &Collection<'_>,
+    there: &BTreeMap<String, Document>,
+    random: &mut StdRng,
+    say: &mut impl FnMut(String),
+) {
+    let texts: Vec<(&String, &String)> = there
+        .iter()
+        .filter_map(|(id, document)| Some((id, document.text.as_ref()?)))
+        .collect();
+    for _ in 0..SEARCHED.min(texts.len()) {
+        let (id, text) = texts[random.random_range(0..texts.len())];
+        let query = json!({
+            "text": text, "mode": "vector", "targets": ["text"], "limit": 100, "min_score": ITSELF,
+        });
+        if !collection.ids(&query).contains(id) {
+            say(format!("{id} is not found by its own text"));
+        }
+    }
+}
+
+/// An exact search finds every document, and scores it as the vector that it brought: one that
+/// has another vector in the index, or in storage, is told. Then some are found by their own.
+pub(super) fn by_vectors(
+    collection: &Collection<'_>,
+    there: &BTreeMap<String, Document>,
+    random: &mut StdRng,
+    report: &mut Report,
+    say: &mut impl FnMut(String),
+) {
+    for kind in KINDS {
+        let query = vector(random.random());
+        let mut found = everything(collection, kind, &query, say);
+        let mut due = Vec::new();
+        for (id, document) in there {
+            if let Some(own) = document.vectors.of(kind) {
+                due.push((id, document, own));
+            }
+        }
+        for (id, _, own) in &due {
+            report.vectors_compared += 1;
+            match found.remove(id.as_str()) {
+                None => say(format!("{id} is not found by its {kind} vector")),
+                Some(hit) => {
+                    if let Some(difference) = differs(&hit, kind, &query, own) {
+                        say(format!("{id}: {difference}"));
+                    }
+                }
+            }
+        }
+        for id in found.keys() {
+            say(format!(
+                "{id} is found by a {kind} vector that it does not have"
+            ));
+        }
+        for _ in 0..SEARCHED.min(due.len()) {
+            let (id, document, own) = &due[random.random_range(0..due.len())];
+            let query = json!({
+                "vector": own, "mode": "vector", "targets": [kind], "limit": 10,
+                "filter": { "mark": document.mark() }, "min_score": ITSELF,
+            });
+            if collection.ids(&query) != [(*id).clone()] {
+                say(format!(
+                    "{id} alone has its mark, and is not found by it and its {kind} vector"
+                ));
+            }
+        }
+    }
+}
+
+/// All hits by their id.
+fn everything(
+    collection: &Collection<'_>,
+    kind: &str,
+    query: &[f32],
+    say: &mut impl FnMut(String),
+) -> BTreeMap<String, Value> {
+    let mut found = BTreeMap::new();
+    loop {
+        let hits = collection.hits(&json!({
+            "vector": query, "mode": "vector", "targets": [kind], "exact": true,
+            "limit": PAGE, "offset": found.len(), "with_vectors": true, "fields": [],
+        }));
+        let last = hits.len() < PAGE;
+        for hit in hits {
+            let id = hit["id"].as_str().unwrap_or_default().to_owned();
+            if found.insert(id.clone(), hit).is_some() {
+                say(format!("{id} is found twice by one {kind} vector"));
+            }
+        }
+        if last {
+            return found;
+        }
+    }
+}
+
+/// What of a hit is not as the vector that its document brought makes it.
+fn differs(hit: &Value, kind: &str, query: &[f32], own: &[f32]) -> Option<String> {
+    let (score, due) = (hit["score"].as_f64()?, cosine(query, own));
+    if (score - due).abs() > SAME {
+        return Some(format!(
+            "its {kind} vector in the index is another: it scores {score:.5}, not {due:.5}"
+        ));
+    }
+    let numbers = hit["vectors"][kind].as_array()?.iter();
+    let stored: Vec<f32> = numbers
+        .map(|number| number.as_f64().unwrap_or_default() as f32)
+        .collect();
+    (stored.len() != own.len() || (cosine(&stored, own) - 1.0).abs() > SAME)
+        .then(|| format!("its {kind} vector in storage is another"))
+}
