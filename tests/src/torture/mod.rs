@@ -8,6 +8,8 @@
 mod document;
 mod journal;
 mod migrating;
+#[cfg(test)]
+mod planted;
 mod round;
 mod shelves;
 mod vectors;

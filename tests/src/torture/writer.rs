@@ -39,7 +39,7 @@ impl Writer<'_> {
         while self.write_once().is_ok() {}
     }
 
-    fn write_once(&mut self) -> Result<(), End> {
+    pub(super) fn write_once(&mut self) -> Result<(), End> {
         let collection = match self.random.random_range(0..100) {
             0..40 => SHARED.to_owned(),
             40..55 => self.journal.own(),
