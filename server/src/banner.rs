@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 
 use clipdb_api::Engine;
+use clipdb_api::engine::CollectionSummary;
 
 use crate::configuration::Configuration;
 
@@ -18,10 +19,14 @@ pub fn print(engine: &Engine, configuration: &Configuration, addresses: Addresse
     let tls = if configuration.tls.is_some() { "s" } else { "" };
     let url = format!("http{tls}://{}", addresses.main);
     let collections = engine.collections();
-    let documents: u64 = collections
-        .iter()
-        .map(|collection| collection.documents)
-        .sum();
+    let mut documents = 0;
+    let mut damaged = Vec::new();
+    for collection in &collections {
+        match collection {
+            CollectionSummary::Open(open) => documents += open.documents,
+            CollectionSummary::Damaged(one) => damaged.push(one.name.as_str()),
+        }
+    }
     let data = configuration.engine.data.display();
     println!("clipdb {} is ready\n", env!("CARGO_PKG_VERSION"));
     println!("  address  {url}");
@@ -41,14 +46,20 @@ pub fn print(engine: &Engine, configuration: &Configuration, addresses: Addresse
             println!("           {note}");
         }
     }
-    if documents == 0 {
+    if documents == 0 && damaged.is_empty() {
         println!(
             "  data     {data}, empty ('make demo' fills it with emoji and sentences of a novel)"
         );
     } else {
         println!(
             "  data     {data}: {documents} documents in {} collections",
-            collections.len()
+            collections.len() - damaged.len()
+        );
+    }
+    if !damaged.is_empty() {
+        println!(
+            "  DAMAGED  not served: {}; the log says what to do",
+            damaged.join(", ")
         );
     }
     println!("\nTry:");

@@ -56,6 +56,7 @@ fn is_whole(checked: &Checked) -> bool {
     checked.set_aside.is_empty()
         && checked.findings.iter().all(|finding| match finding.kind {
             FindingKind::Damage | FindingKind::Derived => finding.repaired.is_some(),
+            FindingKind::Lost => false,
             FindingKind::Leftover | FindingKind::Note => true,
         })
 }
@@ -98,6 +99,7 @@ fn print(checked: &Checked, arguments: &CheckArguments) {
 fn line(finding: &Finding) -> String {
     let kind = match finding.kind {
         FindingKind::Damage => "damaged",
+        FindingKind::Lost => "lost",
         FindingKind::Derived => "damaged (derived)",
         FindingKind::Leftover => "leftover",
         FindingKind::Note => "note",

@@ -151,8 +151,7 @@ impl Database {
     /// After an error, memory may hold what the disk does not, so nothing is written any more.
     pub(crate) fn apply(&self, tree: &Tree, batch: Batch) -> Result<(), StorageError> {
         self.check_writable()?;
-        let written = tree
-            .apply_batch(batch)
+        let written = apply_past_damage(tree, batch)
             .and_then(|()| self.db.flush().map(|_| ()))
             .map_err(StorageError::sled("write"))
             .and_then(|()| self.sync());
@@ -183,6 +182,24 @@ impl Database {
         rustix::fs::syncfs(&self.log)
             .map_err(|errno| StorageError::io("sync", &self.dir)(errno.into()))
     }
+}
+
+/// Pages that cannot be read and that one write gets past.
+const UNREADABLE: usize = 16;
+
+/// While it writes, sled moves pages of any tree out of the way, each once, and fails the write
+/// where it cannot read one. A damaged collection would so stop the writes of all others. A batch
+/// says what is there after it: written again, it is as if it had been written once.
+fn apply_past_damage(tree: &Tree, batch: Batch) -> sled::Result<()> {
+    for _ in 0..UNREADABLE {
+        match tree.apply_batch(batch.clone()) {
+            Err(error @ sled::Error::Corruption { .. }) => {
+                tracing::warn!(%error, "a page cannot be read; the write is tried again");
+            }
+            done => return done,
+        }
+    }
+    tree.apply_batch(batch)
 }
 
 /// What sled derives from its log: its settings, which are ours, and a table of its pages.

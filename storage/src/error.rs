@@ -35,6 +35,17 @@ pub enum StorageError {
     Damaged { what: String, reason: String },
 
     #[error(
+        "the collection {name} is damaged and not served: {reason}. \
+         Restore it from a snapshot, or stop the server and run 'clipdb check --data {} --repair' \
+         to go on with what is left of it", dir.display()
+    )]
+    DamagedCollection {
+        name: CollectionName,
+        reason: String,
+        dir: PathBuf,
+    },
+
+    #[error(
         "the data folder {} has lost acknowledged writes: {lost}; its sled log is damaged or from an earlier time. \
          Restore the folder from a copy, or run 'clipdb check --data {} --repair' to go on with what is left", dir.display(), dir.display()
     )]

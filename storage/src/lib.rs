@@ -20,6 +20,7 @@ mod document;
 mod error;
 mod frame;
 mod hash;
+mod held;
 mod id;
 mod images;
 mod layout;
@@ -39,6 +40,7 @@ pub use definition::{CollectionDefinition, FieldDefinition, FieldKind, MAX_DIM, 
 pub use document::{Document, Passage, StoredImage, Vector, VectorKind};
 pub use error::StorageError;
 pub use hash::BlobHash;
+pub use held::DamagedCollection;
 pub use id::{DocumentId, DocumentKey};
 pub use name::CollectionName;
 pub use snapshot::{Incoming, Manifest, Progress, Shelf, SnapshotId, SnapshotInfo, read_manifest};

@@ -10,6 +10,7 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::catalog::{Catalog, Entry};
 use crate::database::Database;
+use crate::held::{self, DamagedCollection, Held};
 use crate::snapshot::{self, Incoming, Progress, Shelf};
 use crate::{CollectionDefinition, CollectionName, CollectionStore, StorageError, images};
 
@@ -20,7 +21,7 @@ pub struct Store(Arc<Shared>);
 
 struct Shared {
     database: Arc<Database>,
-    collections: RwLock<BTreeMap<CollectionName, CollectionStore>>,
+    collections: RwLock<BTreeMap<CollectionName, Held>>,
     /// Locked by whoever adds or removes a collection.
     catalog: Mutex<Catalog>,
     shelf: Shelf,
@@ -52,20 +53,14 @@ pub enum Creation {
 
 impl Store {
     /// Opens `dir`, making it if it is missing: takes its lock, brings its format up to date, and
-    /// removes what an earlier crash left without an owner.
+    /// removes what an earlier crash left without an owner. A collection that is damaged is there,
+    /// and each call on it fails with [`StorageError::DamagedCollection`].
     pub fn open(dir: &Path, options: &StoreOptions) -> Result<Store, StorageError> {
         fs::create_dir_all(dir).map_err(StorageError::io("create", dir))?;
         let database = Arc::new(Database::open(dir, options)?);
         let catalog = Catalog::open(&database)?;
-        let mut collections = BTreeMap::new();
-        let mut numbers = BTreeSet::new();
-        for entry in catalog.entries()? {
-            numbers.insert(entry.number);
-            let collection = CollectionStore::open(database.clone(), entry)?;
-            collections.insert(collection.definition().name.clone(), collection);
-        }
-        check_witness(&database, &numbers, collections.values())?;
-        remove_orphans(&database, &numbers, collections.values())?;
+        let collections = held::open(&database, catalog.entries()?)?;
+        remove_orphans(&database, &collections)?;
         database.sync_filesystem()?;
         Ok(Store(Arc::new(Shared {
             database,
@@ -75,11 +70,28 @@ impl Store {
         })))
     }
 
-    /// All definitions, by name.
+    /// The definitions of those that are whole, by name.
     pub fn collections(&self) -> Vec<CollectionDefinition> {
         let collections = self.0.collections.read();
-        let definitions = collections.values().map(CollectionStore::definition);
-        definitions.cloned().collect()
+        let whole = collections.values().filter_map(|held| held.whole().ok());
+        whole.map(|whole| whole.definition().clone()).collect()
+    }
+
+    /// Those that are not, by name.
+    pub fn damaged(&self) -> Vec<DamagedCollection> {
+        let collections = self.0.collections.read();
+        let damaged = collections.values().filter_map(|held| match held {
+            Held::Damaged(damaged) => Some(damaged.clone()),
+            Held::Whole(_) => None,
+        });
+        damaged.collect()
+    }
+
+    /// From here on the collection is damaged: a reader that goes through all of it has found out.
+    pub fn set_damaged(&self, name: &CollectionName, reason: String) {
+        if let Some(held) = self.0.collections.write().get_mut(name) {
+            *held = Held::Damaged(held.damaged(&self.0.database, reason));
+        }
     }
 
     /// Durable when it returns.
@@ -91,7 +103,7 @@ impl Store {
         let catalog = self.0.catalog.lock();
         let name = definition.name.clone();
         if let Some(there) = self.0.collections.read().get(&name) {
-            return if there.definition().same_as(&definition) {
+            return if there.whole()?.definition().same_as(&definition) {
                 Ok(Creation::AlreadySame)
             } else {
                 Err(StorageError::Conflict { name })
@@ -102,21 +114,25 @@ impl Store {
         self.0.database.witness.committed(entry.number, 0);
         let collection = CollectionStore::open(self.0.database.clone(), entry)?;
         self.0.database.sync_filesystem()?;
-        self.0.collections.write().insert(name, collection);
+        self.0
+            .collections
+            .write()
+            .insert(name, Held::Whole(collection));
         Ok(Creation::Created)
     }
 
-    /// Drops the collection with its images; durable when it returns. Handles that others still
+    /// Drops the collection, whole or damaged, with its images; durable when it returns. Handles that others still
     /// hold answer [`StorageError::UnknownCollection`] from then on.
     pub fn drop_collection(&self, name: &CollectionName) -> Result<(), StorageError> {
         let catalog = self.0.catalog.lock();
-        let collection = self.collection(name)?;
-        let witness = &self.0.database.witness;
-        witness.dropping(collection.number());
-        catalog.remove(&self.0.database, name)?;
-        witness.dropped(collection.number());
+        let held = self.held(name)?;
+        let database = &self.0.database;
+        database.witness.dropping(held.number());
+        catalog.remove(database, name)?;
+        database.witness.dropped(held.number());
         self.0.collections.write().remove(name);
-        collection.drop_files()
+        self.remove_files(&held);
+        Ok(())
     }
 
     pub fn shelf(&self) -> &Shelf {
@@ -158,12 +174,13 @@ impl Store {
         catalog.put(&self.0.database, &Entry { number, definition })?;
         incoming.adopted = true;
         witness.committed(number, collection.sequence());
-        self.0.collections.write().insert(name, collection.clone());
+        self.0
+            .collections
+            .write()
+            .insert(name, Held::Whole(collection.clone()));
         if let Some(replaced) = replaced {
             witness.dropped(replaced.number());
-            if let Err(error) = replaced.drop_files() {
-                tracing::warn!(%error, "what a restore replaced is removed at the next start");
-            }
+            self.remove_files(&replaced);
         }
         Ok(collection)
     }
@@ -178,6 +195,17 @@ impl Store {
     }
 
     pub fn collection(&self, name: &CollectionName) -> Result<CollectionStore, StorageError> {
+        self.held(name)?.whole().cloned()
+    }
+
+    /// Of a collection that no name leads to any more; what stays has no owner.
+    fn remove_files(&self, held: &Held) {
+        if let Err(error) = held.drop_files(&self.0.database) {
+            tracing::warn!(%error, "what was left of a collection is removed at the next start");
+        }
+    }
+
+    fn held(&self, name: &CollectionName) -> Result<Held, StorageError> {
         self.0
             .collections
             .read()
@@ -187,49 +215,19 @@ impl Store {
     }
 }
 
-/// Compares what is there with what was witnessed, before anything is removed; then what is there
-/// is witnessed.
-fn check_witness<'a>(
+/// Removes trees and pictures that no collection has.
+fn remove_orphans(
     database: &Database,
-    numbers: &BTreeSet<u64>,
-    collections: impl Iterator<Item = &'a CollectionStore>,
+    collections: &BTreeMap<CollectionName, Held>,
 ) -> Result<(), StorageError> {
-    let sequences: Vec<_> = collections
-        .map(|collection| {
-            let name = collection.definition().name.clone();
-            (collection.number(), name, collection.sequence())
-        })
-        .collect();
-    let lost = database.witness.losses(numbers, &sequences);
-    if lost.is_empty() {
-        for (number, _, sequence) in sequences {
-            database.witness.committed(number, sequence);
-        }
-        return Ok(());
-    }
-    Err(StorageError::LostWrites {
-        dir: database.dir().into(),
-        lost: lost.join(", "),
-    })
-}
-
-fn remove_orphans<'a>(
-    database: &Database,
-    numbers: &BTreeSet<u64>,
-    collections: impl Iterator<Item = &'a CollectionStore>,
-) -> Result<(), StorageError> {
+    let numbers: BTreeSet<u64> = collections.values().map(Held::number).collect();
     for number in database.tree_numbers() {
-        if !numbers.contains(&number) {
-            database.drop_tree(number)?;
+        if !numbers.contains(&number)
+            && let Err(error) = database.drop_tree(number)
+        {
+            // What cannot be read cannot be removed either, and only takes room.
+            tracing::warn!(number, %error, "what was left of a dropped collection stays");
         }
     }
-    images::remove_unknown(&database.dir().join("images"), numbers)?;
-    for collection in collections {
-        let removed = collection.sweep()?;
-        if removed > 0 {
-            let name = &collection.definition().name;
-            tracing::info!(%name, removed, "removed image files that a crash had left");
-        }
-    }
-    Ok(())
+    images::remove_unknown(&database.dir().join("images"), &numbers)
 }

@@ -18,7 +18,7 @@ use std::io::Read;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use crate::{CollectionName, StorageError};
+use crate::StorageError;
 
 const RECORD: usize = 32;
 const ALIVE: u8 = 1;
@@ -68,27 +68,26 @@ impl Witness {
         self.write(number, DROPPED, 0);
     }
 
-    /// What is no more of what it said, of collections by number and with their sequences.
-    pub(crate) fn losses(
-        &self,
-        numbers: &BTreeSet<u64>,
-        sequences: &[(u64, CollectionName, u64)],
-    ) -> Vec<String> {
-        let gone = self
-            .found
-            .iter()
-            .filter(|(number, sequence)| sequence.is_some() && !numbers.contains(number))
-            .map(|(number, _)| format!("collection number {number} is gone"));
-        let behind = sequences.iter().filter_map(|(number, name, sequence)| {
-            match self.found.get(number)? {
-                Some(witnessed) if witnessed > sequence => Some(format!(
-                    "collection {name} is at group {sequence} of {witnessed}"
-                )),
-                Some(_) => None,
-                None => Some(format!("collection {name} was dropped and is back")),
-            }
-        });
-        gone.chain(behind).collect()
+    /// Collections that it said were there and that are not among these, in words.
+    pub(crate) fn gone(&self, numbers: &BTreeSet<u64>) -> Vec<String> {
+        let there = self.found.iter().filter(|(_, sequence)| sequence.is_some());
+        there
+            .filter(|(number, _)| !numbers.contains(number))
+            .map(|(number, _)| format!("collection number {number} is gone"))
+            .collect()
+    }
+
+    /// What a collection at this sequence has lost since, in words.
+    pub(crate) fn loss(&self, number: u64, sequence: u64) -> Option<String> {
+        match self.found.get(&number)? {
+            Some(witnessed) if *witnessed > sequence => Some(format!(
+                "it is at group {sequence} of {witnessed}; sled's log is damaged or from an earlier time"
+            )),
+            Some(_) => None,
+            None => Some(
+                "it was dropped and is back; sled's log is damaged or from an earlier time".into(),
+            ),
+        }
     }
 
     /// Forgets everything: a loss was accepted.

@@ -11,9 +11,10 @@ use clipdb_storage::{Checked, Finding, FindingKind, Store, StoreOptions};
 use super::collection::Collection;
 use super::committer::Closed;
 use super::definition::index_configuration;
+use super::rows;
+use super::served::index_folder;
 use super::settings::EngineSettings;
 use super::statistics::Statistics;
-use super::{index_folder, rows};
 use crate::error::ApiError;
 
 /// Verifies the folder `settings.data`. With `repair` does about it what loses nothing, and
@@ -37,7 +38,8 @@ pub fn check_folder(settings: &EngineSettings, repair: bool) -> Result<Checked, 
         let store = Store::open(&settings.data, &options)?;
         for definition in store.collections() {
             let collection = store.collection(&definition.name)?;
-            let folder = settings.data.join("index").join(index_folder(&collection));
+            let folder = index_folder(&definition.name, collection.number());
+            let folder = settings.data.join("index").join(folder);
             let mut findings = check_index(&collection, &folder)?;
             if repair {
                 let statistics =

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use super::committer::{Closed, Committer, GroupCommit, Ticket};
 use super::definition::{FieldDefinitions, analyzer_name, declared, index_configuration};
 use super::rows;
+use super::served::CollectionSummary;
 use super::settings::EngineSettings;
 use super::statistics::Statistics;
 use super::vector_index;
@@ -28,7 +29,7 @@ pub struct Collection {
 
 /// What `GET /collections/{name}` tells.
 #[derive(Debug, Clone, serde::Serialize)]
-pub struct CollectionSummary {
+pub struct OpenSummary {
     pub name: String,
     pub model: String,
     pub dim: usize,
@@ -92,7 +93,7 @@ impl Collection {
 
     pub fn summary(&self) -> CollectionSummary {
         let definition = self.definition();
-        CollectionSummary {
+        CollectionSummary::Open(OpenSummary {
             name: definition.name.to_string(),
             model: definition.model.clone(),
             dim: definition.dim,
@@ -103,7 +104,7 @@ impl Collection {
             fields: definition.fields.clone(),
             index: vector_index::summary(&definition.index, &self.index),
             created_at: definition.created_at,
-        }
+        })
     }
 
     /// Asks for one segment of each kind of vectors, made in the background. Blocks while a

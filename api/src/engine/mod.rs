@@ -28,6 +28,7 @@ mod recall;
 mod rows;
 mod search;
 mod selection;
+mod served;
 mod settings;
 mod snapshots;
 mod statistics;
@@ -48,7 +49,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 pub use agreement::{Agreement, Difference};
 pub(crate) use call_statistics::CallSeen;
 pub use check::check_folder;
-pub use collection::{Collection, CollectionSummary};
+pub use collection::{Collection, OpenSummary};
 pub use committer::Ticket;
 pub use definition::{FieldDefinitions, NO_MODEL, Wanted};
 pub use documents::{Change, Revision};
@@ -63,6 +64,7 @@ pub(crate) use rank::rank_priority;
 pub use rank::{Ranked, Ranking, rank};
 pub use recall::{Recall, RecallRequest};
 pub use search::{Answer, Hit, SearchTimings, TotalKind};
+pub use served::{CollectionSummary, DamagedSummary};
 pub use settings::EngineSettings;
 pub use snapshots::ArchiveSource;
 pub use statistics::Statistics;
@@ -70,6 +72,7 @@ pub use tasks::{Task, TaskError, TaskKind, TaskState, TaskView};
 pub use view::{Cursor, GroupBy, View};
 
 use self::committer::Closed;
+use self::served::{Served, index_folder};
 use self::tasks::Tasks;
 use crate::error::ApiError;
 use crate::url_ingest::Fetcher;
@@ -77,7 +80,7 @@ use crate::url_ingest::Fetcher;
 pub struct Engine {
     store: Store,
     models: Models,
-    collections: RwLock<BTreeMap<CollectionName, Arc<Collection>>>,
+    collections: RwLock<BTreeMap<CollectionName, Served>>,
     /// Held by whoever makes or drops a collection: a name is free only once all of the
     /// collection that had it is gone.
     defining: Mutex<()>,
@@ -94,7 +97,8 @@ pub struct Engine {
 
 impl Engine {
     /// Opens the data folder, migrates it, and brings every derived index up to
-    /// date with the stored documents. Blocks.
+    /// date with the stored documents. A collection that is damaged is not served, and the others
+    /// are. Blocks.
     pub fn open(
         settings: EngineSettings,
         models: Models,
@@ -120,14 +124,23 @@ impl Engine {
             store,
         };
         for definition in engine.store.collections() {
-            let collection = engine.open_collection(&definition.name)?;
-            engine
-                .collections
-                .write()
-                .insert(definition.name, collection);
+            let name = definition.name;
+            match engine.open_collection(&name) {
+                Ok(collection) => engine.serve(name, Served::Open(collection)),
+                Err(error) => engine.store.set_damaged(&name, served::damage(error)?),
+            }
+        }
+        for damaged in engine.store.damaged() {
+            tracing::error!(error = %damaged.error(), "a collection is not served");
+            let name = damaged.definition().name.clone();
+            engine.serve(name, Served::Damaged(damaged));
         }
         engine.sweep_index_folders();
         Ok(engine)
+    }
+
+    fn serve(&self, name: CollectionName, served: Served) {
+        self.collections.write().insert(name, served);
     }
 
     pub fn models(&self) -> &Models {
@@ -169,16 +182,27 @@ impl Engine {
         self.collections
             .read()
             .values()
-            .map(|collection| collection.summary())
+            .map(Served::summary)
             .collect()
+    }
+
+    /// How many collections are damaged and not served.
+    pub fn damaged(&self) -> usize {
+        served::damaged(&self.collections.read())
+    }
+
+    /// How many collections are served and how many are damaged, in Prometheus' text format.
+    pub fn collection_metrics(&self) -> String {
+        served::metrics(&self.collections.read())
     }
 
     pub fn collection(&self, name: &CollectionName) -> Result<Arc<Collection>, ApiError> {
         self.collections
             .read()
             .get(name)
+            .ok_or_else(|| ApiError::CollectionNotFound(name.clone()))?
+            .open()
             .cloned()
-            .ok_or_else(|| ApiError::CollectionNotFound(name.clone()))
     }
 
     /// Makes the collection. The flag tells whether it is new. The same definition twice is
@@ -200,7 +224,10 @@ impl Engine {
         let _alone = self.defining.lock();
         // Held while the indexes are opened, so that two requests open them once.
         let mut collections = self.collections.write();
-        let existing = collections.get(&name).cloned();
+        let existing = match collections.get(&name) {
+            Some(served) => Some(Arc::clone(served.open()?)),
+            None => None,
+        };
         // The default collection is filled whatever it was made as.
         let any = wanted.is_anything() && name == CollectionName::default();
         if let Some(existing) = existing.as_ref().filter(|_| any) {
@@ -213,7 +240,7 @@ impl Engine {
         }
         self.store.create_collection(definition)?;
         let collection = self.open_collection(&name)?;
-        collections.insert(name, Arc::clone(&collection));
+        collections.insert(name, Served::Open(Arc::clone(&collection)));
         Ok((collection, true))
     }
 
@@ -222,14 +249,16 @@ impl Engine {
         let engine = Arc::clone(self);
         blocking(move || {
             let _alone = engine.defining.lock();
-            let collection = engine
+            let served = engine
                 .collections
                 .write()
                 .remove(&name)
                 .ok_or_else(|| ApiError::CollectionNotFound(name.clone()))?;
-            collection.close(Closed::Dropped);
+            if let Served::Open(collection) = &served {
+                collection.close(Closed::Dropped);
+            }
             engine.store.drop_collection(&name)?;
-            engine.remove_index(&collection);
+            engine.remove_index(&served);
             Ok(())
         })
         .await?
@@ -248,8 +277,10 @@ impl Engine {
     pub fn close(&self) {
         self.tasks.close();
         let collections = std::mem::take(&mut *self.collections.write());
-        for collection in collections.values() {
-            collection.close(Closed::Stopping);
+        for served in collections.values() {
+            if let Served::Open(collection) = served {
+                collection.close(Closed::Stopping);
+            }
         }
     }
 
@@ -259,7 +290,8 @@ impl Engine {
 
     /// Opens the indexes of a collection and brings them up to date. Blocks.
     fn open_stored(&self, store: CollectionStore) -> Result<Arc<Collection>, ApiError> {
-        let folder = self.index_root().join(index_folder(&store));
+        let folder = index_folder(&store.definition().name, store.number());
+        let folder = self.index_root().join(folder);
         Ok(Arc::new(Collection::open(
             store,
             &folder,
@@ -268,10 +300,10 @@ impl Engine {
         )?))
     }
 
-    /// Deletes the index folder of a closed collection that is no more. Only its own: others may
+    /// Deletes the index folder of a collection that is closed and no more. Only its own: others may
     /// belong to collections that are just being restored, which no name leads to yet.
-    fn remove_index(&self, collection: &Collection) {
-        remove_folder(&self.index_root().join(index_folder(&collection.store)));
+    fn remove_index(&self, served: &Served) {
+        remove_folder(&self.index_root().join(served.index_folder()));
     }
 
     /// Deletes index folders of collections that are no more: a crash may leave one. At the start,
@@ -281,7 +313,7 @@ impl Engine {
             .collections
             .read()
             .values()
-            .map(|collection| index_folder(&collection.store))
+            .map(Served::index_folder)
             .collect();
         let Ok(entries) = std::fs::read_dir(self.index_root()) else {
             return;
@@ -307,11 +339,6 @@ fn remove_folder(folder: &Path) {
     {
         tracing::warn!(%error, folder = %folder.display(), "an old index folder could not be removed; the next start tries again");
     }
-}
-
-/// A collection that takes the name of a dropped one must not meet its index.
-fn index_folder(store: &CollectionStore) -> String {
-    format!("{}-{}", store.definition().name, store.number())
 }
 
 fn kibibytes(bytes: usize) -> u32 {

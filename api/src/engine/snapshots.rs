@@ -10,6 +10,7 @@ use clipdb_storage::{CollectionName, Shelf, SnapshotId, SnapshotInfo, StorageErr
 use serde_json::Value;
 
 use super::committer::Closed;
+use super::served::Served;
 use super::tasks::{Task, TaskKind};
 use super::{Engine, NO_MODEL, blocking};
 use crate::error::ApiError;
@@ -129,31 +130,32 @@ impl Engine {
         let archive = BufReader::with_capacity(1 << 18, file);
         let incoming = self.store.restore(archive, definition, task)?;
         let restored = self.open_stored(incoming.collection().clone())?;
-        if task.is_cancelled() {
+        let served = Served::Open(Arc::clone(&restored));
+        let give_up = || {
             restored.close(Closed::Replaced);
-            self.remove_index(&restored);
+            self.remove_index(&served);
+        };
+        if task.is_cancelled() {
+            give_up();
             return Err(ApiError::TaskCancelled(task.id.clone()));
         }
         // What is replaced must not be replaced or dropped by another meanwhile.
         let _alone = self.defining.lock();
         let replaced = self.collections.read().get(&name).cloned();
-        if let Some(replaced) = &replaced {
+        if let Some(Served::Open(replaced)) = &replaced {
             // From here on its writers are told to send again: to the restored one.
             replaced.close(Closed::Replaced);
         }
         let mut collections = self.collections.write();
-        match self.store.adopt(incoming) {
-            Ok(_) => collections.insert(name, Arc::clone(&restored)),
-            Err(error) => {
-                restored.close(Closed::Replaced);
-                self.remove_index(&restored);
-                if replaced.is_some() {
-                    let reopened = self.open_stored(self.store.collection(&name)?)?;
-                    collections.insert(name, reopened);
-                }
-                return Err(error.into());
+        if let Err(error) = self.store.adopt(incoming) {
+            give_up();
+            if let Some(Served::Open(_)) = &replaced {
+                let reopened = self.open_stored(self.store.collection(&name)?)?;
+                collections.insert(name, Served::Open(reopened));
             }
-        };
+            return Err(error.into());
+        }
+        collections.insert(name, served.clone());
         drop(collections);
         if let Some(replaced) = &replaced {
             self.remove_index(replaced);

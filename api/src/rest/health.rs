@@ -14,11 +14,17 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .service(sole("/metrics", web::get().to(metrics)));
 }
 
-async fn health() -> HttpResponse {
-    HttpResponse::Ok().json(json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") }))
+/// The process answers; `degraded` where it does not serve every collection that it has.
+async fn health(state: web::Data<RestState>) -> HttpResponse {
+    let damaged = state.engine().map_or(0, |engine| engine.damaged());
+    let status = if damaged == 0 { "ok" } else { "degraded" };
+    HttpResponse::Ok().json(json!({
+        "status": status, "version": env!("CARGO_PKG_VERSION"), "damaged_collections": damaged,
+    }))
 }
 
-/// 200 once the model is loaded and every collection is recovered; 503 before.
+/// 200 once the model is loaded and every collection is recovered, but for damaged ones; 503
+/// before.
 async fn ready(Open(engine): Open) -> HttpResponse {
     let models: Vec<_> = engine
         .models()
@@ -37,9 +43,10 @@ async fn metrics(state: web::Data<RestState>) -> Result<HttpResponse, ApiError> 
         .statistics
         .render()
         .map_err(|error| ApiError::Metrics(error.to_string()))?;
-    // Before the server is ready there are neither models nor collections to count.
+    // Before the server is ready there is nothing to count.
     if let Ok(engine) = state.engine() {
         text += &engine.models().metrics();
+        text += &engine.collection_metrics();
         text += &engine.vector_metrics();
     }
     Ok(HttpResponse::Ok()

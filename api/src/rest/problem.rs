@@ -95,6 +95,9 @@ fn classify_storage(error: &StorageError) -> (StatusCode, &'static str) {
         StorageError::Conflict { .. } => (StatusCode::CONFLICT, "collection_exists"),
         StorageError::UnknownCollection { .. } => (StatusCode::NOT_FOUND, "collection_not_found"),
         StorageError::Damaged { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "document_damaged"),
+        StorageError::DamagedCollection { .. } => {
+            (StatusCode::INTERNAL_SERVER_ERROR, "collection_damaged")
+        }
         StorageError::DamagedImage { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "image_damaged"),
         StorageError::BadSnapshot { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_snapshot"),
         StorageError::CopyUnderWay { .. } => (StatusCode::CONFLICT, "snapshot_under_way"),

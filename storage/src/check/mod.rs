@@ -10,11 +10,13 @@ mod kept;
 mod rebuild;
 mod scan;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Entry};
 use crate::collection::CollectionStore;
 use crate::database::Database;
 use crate::{CollectionName, StorageError, StoreOptions};
@@ -39,8 +41,10 @@ pub struct Finding {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FindingKind {
-    /// Something of the source of truth is lost or changed.
+    /// Something of the source of truth is damaged.
     Damage,
+    /// Documents of which nothing is left to be served or named.
+    Lost,
     /// An index is damaged: it is made anew from the documents at the next start.
     Derived,
     /// A kill left it without an owner; the next start removes it.
@@ -142,10 +146,10 @@ fn check_content(
     repair: bool,
     checked: &mut Checked,
 ) -> Result<(), StorageError> {
-    let database = std::sync::Arc::new(database);
+    let database = Arc::new(database);
     let catalog = Catalog::open(&database)?;
     let entries = catalog.entries()?;
-    let lost = witnessed_losses(&database, &entries)?;
+    let lost = witnessed_losses(&database, &entries);
     if repair && !lost.is_empty() {
         kept::keep_images(&database, &entries)?;
     }
@@ -159,7 +163,7 @@ fn check_content(
     for entry in entries {
         let scan = scan::scan(&database, &entry)?;
         checked.documents += scan.whole.len() as u64;
-        checked.images += scan.images;
+        checked.images += scan.images.len() as u64;
         let broken = scan.needs_rebuilding();
         let mut findings = scan.findings.clone();
         if repair && broken {
@@ -175,30 +179,22 @@ fn check_content(
 }
 
 /// Collections that are gone, or behind what was witnessed of them.
-fn witnessed_losses(
-    database: &std::sync::Arc<Database>,
-    entries: &[crate::catalog::Entry],
-) -> Result<Vec<Finding>, StorageError> {
-    let mut numbers = std::collections::BTreeSet::new();
-    let mut sequences = Vec::new();
+fn witnessed_losses(database: &Arc<Database>, entries: &[Entry]) -> Vec<Finding> {
+    let lost = |reason: String| Finding::new(FindingKind::Damage, "acknowledged writes", reason);
+    let numbers: BTreeSet<u64> = entries.iter().map(|entry| entry.number).collect();
+    let gone = database.witness.gone(&numbers).into_iter().map(|gone| {
+        lost(format!(
+            "{gone}; sled's log is damaged or from an earlier time"
+        ))
+    });
+    let mut findings: Vec<Finding> = gone.collect();
     for entry in entries {
-        numbers.insert(entry.number);
         // Damaged counters are found by the scan.
-        if let Ok(collection) = CollectionStore::open(database.clone(), entry.clone()) {
-            sequences.push((
-                entry.number,
-                entry.definition.name.clone(),
-                collection.sequence(),
-            ));
+        if let Ok(collection) = CollectionStore::open(database.clone(), entry.clone())
+            && let Some(loss) = database.witness.loss(entry.number, collection.sequence())
+        {
+            findings.push(lost(loss).of(&entry.definition.name));
         }
     }
-    let lost = database.witness.losses(&numbers, &sequences);
-    let finding = |lost: String| {
-        Finding::new(
-            FindingKind::Damage,
-            "acknowledged writes",
-            format!("{lost}; sled's log is damaged or from an earlier time"),
-        )
-    };
-    Ok(lost.into_iter().map(finding).collect())
+    findings
 }

@@ -13,6 +13,7 @@ use crate::catalog::{Catalog, Entry};
 use crate::collection::encode_key;
 use crate::counters::Counters;
 use crate::database::Database;
+use crate::images::ImageFolder;
 use crate::{DocumentId, DocumentKey, StorageError, layout, record};
 
 /// Documents that one batch carries over.
@@ -27,6 +28,12 @@ pub(super) fn rebuild(
     scan: &Scan,
 ) -> Result<Option<PathBuf>, StorageError> {
     let set_aside = set_aside(database, entry, scan)?;
+    if scan.unreadable {
+        // What refers to them may be what cannot be read.
+        let kept = format!("damaged/images-{}", entry.number);
+        ImageFolder::open(&database.dir().join("images"), entry.number)?
+            .keep_unreferenced(&scan.images, &database.dir().join(kept))?;
+    }
     let number = catalog.take_number(database)?;
     let (old, new) = (
         database.tree(layout::tree_name(entry.number))?,
@@ -66,6 +73,10 @@ pub(super) fn rebuild(
 pub(super) fn remedy(finding: &Finding, set_aside: Option<&Path>) -> Option<String> {
     let done = match finding.kind {
         FindingKind::Leftover => "left out".to_owned(),
+        FindingKind::Lost => match set_aside {
+            Some(path) => format!("what is left of them was set aside in {}", path.display()),
+            None => "nothing is left of them".to_owned(),
+        },
         FindingKind::Damage if finding.what.starts_with("the image file") => return None,
         FindingKind::Damage => match set_aside {
             Some(path) if finding.what.starts_with("the document") => {
@@ -129,7 +140,7 @@ fn set_aside(
     entry: &Entry,
     scan: &Scan,
 ) -> Result<Option<PathBuf>, StorageError> {
-    if scan.damaged.is_empty() {
+    if scan.damaged.is_empty() && scan.remains.is_empty() {
         return Ok(None);
     }
     let folder = database.dir().join("damaged");
@@ -138,13 +149,15 @@ fn set_aside(
     let path = folder.join(name);
     let tree = database.tree(layout::tree_name(entry.number))?;
     let mut lines = String::new();
-    for (id, key) in &scan.damaged {
+    let named = scan.damaged.iter().map(|(id, key)| (Some(id), key));
+    for (id, key) in named.chain(scan.remains.iter().map(|key| (None, key))) {
         let mut values = Map::new();
         let prefixes = [layout::parts(*key), layout::vectors(*key)];
-        for found in prefixes.iter().flat_map(|prefix| tree.scan_prefix(prefix)) {
+        for prefix in prefixes {
             // What cannot be read is what is damaged.
-            let Ok((key, value)) = found else { break };
-            values.insert(hex(&key), hex(&value).into());
+            for (key, value) in tree.scan_prefix(prefix).map_while(Result::ok) {
+                values.insert(hex(&key), hex(&value).into());
+            }
         }
         let image = tree
             .scan_prefix(layout::REFERENCES)

@@ -18,8 +18,12 @@ pub(super) struct Scan {
     pub whole: BTreeMap<DocumentId, DocumentKey>,
     /// Documents that cannot be served.
     pub damaged: BTreeMap<DocumentId, DocumentKey>,
+    /// Versions of which something is there and nobody can say which documents they were.
+    pub remains: BTreeSet<DocumentKey>,
     /// Images that documents refer to.
-    pub images: u64,
+    pub images: BTreeSet<BlobHash>,
+    /// A page of the tree cannot be read: what else was on it is not known.
+    pub unreadable: bool,
     /// What the counters say, where they can be read.
     pub counters: Option<Counters>,
     /// After every key that was ever seen.
@@ -52,7 +56,9 @@ pub(super) fn scan(database: &Arc<Database>, entry: &Entry) -> Result<Scan, Stor
         scan: Scan {
             whole: BTreeMap::new(),
             damaged: BTreeMap::new(),
-            images: 0,
+            remains: BTreeSet::new(),
+            images: BTreeSet::new(),
+            unreadable: false,
             counters: None,
             next_key: 0,
             findings: Vec::new(),
@@ -89,19 +95,47 @@ impl Scanner<'_> {
         }
     }
 
+    /// What `read` makes of all entries with this prefix that can be read: sled does not get past
+    /// a page that it cannot read, so those behind it are read from the end.
+    fn entries<T>(
+        &mut self,
+        prefix: &[u8],
+        doing: &'static str,
+        read: impl Fn(&[u8], &[u8]) -> T,
+    ) -> Vec<T> {
+        let (mut found, mut last) = (Vec::new(), None);
+        let mut error = None;
+        for entry in self.tree.scan_prefix(prefix) {
+            match entry {
+                Ok((key, value)) => {
+                    found.push(read(&key, &value));
+                    last = Some(key);
+                }
+                Err(failed) => error = Some(StorageError::sled(doing)(failed)),
+            }
+            if error.is_some() {
+                break;
+            }
+        }
+        if let Some(error) = error {
+            self.scan.unreadable = true;
+            self.error(&error);
+            let behind = self.tree.scan_prefix(prefix).rev().map_while(Result::ok);
+            let behind = behind.take_while(|(key, _)| Some(key) > last.as_ref());
+            found.extend(behind.map(|(key, value)| read(&key, &value)));
+        }
+        found
+    }
+
     /// The current key of each document whose entry can be read.
     fn ids(&mut self) -> BTreeMap<DocumentId, DocumentKey> {
+        let entries = self.entries(layout::IDS, "list documents", |key, value| {
+            let id = layout::id_of(key)?;
+            Ok::<_, StorageError>((id, decode_key(key, value)?))
+        });
         let mut live = BTreeMap::new();
-        for entry in self.tree.scan_prefix(layout::IDS) {
-            let (id_key, value) = match entry.map_err(StorageError::sled("list documents")) {
-                Ok(entry) => entry,
-                Err(error) => {
-                    // sled does not get past a page that it cannot read.
-                    self.error(&error);
-                    break;
-                }
-            };
-            match layout::id_of(&id_key).and_then(|id| Ok((id, decode_key(&id_key, &value)?))) {
+        for entry in entries {
+            match entry {
                 Ok((id, key)) => {
                     live.insert(id, key);
                 }
@@ -114,52 +148,42 @@ impl Scanner<'_> {
     /// Adds the documents that have a record and no entry, and counts the versions of others.
     fn unlisted(&mut self, live: &mut BTreeMap<DocumentId, DocumentKey>) {
         let keys: BTreeSet<DocumentKey> = live.values().copied().collect();
-        let mut leftover = 0;
+        let mut versions = BTreeSet::new();
         for prefix in [layout::RECORDS, layout::VECTORS] {
-            for key in self.versions(prefix) {
-                self.scan.next_key = self.scan.next_key.max(key.get() + 1);
-                if keys.contains(&key) {
-                    continue;
+            let found = self.entries(prefix, "list versions", |key, _| layout::version_of(key));
+            versions.extend(found.into_iter().flatten());
+        }
+        let last = versions.iter().chain(&keys).max();
+        self.scan.next_key = last.map_or(0, |key| key.get() + 1);
+        let mut leftover = BTreeSet::new();
+        for key in versions.difference(&keys) {
+            match record::read(&self.tree, *key) {
+                Ok(Some(document)) if !live.contains_key(&document.id) => {
+                    self.broken(
+                        format!("the entry of the document {}", document.id),
+                        format!("its version {key} is there and the entry is not"),
+                    );
+                    live.insert(document.id, *key);
                 }
-                match record::read(&self.tree, key) {
-                    Ok(Some(document)) if !live.contains_key(&document.id) => {
-                        self.broken(
-                            format!("the entry of the document {}", document.id),
-                            format!("its version {key} is there and the entry is not"),
-                        );
-                        live.insert(document.id, key);
-                    }
-                    Ok(Some(document)) if live.get(&document.id) == Some(&key) => {}
-                    Ok(_) | Err(_) => leftover += 1,
+                Ok(Some(_)) => {
+                    leftover.insert(*key);
+                }
+                Ok(None) | Err(_) if self.scan.unreadable => {
+                    self.scan.remains.insert(*key);
+                }
+                Ok(None) | Err(_) => {
+                    leftover.insert(*key);
                 }
             }
         }
-        for key in keys {
-            self.scan.next_key = self.scan.next_key.max(key.get() + 1);
-        }
-        if leftover > 0 {
+        if !leftover.is_empty() {
             self.scan.broken = true;
             self.say(
                 FindingKind::Leftover,
-                format!("{leftover} versions of documents"),
+                format!("{} versions of documents", leftover.len()),
                 "they are no document's current version",
             );
         }
-    }
-
-    /// The versions that have keys with this prefix.
-    fn versions(&mut self, prefix: &[u8]) -> BTreeSet<DocumentKey> {
-        let mut versions = BTreeSet::new();
-        for key in self.tree.scan_prefix(prefix).keys() {
-            match key.map_err(StorageError::sled("list versions")) {
-                Ok(key) => versions.extend(layout::version_of(&key)),
-                Err(error) => {
-                    self.error(&error);
-                    break;
-                }
-            }
-        }
-        versions
     }
 
     fn document(&mut self, id: DocumentId, key: DocumentKey) {
@@ -216,20 +240,18 @@ impl Scanner<'_> {
 
     /// References that no document has.
     fn references(&mut self) {
+        let references = self.entries(layout::REFERENCES, "list image references", |key, _| {
+            layout::reference_of(key)
+        });
         let mut leftover = 0;
-        for key in self.tree.scan_prefix(layout::REFERENCES).keys() {
-            let reference = key
-                .map_err(StorageError::sled("list image references"))
-                .and_then(|key| layout::reference_of(&key));
+        for reference in references {
             match reference {
                 Ok((hash, key)) if self.pictured.contains(&(hash, key)) => {}
-                // A damaged document's image is kept with what is left of it.
+                // What is left of a damaged document is kept with its image.
+                Ok((_, key)) if self.scan.remains.contains(&key) => {}
                 Ok((_, key)) if self.scan.damaged.values().any(|damaged| *damaged == key) => {}
                 Ok(_) => leftover += 1,
-                Err(error) => {
-                    self.error(&error);
-                    break;
-                }
+                Err(error) => self.error(&error),
             }
         }
         if leftover > 0 {
@@ -244,21 +266,35 @@ impl Scanner<'_> {
 
     fn counters(&mut self) {
         let documents = (self.scan.whole.len() + self.scan.damaged.len()) as u64;
-        match Counters::read(&self.tree) {
-            Err(error) => self.error(&error),
-            Ok(counters) => {
-                if counters.documents != documents || counters.next_key < self.scan.next_key {
-                    self.broken(
-                        "the collection's counters",
-                        format!(
-                            "they tell of {} documents and the next version {}; there are {documents}, and {}",
-                            counters.documents, counters.next_key, self.scan.next_key
-                        ),
-                    );
+        let counters = match Counters::read(&self.tree) {
+            Ok(counters) => counters,
+            Err(error) => {
+                self.error(&error);
+                if self.scan.unreadable {
+                    self.lost("documents, nobody knows how many");
                 }
-                self.scan.counters = Some(counters);
+                return;
             }
+        };
+        if counters.documents != documents || counters.next_key < self.scan.next_key {
+            self.broken(
+                "the collection's counters",
+                format!(
+                    "they tell of {} documents and the next version {}; there are {documents}, and {}",
+                    counters.documents, counters.next_key, self.scan.next_key
+                ),
+            );
         }
+        if counters.documents > documents {
+            self.lost(format!("{} documents", counters.documents - documents));
+        }
+        self.scan.counters = Some(counters);
+    }
+
+    fn lost(&mut self, what: impl Into<String>) {
+        self.scan.broken = true;
+        let reason = "neither their records nor their ids can be read";
+        self.say(FindingKind::Lost, what, reason);
     }
 
     fn image_files(&mut self) -> Result<(), StorageError> {
@@ -287,9 +323,9 @@ impl Scanner<'_> {
             );
             self.say(FindingKind::Damage, what, reason);
         }
-        self.scan.images = wanted.len() as u64;
         let leftover = self.images.unreferenced(&wanted)?;
-        if leftover > 0 && self.scan.damaged.is_empty() {
+        self.scan.images = wanted;
+        if leftover > 0 && self.scan.damaged.is_empty() && !self.scan.unreadable {
             self.say(
                 FindingKind::Leftover,
                 format!("{leftover} image files"),

@@ -144,7 +144,8 @@ fn a_log_cut_anywhere_holds_whole_groups() {
         if step % 8 == 4 {
             // What was witnessed is told to be lost. The same without a witness, as when it did
             // not reach the disk either:
-            let refused = Store::open(cut.path(), &StoreOptions::default()).map(drop);
+            let opened = Store::open(cut.path(), &StoreOptions::default());
+            let refused = opened.and_then(|store| store.collection(&name("a")));
             assert!(refused.is_err(), "{length} of {last}");
         }
         fs::remove_file(cut.path().join("witness")).unwrap();

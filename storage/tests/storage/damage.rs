@@ -33,7 +33,7 @@ fn spoiled(spoil: impl Fn(&Tree)) -> TempDir {
     dir
 }
 
-fn flip_last_bit(tree: &Tree, key: &[u8]) {
+pub fn flip_last_bit(tree: &Tree, key: &[u8]) {
     let mut value = tree.get(key).unwrap().unwrap().to_vec();
     *value.last_mut().unwrap() ^= 1;
     tree.insert(key, value).unwrap();
@@ -99,7 +99,7 @@ fn a_lost_record_is_reported() {
 }
 
 #[test]
-fn damaged_vectors_ids_and_counters_are_reported() {
+fn damaged_vectors_and_ids_are_reported() {
     let dir = spoiled(|tree| flip_last_bit(tree, &versioned(b"V", 1, b"i")));
     let collection = open(dir.path()).collection(&name("c")).unwrap();
     let report = damaged(collection.vectors(DocumentKey::new(1)));
@@ -112,10 +112,6 @@ fn damaged_vectors_ids_and_counters_are_reported() {
     let collection = open(dir.path()).collection(&name("c")).unwrap();
     assert!(damaged(collection.get(&"a".parse().unwrap())).contains("Ia"));
     damaged(collection.live_keys());
-
-    let dir = spoiled(|tree| flip_last_bit(tree, b"C"));
-    let opened = clipdb_storage::Store::open(dir.path(), &Default::default());
-    assert!(damaged(opened).contains("counters"));
 }
 
 #[test]

@@ -5,6 +5,7 @@
 mod collections;
 mod crash;
 mod damage;
+mod damaged_collection;
 mod documents;
 mod model;
 mod older_folder;
