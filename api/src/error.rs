@@ -6,7 +6,7 @@ use clipdb_embed::EmbedError;
 use clipdb_index::{FilterError, IndexError, TypeConflict};
 use clipdb_storage::{CollectionName, DocumentId, StorageError};
 
-use crate::engine::TooManyFields;
+use crate::engine::{CatchingUp, TooManyFields};
 
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
@@ -49,6 +49,15 @@ pub enum ApiError {
          its documents are safe: restart the server and look at its log"
     )]
     IndexUnavailable(CollectionName),
+    #[error(
+        "the search index of collection '{collection}' is being brought up to date: {} of at most \
+         {} documents so far; documents can be read, and searches in a while",
+        progress.read, progress.documents
+    )]
+    CatchingUp {
+        collection: CollectionName,
+        progress: CatchingUp,
+    },
 
     #[error(
         "there is no collection '{0}'; PUT /collections/{0} makes it \

@@ -149,6 +149,12 @@ pub struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     max_fields: Option<usize>,
 
+    /// How long a start waits for search indexes that lack documents before it serves what can be
+    /// read, in seconds [default: 2]
+    #[arg(long, env = "CLIPDB_START_PATIENCE_SECONDS", value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start_patience_seconds: Option<u64>,
+
     /// The largest JSON or multipart body, in bytes [default: 134217728]
     #[arg(long, env = "CLIPDB_MAX_BODY_BYTES", value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -420,6 +426,7 @@ impl Settings {
                 1,
             )? << 20,
             max_text_bytes: at_least("max_text_bytes", self.max_text_bytes.unwrap_or(1 << 20), 1)?,
+            start_patience: Duration::from_secs(self.start_patience_seconds.unwrap_or(2)),
             max_fields: at_least("max_fields", self.max_fields.unwrap_or(10_000), 1)?,
             url_ingest: UrlIngestSettings {
                 enabled: self.url_ingest,

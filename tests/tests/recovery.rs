@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use clipdb_tests::folder::{copy, files};
-use clipdb_tests::{Client, Server, pictures};
+use clipdb_tests::{Client, Server, Setup, pictures};
 use serde_json::{Value, json};
 
 const TEXTS: usize = 60;
@@ -158,6 +158,56 @@ fn an_index_of_the_past_is_caught_up() {
             .hits(&json!({ "keywords": "deleted" }))
             .is_empty()
     );
+}
+
+/// 20,000 documents whose index is gone: they can be read at once, and searches say what they
+/// wait for instead of answering with a part.
+#[test]
+fn documents_are_read_while_their_index_is_made_anew() {
+    let server = Setup::new().flag("--start-patience-seconds", "0").start();
+    let client = server.client();
+    client
+        .put("/collections/many", &json!({ "model": "none", "dim": 8 }))
+        .expect(201);
+    let many = client.existing("many");
+    for part in 0..10 {
+        let documents: Vec<Value> = (part * 2000..(part + 1) * 2000)
+            .map(|number| {
+                let vector: Vec<f64> = (0..8)
+                    .map(|at| f64::from(number % (at + 7)) + 0.5)
+                    .collect();
+                json!({ "id": format!("d{number}"), "vectors": { "image": vector } })
+            })
+            .collect();
+        client
+            .post(&many.path("/documents"), &json!(documents))
+            .expect(200);
+    }
+    let stopped = server.stop();
+    fs::remove_dir_all(stopped.data().join("index")).unwrap();
+
+    let server = stopped.start();
+    let client = server.client();
+    let many = client.existing("many");
+    let browse = json!({ "sort": "$id", "limit": 1 });
+    let refused = client.post(&many.path("/search"), &browse);
+    let problem = refused.expect_problem(503, "catching_up");
+    assert!(
+        problem["detail"].as_str().unwrap().contains("'many'"),
+        "{problem}"
+    );
+    assert_eq!(many.summary()["catching_up"]["documents"], 20_000);
+    many.document("d19999").expect(200);
+    client.get(&many.path("/documents?limit=5")).expect(200);
+    // A write waits for its turn, and is searchable when it is answered.
+    let written = json!({ "id": "late", "vectors": { "image": [1, 0, 0, 0, 0, 0, 0, 0] } });
+    client.post(&many.path("/documents"), &written).expect(200);
+    let all = client
+        .post(&many.path("/search"), &browse)
+        .expect(200)
+        .json();
+    assert_eq!(all["total"], json!({ "value": 20_001, "kind": "exact" }));
+    assert!(many.summary().get("catching_up").is_none());
 }
 
 #[test]

@@ -2,16 +2,16 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use clipdb_index::{CollectionIndex, Fields, State, VectorKind};
-use clipdb_storage::{CollectionDefinition, CollectionStore, Outcome, Write};
+use clipdb_storage::{CollectionDefinition, CollectionName, CollectionStore, Outcome, Write};
 use parking_lot::Mutex;
 
 use super::committer::{Closed, Committer, GroupCommit, Ticket};
 use super::definition::{FieldDefinitions, analyzer_name, declared, index_configuration};
-use super::rows;
+use super::readiness::{CatchingUp, Readiness};
 use super::served::CollectionSummary;
 use super::settings::EngineSettings;
 use super::statistics::Statistics;
@@ -24,7 +24,7 @@ pub struct Collection {
     fields: Fields,
     committer: Arc<Committer>,
     verifier: Mutex<Option<JoinHandle<()>>>,
-    available: Arc<AtomicBool>,
+    readiness: Arc<Readiness>,
 }
 
 /// What `GET /collections/{name}` tells.
@@ -40,11 +40,14 @@ pub struct OpenSummary {
     pub analyzer: String,
     pub fields: FieldDefinitions,
     pub index: vector_index::IndexSummary,
+    /// How far the indexes have come, while they lack documents.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub catching_up: Option<CatchingUp>,
     pub created_at: u64,
 }
 
 impl Collection {
-    /// Opens the indexes in `folder` and brings them up to date with `store`. Blocks.
+    /// Opens the indexes in `folder` and begins to bring them up to date with `store`. Blocks.
     pub(super) fn open(
         store: CollectionStore,
         folder: &Path,
@@ -55,30 +58,33 @@ impl Collection {
         let (index, opened) = CollectionIndex::open(folder, &index_configuration(&definition)?)?;
         let sequence = store.sequence();
         let current = State::Loaded { sequence };
-        if opened.vectors != current || opened.words != current {
-            tracing::info!(collection = %definition.name, ?opened, sequence, "bringing the search index up to date");
-            rows::reconcile(&store, &index)?;
-        }
         let index = Arc::new(index);
-        let available = Arc::new(AtomicBool::new(true));
+        let readiness = Arc::new(Readiness::new(definition.name.clone()));
         let committer = Committer::start(GroupCommit {
             store: store.clone(),
             index: Arc::clone(&index),
-            available: Arc::clone(&available),
+            readiness: Arc::clone(&readiness),
             settings: settings.clone(),
             statistics: Arc::clone(statistics),
             fields: None,
         })
         .map_err(ApiError::Thread)?;
+        if opened.vectors != current || opened.words != current {
+            tracing::info!(collection = %definition.name, ?opened, sequence, "bringing the search index up to date");
+            readiness.begin();
+            // Before any write: the committer takes one thing after the other.
+            committer.reconcile();
+        }
         let committer = Arc::new(committer);
-        let verifier = verify_beside(&definition, &index, &committer).map_err(ApiError::Thread)?;
+        let verifier = verify_beside(&index, &readiness, &committer, definition.name.clone())
+            .map_err(ApiError::Thread)?;
         Ok(Self {
             fields: declared(&definition.fields),
             store,
             index,
             committer,
             verifier: Mutex::new(Some(verifier)),
-            available,
+            readiness,
         })
     }
 
@@ -103,8 +109,14 @@ impl Collection {
             analyzer: analyzer_name(&definition.analyzer).to_owned(),
             fields: definition.fields.clone(),
             index: vector_index::summary(&definition.index, &self.index),
+            catching_up: self.readiness.progress(self.store.len()),
             created_at: definition.created_at,
         })
+    }
+
+    /// Blocks until the indexes are up to date, or until `deadline`; an error where they cannot be.
+    pub(super) fn wait_until_searchable(&self, deadline: Option<Instant>) -> Result<(), ApiError> {
+        self.readiness.wait(deadline)
     }
 
     /// Asks for one segment of each kind of vectors, made in the background. Blocks while a
@@ -114,13 +126,10 @@ impl Collection {
         Ok(())
     }
 
-    /// The indexes, unless they were lost and could not be rebuilt.
+    /// The indexes, unless they lack documents.
     pub(super) fn searchable(&self) -> Result<&CollectionIndex, ApiError> {
-        if self.available.load(Ordering::Acquire) {
-            Ok(&self.index)
-        } else {
-            Err(ApiError::IndexUnavailable(self.definition().name.clone()))
-        }
+        self.readiness.check(self.store.len())?;
+        Ok(&self.index)
     }
 
     pub(super) async fn submit(&self, write: Write) -> Result<Ticket, ApiError> {
@@ -142,6 +151,7 @@ impl Collection {
 
     /// Finishes accepted writes and saves the indexes. Blocks.
     pub(super) fn close(&self, why: Closed) {
+        self.readiness.give_up();
         self.committer.close(why);
         self.index.stop_building();
         if let Some(verifier) = self.verifier.lock().take()
@@ -158,18 +168,20 @@ impl Collection {
 /// Reads every stored vector once while the collection is served already: at a million
 /// vectors that takes longer than anybody wants to wait for a start.
 fn verify_beside(
-    definition: &CollectionDefinition,
     index: &Arc<CollectionIndex>,
+    readiness: &Arc<Readiness>,
     committer: &Arc<Committer>,
+    name: CollectionName,
 ) -> std::io::Result<JoinHandle<()>> {
-    let name = definition.name.clone();
     let (index, committer) = (Arc::clone(index), Arc::clone(committer));
+    let readiness = Arc::clone(readiness);
     std::thread::Builder::new()
         .name(format!("verify-{name}"))
         .spawn(move || match index.verify() {
             Ok(lost) if lost.is_empty() => {}
             Ok(lost) => {
                 tracing::warn!(collection = %name, ?lost, "damaged vectors were left out: they are read from the documents");
+                readiness.begin();
                 committer.reconcile();
             }
             Err(error) => {

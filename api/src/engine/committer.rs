@@ -7,7 +7,6 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
@@ -17,6 +16,7 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
 use super::field_limit::FieldLimit;
+use super::readiness::Readiness;
 use super::rows;
 use super::settings::EngineSettings;
 use super::statistics::Statistics;
@@ -168,7 +168,7 @@ fn size_of_write(write: &Write) -> usize {
 pub(super) struct GroupCommit {
     pub(super) store: CollectionStore,
     pub(super) index: Arc<CollectionIndex>,
-    pub(super) available: Arc<AtomicBool>,
+    pub(super) readiness: Arc<Readiness>,
     pub(super) settings: EngineSettings,
     pub(super) statistics: Arc<Statistics>,
     /// Counted when the first write comes, and anew after a group that failed.
@@ -251,7 +251,7 @@ impl GroupCommit {
         let mut fields = match self.fields.take() {
             Some(fields) => fields,
             None => {
-                if !self.available.load(Ordering::Acquire) {
+                if !self.readiness.is_searchable() {
                     self.reconcile()?;
                 }
                 FieldLimit::of(&self.index, self.settings.max_fields)?
@@ -262,7 +262,7 @@ impl GroupCommit {
         let refused = fields.take_refused();
         self.fields = Some(fields);
         let (removed, added) = changed_keys(&committed.outcomes);
-        let applied = if self.available.load(Ordering::Acquire) {
+        let applied = if self.readiness.is_searchable() {
             self.apply(&removed, &added, committed.sequence)
         } else {
             self.reconcile()
@@ -299,12 +299,19 @@ impl GroupCommit {
     }
 
     fn reconcile(&self) -> Result<(), ApiError> {
-        let outcome = rows::reconcile(&self.store, &self.index);
-        self.available.store(outcome.is_ok(), Ordering::Release);
-        outcome.map_err(|error| {
+        self.readiness.begin();
+        let outcome = rows::reconcile(&self.store, &self.index, &self.readiness);
+        let done = outcome.is_ok();
+        if let Err(error) = &outcome {
             tracing::error!(%error, "the search index could not be rebuilt");
-            ApiError::IndexUnavailable(self.store.definition().name.clone())
-        })
+        }
+        self.readiness.ended(outcome);
+        if done {
+            return Ok(());
+        }
+        Err(ApiError::IndexUnavailable(
+            self.store.definition().name.clone(),
+        ))
     }
 }
 

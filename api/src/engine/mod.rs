@@ -24,6 +24,7 @@ pub mod query;
 mod query_vector;
 mod rank;
 mod ranking;
+mod readiness;
 mod recall;
 mod rows;
 mod search;
@@ -41,6 +42,7 @@ use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use clipdb_storage::{CollectionName, CollectionStore, Store, StoreOptions};
 use parking_lot::{Mutex, RwLock};
@@ -62,6 +64,7 @@ pub use passage::HitPassage;
 pub use query::Query;
 pub(crate) use rank::rank_priority;
 pub use rank::{Ranked, Ranking, rank};
+pub use readiness::CatchingUp;
 pub use recall::{Recall, RecallRequest};
 pub use search::{Answer, Hit, SearchTimings, TotalKind};
 pub use served::{CollectionSummary, DamagedSummary};
@@ -96,9 +99,9 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Opens the data folder, migrates it, and brings every derived index up to
-    /// date with the stored documents. A collection that is damaged is not served, and the others
-    /// are. Blocks.
+    /// Opens the data folder, migrates it, and begins to bring every derived index up to date
+    /// with the stored documents; waits for that as long as the settings say. A collection that is
+    /// damaged is not served, and the others are. Blocks.
     pub fn open(
         settings: EngineSettings,
         models: Models,
@@ -123,11 +126,23 @@ impl Engine {
             statistics,
             store,
         };
+        let mut opened = Vec::new();
         for definition in engine.store.collections() {
             let name = definition.name;
-            match engine.open_collection(&name) {
-                Ok(collection) => engine.serve(name, Served::Open(collection)),
+            match engine.open_index(engine.store.collection(&name)?) {
+                Ok(collection) => opened.push(collection),
                 Err(error) => engine.store.set_damaged(&name, served::damage(error)?),
+            }
+        }
+        let deadline = Instant::now() + engine.settings.start_patience;
+        for collection in opened {
+            let name = collection.definition().name.clone();
+            match collection.wait_until_searchable(Some(deadline)) {
+                Ok(()) => engine.serve(name, Served::Open(collection)),
+                Err(error) => {
+                    collection.close(Closed::Stopping);
+                    engine.store.set_damaged(&name, served::damage(error)?);
+                }
             }
         }
         for damaged in engine.store.damaged() {
@@ -288,8 +303,18 @@ impl Engine {
         self.open_stored(self.store.collection(name)?)
     }
 
-    /// Opens the indexes of a collection and brings them up to date. Blocks.
+    /// Opens the indexes of a collection, up to date. Blocks.
     fn open_stored(&self, store: CollectionStore) -> Result<Arc<Collection>, ApiError> {
+        let collection = self.open_index(store)?;
+        if let Err(error) = collection.wait_until_searchable(None) {
+            collection.close(Closed::Stopping);
+            return Err(error);
+        }
+        Ok(collection)
+    }
+
+    /// Opens the indexes of a collection and begins to bring them up to date. Blocks.
+    fn open_index(&self, store: CollectionStore) -> Result<Arc<Collection>, ApiError> {
         let folder = index_folder(&store.definition().name, store.number());
         let folder = self.index_root().join(folder);
         Ok(Arc::new(Collection::open(

@@ -4,6 +4,7 @@
 use clipdb_index::{CollectionIndex, OwnedRow, ReconcileError, RowId, VectorKind};
 use clipdb_storage::{CollectionStore, DocumentKey};
 
+use super::readiness::Readiness;
 use crate::error::ApiError;
 
 pub(super) fn row_id(key: DocumentKey) -> RowId {
@@ -38,10 +39,15 @@ pub(super) fn read(store: &CollectionStore, key: DocumentKey) -> Result<OwnedRow
 
 /// Makes the indexes hold exactly the stored documents, from stored vectors:
 /// nothing is embedded again.
-pub(super) fn reconcile(store: &CollectionStore, index: &CollectionIndex) -> Result<(), ApiError> {
+pub(super) fn reconcile(
+    store: &CollectionStore,
+    index: &CollectionIndex,
+    readiness: &Readiness,
+) -> Result<(), ApiError> {
     let live: Vec<RowId> = store.live_keys()?.into_iter().map(row_id).collect();
     let done = index
         .reconcile(&live, store.sequence(), |row| {
+            readiness.go_on()?;
             read(store, document_key(row))
         })
         .map_err(|error| match error {

@@ -1,6 +1,7 @@
 //! The engine's limits and sizes. The server's configuration fills them in.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clipdb_embed::image::ImageLimits;
 
@@ -14,6 +15,9 @@ pub struct EngineSettings {
     pub cache_bytes: u64,
     /// Writes are refused while the disk has less left, in bytes.
     pub disk_reserve_bytes: u64,
+    /// How long a start waits for search indexes that lack documents, before it serves what can be
+    /// read.
+    pub start_patience: Duration,
     /// The most documents that one group commits together.
     pub group_documents: usize,
     /// The most bytes of pictures and texts that one group holds.
@@ -40,6 +44,7 @@ impl Default for EngineSettings {
             data: PathBuf::from("./data"),
             cache_bytes: 256 << 20,
             disk_reserve_bytes: 64 << 20,
+            start_patience: Duration::from_secs(2),
             group_documents: 512,
             group_bytes: 64 << 20,
             ingest_window: 64,

@@ -88,7 +88,10 @@ impl Engine {
             .collections
             .read()
             .iter()
-            .map(|(name, collection)| (label(name.as_str()), collection.index.clone()))
+            .filter_map(|(name, served)| {
+                let collection = served.open().ok()?;
+                Some((label(name.as_str()), collection.index.clone()))
+            })
             .collect();
         let segments: Vec<(String, Segments)> = collections
             .iter()

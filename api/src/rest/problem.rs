@@ -21,6 +21,7 @@ fn classify(error: &ApiError) -> (StatusCode, &'static str) {
         ApiError::Index(_) | ApiError::LostVersion { .. } => {
             (StatusCode::INTERNAL_SERVER_ERROR, "index_failed")
         }
+        ApiError::CatchingUp { .. } => (StatusCode::SERVICE_UNAVAILABLE, "catching_up"),
         ApiError::IndexUnavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "index_unavailable"),
         ApiError::Thread(_) | ApiError::Metrics(_) | ApiError::TlsFile { .. } => {
             (StatusCode::INTERNAL_SERVER_ERROR, "internal")

@@ -1,0 +1,163 @@
+//! Whether a collection's indexes hold all of its documents. While they do not, searches are
+//! refused and documents are read: an answer that lacks some would not be told from a whole one.
+
+use std::mem;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
+
+use clipdb_storage::CollectionName;
+use parking_lot::{Condvar, Mutex};
+
+use crate::error::ApiError;
+
+/// Shared by the collection and its committer, which brings the indexes up to date.
+pub(super) struct Readiness {
+    collection: CollectionName,
+    state: Mutex<State>,
+    changed: Condvar,
+    /// Documents read so far to be indexed.
+    read: AtomicU64,
+    given_up: AtomicBool,
+}
+
+enum State {
+    Searchable,
+    CatchingUp,
+    /// They could not be brought up to date, and why, until somebody asks.
+    Lost(Option<ApiError>),
+}
+
+/// How far indexes have come.
+#[derive(Debug, Clone, Copy, serde::Serialize)]
+pub struct CatchingUp {
+    /// Documents read so far to be indexed.
+    pub read: u64,
+    /// Documents of the collection, not all of which may need it.
+    pub documents: u64,
+}
+
+impl Readiness {
+    pub(super) fn new(collection: CollectionName) -> Self {
+        Self {
+            collection,
+            state: Mutex::new(State::Searchable),
+            changed: Condvar::new(),
+            read: AtomicU64::new(0),
+            given_up: AtomicBool::new(false),
+        }
+    }
+
+    /// From now on searches are refused, until [`Readiness::ended`].
+    pub(super) fn begin(&self) {
+        self.read.store(0, Ordering::Relaxed);
+        *self.state.lock() = State::CatchingUp;
+    }
+
+    /// One more document is read; an error when the collection is closing.
+    pub(super) fn go_on(&self) -> Result<(), ApiError> {
+        self.read.fetch_add(1, Ordering::Relaxed);
+        if self.given_up.load(Ordering::Acquire) {
+            return Err(ApiError::Stopping);
+        }
+        Ok(())
+    }
+
+    pub(super) fn give_up(&self) {
+        self.given_up.store(true, Ordering::Release);
+    }
+
+    pub(super) fn ended(&self, outcome: Result<(), ApiError>) {
+        *self.state.lock() = match outcome {
+            Ok(()) => State::Searchable,
+            Err(error) => State::Lost(Some(error)),
+        };
+        self.changed.notify_all();
+    }
+
+    pub(super) fn is_searchable(&self) -> bool {
+        matches!(*self.state.lock(), State::Searchable)
+    }
+
+    /// Of so many documents, while it lasts.
+    pub(super) fn progress(&self, documents: u64) -> Option<CatchingUp> {
+        matches!(*self.state.lock(), State::CatchingUp).then(|| CatchingUp {
+            read: self.read.load(Ordering::Relaxed),
+            documents,
+        })
+    }
+
+    /// Whether a search would miss nothing of the `documents`.
+    pub(super) fn check(&self, documents: u64) -> Result<(), ApiError> {
+        if let Some(progress) = self.progress(documents) {
+            return Err(ApiError::CatchingUp {
+                collection: self.collection.clone(),
+                progress,
+            });
+        }
+        if self.is_searchable() {
+            return Ok(());
+        }
+        Err(ApiError::IndexUnavailable(self.collection.clone()))
+    }
+
+    /// Blocks until it is known whether the indexes can be searched, or until `deadline`.
+    pub(super) fn wait(&self, deadline: Option<Instant>) -> Result<(), ApiError> {
+        let mut state = self.state.lock();
+        while matches!(*state, State::CatchingUp) {
+            match deadline {
+                None => self.changed.wait(&mut state),
+                Some(deadline) => {
+                    if self.changed.wait_until(&mut state, deadline).timed_out() {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        match &mut *state {
+            State::Lost(error) => Err(mem::take(error)
+                .unwrap_or_else(|| ApiError::IndexUnavailable(self.collection.clone()))),
+            State::Searchable | State::CatchingUp => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn searches_are_refused_until_nothing_is_missing() {
+        let readiness = Readiness::new("a".parse().unwrap());
+        assert!(readiness.check(3).is_ok());
+        readiness.begin();
+        readiness.go_on().unwrap();
+        assert_eq!(
+            readiness.check(3).unwrap_err().to_string(),
+            "the search index of collection 'a' is being brought up to date: 1 of at most 3 \
+             documents so far; documents can be read, and searches in a while"
+        );
+        let soon = Instant::now() + Duration::from_millis(5);
+        assert!(readiness.wait(Some(soon)).is_ok());
+        assert!(!readiness.is_searchable());
+        readiness.ended(Ok(()));
+        assert!(readiness.check(3).is_ok());
+        readiness.begin();
+        readiness.ended(Err(ApiError::Interrupted));
+        assert!(matches!(readiness.wait(None), Err(ApiError::Interrupted)));
+        assert!(matches!(
+            readiness.check(3),
+            Err(ApiError::IndexUnavailable(_))
+        ));
+    }
+
+    #[test]
+    fn a_closing_collection_is_not_caught_up() {
+        let readiness = Readiness::new("a".parse().unwrap());
+        readiness.give_up();
+        assert!(matches!(readiness.go_on(), Err(ApiError::Stopping)));
+    }
+}
