@@ -104,13 +104,6 @@ function indented(text) {
   }
 }
 
-/** One page of a collection's documents in its stable order. */
-export function listDocuments(name, { limit, cursor, signal }) {
-  const parameters = new URLSearchParams({ limit });
-  if (cursor) parameters.set("cursor", cursor);
-  return json("GET", inCollection(name, `/documents?${parameters}`), { signal });
-}
-
 /** True once the server is ready to answer. */
 export async function ready() {
   try {

@@ -5,6 +5,7 @@ import * as api from "/page/api.js";
 import { Details } from "/page/details.js";
 import { isPicture, takeFiles } from "/page/drop.js";
 import { counted, element } from "/page/element.js";
+import { facetRows, fieldsOf, SAMPLE } from "/page/facets.js";
 import { keyDialog } from "/page/key.js";
 import { picture } from "/page/picture.js";
 import { base64, fromAddress, PAGE, Question } from "/page/question.js";
@@ -24,6 +25,8 @@ let collections = [];
 let collection = DEFAULT;
 let shown = [];
 let cursor = null;
+/** The fields whose values are counted; null until the collection's are known. */
+let fields = null;
 let best = 0;
 let asked = 0;
 let inFlight = null;
@@ -62,7 +65,7 @@ async function fetchPage(offset, show) {
   if (!known(collection)) return showEmpty();
   at("busy").hidden = false;
   try {
-    const answer = question.empty ? await browse(inFlight.signal) : await search(offset, inFlight.signal);
+    const answer = await search(offset, inFlight.signal);
     if (number !== asked) return;
     quiet();
     const first = offset === 0 && answer.follows !== true;
@@ -83,17 +86,16 @@ async function fetchPage(offset, show) {
 }
 
 async function search(offset, signal) {
-  const answer = await api.search(collection, question.body(offset), signal);
+  fields ??= fieldsOf((await api.search(collection, { filter: {}, limit: SAMPLE }, signal)).hits);
+  const follows = cursor !== null;
+  const answer = await api.search(collection, question.body({ offset, cursor, facets: fields }), signal);
+  if (question.empty) {
+    cursor = answer.next_cursor ?? null;
+    return { ...answer, scored: false, follows, full: cursor !== null };
+  }
   const full = answer.hits.length === PAGE;
   const itself = question.pin?.kind === "document" ? question.pin.id : null;
   return { ...answer, scored: true, full, hits: answer.hits.filter(({ id }) => id !== itself) };
-}
-
-async function browse(signal) {
-  const follows = cursor !== null;
-  const answer = await api.listDocuments(collection, { limit: PAGE, cursor, signal });
-  cursor = answer.cursor;
-  return { hits: answer.documents, scored: false, follows, full: cursor !== null };
 }
 
 // ---- showing --------------------------------------------------------------------------------
@@ -112,26 +114,30 @@ const known = (name) => collections.some((each) => each.name === name);
 
 function describe(answer) {
   const none = shown.length === 0;
+  const everything = question.empty && question.filters.size === 0;
   document.body.dataset.view = question.empty ? "browse" : "search";
   more.hidden = !answer.full;
   at("legend").hidden = none || !answer.scored;
-  at("empty").hidden = !(none && question.empty);
-  at("nothing").hidden = !none || question.empty;
-  at("nothing").textContent = question.mode === "keyword" && question.pin === null
+  at("empty").hidden = !(none && everything);
+  at("nothing").hidden = !none || everything;
+  at("nothing").textContent = question.mode === "keyword" && question.pin === null && !question.empty
     ? "No document has these words. Hybrid looks for their meaning too."
     : "Nothing was found.";
   document.title = question.words.trim() === "" ? "clipdb" : `${question.words.trim()} – clipdb`;
-  if (question.empty) status.textContent = none ? "" : "All documents";
-  else status.textContent = `${hitsOf(answer.total)}${answer.took_ms === undefined ? "" : ` · ${milliseconds(answer.took_ms)}`}`;
+  const rows = facetRows(answer.facets ?? {}, question.filters, keep);
+  at("facets").replaceChildren(...rows);
+  at("facets").hidden = rows.length === 0;
+  if (question.empty) status.textContent = none || !answer.total ? "" : counted(answer.total.value, "document");
+  else status.textContent = `${resultsOf(answer.total)}${answer.took_ms === undefined ? "" : ` · ${milliseconds(answer.took_ms)}`}`;
   status.title = Object.entries(answer.timings ?? {})
     .filter(([part]) => part.endsWith("_us")).map(([part, value]) => `${part.replace("_us", "")} ${milliseconds(value / 1000)}`).join("\n");
 }
 
-function hitsOf(total) {
-  if (!total || total.value <= shown.length) return counted(shown.length, "hit");
-  const value = total.value.toLocaleString("en");
-  const whole = { exact: value, at_least: `${value} or more`, top: `the best ${value}` }[total.kind] ?? value;
-  return `${shown.length} of ${whole}`;
+/** How many there are, as far as the answer knows. */
+function resultsOf(total) {
+  if (!total) return "";
+  const results = counted(total.value, "result");
+  return { exact: results, at_least: `${results} or more`, top: `the best ${results}` }[total.kind] ?? results;
 }
 
 const milliseconds = (value) => `${value < 10 ? Number(value.toFixed(value < 1 ? 2 : 1)) : Math.round(value)} ms`;
@@ -140,7 +146,7 @@ function showEmpty() {
   shown = [];
   cursor = null;
   grid.replaceChildren();
-  describe({ full: false, scored: false });
+  describe({ full: false, scored: false, facets: {} });
   at("empty").hidden = false;
   at("nothing").hidden = true;
 }
@@ -185,6 +191,7 @@ async function loadCollections() {
     return false;
   }
   quiet();
+  fields = null;
   if (!known(collection)) collection = known(DEFAULT) || collections.length === 0 ? DEFAULT : collections[0].name;
   showCollection();
   return true;
@@ -210,6 +217,15 @@ function showCollection() {
 function setMode(mode) {
   question.mode = mode;
   at("ask").elements.mode.value = mode;
+}
+
+/** Keeps the documents with this value, or all of them again. */
+async function keep(field, value) {
+  if (question.filters.get(field) === value) question.filters.delete(field);
+  else question.filters.set(field, value);
+  await ask({ remember: true });
+  const same = ({ dataset }) => dataset.field === field && dataset.value === String(value);
+  ([...at("facets").querySelectorAll("button")].find(same) ?? words).focus({ preventScroll: true });
 }
 
 function pin(what) {
@@ -303,6 +319,8 @@ document.addEventListener("keydown", (event) => {
 });
 choice.addEventListener("change", () => {
   collection = choice.value;
+  fields = null;
+  question.filters.clear();
   // A document pinned from one collection is unknown to another.
   if (question.pin?.kind === "document") pin(null);
   showCollection();
@@ -327,6 +345,7 @@ async function start() {
   const from = fromAddress(location.search);
   words.value = question.words = from.words;
   setMode(from.mode);
+  question.filters = from.filters;
   pin(null);
   if (from.collection !== null) collection = from.collection;
   if (!(await loadCollections())) return;

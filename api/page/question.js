@@ -1,6 +1,8 @@
 // What is being looked for: words, something pinned to them (a picture at hand, or a stored
 // document to find more like), and the mode. It becomes a search's body and the page's address.
 
+import { VALUES } from "/page/facets.js";
+
 export const PAGE = 30;
 export const MODES = ["hybrid", "vector", "keyword"];
 
@@ -9,15 +11,23 @@ export class Question {
   mode = "hybrid";
   /** null, { kind: "file", name, base64, url } or { kind: "document", id, text, image } */
   pin = null;
+  /** The fields that are kept to one value. */
+  filters = new Map();
 
+  /** Nothing is looked for: documents come in the order of their ids. */
   get empty() {
     return this.words.trim() === "" && this.pin === null;
   }
 
-  /** The body of `POST /collections/{name}/search`. */
-  body(offset) {
+  /** The body of `POST /collections/{name}/search`; a page begins at `cursor` where nothing is
+      looked for. */
+  body({ offset, cursor, facets }) {
     const words = this.words.trim();
-    const page = { limit: PAGE, offset, explain: true };
+    const result = { limit: PAGE };
+    if (facets.length > 0) result.facets = facets.map((field) => ({ field, limit: VALUES }));
+    if (this.filters.size > 0 || this.empty) result.filter = Object.fromEntries(this.filters);
+    if (this.empty) return cursor === null ? result : { ...result, cursor };
+    const page = { ...result, offset, explain: true };
     if (this.pin === null) return { text: words, mode: this.mode, ...page };
     const pinned = pinnedPart(this.pin);
     // A pin is looked for by meaning: a picture has no words, and a text's own words, quotes and
@@ -33,6 +43,7 @@ export class Question {
     if (this.words.trim() !== "") parameters.set("q", this.words.trim());
     if (this.mode !== "hybrid") parameters.set("mode", this.mode);
     if (this.pin?.kind === "document") parameters.set("like", this.pin.id);
+    if (this.filters.size > 0) parameters.set("where", JSON.stringify(Object.fromEntries(this.filters)));
     const query = parameters.toString();
     return query === "" ? "/" : `/?${query}`;
   }
@@ -52,7 +63,18 @@ export function fromAddress(search) {
     words: parameters.get("q") ?? "",
     mode: MODES.includes(mode) ? mode : "hybrid",
     like: parameters.get("like"),
+    filters: filtersOf(parameters.get("where")),
   };
+}
+
+/** What somebody wrote into the address may be anything. */
+function filtersOf(where) {
+  try {
+    const values = Object.entries(JSON.parse(where) ?? {});
+    return new Map(values.filter(([, value]) => ["string", "number", "boolean"].includes(typeof value)));
+  } catch {
+    return new Map();
+  }
 }
 
 /** A file's bytes as the API takes them inside JSON. */

@@ -28,6 +28,7 @@ describe("searching", () => {
     await page.locator(".card").first().waitFor();
     assert.equal(await page.locator(".card").count(), 30);
     assert.equal(await page.textContent("#collection-size"), `${stored} documents`);
+    assert.equal(await page.textContent("#status"), `${stored} documents`);
     assert.match(await page.textContent("#model"), /\S+ · \d+ dimensions/);
     assert.equal(await page.locator(".card .score").count(), 0);
     await photograph(page, "browse");
@@ -39,13 +40,69 @@ describe("searching", () => {
     await page.keyboard.press("/");
     await page.keyboard.type("fish at the harbour", { delay: 15 });
     await firstIs(page, "harbour");
-    assert.match(await page.textContent("#status"), /^30 of .*\d · [\d.]+ ms$/);
+    assert.match(await page.textContent("#status"), /^\d+ results · [\d.]+ ms$/);
     assert.match(await page.getAttribute("#status", "title"), /^total [\d.]+ ms$/m);
     assert.equal(new URL(page.url()).searchParams.get("q"), "fish at the harbour");
     const scores = await page.locator(".score").allTextContents();
     assert.deepEqual(scores.map(Number), scores.map(Number).sort((a, b) => b - a));
     assert.ok(await page.locator('.card:first-child .bar [data-list="text"]').count(), "its text's part is in the bar");
     await photograph(page, "typed");
+    await leave(page);
+  });
+
+  it("says how many results there are as far as that is known", async () => {
+    const page = await visit(browser, server.url);
+    let total;
+    await page.route("**/search", async (route) => {
+      const answer = await route.fetch();
+      await route.fulfill({ response: answer, json: { ...(await answer.json()), total } });
+    });
+    for (const [value, kind, said] of [
+      [1234, "exact", "1,234 results"], [1, "exact", "1 result"], [1000, "at_least", "1,000 results or more"], [1432, "top", "the best 1,432 results"],
+    ]) {
+      total = { value, kind };
+      await page.fill("#words", `${value} sacks`);
+      await settled(page, `${value} sacks`);
+      assert.equal((await page.textContent("#status")).split(" · ")[0], said);
+    }
+    await leave(page);
+  });
+
+  it("counts values and keeps the documents that have one", async () => {
+    const animals = ["dog", "cat", "owl"];
+    const documents = Array.from({ length: 18 }, (_, n) => ({
+      id: `animal-${String(n).padStart(2, "0")}`, text: `A ${animals[n % 3]} on day ${n}`,
+      metadata: { kind: animals[n % 3], at: { night: n % 2 === 0 }, tags: n % 3 === 0 ? ["loud", "tame"] : ["quiet"], day: n },
+    }));
+    assert.equal((await server.ask("PUT", "/collections/animals", {})).status, 201);
+    await server.ask("POST", "/collections/animals/documents", documents);
+    const page = await visit(browser, `${server.url}/?collection=animals`);
+    const button = (field, value) => page.locator(`.facet-value[data-field="${field}"][data-value="${value}"]`);
+    const shown = (count) => page.waitForFunction((count) => document.querySelectorAll(".card").length === count, count);
+    await shown(18);
+    assert.deepEqual(await page.locator(".facet-name").allTextContents().then((names) => names.sort()), ["at.night", "kind", "tags"]);
+    assert.equal(await button("kind", "dog").textContent(), "dog6");
+    await photograph(page, "facets");
+    await button("kind", "dog").click();
+    await shown(6);
+    assert.equal(await button("kind", "dog").getAttribute("aria-pressed"), "true");
+    assert.equal(await page.evaluate(() => document.activeElement.dataset.value), "dog");
+    assert.equal(await page.textContent("#status"), "6 documents");
+    await button("at.night", "true").click();
+    await shown(3);
+    await page.fill("#words", "owl");
+    await settled(page, "owl");
+    await shown(3);
+    assert.match(await page.textContent("#status"), /^3 results/);
+    await photograph(page, "facets-kept");
+    await page.reload();
+    await shown(3);
+    await button("kind", "dog").click();
+    await shown(9);
+    assert.ok((await ids(page)).every((id) => Number(id.slice(-2)) % 2 === 0));
+    await page.goto(`${server.url}/?collection=animals&where=nonsense`);
+    await shown(18);
+    assert.equal((await server.ask("DELETE", "/collections/animals")).status, 204);
     await leave(page);
   });
 
