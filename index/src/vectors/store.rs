@@ -1,6 +1,6 @@
 //! A collection's vectors: written, searched, sealed, built and saved.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -9,18 +9,16 @@ use parking_lot::{Condvar, Mutex, RwLock};
 
 use super::id::{self, VectorId};
 use super::lanes::Lanes;
-use super::manifest::{self, Manifest, Named};
-use super::plan::Zeal;
+use super::manifest::{Manifest, Named};
 use super::segment::{Segment, Wanted, best_of_each_row};
 use super::settings::{BuiltKind, VectorSettings};
+use super::shared::{Builds, Disk, KINDS, Shared, drop_growing, remove_files};
 use super::worker::Workers;
-use super::{build, files};
+use super::{build, files, opening};
 use crate::collection::{Held, Reason, State};
 use crate::error::IndexError;
 use crate::row::{Row, RowId, Scored, VectorKind};
 use crate::row_set::RowSet;
-
-pub(super) const KINDS: [VectorKind; 2] = [VectorKind::Image, VectorKind::Text];
 
 /// How a nearest-neighbour search differs from the collection's habit.
 #[derive(Debug, Clone, Copy, Default)]
@@ -58,51 +56,6 @@ pub(crate) struct VectorStore {
     workers: Workers,
 }
 
-/// What the threads share.
-pub(super) struct Shared {
-    pub folder: PathBuf,
-    pub dim: usize,
-    pub settings: VectorSettings,
-    lanes: RwLock<Arc<Lanes>>,
-    /// Held by whoever changes the lanes.
-    disk: Mutex<Disk>,
-    pub signals: Mutex<Signals>,
-    pub woken: Condvar,
-    pub stopping: AtomicBool,
-    /// Vectors that the build that is running has done.
-    pub built: AtomicUsize,
-}
-
-/// What is on disk.
-struct Disk {
-    manifest: Manifest,
-    last_write: Instant,
-}
-
-#[derive(Default)]
-pub(super) struct Signals {
-    /// Asked to make one segment of all.
-    /// How often compaction was asked for, and up to which time of asking it is done.
-    pub compact_asked: u64,
-    pub compact_done: u64,
-    pub sealing: bool,
-    pub building_since: Option<Instant>,
-    /// Builds that ended, and the time that they took.
-    pub builds: u64,
-    pub spent_building: Duration,
-}
-
-/// The builds of a collection since it was opened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Builds {
-    /// Whether one is under way.
-    pub under_way: bool,
-    /// Those that ended, given up or failed ones too.
-    pub ended: u64,
-    /// Time spent on all of them, on the one that is under way so far.
-    pub spent: Duration,
-}
-
 impl VectorStore {
     /// Opens what `folder` has. What is damaged is left out, or wiped if nothing else helps,
     /// and reported.
@@ -115,9 +68,9 @@ impl VectorStore {
             return Err(IndexError::BadDimension(dim));
         }
         let (lanes, manifest, state) = match Manifest::read(folder, dim) {
-            Ok(manifest) => read(folder, dim, manifest)?,
+            Ok(manifest) => opening::read(folder, dim, manifest)?,
             Err(reason) => {
-                wipe(folder)?;
+                opening::wipe(folder)?;
                 (
                     Lanes::default(),
                     Manifest::new(dim),
@@ -425,7 +378,7 @@ impl VectorStore {
             let mut next = Lanes::clone(&shared.lanes());
             next.of_mut(named.kind())
                 .replace(&[Arc::clone(segment)], None);
-            forget(&next, &named);
+            opening::forget(&next, &named);
             disk.manifest.complete_at = None;
             disk.manifest
                 .segments
@@ -454,217 +407,5 @@ impl VectorStore {
 impl Drop for VectorStore {
     fn drop(&mut self) {
         self.stop();
-    }
-}
-
-impl Shared {
-    pub(super) fn lanes(&self) -> Arc<Lanes> {
-        Arc::clone(&self.lanes.read())
-    }
-
-    /// How long ago the last write was.
-    pub(super) fn quiet_for(&self) -> Duration {
-        self.disk.lock().last_write.elapsed()
-    }
-
-    /// A number that no segment has had.
-    pub(super) fn take_number(&self) -> u64 {
-        let mut disk = self.disk.lock();
-        let number = disk.manifest.next_number;
-        disk.manifest.next_number += 1;
-        number
-    }
-
-    pub(super) fn is_busy(&self) -> bool {
-        let signals = self.signals.lock();
-        if signals.sealing || signals.building_since.is_some() {
-            return true;
-        }
-        let zeal = if signals.compact_asked != signals.compact_done {
-            Zeal::Compact
-        } else {
-            Zeal::Busy
-        };
-        let lanes = self.lanes();
-        KINDS.iter().any(|kind| {
-            let lane = lanes.of(*kind);
-            !lane.frozen.is_empty()
-                || super::plan::next(&lane.stored, lane.len(), &self.settings, zeal).is_some()
-        })
-    }
-
-    /// Puts segments that were made of others in their place, durably, without stopping
-    /// searches.
-    pub(super) fn put_in_place(
-        &self,
-        replacements: Vec<(VectorKind, Vec<Arc<Segment>>, Option<build::Made>)>,
-    ) -> Result<(), IndexError> {
-        let mut disk = self.disk.lock();
-        let mut lanes = Lanes::clone(&self.lanes());
-        let mut next = disk.manifest.clone();
-        let mut old = Vec::new();
-        for (kind, sources, made) in replacements {
-            if sources.iter().any(|source| source.number.is_none()) {
-                // What was saved of memory holds what this took from there.
-                old.extend(drop_growing(&mut next));
-                next.complete_at = None;
-            }
-            let gone: Vec<u64> = sources.iter().filter_map(|source| source.number).collect();
-            next.segments
-                .retain(|named| !gone.contains(&named.entry.number));
-            old.extend(gone);
-            let made = made.map(|mut made| {
-                made.take_over_removals(&sources);
-                made
-            });
-            if let Some(made) = &made {
-                if made.entry.dead > 0 {
-                    files::write_live(&self.folder, made.entry.number, &made.segment.live)?;
-                }
-                next.segments.push(Named {
-                    image: kind == VectorKind::Image,
-                    growing: false,
-                    entry: made.entry,
-                });
-            }
-            lanes
-                .of_mut(kind)
-                .replace(&sources, made.map(|made| Arc::new(made.segment)));
-        }
-        next.write(&self.folder)?;
-        disk.manifest = next;
-        self.show(lanes);
-        remove_files(&self.folder, &old)
-    }
-
-    /// Gives a stored segment the index that was built of it.
-    pub(super) fn put_index(
-        &self,
-        kind: VectorKind,
-        source: &Arc<Segment>,
-        (index, entry): (super::segment::BuiltIndex, files::IndexEntry),
-    ) -> Result<(), IndexError> {
-        let mut disk = self.disk.lock();
-        let mut lanes = Lanes::clone(&self.lanes());
-        let lane = lanes.of_mut(kind);
-        if !lane.stored.iter().any(|one| Arc::ptr_eq(one, source)) {
-            return Ok(());
-        }
-        let mut next = disk.manifest.clone();
-        if let Some(named) = source.number.and_then(|number| next.entry_mut(number)) {
-            named.index = Some(entry);
-        }
-        lane.replace(
-            std::slice::from_ref(source),
-            Some(Arc::new(source.with_index(index))),
-        );
-        next.write(&self.folder)?;
-        disk.manifest = next;
-        self.show(lanes);
-        Ok(())
-    }
-
-    fn show(&self, lanes: Lanes) {
-        *self.lanes.write() = Arc::new(lanes);
-    }
-}
-
-/// Opens the segments that the manifest names.
-fn read(
-    folder: &Path,
-    dim: usize,
-    mut manifest: Manifest,
-) -> Result<(Lanes, Manifest, State), IndexError> {
-    let mut lanes = Lanes::default();
-    let mut lost: Vec<(Named, String)> = Vec::new();
-    let mut removals_known = true;
-    for named in &manifest.segments {
-        let read = files::read(folder, dim, &named.entry).and_then(|read| {
-            if named.growing
-                && files::check_vectors(&read.segment, &named.entry, || true) != Some(true)
-            {
-                return Err(format!(
-                    "segment {}: the checksum of its vectors",
-                    named.entry.number
-                ));
-            }
-            Ok(read)
-        });
-        match read {
-            Ok(read) => {
-                removals_known &= read.removals_known;
-                if let Some(healed) = read.healed {
-                    tracing::warn!(folder = %folder.display(), "{healed} is wrong: it is built anew");
-                }
-                let segment = Arc::new(read.segment);
-                let lane = lanes.of_mut(named.kind());
-                if named.growing {
-                    lane.growing
-                        .push(Arc::new(Segment::joined(dim, &[segment])));
-                } else {
-                    lane.stored.push(segment);
-                }
-            }
-            Err(reason) => lost.push((*named, reason)),
-        }
-    }
-    for (named, _) in &lost {
-        forget(&lanes, named);
-    }
-    manifest
-        .segments
-        .retain(|named| !lost.iter().any(|(gone, _)| gone == named));
-    let mut numbers: Vec<u64> = manifest
-        .segments
-        .iter()
-        .map(|named| named.entry.number)
-        .collect();
-    numbers.sort_unstable();
-    files::sweep(folder, &numbers, manifest::NAME)?;
-    let state = match manifest.complete_at {
-        Some(sequence) if lost.is_empty() && removals_known => State::Loaded { sequence },
-        _ => State::Partial {
-            lost: lost.into_iter().map(|(_, reason)| reason).collect(),
-        },
-    };
-    if matches!(state, State::Partial { .. }) {
-        manifest.complete_at = None;
-    }
-    Ok((lanes, manifest, state))
-}
-
-/// Removes every row that a lost segment may have held: a row is there with all of its vectors
-/// or not at all, so that what is missing can be told by its rows.
-fn forget(lanes: &Lanes, lost: &Named) {
-    let rows = lost.entry.first_row..=lost.entry.last_row;
-    for segment in lanes.segments() {
-        for position in segment.live_positions() {
-            if rows.contains(&segment.members.id(position).row.0) {
-                segment.live.kill(position);
-            }
-        }
-    }
-}
-
-/// Takes what was saved of memory out of the manifest; says whose files may go.
-fn drop_growing(manifest: &mut Manifest) -> Vec<u64> {
-    let growing = manifest.segments.iter().filter(|named| named.growing);
-    let old = growing.map(|named| named.entry.number).collect();
-    manifest.segments.retain(|named| !named.growing);
-    old
-}
-
-fn remove_files(folder: &Path, numbers: &[u64]) -> Result<(), IndexError> {
-    numbers
-        .iter()
-        .try_for_each(|number| files::remove(folder, *number))
-}
-
-fn wipe(folder: &Path) -> Result<(), IndexError> {
-    match std::fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(IndexError::io("wipe", folder)(error))
-        }
-        _ => Ok(()),
     }
 }

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 
 use super::lanes::Lane;
 use super::plan::{self, Job, Zeal};
-use super::store::{KINDS, Shared};
+use super::shared::{KINDS, Shared};
 use super::{build, files, threads};
 use crate::error::IndexError;
 use crate::row::VectorKind;
