@@ -416,7 +416,7 @@ proptest! {
 fn scans_join_their_parts() {
     let fields = |row: u64| {
         let mut fields = json!({"all": row % 7, "tags": [row % 5, row % 3]});
-        if row % 4 == 0 {
+        if row.is_multiple_of(4) {
             fields["some"] = json!(row % 11);
         }
         if row % 9 < 2 {
