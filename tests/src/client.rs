@@ -111,20 +111,19 @@ impl Client {
         })
     }
 
-    /// The same; `None` where no answer came, as from a server that was killed.
+    /// The same; why no answer came, as from a server that was killed.
     pub fn try_send(
         &self,
         method: Method,
         path: &str,
         kind: Option<&str>,
         body: impl Into<Vec<u8>>,
-    ) -> Option<Answer> {
+    ) -> reqwest::Result<Answer> {
         let request = self.request(method, path).body(body.into());
         try_send(match kind {
             Some(kind) => request.header(CONTENT_TYPE, kind),
             None => request,
         })
-        .ok()
     }
 
     pub fn form(&self, path: &str, form: Form) -> Answer {

@@ -126,19 +126,30 @@ impl Seen<'_> {
         !self.ended.load(Ordering::Acquire)
     }
 
-    /// The answer, which has one of these statuses; and how long it took.
-    fn ask(&self, method: Method, path: &str, body: Option<&Value>, due: &[u16]) -> (Answer, f64) {
+    /// The answer, where one came, which has one of these statuses; and how long it took.
+    fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        due: &[u16],
+    ) -> (Option<Answer>, f64) {
         let body = body.map_or_else(String::new, Value::to_string);
         let started = Instant::now();
         let answer = self
             .client
-            .try_send(method, path, Some("application/json"), body)
-            .unwrap_or_else(|| panic!("{path} was not answered"));
-        let took = started.elapsed().as_secs_f64() * 1000.0;
-        if !due.contains(&answer.status) {
-            self.errors.lock().unwrap().push(format!("{answer:?}"));
+            .try_send(method, path, Some("application/json"), body);
+        let took = started.elapsed();
+        match &answer {
+            Ok(answer) if due.contains(&answer.status) => {}
+            Ok(answer) => self.complain(format!("{answer:?}")),
+            Err(error) => self.complain(format!("{path}, after {took:?}: {error:?}")),
         }
-        (answer, took)
+        (answer.ok(), took.as_secs_f64() * 1000.0)
+    }
+
+    fn complain(&self, error: String) {
+        self.errors.lock().unwrap().push(error);
     }
 
     fn write(&self, number: usize, mut random: StdRng) -> Times {
@@ -237,11 +248,11 @@ impl Seen<'_> {
                 Some(&query),
                 &[200],
             );
-            if found.status == 200 && found.json()["hits"][0]["id"] != "a" {
-                self.errors
-                    .lock()
-                    .unwrap()
-                    .push(format!("{path}: {found:?}"));
+            if let Some(found) = found
+                && found.status == 200
+                && found.json()["hits"][0]["id"] != "a"
+            {
+                self.complain(format!("{path}: {found:?}"));
             }
             self.ask(Method::DELETE, &path, None, &[204]);
             dropped += 1;
@@ -255,7 +266,7 @@ impl Seen<'_> {
         let path = format!("/collections/{STEADY}/snapshots");
         while self.goes_on() {
             let (info, _) = self.ask(Method::POST, &path, None, &[201]);
-            if info.status == 201 {
+            if let Some(info) = info.filter(|info| info.status == 201) {
                 let id = info.json()["id"].as_str().unwrap_or_default().to_owned();
                 self.ask(Method::DELETE, &format!("{path}/{id}"), None, &[204]);
                 taken += 1;

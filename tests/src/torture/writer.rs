@@ -259,7 +259,7 @@ impl Writer<'_> {
         let answer = self
             .client
             .try_send(method, path, kind, body)
-            .ok_or(End::Killed)?;
+            .map_err(|_| End::Killed)?;
         if answer.status == 503 && stopping(&answer.json()) {
             return Err(End::Refused);
         }
