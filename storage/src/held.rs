@@ -20,7 +20,7 @@ pub(crate) enum Held {
 /// until the collection is repaired, replaced by a restore, or dropped.
 #[derive(Clone)]
 pub struct DamagedCollection {
-    entry: Entry,
+    entry: Arc<Entry>,
     reason: String,
     dir: PathBuf,
 }
@@ -44,7 +44,7 @@ pub(crate) fn open(
         let held = match open_whole(database, &entry) {
             Ok(collection) => Held::Whole(collection),
             Err(StorageError::Damaged { what, reason }) => Held::Damaged(DamagedCollection {
-                entry: entry.clone(),
+                entry: Arc::new(entry.clone()),
                 reason: format!("{what}: {reason}"),
                 dir: database.dir().into(),
             }),
@@ -101,10 +101,10 @@ impl Held {
         match self {
             Held::Damaged(damaged) => damaged.clone(),
             Held::Whole(collection) => DamagedCollection {
-                entry: Entry {
+                entry: Arc::new(Entry {
                     number: collection.number(),
                     definition: collection.definition().clone(),
-                },
+                }),
                 reason,
                 dir: database.dir().into(),
             },

@@ -2,6 +2,8 @@
 //! waits for ever, documents and indexes agree afterwards. `make crowd` does it for ten minutes.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::time::Duration;
 
 use clipdb_tests::{Crowd, Server, quantile};
@@ -35,4 +37,26 @@ fn writers_and_readers_get_on_with_each_other() {
         "{writes} writes, {reads} reads"
     );
     assert!(report.collections_dropped > 0 && report.snapshots > 0);
+}
+
+/// Clients keep connections in pools: one that the server closes after a few seconds is closed
+/// now and then just when a request is sent on it, and that request fails.
+#[test]
+fn a_connection_that_was_idle_for_a_while_takes_another_request() {
+    let server = Server::start();
+    let mut connection = TcpStream::connect(server.client().address()).unwrap();
+    for pause in [0, 8] {
+        std::thread::sleep(Duration::from_secs(pause));
+        connection
+            .write_all(b"GET /health HTTP/1.1\r\nhost: clipdb\r\n\r\n")
+            .unwrap();
+        let mut answer = [0; 15];
+        connection.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 200 OK");
+        connection
+            .set_read_timeout(Some(Duration::from_millis(500)))
+            .unwrap();
+        while connection.read(&mut [0; 4096]).is_ok_and(|read| read > 0) {}
+        connection.set_read_timeout(None).unwrap();
+    }
 }

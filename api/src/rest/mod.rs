@@ -22,6 +22,7 @@ mod vector;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_cors::Cors;
 use actix_web::dev::Server;
@@ -36,6 +37,10 @@ use crate::error::ApiError;
 
 /// Seconds that requests under way get to finish after a stop was asked for.
 const SHUTDOWN_SECONDS: u64 = 60;
+
+/// Seconds that an idle connection stays open: longer than clients and load balancers keep one in
+/// their pools (60 to 90), or it would be closed now and then just when a request is sent on it.
+const KEEP_ALIVE_SECONDS: u64 = 120;
 
 /// Binds `address` and returns the server, to be awaited, with the address it really has.
 pub fn bind(
@@ -55,6 +60,7 @@ pub fn bind(
             .wrap(from_fn(request_log::log))
     })
     .workers(workers)
+    .keep_alive(Duration::from_secs(KEEP_ALIVE_SECONDS))
     .shutdown_timeout(SHUTDOWN_SECONDS)
     .disable_signals();
     let server = match tls {
