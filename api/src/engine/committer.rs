@@ -171,7 +171,7 @@ pub(super) struct GroupCommit {
     pub(super) readiness: Arc<Readiness>,
     pub(super) settings: EngineSettings,
     pub(super) statistics: Arc<Statistics>,
-    /// Counted when the first write comes, and anew after a group that failed.
+    /// Counted when the first write comes, and anew after a group that failed half-way.
     pub(super) fields: Option<FieldLimit>,
 }
 
@@ -257,10 +257,17 @@ impl GroupCommit {
                 FieldLimit::of(&self.index, self.settings.max_fields)?
             }
         };
-        let mut guard = |before: Option<&_>, after: Option<&_>| fields.allows(before, after);
-        let committed = self.store.commit_guarded(writes, &mut guard)?;
+        let mut asked = false;
+        let mut guard = |before: Option<&_>, after: Option<&_>| {
+            asked = true;
+            fields.allows(before, after)
+        };
+        let committed = self.store.commit_guarded(writes, &mut guard);
         let refused = fields.take_refused();
-        self.fields = Some(fields);
+        if committed.is_ok() || !asked {
+            self.fields = Some(fields);
+        }
+        let committed = committed?;
         let (removed, added) = changed_keys(&committed.outcomes);
         let applied = if self.readiness.is_searchable() {
             self.apply(&removed, &added, committed.sequence)
