@@ -99,7 +99,7 @@ impl Collection {
 
     pub fn summary(&self) -> CollectionSummary {
         let definition = self.definition();
-        CollectionSummary::Open(OpenSummary {
+        CollectionSummary::Open(Box::new(OpenSummary {
             name: definition.name.to_string(),
             model: definition.model.clone(),
             dim: definition.dim,
@@ -111,7 +111,7 @@ impl Collection {
             index: vector_index::summary(&definition.index, &self.index),
             catching_up: self.readiness.progress(self.store.len()),
             created_at: definition.created_at,
-        })
+        }))
     }
 
     /// Blocks until the indexes are up to date, or until `deadline`; an error where they cannot be.

@@ -19,7 +19,7 @@ pub(super) enum Served {
 #[derive(Debug, Clone, serde::Serialize)]
 #[serde(tag = "status", rename_all = "snake_case")]
 pub enum CollectionSummary {
-    Open(OpenSummary),
+    Open(Box<OpenSummary>),
     Damaged(DamagedSummary),
 }
 
