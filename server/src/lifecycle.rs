@@ -185,11 +185,10 @@ fn open_engine(
     clipdb_api::index::set_build_threads(configuration.index_threads);
     state.starting("the collections are being recovered");
     let models = Models::new(encoders).map_err(StartError::Engine)?;
-    Ok(Arc::new(Engine::open(
-        configuration.engine.clone(),
-        models,
-        statistics,
-    )?))
+    let engine = Engine::open(configuration.engine.clone(), models, statistics)?;
+    let engine = Arc::new(engine);
+    engine.watch_catching_up()?;
+    Ok(engine)
 }
 
 struct StopSignals {

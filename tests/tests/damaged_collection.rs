@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clipdb_tests::folder::{copy, files};
-use clipdb_tests::{Client, Server, Setup, Stopped, pictures};
+use clipdb_tests::{Client, Server, Setup, Stopped, pictures, wait_until};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -235,10 +235,22 @@ fn with_an_unreadable_page() -> Server {
         fs::write(&log, bytes).unwrap();
         fs::remove_dir_all(data.join("index")).unwrap();
         // Refused where it was the log's end after all; whole where sled uses another copy.
-        if let Ok(server) = Setup::new().try_start_in(folder)
-            && listed(server.client(), BAD)["status"] == "damaged"
-        {
-            return server;
+        // It is found out while the index is made, before or after the server is ready.
+        let patience = if number % 2 == 0 { "0" } else { "60" };
+        let setup = Setup::new().flag("--start-patience-seconds", patience);
+        if let Ok(server) = setup.try_start_in(folder) {
+            for name in [BAD, "good"] {
+                let path = format!("/collections/{name}/search");
+                let search = json!({ "keywords": "page" });
+                let known = || server.client().post(&path, &search).status != 503;
+                assert!(
+                    wait_until(known),
+                    "{name} is neither searchable nor damaged"
+                );
+            }
+            if listed(server.client(), BAD)["status"] == "damaged" {
+                return server;
+            }
         }
     }
     panic!("no page could be damaged")

@@ -114,6 +114,10 @@ impl Collection {
         }))
     }
 
+    pub(super) fn is_catching_up(&self) -> bool {
+        self.readiness.progress(0).is_some()
+    }
+
     /// Blocks until the indexes are up to date, or until `deadline`; an error where they cannot be.
     pub(super) fn wait_until_searchable(&self, deadline: Option<Instant>) -> Result<(), ApiError> {
         self.readiness.wait(deadline)

@@ -44,7 +44,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use clipdb_storage::{CollectionName, CollectionStore, Store, StoreOptions};
+use clipdb_storage::{CollectionName, CollectionStore, DamagedCollection, Store, StoreOptions};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -146,12 +146,60 @@ impl Engine {
             }
         }
         for damaged in engine.store.damaged() {
-            tracing::error!(error = %damaged.error(), "a collection is not served");
-            let name = damaged.definition().name.clone();
-            engine.serve(name, Served::Damaged(damaged));
+            engine.serve_damaged(damaged);
         }
         engine.sweep_index_folders();
         Ok(engine)
+    }
+
+    /// Waits, on threads of their own, for the indexes that [`Engine::open`] did not wait for: where
+    /// a document turns out to be damaged, its collection is no longer served.
+    pub fn watch_catching_up(self: &Arc<Self>) -> Result<(), ApiError> {
+        let all: Vec<_> = self.collections.read().values().cloned().collect();
+        for served in all {
+            let Served::Open(collection) = served else {
+                continue;
+            };
+            if !collection.is_catching_up() {
+                continue;
+            }
+            let engine = Arc::clone(self);
+            std::thread::Builder::new()
+                .name(format!("catch-up-{}", collection.definition().name))
+                .spawn(move || {
+                    if let Err(error) = collection.wait_until_searchable(None)
+                        && let Ok(reason) = served::damage(error)
+                    {
+                        engine.serve_no_longer(&collection, reason);
+                    }
+                })
+                .map_err(ApiError::Thread)?;
+        }
+        Ok(())
+    }
+
+    fn serve_no_longer(&self, collection: &Arc<Collection>, reason: String) {
+        let _alone = self.defining.lock();
+        let name = &collection.definition().name;
+        let is_this =
+            |served: &Served| matches!(served, Served::Open(open) if Arc::ptr_eq(open, collection));
+        if !self.collections.read().get(name).is_some_and(is_this) {
+            return;
+        }
+        // Its writers are told to send again: then they hear what is damaged.
+        collection.close(Closed::Replaced);
+        self.store.set_damaged(name, reason);
+        let damaged = self.store.damaged();
+        let mut damaged = damaged.into_iter();
+        if let Some(damaged) = damaged.find(|damaged| damaged.definition().name == *name) {
+            self.serve_damaged(damaged);
+        }
+    }
+
+    fn serve_damaged(&self, damaged: DamagedCollection) {
+        tracing::error!(error = %damaged.error(), "a collection is not served");
+        let name = damaged.definition().name.clone();
+        self.serve(name, Served::Damaged(damaged));
     }
 
     fn serve(&self, name: CollectionName, served: Served) {
