@@ -14,7 +14,7 @@ help:
 	@echo "make bench  measure ingest and search on this machine"
 	@echo "make torture  kill the server KILLS times amid writes, look for what it had acknowledged"
 	@echo "make crowd    32 writers and 32 readers at once for MINUTES: latency, memory, errors"
-	@echo "make bench-index  measure the vector index beside FAISS: a million vectors, an hour"
+	@echo "make bench-index  measure the vector index beside FAISS and other databases: a million vectors, hours"
 	@echo "make lint   formatting and clippy"
 
 setup:
@@ -49,7 +49,7 @@ crowd: build
 
 bench-index: build
 	@cargo build --release --locked --package clipdb-tests --bin keep_alive
-	@./bench/index.sh
+	@./bench/index.sh --peers chroma,milvus
 
 lint:
 	@cargo fmt --all --check
