@@ -12,11 +12,12 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::codes;
 use super::id::VectorId;
 use super::live::Live;
 use super::mapped::Numbers;
 use super::members::Members;
-use super::native::{self, NativeIndex};
+use super::native::NativeIndex;
 use super::segment::{BuiltIndex, Segment};
 use super::settings::BuiltKind;
 use crate::error::IndexError;
@@ -153,7 +154,7 @@ pub(super) fn write_codes(
         };
         let mut scales: Vec<u8> = Vec::new();
         for part in vectors.as_slice().chunks(CODED_AT_ONCE * dim) {
-            let (codes, of_part) = native::encode(part, dim);
+            let (codes, of_part) = codes::encode(part, dim);
             put(&codes)?;
             scales.extend(of_part.iter().flat_map(|scale| scale.to_le_bytes()));
         }
@@ -257,33 +258,36 @@ pub(super) fn read(folder: &Path, dim: usize, entry: &Entry) -> Result<Read, Str
     })
 }
 
-/// Whether the full vectors and their codes are what was written. Reads all of them; `None` if
-/// it was told not to go on.
+/// Reads the full vectors and their codes: an error says which are not what was written. False
+/// if it was told not to go on.
 pub(super) fn check_vectors(
     segment: &Segment,
     entry: &Entry,
     go_on: impl Fn() -> bool,
-) -> Option<bool> {
-    let is_whole = |numbers: &Numbers, crc| {
-        let mut found = crc32fast::Hasher::new();
-        for part in numbers.as_bytes().chunks(16 << 20) {
-            if !go_on() {
-                return None;
-            }
-            found.update(part);
-        }
-        Some(found.finalize() == crc)
-    };
-    let whole = is_whole(&segment.vectors, entry.vectors_crc)?;
+) -> Result<bool, String> {
     let codes = segment
         .index
         .as_ref()
-        .and_then(|index| index.native.codes());
-    let codes_crc = entry.index.and_then(|index| index.codes_crc);
-    match codes.zip(codes_crc) {
-        Some((codes, crc)) if whole => is_whole(codes, crc),
-        _ => Some(whole),
+        .and_then(|index| index.native.codes())
+        .zip(entry.index.and_then(|index| index.codes_crc))
+        .map(|(codes, crc)| ("codes", codes, crc));
+    let vectors = ("vectors", &*segment.vectors, entry.vectors_crc);
+    for (what, numbers, crc) in std::iter::once(vectors).chain(codes) {
+        let mut found = crc32fast::Hasher::new();
+        for part in numbers.as_bytes().chunks(16 << 20) {
+            if !go_on() {
+                return Ok(false);
+            }
+            found.update(part);
+        }
+        if found.finalize() != crc {
+            return Err(format!(
+                "segment {}: the checksum of its {what}",
+                entry.number
+            ));
+        }
     }
+    Ok(true)
 }
 
 fn read_index(

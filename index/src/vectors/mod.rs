@@ -5,6 +5,7 @@
 //! of index and merged. What is removed is only marked, until a merge leaves it out.
 
 mod build;
+mod codes;
 mod files;
 mod id;
 mod lanes;

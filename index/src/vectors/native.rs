@@ -1,5 +1,5 @@
 //! FAISS behind a safe type: building, opening and searching one segment's index, and exact
-//! scans. All unsafe calls of the crate into C++ are here; `native/` holds the other side.
+//! scans. `native/` holds the C++ side, of which `codes.rs` calls the rest.
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
@@ -12,7 +12,7 @@ use std::sync::atomic::AtomicU64;
 use faiss_sys as _;
 
 use super::mapped::Numbers;
-use super::threads;
+use super::{codes, threads};
 use crate::error::IndexError;
 use crate::row_set::RowSet;
 
@@ -74,7 +74,7 @@ impl NativeIndex {
         go_on: &mut dyn FnMut(usize) -> bool,
     ) -> Result<Self, IndexError> {
         let count = vectors.as_slice().len() / dim;
-        check_codes(&codes, count, dim)?;
+        codes::check(&codes, count, dim)?;
         let base_path = base.map(|(path, _)| c_path(path)).transpose()?;
         let mut go_on = go_on;
         let mut out = ptr::null_mut();
@@ -141,7 +141,7 @@ impl NativeIndex {
     ) -> Result<Self, IndexError> {
         let count = vectors.as_slice().len() / dim;
         if let Some(codes) = &codes {
-            check_codes(codes, count, dim)?;
+            codes::check(codes, count, dim)?;
         }
         let path = c_path(path)?;
         let mut out = ptr::null_mut();
@@ -303,41 +303,6 @@ pub(super) fn scores(vectors: &[f32], dim: usize, query: &[f32], positions: &[u3
     scores
 }
 
-/// Bytes of one vector's code.
-pub(super) fn code_bytes(dim: usize) -> usize {
-    // SAFETY: it only calculates.
-    unsafe { clipdb_code_bytes(dim) }
-}
-
-/// The codes of whole vectors, one behind the other, and a scale for each.
-pub(super) fn encode(vectors: &[f32], dim: usize) -> (Vec<u8>, Vec<f32>) {
-    let count = vectors.len() / dim;
-    let mut codes = vec![0; count * code_bytes(dim)];
-    let mut scales = vec![0.0; count];
-    // SAFETY: `vectors` holds `count` times `dim` numbers; both outputs have room for as many.
-    unsafe {
-        clipdb_encode(
-            vectors.as_ptr(),
-            count,
-            dim,
-            codes.as_mut_ptr(),
-            scales.as_mut_ptr(),
-        );
-    }
-    (codes, scales)
-}
-
-/// Any bytes are codes, so only their number has to be right.
-fn check_codes(codes: &Numbers, count: usize, dim: usize) -> Result<(), IndexError> {
-    if codes.as_bytes().len() == count * (code_bytes(dim) + size_of::<f32>()) {
-        return Ok(());
-    }
-    Err(IndexError::Faiss {
-        doing: "use codes",
-        reason: "they are not as many as the vectors".to_owned(),
-    })
-}
-
 impl Filter<'_> {
     fn raw(&self, count: usize) -> Result<RawFilter, IndexError> {
         let short = self.live.is_some_and(|live| live.len() * 64 < count)
@@ -497,14 +462,6 @@ unsafe extern "C" {
         positions: *const u32,
         count: usize,
         scores: *mut f32,
-    );
-    fn clipdb_code_bytes(dim: usize) -> usize;
-    fn clipdb_encode(
-        vectors: *const f32,
-        count: usize,
-        dim: usize,
-        codes: *mut u8,
-        scales: *mut f32,
     );
     fn clipdb_free(index: *mut RawIndex);
 }

@@ -19,7 +19,7 @@ const FEW_ROWS: usize = 16;
 
 /// Vectors that a graph search compares for each candidate it keeps, roughly: what decides
 /// whether a filtered search scans.
-const COMPARED_PER_CANDIDATE: usize = 32;
+const COMPARED_PER_CANDIDATE: usize = 16;
 
 /// A filter is unlike the query's surroundings if it lets pass less than this part of what it
 /// should.

@@ -104,15 +104,12 @@ impl VectorStore {
         for named in &manifest.segments {
             let read = files::read(folder, dim, &named.entry).map_err(Reason::Damaged)?;
             let number = named.entry.number;
-            let damaged = |what: &str| Reason::Damaged(format!("segment {number}: {what}"));
-            if files::check_vectors(&read.segment, &named.entry, || true) != Some(true) {
-                return Err(damaged("the checksum of its vectors"));
-            }
+            files::check_vectors(&read.segment, &named.entry, || true).map_err(Reason::Damaged)?;
             if let Some(healed) = read.healed {
                 return Err(Reason::Damaged(healed));
             }
             if !read.removals_known {
-                return Err(damaged("its removals"));
+                return Err(Reason::Damaged(format!("segment {number}: its removals")));
             }
             let segment = &read.segment;
             rows.extend(
@@ -341,7 +338,8 @@ impl VectorStore {
     }
 
     /// Reads every stored vector and leaves out the segments whose checksum is wrong; says
-    /// which. Ends early when the store stops. The rows that they held have then no vector at all: reconciling brings them back.
+    /// which. Ends early when the store stops. The rows that they held have then no vector at
+    /// all: reconciling brings them back.
     pub(crate) fn verify(&self) -> Result<Vec<String>, IndexError> {
         let shared = &self.shared;
         let entries: Vec<Named> = {
@@ -366,14 +364,10 @@ impl VectorStore {
             };
             let go_on = || !shared.stopping.load(Ordering::Acquire);
             match files::check_vectors(segment, &named.entry, go_on) {
-                Some(true) => continue,
-                Some(false) => {}
-                None => break,
+                Ok(true) => continue,
+                Ok(false) => break,
+                Err(reason) => lost.push(reason),
             }
-            lost.push(format!(
-                "segment {}: the checksum of its vectors",
-                named.entry.number
-            ));
             let mut disk = shared.disk.lock();
             let mut next = Lanes::clone(&shared.lanes());
             next.of_mut(named.kind())

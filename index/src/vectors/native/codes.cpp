@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 
 #include <immintrin.h>
 
@@ -115,17 +116,21 @@ VNNI int32_t vnni_between(const uint8_t* one, const uint8_t* other, size_t bytes
     return _mm512_reduce_add_epi32(_mm512_sub_epi32(sums, _mm512_slli_epi32(surplus, 7)));
 }
 
-Kernels of_this_processor() {
-    if (__builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bw")) {
-        return {vnni_dot, vnni_dot_4, vnni_between};
-    }
-    if (__builtin_cpu_supports("avx2")) {
-        return {avx2_dot, one_by_one<avx2_dot>, avx2_between};
-    }
-    return {plain_dot, one_by_one<plain_dot>, plain_between};
-}
+/// The quickest first.
+struct Level {
+    bool here;
+    Kernels kernels;
+} const levels[] = {
+        {__builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bw"),
+         {vnni_dot, vnni_dot_4, vnni_between}},
+        {bool(__builtin_cpu_supports("avx2")),
+         {avx2_dot, one_by_one<avx2_dot>, avx2_between}},
+        {true, {plain_dot, one_by_one<plain_dot>, plain_between}},
+};
 
-const Kernels kernels = of_this_processor();
+const Kernels kernels = std::find_if(std::begin(levels), std::end(levels), [](const Level& level) {
+                            return level.here;
+                        })->kernels;
 
 float scale_of(const float* vector, size_t dim) {
     float most = 0;
@@ -205,6 +210,22 @@ void clipdb_encode(
     for (size_t at = 0; at < count; at++) {
         scales[at] = clipdb::encode(vectors + at * dim, dim, codes + at * stride);
     }
+}
+
+/// What the kernels of `level`, from the quickest on, make of five codes and a query: the query's
+/// products with all, then that of the first two. False where this processor has no such kernels.
+/// For the test that all agree.
+bool clipdb_code_sums(
+        size_t level, const uint8_t* codes, const int8_t* query, size_t bytes, int32_t sums[6]) noexcept {
+    const clipdb::Kernels& kernels = clipdb::levels[level].kernels;
+    if (!clipdb::levels[level].here) {
+        return false;
+    }
+    const uint8_t* four[4] = {codes, codes + bytes, codes + 2 * bytes, codes + 3 * bytes};
+    kernels.dot_4(four, query, bytes, sums);
+    sums[4] = kernels.dot(codes + 4 * bytes, query, bytes);
+    sums[5] = kernels.between(codes, codes + bytes, bytes);
+    return true;
 }
 
 } // extern "C"
