@@ -14,6 +14,7 @@ pub mod clip_as_service;
 mod data_uri;
 pub mod engine;
 pub mod error;
+mod memory;
 pub mod rest;
 mod tls;
 mod trace_context;

@@ -165,7 +165,8 @@ pub struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     max_line_bytes: Option<usize>,
 
-    /// Memory of documents on their way in, all requests together, in MiB [default: 512]
+    /// Memory of documents on their way in, all requests together, in MiB; pictures fetched from
+    /// URLs may take as much again [default: 512]
     #[arg(long, env = "CLIPDB_INGEST_MEMORY_MIB", value_name = "MIB")]
     #[serde(skip_serializing_if = "Option::is_none")]
     ingest_memory_mib: Option<usize>,

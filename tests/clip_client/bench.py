@@ -121,6 +121,8 @@ async def idle(address, pid, count):
     during = resident(pid)
     print(f'{count} idle streams: {before:.0f} MiB before, {during:.0f} MiB with them')
     for channel, call in calls:
+        # One that is left open keeps grpc from letting the process end.
+        call.cancel()
         await channel.close()
     await asyncio.sleep(2)
     print(f'{resident(pid):.0f} MiB after')

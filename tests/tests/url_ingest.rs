@@ -31,6 +31,8 @@ static SERVER: LazyLock<Server> = LazyLock::new(|| {
         .switch("--url-ingest")
         .flag("--url-ingest-allow", "127.0.0.1")
         .flag("--max-url-bytes", &LIMIT.to_string())
+        // Ten pictures are fetched at a time.
+        .flag("--ingest-memory-mib", "1")
         .start()
 });
 
@@ -111,6 +113,24 @@ fn a_picture_by_its_url_is_the_picture_itself() {
     assert_eq!(drawings.image("apple").body, pictures::drawing("umbrella"));
     drawings.add(&json!({ "id": "moved", "image": at("moved") }));
     assert_eq!(drawings.image("moved").body, pictures::drawing("red-apple"));
+}
+
+#[test]
+fn more_than_memory_holds_at_once_is_taken_one_after_the_other() {
+    let drawings = SERVER.client().collection("url-many");
+    let dim = drawings.summary()["dim"].as_u64().unwrap() as usize;
+    let documents: Vec<Value> = (0..40)
+        .map(|n| {
+            let image = at(pictures::DRAWINGS[n % pictures::DRAWINGS.len()]);
+            json!({ "image": image, "vectors": { "image": vec![1.0; dim] } })
+        })
+        .collect();
+    thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| drawings.add(&json!(documents)));
+        }
+    });
+    assert_eq!(drawings.summary()["documents"], 120);
 }
 
 #[test]

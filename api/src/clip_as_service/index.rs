@@ -110,7 +110,7 @@ fn incoming(document: &Document) -> Incoming {
         draft: draft(document),
         id: Some(document.id.clone()),
         // The whole request has one.
-        permit: None,
+        share: None,
     }
 }
 

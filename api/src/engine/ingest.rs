@@ -11,12 +11,12 @@ use clipdb_storage::{
 use futures_util::future::OptionFuture;
 use futures_util::stream::{Stream, StreamExt};
 use serde_json::{Map, Value};
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::collection::Collection;
 use super::tasks::{Task, TaskKind};
 use super::{Engine, ImageSource, NO_MODEL, Ticket};
 use crate::error::ApiError;
+use crate::memory::Share;
 
 /// A document as a client sent it.
 #[derive(Debug, Clone, Default)]
@@ -47,7 +47,7 @@ pub struct Incoming {
     pub draft: Result<Draft, ApiError>,
     pub id: Option<String>,
     /// Its share of the ceiling on documents under way, given back when it is answered.
-    pub permit: Option<OwnedSemaphorePermit>,
+    pub share: Option<Share>,
 }
 
 /// What became of one document.
@@ -99,10 +99,10 @@ impl Engine {
                     Ok(draft) => self.prepare(collection, draft).await,
                     Err(error) => Err(error),
                 };
-                (item.id, item.permit, prepared)
+                (item.id, item.share, prepared)
             })
             .buffered(window)
-            .then(move |(id, permit, prepared)| async move {
+            .then(move |(id, share, prepared)| async move {
                 let submitted = match prepared {
                     Ok(prepared) => {
                         collection
@@ -117,11 +117,11 @@ impl Engine {
                     }
                     Err(error) => Err(error),
                 };
-                (id, permit, submitted)
+                (id, share, submitted)
             })
-            .map(move |(id, permit, submitted)| async move {
+            .map(move |(id, share, submitted)| async move {
                 let answer = self.answer(id, submitted).await;
-                drop(permit);
+                drop(share);
                 answer
             })
             .buffered(committing)

@@ -46,7 +46,7 @@ use std::time::Instant;
 
 use clipdb_storage::{CollectionName, CollectionStore, DamagedCollection, Store, StoreOptions};
 use parking_lot::{Mutex, RwLock};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
 pub use agreement::{Agreement, Difference};
 pub(crate) use call_statistics::CallSeen;
@@ -78,6 +78,7 @@ use self::committer::Closed;
 use self::served::{Served, index_folder};
 use self::tasks::Tasks;
 use crate::error::ApiError;
+use crate::memory::{Memory, Share};
 use crate::url_ingest::Fetcher;
 
 pub struct Engine {
@@ -92,7 +93,7 @@ pub struct Engine {
     /// None where URL ingest is off.
     fetcher: Option<Fetcher>,
     /// KiB of documents that may be under way in all requests together.
-    under_way: Arc<Semaphore>,
+    under_way: Memory,
     /// Bounds the memory that drawing thumbnails takes.
     thumbnails: Semaphore,
     tasks: Tasks,
@@ -115,11 +116,11 @@ impl Engine {
             },
         )?;
         let engine = Self {
-            fetcher: Fetcher::new(&settings.url_ingest)?,
+            fetcher: Fetcher::new(&settings.url_ingest, settings.ingest_bytes)?,
             models,
             collections: RwLock::default(),
             defining: Mutex::default(),
-            under_way: Arc::new(Semaphore::new(kibibytes(settings.ingest_bytes) as usize)),
+            under_way: Memory::new(settings.ingest_bytes),
             thumbnails: Semaphore::new(settings.thumbnail_threads),
             tasks: Tasks::default(),
             settings,
@@ -328,12 +329,8 @@ impl Engine {
     }
 
     /// Waits until `bytes` more may be under way in memory.
-    pub async fn admit(&self, bytes: usize) -> Result<OwnedSemaphorePermit, ApiError> {
-        let share = kibibytes(bytes).min(kibibytes(self.settings.ingest_bytes));
-        Arc::clone(&self.under_way)
-            .acquire_many_owned(share)
-            .await
-            .map_err(|_| ApiError::Stopping)
+    pub async fn admit(&self, bytes: usize) -> Result<Share, ApiError> {
+        self.under_way.share(bytes).await
     }
 
     /// Finishes accepted writes, saves the indexes. Blocks.
@@ -412,12 +409,6 @@ fn remove_folder(folder: &Path) {
     {
         tracing::warn!(%error, folder = %folder.display(), "an old index folder could not be removed; the next start tries again");
     }
-}
-
-fn kibibytes(bytes: usize) -> u32 {
-    u32::try_from(bytes.div_ceil(1024))
-        .unwrap_or(u32::MAX >> 3)
-        .min(u32::MAX >> 3)
 }
 
 /// Runs `work` on the pool for blocking work and waits for it.

@@ -4,6 +4,9 @@
 //! the server reaches: its own ports, its network, a cloud's metadata address. So a fetch
 //! goes to public addresses alone, checked after the name is resolved and again at every
 //! redirection, through no proxy; hosts of a private network are named in the settings.
+//!
+//! A document by URL is small when it is admitted and large once its picture is here, so what
+//! was fetched has a share of memory of its own, until the last of its bytes is let go.
 
 mod address;
 
@@ -14,16 +17,14 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Client, Response, Url, redirect};
-use tokio::sync::Semaphore;
 
 use crate::error::ApiError;
+use crate::memory::Memory;
 
 const REDIRECTIONS: usize = 5;
 const CONNECT: Duration = Duration::from_secs(10);
 /// For the whole of a fetch, so that no server can hold one open by dribbling.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Fetches at the same time, of all requests together.
-const AT_ONCE: usize = 32;
 
 /// Whether and from where pictures are fetched.
 #[derive(Debug, Clone, Default)]
@@ -41,7 +42,7 @@ pub struct Fetcher {
     client: Client,
     hosts: Arc<Hosts>,
     max_bytes: usize,
-    turns: Semaphore,
+    memory: Memory,
 }
 
 /// Which hosts may be asked.
@@ -50,8 +51,9 @@ struct Hosts {
 }
 
 impl Fetcher {
-    /// `None` where the settings say no.
-    pub fn new(settings: &UrlIngestSettings) -> Result<Option<Self>, ApiError> {
+    /// `None` where the settings say no. What is fetched, and in use yet, takes up to `memory`
+    /// bytes, or a single picture.
+    pub fn new(settings: &UrlIngestSettings, memory: usize) -> Result<Option<Self>, ApiError> {
         if !settings.enabled {
             return Ok(None);
         }
@@ -81,11 +83,13 @@ impl Fetcher {
             client,
             hosts,
             max_bytes: settings.max_bytes,
-            turns: Semaphore::new(AT_ONCE),
+            memory: Memory::new(memory),
         }))
     }
 
-    /// The bytes at `url`.
+    /// The bytes at `url`. Waits until there is memory for the largest that they may be, in the
+    /// order of the calls: documents of one request are stored in their order, so that a later
+    /// one must not hold what an earlier one waits for.
     ///
     /// # Errors
     /// Not http or https, a host that is not public, no answer, an answer other than
@@ -97,7 +101,7 @@ impl Fetcher {
         };
         let parsed = Url::parse(url).map_err(|error| refused(format!("it is no URL ({error})")))?;
         self.hosts.check(&parsed).map_err(refused)?;
-        let _turn = self.turns.acquire().await.map_err(|_| ApiError::Stopping)?;
+        let share = self.memory.share(self.max_bytes).await?;
         let failed = |error: reqwest::Error| ApiError::UrlNotFetched {
             url: url.to_owned(),
             reason: innermost(&error),
@@ -109,7 +113,8 @@ impl Fetcher {
                 reason: format!("the server answered {}", response.status()),
             });
         }
-        self.read(response).await?.map_err(failed)
+        let bytes = self.read(response).await?.map_err(failed)?;
+        Ok(share.held_by(bytes))
     }
 
     async fn read(&self, mut response: Response) -> Result<reqwest::Result<Bytes>, ApiError> {

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use actix_web::HttpResponse;
 use futures_util::{Stream, StreamExt, pin_mut, stream};
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 
 use crate::engine::{Collection, Engine, Incoming};
 use crate::error::ApiError;
+use crate::memory::Share;
 use crate::rest::tasks;
 
 /// Lines that are parsed and wait to be embedded.
@@ -18,7 +19,7 @@ pub(super) fn batch(
     engine: &Arc<Engine>,
     collection: &Arc<Collection>,
     items: Vec<Incoming>,
-    share: OwnedSemaphorePermit,
+    share: Share,
 ) -> Result<HttpResponse, ApiError> {
     let total = items.len();
     let task = engine.ingest_behind(collection, stream::iter(items), share)?;

@@ -107,7 +107,7 @@ pub(super) fn incoming(json: &[u8], files: &mut Vec<FilePart>) -> Incoming {
     Incoming {
         id,
         draft: parsed.and_then(|document| document.into_draft(files)),
-        permit: None,
+        share: None,
     }
 }
 
@@ -179,6 +179,6 @@ fn from_file(file: FilePart) -> Incoming {
     Incoming {
         id: None,
         draft,
-        permit: None,
+        share: None,
     }
 }

@@ -96,7 +96,7 @@ async fn put(
 ) -> Result<HttpResponse, ApiError> {
     let (collection, id) = place(&engine, &path)?;
     let limit = state.settings.max_body_bytes;
-    let permit = engine
+    let share = engine
         .admit(body::announced_length(&request, limit)?)
         .await?;
     let mut document: wire::DocumentBody = body::read_json(&mut payload, limit).await?;
@@ -114,7 +114,7 @@ async fn put(
     let item = Incoming {
         id: Some(id.to_string()),
         draft,
-        permit: Some(permit),
+        share: Some(share),
     };
     let answer = results::collect(engine.ingest(&collection, stream::iter([item]))).await;
     Ok(answer.respond(true))

@@ -41,7 +41,7 @@ pub(super) fn read(
                         let item = Incoming {
                             id: None,
                             draft: Err(error),
-                            permit: None,
+                            share: None,
                         };
                         lines.abandon();
                         return Some((item, (lines, payload, true)));
@@ -56,19 +56,19 @@ async fn admit(engine: &Engine, line: Result<Bytes, ApiError>) -> Incoming {
     let failed = |error| Incoming {
         id: None,
         draft: Err(error),
-        permit: None,
+        share: None,
     };
     let line = match line {
         Ok(line) => line,
         Err(error) => return failed(error),
     };
-    let permit = match engine.admit(line.len()).await {
-        Ok(permit) => permit,
+    let share = match engine.admit(line.len()).await {
+        Ok(share) => share,
         Err(error) => return failed(error),
     };
     match crate::engine::blocking(move || intake::incoming(&line, &mut Vec::new())).await {
         Ok(item) => Incoming {
-            permit: Some(permit),
+            share: Some(share),
             ..item
         },
         Err(error) => failed(error),
