@@ -22,35 +22,57 @@ struct BetterFirst {
     }
 };
 
-/// Positions that a walk has been at, a bit each; the memory is the thread's.
+/// Positions that a walk has been at, a bit each. The memory is the thread's, and what a walk
+/// sets it clears: a graph is far larger than what one walk sees of it.
 class Visited {
   public:
-    explicit Visited(size_t count) : bits(of_this_thread()) {
-        bits.assign((count + 63) / 64, 0);
+    explicit Visited(size_t count) : of_this_thread(kept()) {
+        if (of_this_thread.bits.size() < (count + 63) / 64) {
+            of_this_thread.bits.resize((count + 63) / 64);
+        }
+    }
+
+    Visited(const Visited&) = delete;
+
+    ~Visited() {
+        for (uint32_t position : of_this_thread.entered) {
+            of_this_thread.bits[position / 64] = 0;
+        }
+        of_this_thread.entered.clear();
     }
 
     /// Whether it is the first time there.
     bool enter(uint32_t position) {
-        uint64_t& word = bits[position / 64];
+        uint64_t& word = of_this_thread.bits[position / 64];
         uint64_t bit = uint64_t(1) << (position % 64);
-        bool first = !(word & bit);
+        if (word & bit) {
+            return false;
+        }
+        of_this_thread.entered.push_back(position);
         word |= bit;
-        return first;
+        return true;
     }
 
   private:
-    static std::vector<uint64_t>& of_this_thread() {
-        thread_local std::vector<uint64_t> bits;
-        return bits;
+    struct Kept {
+        std::vector<uint64_t> bits;
+        std::vector<uint32_t> entered;
+    };
+
+    static Kept& kept() {
+        thread_local Kept kept;
+        return kept;
     }
 
-    std::vector<uint64_t>& bits;
+    Kept& of_this_thread;
 };
 
 /// Positions whose codes are on their way from memory, and then their scores.
 class Batch {
   public:
-    explicit Batch(const Codes& codes, const CodedQuery& query) : codes(codes), query(query) {}
+    Batch(const Codes& codes, const CodedQuery& query) : codes(codes), query(query) {
+        positions.reserve(64);
+    }
 
     void add(uint32_t position) {
         codes.prefetch(position);
@@ -122,6 +144,7 @@ std::vector<Candidate> walk(
     }
     kept.reserve(ef + 1);
     std::vector<Candidate> ahead;
+    ahead.reserve(std::min<size_t>(4 * ef, 1024));
     Visited visited(graph.levels.size());
     Batch batch(codes, query);
     Candidate first = descend(graph, codes, query);
