@@ -16,6 +16,7 @@ mod encode;
 mod field_limit;
 mod image_source;
 mod ingest;
+mod metric;
 mod model_metrics;
 mod models;
 mod page;

@@ -1,116 +1,106 @@
 //! What the loaded models count, for `GET /metrics`: read when asked, since the
 //! counters live in each model's own queue.
 
-use std::fmt::Write;
-
 use clipdb_embed::{QueueStatistics, StageStatistics};
 
 use super::Models;
+use super::metric::Value::{Counter, Gauge, Summary};
+use super::metric::{Metric, label};
 
-struct Metric {
-    name: &'static str,
-    kind: &'static str,
-    help: &'static str,
-    value: fn(&QueueStatistics) -> f64,
-}
-
-const METRICS: [Metric; 10] = [
-    gauge(
-        "clipdb_model_replicas",
-        "Copies of the model that compute at the same time",
-        |seen| seen.replicas as f64,
-    ),
-    counter("clipdb_model_texts_total", "Texts embedded", |seen| {
-        seen.texts as f64
-    }),
-    counter("clipdb_model_images_total", "Pictures embedded", |seen| {
-        seen.images as f64
-    }),
-    counter(
-        "clipdb_model_batches_total",
-        "Batches that the model computed",
-        |seen| seen.batches as f64,
-    ),
-    counter(
-        "clipdb_model_failed_total",
-        "Inputs that could not be embedded",
-        |seen| seen.failed as f64,
-    ),
-    counter(
-        "clipdb_model_abandoned_total",
-        "Inputs whose client went away first",
-        |seen| seen.abandoned as f64,
-    ),
-    counter(
-        "clipdb_model_busy_seconds_total",
-        "Time inside the model",
-        |seen| seen.busy_seconds,
-    ),
-    gauge(
-        "clipdb_model_waiting_searches",
-        "Inputs of searches that wait",
-        |seen| seen.waiting_search as f64,
-    ),
-    gauge(
-        "clipdb_model_waiting_ingests",
-        "Inputs of documents that wait",
-        |seen| seen.waiting_ingest as f64,
-    ),
-    gauge(
-        "clipdb_model_decoding_bytes",
-        "Memory that decoding pictures takes",
-        |seen| seen.decoding_bytes as f64,
-    ),
+const METRICS: [Metric<QueueStatistics>; 10] = [
+    Metric {
+        name: "clipdb_model_replicas",
+        help: "Copies of the model that compute at the same time",
+        value: Gauge(|seen| seen.replicas as f64),
+    },
+    Metric {
+        name: "clipdb_model_texts_total",
+        help: "Texts embedded",
+        value: Counter(|seen| seen.texts as f64),
+    },
+    Metric {
+        name: "clipdb_model_images_total",
+        help: "Pictures embedded",
+        value: Counter(|seen| seen.images as f64),
+    },
+    Metric {
+        name: "clipdb_model_batches_total",
+        help: "Batches that the model computed",
+        value: Counter(|seen| seen.batches as f64),
+    },
+    Metric {
+        name: "clipdb_model_failed_total",
+        help: "Inputs that could not be embedded",
+        value: Counter(|seen| seen.failed as f64),
+    },
+    Metric {
+        name: "clipdb_model_abandoned_total",
+        help: "Inputs whose client went away first",
+        value: Counter(|seen| seen.abandoned as f64),
+    },
+    Metric {
+        name: "clipdb_model_busy_seconds_total",
+        help: "Time inside the model",
+        value: Counter(|seen| seen.busy_seconds),
+    },
+    Metric {
+        name: "clipdb_model_waiting_searches",
+        help: "Inputs of searches that wait",
+        value: Gauge(|seen| seen.waiting_search as f64),
+    },
+    Metric {
+        name: "clipdb_model_waiting_ingests",
+        help: "Inputs of documents that wait",
+        value: Gauge(|seen| seen.waiting_ingest as f64),
+    },
+    Metric {
+        name: "clipdb_model_decoding_bytes",
+        help: "Memory that decoding pictures takes",
+        value: Gauge(|seen| seen.decoding_bytes as f64),
+    },
 ];
 
-/// A summary; `jina_` are the names that CLIP-as-service's Grafana board asks for.
-struct Stage {
-    name: &'static str,
-    help: &'static str,
-    /// How often, and seconds.
-    seen: fn(&QueueStatistics) -> (u64, f64),
-}
-
-const STAGES: [Stage; 8] = [
-    Stage {
+/// `jina_` are the names that CLIP-as-service's Grafana board asks for.
+const STAGES: [Metric<QueueStatistics>; 8] = [
+    Metric {
         name: "jina_preprocess_texts_seconds",
         help: "Making tokens",
-        seen: |seen| preprocessing(&seen.text_stages),
+        value: Summary(|seen| preprocessing(&seen.text_stages)),
     },
-    Stage {
+    Metric {
         name: "jina_encode_texts_seconds",
         help: "A batch of texts in the model",
-        seen: |seen| computing(&seen.text_stages),
+        value: Summary(|seen| computing(&seen.text_stages)),
     },
-    Stage {
+    Metric {
         name: "jina_preprocess_images_seconds",
         help: "Decoding and scaling a picture",
-        seen: |seen| preprocessing(&seen.image_stages),
+        value: Summary(|seen| preprocessing(&seen.image_stages)),
     },
-    Stage {
+    Metric {
         name: "jina_encode_images_seconds",
         help: "A batch of pictures in the model",
-        seen: |seen| computing(&seen.image_stages),
+        value: Summary(|seen| computing(&seen.image_stages)),
     },
-    Stage {
+    Metric {
         name: "clipdb_text_queue_seconds",
         help: "A text's wait for the model",
-        seen: |seen| queueing(&seen.text_stages),
+        value: Summary(|seen| queueing(&seen.text_stages)),
     },
-    Stage {
+    Metric {
         name: "clipdb_text_model_seconds",
         help: "A text's batch in the model",
-        seen: |seen| sharing(&seen.text_stages),
+        value: Summary(|seen| sharing(&seen.text_stages)),
     },
-    Stage {
+    Metric {
         name: "clipdb_image_queue_seconds",
         help: "A picture's wait for the model",
-        seen: |seen| queueing(&seen.image_stages),
+        value: Summary(|seen| queueing(&seen.image_stages)),
     },
-    Stage {
+    Metric {
         name: "clipdb_image_model_seconds",
         help: "A picture's batch in the model",
-        seen: |seen| sharing(&seen.image_stages),
+        value: Summary(|seen| sharing(&seen.image_stages)),
     },
 ];
 
@@ -130,77 +120,27 @@ fn sharing(stages: &StageStatistics) -> (u64, f64) {
     (stages.answered, stages.batch_seconds)
 }
 
-const fn counter(
-    name: &'static str,
-    help: &'static str,
-    value: fn(&QueueStatistics) -> f64,
-) -> Metric {
-    Metric {
-        name,
-        kind: "counter",
-        help,
-        value,
-    }
-}
-
-const fn gauge(
-    name: &'static str,
-    help: &'static str,
-    value: fn(&QueueStatistics) -> f64,
-) -> Metric {
-    Metric {
-        name,
-        kind: "gauge",
-        help,
-        value,
-    }
-}
-
 impl Models {
     /// In Prometheus' text format, a sample a model.
     pub fn metrics(&self) -> String {
         let seen: Vec<_> = self
             .all()
             .iter()
-            .map(|encoder| (label(&encoder.card().name), encoder.statistics()))
+            .map(|encoder| {
+                let model = format!("model=\"{}\"", label(&encoder.card().name));
+                let stage = format!("runtime_name=\"clipdb\",{model}");
+                (model, stage, encoder.statistics())
+            })
             .collect();
         let mut text = String::new();
-        for Metric {
-            name,
-            kind,
-            help,
-            value,
-        } in METRICS
-        {
-            // Writing to a String can't fail.
-            let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
-            for (model, statistics) in &seen {
-                let _ = writeln!(text, "{name}{{model=\"{model}\"}} {}", value(statistics));
-            }
+        for metric in METRICS {
+            let of = seen.iter().map(|(model, _, seen)| (model.as_str(), seen));
+            metric.write(&mut text, of);
         }
-        for Stage {
-            name,
-            help,
-            seen: of,
-        } in STAGES
-        {
-            let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} summary");
-            for (model, statistics) in &seen {
-                let (count, seconds) = of(statistics);
-                let labels = format!("{{runtime_name=\"clipdb\",model=\"{model}\"}}");
-                let _ = writeln!(
-                    text,
-                    "{name}_sum{labels} {seconds}\n{name}_count{labels} {count}"
-                );
-            }
+        for metric in STAGES {
+            let of = seen.iter().map(|(_, stage, seen)| (stage.as_str(), seen));
+            metric.write(&mut text, of);
         }
         text
     }
-}
-
-/// A label's value may hold anything but these three as they are.
-pub(super) fn label(name: &str) -> String {
-    name.replace('\\', "\\\\")
-        .replace('"', "\\\"")
-        .replace('\n', "\\n")
 }
