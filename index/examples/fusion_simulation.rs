@@ -12,7 +12,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use clipdb_index::fusion::{Fusion, RankedList, depth};
+use clipdb_index::fusion::{DEPTH, Fusion, RankedList};
 use clipdb_index::{ListKind, RowId, Scored};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -173,7 +173,7 @@ impl World {
     }
 
     fn search(&self, concept: usize) -> Lists {
-        let wanted = depth(PAGE);
+        let wanted = PAGE.max(DEPTH);
         let nearest = |vectors: &[(RowId, Vec<f32>)]| {
             let query = &self.queries[concept];
             let hits = vectors.iter().map(|(row, vector)| Scored {

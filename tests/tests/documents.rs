@@ -245,6 +245,11 @@ fn put_makes_and_replaces() {
     client()
         .put(&path, &json!({}))
         .expect_problem(422, "empty_document");
+    for empty in ["", " \n"] {
+        client()
+            .patch(&path, &json!({ "text": empty }))
+            .expect_problem(422, "empty_document");
+    }
     assert_eq!(collection.document("p").expect(200).json()["text"], "two");
 }
 

@@ -1,6 +1,7 @@
 //! Totals, facets, order, groups and pages: one result, seen from many sides.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use clipdb_tests::{Client, Collection, Server};
@@ -337,6 +338,53 @@ fn cursors_survive_writes() {
     });
     let expected: Vec<String> = (0..COUNT).rev().map(|n| format!("d{n:02}")).collect();
     assert_eq!(found, expected);
+}
+
+/// Page by page, each page changed before the next is asked for.
+#[test]
+fn a_keyword_cursor_survives_its_page() {
+    let apples = |name| {
+        let collection = client().collection(name);
+        let documents: Vec<Value> = (0..40)
+            .map(|n| {
+                let text = ["red apple", "green apple pie with cream"][n % 2];
+                json!({"id": format!("a{n:02}"), "text": text})
+            })
+            .collect();
+        collection.add(&json!(documents));
+        collection
+    };
+    let search = json!({"mode": "keyword", "keywords": "apple", "limit": 5});
+    let distinct = |found: &[String]| found.iter().collect::<HashSet<_>>().len();
+
+    let collection = apples("eaten");
+    let whole = ids(&answer(&collection, &with(&search, json!({"limit": 100}))));
+    let eat = |ids: &[String]| {
+        for id in ids {
+            client().delete(&collection.document_path(id)).expect(204);
+        }
+    };
+    let found = pages(&collection, &search, |page| match page {
+        // The last one seen, then all of a page.
+        0 => eat(&whole[4..5]),
+        1 => eat(&whole[5..10]),
+        _ => (),
+    });
+    assert_eq!((found.len(), distinct(&found)), (40, 40));
+
+    let collection = apples("marked");
+    let found = pages(&collection, &search, |page| {
+        if page == 0 {
+            client()
+                .patch(
+                    &collection.document_path(&whole[4]),
+                    &json!({"metadata": {"seen": 1}}),
+                )
+                .expect(200);
+        }
+    });
+    assert_eq!(distinct(&found), 40);
+    assert!(found.len() <= 41, "only what was changed may come again");
 }
 
 #[test]

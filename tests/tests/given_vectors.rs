@@ -36,6 +36,61 @@ fn ids(answer: &Value) -> Vec<&str> {
     hits.iter().map(|hit| hit["id"].as_str().unwrap()).collect()
 }
 
+/// The ids of all pages of a search; `step` turns what a page answered into what asks for the
+/// next.
+fn pages(path: &str, search: &Value, step: impl Fn(&Value, usize) -> Option<Value>) -> Vec<String> {
+    let (mut found, mut next) = (Vec::new(), json!({}));
+    loop {
+        let mut body = search.clone();
+        body.as_object_mut()
+            .unwrap()
+            .extend(next.as_object().unwrap().clone());
+        let answer = client()
+            .post(&format!("{path}/search"), &body)
+            .expect(200)
+            .json();
+        found.extend(ids(&answer).into_iter().map(str::to_owned));
+        match step(&answer, found.len()) {
+            Some(asked) => next = asked,
+            None => return found,
+        }
+    }
+}
+
+#[test]
+fn pages_over_pictures_and_texts_join_to_one_order() {
+    let path = make("two-kinds", json!({"model": "none", "dim": 4}));
+    let documents: Vec<Value> = (0..400)
+        .map(|n| {
+            let vectors = match n % 3 {
+                0 => json!({"image": pointing(n as f32 * 0.7)}),
+                1 => json!({"text": pointing(n as f32 * 1.3)}),
+                _ => json!({"image": pointing(n as f32 * 0.4), "text": pointing(n as f32)}),
+            };
+            json!({"id": format!("d{n}"), "vectors": vectors})
+        })
+        .collect();
+    client()
+        .post(&format!("{path}/documents"), &json!(documents))
+        .expect(200);
+    for method in ["rrf", "linear"] {
+        let search = json!({"vector": pointing(0.3), "fusion": {"method": method}, "limit": 10});
+        let by_cursor = pages(&path, &search, |answer, _| {
+            let next = answer.get("next_cursor")?;
+            Some(json!({"cursor": next}))
+        });
+        let by_offset = pages(&path, &search, |answer, seen| {
+            (!ids(answer).is_empty()).then(|| json!({"offset": seen}))
+        });
+        let mut whole = search.clone();
+        whole["limit"] = json!(1000);
+        let whole = pages(&path, &whole, |_, _| None);
+        assert_eq!(whole.len(), 400, "{method}");
+        assert_eq!(by_cursor, whole, "{method}");
+        assert_eq!(by_offset, whole, "{method}");
+    }
+}
+
 #[test]
 fn an_index_configuration_is_kept_shown_and_guarded() {
     let body = json!({

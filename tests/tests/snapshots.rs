@@ -258,6 +258,10 @@ fn the_command_line_takes_and_restores() {
     );
     let again = command(&["snapshot", "shelf", "-o", file_name]);
     assert_eq!(again.code, Some(1), "an existing file was overwritten");
+    let nowhere = file.with_extension("none");
+    let unknown = command(&["snapshot", "no-shelf", "-o", nowhere.to_str().unwrap()]);
+    assert_eq!(unknown.code, Some(1), "{}", unknown.stderr);
+    assert!(!nowhere.exists(), "a failure leaves no file");
 
     let restored = command(&["restore", file_name, "--name", "shelf-copy"]);
     assert_eq!(restored.code, Some(0), "{}", restored.stderr);

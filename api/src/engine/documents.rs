@@ -67,6 +67,7 @@ impl Engine {
         let text = match revision.text {
             Change::Keep => Part::Keep,
             Change::Remove => Part::Remove,
+            Change::To(text) if text.trim().is_empty() => Part::Remove,
             Change::To(text) => {
                 self.check_text(&text)?;
                 let read = embed_text(encoder()?, text.clone()).await?;

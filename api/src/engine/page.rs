@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::query::{Mode, Query};
 use super::ranking::{CANDIDATES, Ranker, Ranking};
 use super::search::SearchTimings;
-use super::view::{Cursor, GroupBy};
+use super::view::{Cursor, GroupBy, RankedCursor};
 use crate::error::ApiError;
 
 /// Hits that are read at a time to find groups; of fused lists no more at all.
@@ -18,6 +18,9 @@ const DEEPEST: usize = 64 * CANDIDATES;
 
 /// Hits that writes may have put before a cursor's before it is looked for further down.
 const SLACK: usize = 100;
+
+/// Rows that a cursor holds at the most.
+const ROWS_OF_A_CURSOR: usize = 100;
 
 /// A hit before its document is read.
 pub(super) struct Candidate {
@@ -29,7 +32,8 @@ pub(super) struct Candidate {
     pub(super) group: Option<Value>,
     /// Metres from where hits are ordered by distance.
     pub(super) distance_m: Option<f64>,
-    cursor: Cursor,
+    /// In the order of fields; `None` in that of scores.
+    place: Option<Place>,
 }
 
 pub(super) struct Page {
@@ -60,13 +64,15 @@ fn by_score(
 ) -> Result<Page, ApiError> {
     let (passed, seen) = match &query.view.cursor {
         None => (query.offset, None),
-        Some(Cursor::Ranked { score, row, seen }) => (seen + SLACK, Some((*score, *row))),
+        Some(Cursor::Ranked(cursor)) => (cursor.seen + SLACK, Some(cursor)),
         Some(Cursor::Ordered(_)) => return Err(foreign_cursor()),
     };
     let mut wanted = passed + query.limit + 1;
     let start = |candidates: &[Candidate]| match seen {
         None => query.offset,
-        Some((score, row)) => position_after(candidates, score, row),
+        Some(cursor) => {
+            position_after(candidates, cursor, ranker.has_lasting_scores(), query.limit)
+        }
     };
     let enough =
         |candidates: &[Candidate]| candidates.len() > start(candidates).saturating_add(query.limit);
@@ -117,26 +123,38 @@ fn ranked_candidate(fused: Fused) -> Candidate {
         parts: fused.parts,
         group: None,
         distance_m: None,
-        cursor: Cursor::Ranked {
-            score: fused.score,
-            row: fused.row.0,
-            seen: 0,
-        },
+        place: None,
     }
 }
 
-/// Behind the hit that the cursor names; where it is gone, behind those that were as good.
-fn position_after(candidates: &[Candidate], score: f64, row: u64) -> usize {
-    match candidates
-        .iter()
-        .position(|candidate| candidate.row.0 == row)
-    {
-        Some(position) => position + 1,
-        None => candidates
+/// Behind the last hit of the cursor's page that is still there. Where all of them are gone,
+/// behind those that were as good, if scores last; else the page after it has taken its place.
+fn position_after(
+    candidates: &[Candidate],
+    cursor: &RankedCursor,
+    scores_last: bool,
+    limit: usize,
+) -> usize {
+    let position_of = |row: &u64| {
+        candidates
             .iter()
-            .position(|candidate| candidate.score.is_some_and(|other| other < score))
-            .unwrap_or(candidates.len()),
+            .position(|candidate| candidate.row.0 == *row)
+    };
+    if let Some(position) = cursor.rows.iter().rev().find_map(position_of) {
+        return position + 1;
     }
+    if scores_last {
+        return candidates
+            .iter()
+            .position(|candidate| candidate.score.is_some_and(|score| score < cursor.score))
+            .unwrap_or(candidates.len());
+    }
+    let gone = if cursor.rows.len() < ROWS_OF_A_CURSOR {
+        cursor.rows.len()
+    } else {
+        limit
+    };
+    cursor.seen.saturating_sub(gone)
 }
 
 /// In the order of fields: of everything that counts, scored or not.
@@ -169,7 +187,7 @@ fn by_fields(
             parts: fused.map_or_else(Vec::new, |fused| fused.parts.clone()),
             group: None,
             distance_m: ordered.place.distance_m(),
-            cursor: Cursor::Ordered(ordered.place),
+            place: Some(ordered.place),
         }
     };
     let rows = ranking.counted.rows.as_deref();
@@ -181,16 +199,15 @@ fn by_fields(
         return Ok(cut(candidates, query.offset, query.limit, ranking));
     };
     // Groups are made from the first hit on, whichever page is asked for.
-    let start = |candidates: &[Candidate]| {
-        match after {
+    let start = |candidates: &[Candidate]| match after {
         None => query.offset,
         Some(place) => candidates
             .iter()
             .position(|candidate| {
-                matches!(&candidate.cursor, Cursor::Ordered(other) if order.compare(other, place).is_gt())
+                let other = candidate.place.as_ref();
+                other.is_some_and(|other| order.compare(other, place).is_gt())
             })
             .unwrap_or(candidates.len()),
-    }
     };
     let mut groups = Groups::new(index, by);
     let mut left: Option<RowSet> = None;
@@ -278,13 +295,16 @@ fn cut(mut candidates: Vec<Candidate>, start: usize, limit: usize, ranking: Rank
     let more = end < candidates.len();
     candidates.truncate(end);
     let hits = candidates.split_off(start.min(end));
-    let next = hits.last().filter(|_| more).map(|last| match &last.cursor {
-        Cursor::Ranked { score, row, .. } => Cursor::Ranked {
-            score: *score,
-            row: *row,
+    let next = hits.last().filter(|_| more).map(|last| match &last.place {
+        Some(place) => Cursor::Ordered(place.clone()),
+        None => Cursor::Ranked(RankedCursor {
+            score: last.score.unwrap_or_default(),
+            rows: hits[hits.len().saturating_sub(ROWS_OF_A_CURSOR)..]
+                .iter()
+                .map(|hit| hit.row.0)
+                .collect(),
             seen: end,
-        },
-        ordered => ordered.clone(),
+        }),
     });
     Page {
         hits,

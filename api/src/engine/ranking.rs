@@ -9,8 +9,10 @@
 //! | vector with `min_score` | those of the [`CANDIDATES`] best that reach it | exact, or at least where all of them do |
 //! | hybrid | what fusion makes of the [`CANDIDATES`] best of each list | top, or exact where the lists held everything |
 //!
-//! None of this depends on the page that is asked for, so it is the same on all of them. For
-//! groups more is read, see [`Ranker::rank_others`].
+//! None of this depends on the page that is asked for, so it is the same on all of them. Nor
+//! does the order: vectors' lists that are fused are read to one depth, and what is asked for
+//! beyond what that gives is put behind it, see [`Ranker::rank`]. For groups more is read, see
+//! [`Ranker::rank_others`].
 
 use std::sync::Arc;
 
@@ -64,6 +66,18 @@ struct Read {
     cut: bool,
 }
 
+impl Read {
+    /// Goes on with what deeper lists gave that is not here yet.
+    fn go_on(&mut self, deeper: Self) {
+        let here: RowSet = self.fused.iter().map(|fused| fused.row).collect();
+        let new = deeper.fused.into_iter();
+        self.fused
+            .extend(new.filter(|fused| !here.contains(fused.row)));
+        self.passages.add(deeper.passages);
+        self.more = deeper.more;
+    }
+}
+
 /// What stays the same while the lists are read deeper for a later page.
 pub(super) struct Ranker<'a> {
     index: &'a CollectionIndex,
@@ -113,12 +127,22 @@ impl<'a> Ranker<'a> {
         }
     }
 
-    /// Ranks at least `wanted` rows, if there are so many.
+    /// Ranks at least `wanted` rows, if there are so many, the first ones always alike.
     pub(super) fn rank(
         &self,
         wanted: usize,
         timings: &mut SearchTimings,
     ) -> Result<Ranking, ApiError> {
+        let within = self.within.as_ref();
+        let mut depth = self.depth(wanted);
+        let mut read = self.read(depth, within, timings)?;
+        if !self.has_fixed_depth() && !self.is_one_list() {
+            // Deeper lists would fuse to another order. Those that came keep their places.
+            while read.more && read.fused.len() < wanted {
+                depth *= 2;
+                read.go_on(self.read(depth, within, timings)?);
+            }
+        }
         let Read {
             fused,
             lists,
@@ -127,7 +151,7 @@ impl<'a> Ranker<'a> {
             keyword_total,
             more,
             cut,
-        } = self.read(wanted, self.within.as_ref(), timings)?;
+        } = read;
         let counted = self.counted(&fused, keyword_total, more, cut)?;
         Ok(Ranking {
             fused,
@@ -154,31 +178,34 @@ impl<'a> Ranker<'a> {
             None => self.index.select(&Filter::all())?,
         };
         within.leave_out(others);
-        let read = self.read(wanted, Some(&within), timings)?;
+        let read = self.read(self.depth(wanted), Some(&within), timings)?;
         ranking.fused = read.fused;
         ranking.passages.add(read.passages);
         ranking.more = read.more && !read.cut;
         Ok(())
     }
 
-    fn read(
-        &self,
-        wanted: usize,
-        within: Option<&RowSet>,
-        timings: &mut SearchTimings,
-    ) -> Result<Read, ApiError> {
-        let wanted = wanted + self.named.len();
-        let depth = if self.has_fixed_depth() {
+    /// How deep the lists are read for so many rows.
+    fn depth(&self, wanted: usize) -> usize {
+        if self.has_fixed_depth() {
             CANDIDATES
         } else if self.is_one_list() {
             // Nothing is fused, so nothing but the page is needed.
-            wanted
+            wanted + self.named.len()
         } else if wanted == 0 {
             // The set is asked for, in another order.
             0
         } else {
-            fusion::depth(wanted)
-        };
+            fusion::DEPTH
+        }
+    }
+
+    fn read(
+        &self,
+        depth: usize,
+        within: Option<&RowSet>,
+        timings: &mut SearchTimings,
+    ) -> Result<Read, ApiError> {
         let mut found: Vec<(ListKind, Vec<Scored>)> = Vec::with_capacity(3);
         let stage = Stage::begin(tracing::info_span!("vector_search"));
         if let Some(vector) = self.vector
@@ -232,6 +259,11 @@ impl<'a> Ranker<'a> {
             .into_iter()
             .filter(|kind| self.query.wants((*kind).into()) && self.index.len(*kind) > 0)
             .collect()
+    }
+
+    /// Whether writes elsewhere leave a hit's score as it is: a cosine depends on nothing else.
+    pub(super) fn has_lasting_scores(&self) -> bool {
+        self.query.mode == Mode::Vector && self.is_one_list()
     }
 
     pub(super) fn is_one_list(&self) -> bool {

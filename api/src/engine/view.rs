@@ -31,13 +31,18 @@ pub enum Cursor {
     Ordered(Place),
     /// Of hits that are ordered by score.
     #[serde(rename = "r")]
-    Ranked {
-        #[serde(rename = "s")]
-        score: f64,
-        #[serde(rename = "k")]
-        row: u64,
-        /// The hits up to here: where to look for it.
-        #[serde(rename = "n")]
-        seen: usize,
-    },
+    Ranked(RankedCursor),
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RankedCursor {
+    #[serde(rename = "s")]
+    pub score: f64,
+    /// The rows of the page, the last ones where they are many: by the last of them that is
+    /// still there the next page is found.
+    #[serde(rename = "k")]
+    pub rows: Vec<u64>,
+    /// The hits up to here: where to look for it.
+    #[serde(rename = "n")]
+    pub seen: usize,
 }

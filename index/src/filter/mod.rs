@@ -82,9 +82,19 @@ impl Filter {
         }
     }
 
-    /// Whether it was `{}`, which every document passes.
+    /// Whether it asks for nothing, as `{}` and `{"$and": [{}]}` do: every document passes.
     pub fn is_empty(&self) -> bool {
-        matches!(&self.root, Node::All(nodes) if nodes.is_empty())
+        self.root.asks_nothing()
+    }
+}
+
+impl Node {
+    fn asks_nothing(&self) -> bool {
+        match self {
+            Self::All(nodes) => nodes.iter().all(Self::asks_nothing),
+            Self::Any(nodes) => nodes.iter().any(Self::asks_nothing),
+            Self::Not(_) | Self::Field(..) => false,
+        }
     }
 }
 

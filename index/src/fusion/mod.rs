@@ -48,11 +48,8 @@ pub use place::{BACKGROUND_RANK, KEYWORD_SPREAD, PLACES_KEPT, SIDE_K, SPREAD};
 /// Cormack, Clarke and Büttcher's constant.
 pub const DEFAULT_K: f64 = 60.0;
 
-/// How many hits of each list a search for `wanted` fused hits needs; at least as many as
-/// tell what any document scores.
-pub fn depth(wanted: usize) -> usize {
-    wanted.max(2 * BACKGROUND_RANK)
-}
+/// How many hits of each list are enough to tell what any document scores.
+pub const DEPTH: usize = 2 * BACKGROUND_RANK;
 
 /// One list to fuse.
 #[derive(Debug, Clone, Copy)]

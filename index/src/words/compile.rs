@@ -52,16 +52,19 @@ pub(super) fn compile(
         analyzers: wording.analyzers(),
         searcher,
         typos: query.typos,
+        reading_stop_words: Vec::new(),
         misspelt: 0,
         clauses: Vec::new(),
         seen: HashSet::new(),
         frequencies: Vec::new(),
         sought: Sought::default(),
     };
-    compiler.add_all(query, false)?;
+    compiler.read_stop_words(query);
+    compiler.add_all(query)?;
     if compiler.finds_nothing() {
         compiler.clauses.clear();
-        compiler.add_all(query, true)?;
+        compiler.reading_stop_words = compiler.analyzers.clone();
+        compiler.add_all(query)?;
     }
     if compiler.finds_nothing() {
         return Ok(None);
@@ -74,6 +77,8 @@ struct Compiler<'a> {
     wording: &'a Wording,
     /// Those in use, the default one first.
     analyzers: Vec<Analyzer>,
+    /// Those to which the query says nothing but stop words, which then count.
+    reading_stop_words: Vec<Analyzer>,
     searcher: &'a Searcher,
     typos: bool,
     misspelt: usize,
@@ -115,14 +120,30 @@ impl Place {
 }
 
 impl Compiler<'_> {
-    fn add_all(&mut self, query: &KeywordQuery, keep_stop_words: bool) -> Result<(), IndexError> {
+    fn read_stop_words(&mut self, query: &KeywordQuery) {
+        let says_nothing = |analyzer: Analyzer, clause: &Clause| match clause.need {
+            Need::MustNot => true,
+            Need::Must => false,
+            Need::May if clause.quoted || clause.prefix || clause.field.is_some() => false,
+            Need::May => words(analyzer, &clause.text).iter().all(|word| word.stop),
+        };
+        let analyzers = self.analyzers.iter().copied();
+        self.reading_stop_words = analyzers
+            .filter(|analyzer| {
+                let mut clauses = query.clauses.iter();
+                clauses.all(|clause| says_nothing(*analyzer, clause))
+            })
+            .collect();
+    }
+
+    fn add_all(&mut self, query: &KeywordQuery) -> Result<(), IndexError> {
         for clause in &query.clauses {
-            self.add(clause, keep_stop_words)?;
+            self.add(clause)?;
         }
         Ok(())
     }
 
-    fn add(&mut self, clause: &Clause, keep_stop_words: bool) -> Result<(), IndexError> {
+    fn add(&mut self, clause: &Clause) -> Result<(), IndexError> {
         if self.seen.len() >= MOST_WORDS * self.analyzers.len() {
             return Ok(());
         }
@@ -130,28 +151,29 @@ impl Compiler<'_> {
             if clause.need != Need::May || self.field_exists(field)? {
                 return self.add_in_field(clause, field);
             }
-            self.add_plain(field, keep_stop_words)?;
+            self.add_plain(field)?;
         }
         if clause.prefix {
             return self.add_prefix(clause.need.into(), &clause.text);
         }
         match clause.need {
-            Need::May if !clause.quoted => self.add_plain(&clause.text, keep_stop_words),
+            Need::May if !clause.quoted => self.add_plain(&clause.text),
             need => self.add_phrase(need.into(), &clause.text),
         }
     }
 
     /// Each word may occur; parts of one written word ("AB-1234") rank higher together.
-    fn add_plain(&mut self, text: &str, keep_stop_words: bool) -> Result<(), IndexError> {
+    fn add_plain(&mut self, text: &str) -> Result<(), IndexError> {
         // The same piece of the text is one word, however the analyzers call it.
         let mut pieces: BTreeMap<(usize, usize), Vec<(Analyzer, Word)>> = BTreeMap::new();
         let mut new = false;
         let mut most_words = 0;
         for analyzer in self.analyzers.clone() {
             let words = words(analyzer, text);
+            let stop_words_count = self.reading_stop_words.contains(&analyzer);
             most_words = most_words.max(words.len());
             for word in words {
-                if (word.stop && !keep_stop_words)
+                if (word.stop && !stop_words_count)
                     || !self.seen.insert((analyzer, word.stem.clone()))
                 {
                     continue;

@@ -42,7 +42,7 @@ use crate::row::{Row, RowId, Scored};
 use crate::row_set::RowSet;
 
 /// Written with each commit; raised whenever the schema or the analysis changes.
-const FORMAT: u32 = 4;
+const FORMAT: u32 = 5;
 
 /// Bytes of words gathered before tantivy writes a segment; it takes no less than 15 MB,
 /// and only as they fill.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use clipdb_index::fusion::{Fused, Fusion, FusionError, Method, RankedList, Weights, depth};
+use clipdb_index::fusion::{Fused, Fusion, FusionError, Method, RankedList, Weights};
 use clipdb_index::{ListKind, RowId, Scored};
 use proptest::prelude::*;
 
@@ -246,12 +246,6 @@ fn what_cannot_weigh_is_refused() {
 fn nothing_fuses_to_nothing() {
     assert!(Fusion::default().fuse(&[]).is_empty());
     assert!(Lists::default().fuse(&Fusion::default()).is_empty());
-}
-
-#[test]
-fn a_list_is_asked_deep_enough_to_know_what_anything_scores() {
-    assert_eq!(depth(10), 100);
-    assert_eq!(depth(500), 500);
 }
 
 fn scored_list() -> impl Strategy<Value = Vec<Scored>> {

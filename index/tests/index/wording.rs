@@ -125,6 +125,41 @@ fn stop_words_are_those_of_the_language() {
 }
 
 #[test]
+fn stop_words_alone_are_found_beside_a_field_of_another_analyzer() {
+    let mut wording = Wording::default();
+    wording.fields.insert(
+        "sku".to_owned(),
+        FieldWording {
+            analyzer: Analyzer::Exact,
+            boost: 1.0,
+        },
+    );
+    let shelf = shelf(wording, texts(&["To be or not to be", "the potato"]));
+    assert_eq!(shelf.find("to be or not to be"), [1]);
+    assert_eq!(shelf.find("the"), [2]);
+    assert_eq!(shelf.find("to be the potato"), [2]);
+}
+
+#[test]
+fn letters_are_one_in_either_case_and_with_accents_of_their_own() {
+    let strict = |query| KeywordQuery::parse(query).with_typos(false);
+    for (analyzer, text, query) in [
+        (Analyzer::Turkish, "İSTANBUL ILIK KIZ", "istanbul"),
+        (Analyzer::Turkish, "istanbul ılık kız", "İstanbul"),
+        (Analyzer::Turkish, "İSTANBUL ILIK KIZ", "kız"),
+        (Analyzer::English, "İstanbul", "istanbul"),
+        (Analyzer::English, "ΣΊΣΥΦΟΣ", "σίσυφος"),
+        (Analyzer::Greek, "ΣΊΣΥΦΟΣ", "σίσυφος"),
+        (Analyzer::English, "re\u{301}sume\u{301}", "résumé"),
+        (Analyzer::Plain, "résumé", "re\u{301}sume\u{301}"),
+    ] {
+        let shelf = shelf(by_default(analyzer), texts(&[text, "zzz"]));
+        let found = shelf.hits(&strict(query)).total;
+        assert_eq!(found, 1, "{analyzer}: {query} in {text}");
+    }
+}
+
+#[test]
 fn chinese_and_japanese_are_cut_into_words() {
     let chinese = shelf(
         by_default(Analyzer::Chinese),

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
+use serde_json::Value;
 
 use super::connection::Connection;
 use super::{Address, ClientError, ServerArguments, print_out, task};
@@ -36,18 +37,22 @@ pub fn run(arguments: &SnapshotArguments) -> Result<ExitCode, ClientError> {
     })?;
     // Made first, so that a place that cannot be written costs no snapshot.
     let target = arguments.output.as_deref().map(create).transpose()?;
-    let begun = connection.begin_snapshot()?;
-    let info = task::follow(&connection, &begun, "copying")?;
-    let id = info["id"].as_str().unwrap_or_default();
-    let text = |field: &str| info[field].to_string().trim_matches('"').to_owned();
-    let mut place = format!("on the server as {id}");
-    if let (Some(mut file), Some(path)) = (target, &arguments.output) {
-        download(&connection, id, &mut file, path)?;
-        if !arguments.keep {
-            connection.remove_snapshot(id)?;
-        }
-        place = format!("in {}", path.display());
+    let taken = take(&connection, target.zip(arguments.output.as_deref()));
+    if let (Err(_), Some(path)) = (&taken, &arguments.output) {
+        // What is half there would stand in the way of the next try; that it failed is told.
+        let _ = std::fs::remove_file(path);
     }
+    let info = taken?;
+    let text = |field: &str| info[field].to_string().trim_matches('"').to_owned();
+    let place = match &arguments.output {
+        Some(path) => {
+            if !arguments.keep {
+                connection.remove_snapshot(&text("id"))?;
+            }
+            format!("in {}", path.display())
+        }
+        None => format!("on the server as {}", text("id")),
+    };
     print_out(&format!(
         "{} documents and {} images of collection '{}' are {place} ({} bytes, sha256 {})\n",
         text("documents"),
@@ -57,6 +62,17 @@ pub fn run(arguments: &SnapshotArguments) -> Result<ExitCode, ClientError> {
         text("sha256"),
     ))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Takes a snapshot and, where it shall go to a file, downloads it; what the server says of it.
+fn take(connection: &Connection, target: Option<(File, &Path)>) -> Result<Value, ClientError> {
+    let begun = connection.begin_snapshot()?;
+    let info = task::follow(connection, &begun, "copying")?;
+    if let Some((mut file, path)) = target {
+        let id = info["id"].as_str().unwrap_or_default();
+        download(connection, id, &mut file, path)?;
+    }
+    Ok(info)
 }
 
 fn create(path: &Path) -> Result<File, ClientError> {

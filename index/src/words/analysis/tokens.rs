@@ -3,7 +3,10 @@
 //! A word is a run of letters and digits; an apostrophe inside it is dropped ("don't" is
 //! `dont`) and a possessive ending with it ("Elizabeth's" is `Elizabeth`). In French and
 //! Italian an article that lost its vowel is a word of its own ("l'homme" is `l`, `homme`).
-//! Chinese, Japanese and Korean characters, which no space parts, are a word each.
+//! Chinese, Japanese and Korean characters, which no space parts, are a word each. Accents
+//! that are characters of their own (as in file names of macOS) are dropped, and letters whose
+//! lower case depends on the language or on their place are taken as what they are mostly
+//! written as.
 
 use std::str::CharIndices;
 
@@ -73,6 +76,16 @@ impl WordStream<'_> {
         elided.contains(&self.token.text.to_lowercase().as_str())
     }
 
+    fn push(&mut self, c: char) {
+        self.token.text.push(match c {
+            'İ' => 'i',
+            'I' if self.language == Analyzer::Turkish => 'ı',
+            // Its stems are those of words that end in it.
+            'ς' if self.language != Analyzer::Greek => 'σ',
+            c => c,
+        });
+    }
+
     fn take_word(&mut self) {
         while let Some(c) = self.peek() {
             if is_apostrophe(c) {
@@ -90,7 +103,9 @@ impl WordStream<'_> {
                     return;
                 }
             } else if is_word_letter(c) {
-                self.token.text.push(c);
+                self.push(c);
+                self.rest.next();
+            } else if is_accent(c) {
                 self.rest.next();
             } else {
                 return;
@@ -107,7 +122,7 @@ impl TokenStream for WordStream<'_> {
             if !c.is_alphanumeric() {
                 continue;
             }
-            self.token.text.push(c);
+            self.push(c);
             if is_word_letter(c) {
                 self.take_word();
             }
@@ -133,6 +148,10 @@ impl TokenStream for WordStream<'_> {
 
 fn is_apostrophe(c: char) -> bool {
     matches!(c, '\'' | '\u{2019}')
+}
+
+fn is_accent(c: char) -> bool {
+    matches!(c, '\u{300}'..='\u{36f}')
 }
 
 fn is_word_letter(c: char) -> bool {
