@@ -149,6 +149,28 @@ impl CollectionStore {
         Ok(keys)
     }
 
+    /// The documents whose record or vectors are damaged, in the order of their ids, each with
+    /// what is wrong. Reads everything.
+    pub fn unreadable(&self) -> Result<Vec<(DocumentId, String)>, StorageError> {
+        let _alive = self.alive()?;
+        let tree = &self.0.files.tree;
+        let mut unreadable = Vec::new();
+        for entry in tree.scan_prefix(layout::IDS) {
+            let (id_key, value) = entry.map_err(StorageError::sled("list documents"))?;
+            let key = decode_key(&id_key, &value)?;
+            let read = record::read(tree, key)
+                .and_then(|_| record::read_vectors(tree, key, self.definition().dim));
+            match read {
+                Ok(_) => {}
+                Err(StorageError::Damaged { what, reason }) => {
+                    unreadable.push((layout::id_of(&id_key)?, format!("{what}: {reason}")));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(unreadable)
+    }
+
     /// An image's original bytes, checked against their hash; `None` when no document has it.
     pub fn read_image(&self, hash: &BlobHash) -> Result<Option<Bytes>, StorageError> {
         let _alive = self.alive()?;

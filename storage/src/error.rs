@@ -30,7 +30,8 @@ pub enum StorageError {
     Migration(#[from] clipdb_migrations::MigrationError),
 
     #[error(
-        "{what} is damaged on disk ({reason}); restore the data folder from a copy, or write it again"
+        "{what} is damaged on disk ({reason}). Restore a snapshot, or stop the server and run \
+         'clipdb check --data DIR --repair', which names what cannot be read and sets it aside"
     )]
     Damaged { what: String, reason: String },
 

@@ -179,7 +179,23 @@ fn a_bit_of_the_log_is_told_wherever_it_lies() {
             // It lay in a page that is no longer used, or in one that answers for itself, or it
             // took the collection back to an earlier moment.
             Started::Serving(server) => {
-                let (_, damaged) = told(server.client(), &what);
+                let client = server.client();
+                let (_, damaged) = told(client, &what);
+                let unreadable = (0..DOCUMENTS).filter(|number| {
+                    let id = document(*number)["id"].clone();
+                    let answer = client.existing("book").document(id.as_str().unwrap());
+                    answer.status == 500 && answer.json()["code"] == "document_damaged"
+                });
+                let unreadable = unreadable.count();
+                if unreadable > 0 {
+                    let checked = client.existing("book").check();
+                    assert_eq!(checked["agrees"], false, "{what}: {checked}");
+                    let named = checked["damaged"]["documents"].as_u64().unwrap();
+                    assert!(
+                        named >= unreadable as u64,
+                        "{what}: {unreadable}: {checked}"
+                    );
+                }
                 let stopped = server.kill();
                 let checked = stopped.check(&[]);
                 let due = i32::from(damaged > 0);

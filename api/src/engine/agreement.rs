@@ -1,4 +1,5 @@
-//! Whether a collection's indexes hold exactly its documents, seen between two groups of writes.
+//! Whether a collection's documents can all be read, and whether its indexes hold exactly them,
+//! seen between two groups of writes.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use clipdb_storage::{CollectionStore, DocumentKey};
 use serde::Serialize;
 
 use super::collection::Collection;
-use super::{Engine, rows};
+use super::{Engine, blocking, rows};
 use crate::error::ApiError;
 
 /// The most documents that one list of an answer names.
@@ -24,6 +25,18 @@ pub struct Agreement {
     pub documents: usize,
     pub vectors: Difference,
     pub keywords: Difference,
+    pub damaged: Damaged,
+}
+
+/// Documents that cannot be read.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Damaged {
+    pub documents: usize,
+    /// The ids of up to 100 of them.
+    pub ids: Vec<String>,
+    /// What is wrong with the first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// How far one index is from the documents.
@@ -38,12 +51,26 @@ pub struct Difference {
 }
 
 impl Engine {
-    /// Compares the collection's documents with both of its indexes. Writes wait meanwhile.
+    /// Reads all of the collection's documents, then compares them with both of its indexes,
+    /// while writes wait.
     pub async fn agreement(&self, collection: &Arc<Collection>) -> Result<Agreement, ApiError> {
+        let store = collection.store.clone();
+        let unreadable = blocking(move || store.unreadable()).await??;
         let (store, index) = (collection.store.clone(), Arc::clone(&collection.index));
-        collection
+        let mut agreement = collection
             .between_groups(move || compare(&store, &index))
-            .await?
+            .await??;
+        agreement.agrees &= unreadable.is_empty();
+        agreement.damaged = Damaged {
+            documents: unreadable.len(),
+            reason: unreadable.first().map(|(_, reason)| reason.clone()),
+            ids: unreadable
+                .into_iter()
+                .take(NAMED)
+                .map(|(id, _)| id.to_string())
+                .collect(),
+        };
+        Ok(agreement)
     }
 }
 
@@ -58,6 +85,7 @@ fn compare(store: &CollectionStore, index: &CollectionIndex) -> Result<Agreement
         documents: live.len(),
         vectors,
         keywords,
+        damaged: Damaged::default(),
     })
 }
 
