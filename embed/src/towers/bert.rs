@@ -2,11 +2,13 @@
 //! text's own tokens (Reimers and Gurevych 2019), or the first of them.
 
 use serde::Deserialize;
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 use super::layers::{
-    Activation, LayerNorm, Linear, Mlp, SelfAttention, Visible, check_heads, embed,
+    Activation, LayerNorm, Mlp, Place, SelfAttention, Visible, check_heads, embed,
 };
+use super::linear::Linear;
+use super::pooling::Pooling;
 use super::{Pause, TextTower, TokenBatch};
 use crate::EmbedError;
 use crate::weights::Scope;
@@ -39,15 +41,6 @@ pub(crate) struct BertConfig {
 pub(crate) enum PositionEmbedding {
     #[default]
     Absolute,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Pooling {
-    #[default]
-    Mean,
-    /// The first token, which stands for the whole text.
-    Cls,
 }
 
 /// In every published checkpoint.
@@ -154,23 +147,22 @@ impl TextTower for Bert {
             .map(|mask| mask.f_unsqueeze(1)?.f_unsqueeze(1))
             .transpose()?;
         let visible = keys.as_ref().map_or(Visible::All, Visible::Where);
-        let x = self.layers.iter().try_fold(x, |x, layer| {
+        let (last, layers) = match (self.pooling, self.layers.split_last()) {
+            (Pooling::Cls, Some((last, layers))) => (Some(last), layers),
+            _ => (None, self.layers.as_slice()),
+        };
+        let x = layers.iter().try_fold(x, |x, layer| {
             pause();
             layer.forward(&x, &visible)
         })?;
-        if self.pooling == Pooling::Cls {
-            return x.f_select(1, 0);
-        }
-        // The mean in f32: half precision cannot count to 512 tokens.
-        let kind = x.f_kind()?;
-        let x = x.f_to_kind(Kind::Float)?;
-        let x = match &mask {
-            Some(mask) => x.f_mul(&mask.f_unsqueeze(2)?.f_to_kind(Kind::Float)?)?,
+        let x = match last {
+            Some(last) => {
+                pause();
+                last.forward_at(&x, &visible, &Place::Same(0))?
+            }
             None => x,
         };
-        x.f_sum_dim_intlist([1i64].as_slice(), false, Kind::Float)?
-            .f_div(&batch.lengths()?.f_unsqueeze(1)?)?
-            .f_to_kind(kind)
+        self.pooling.forward(&x, batch, mask.as_ref())
     }
 
     fn width(&self) -> i64 {
@@ -212,8 +204,18 @@ impl Layer {
     }
 
     fn forward(&self, x: &Tensor, visible: &Visible<'_>) -> tch::Result<Tensor> {
-        let attended = self.attention.forward(x, visible)?.f_add_(x)?;
-        let x = self.attention_norm.forward(&attended)?;
+        let attended = self.attention.forward(x, visible)?;
+        self.behind_attention(attended, x)
+    }
+
+    /// `[n, 1, width]`.
+    fn forward_at(&self, x: &Tensor, visible: &Visible<'_>, place: &Place) -> tch::Result<Tensor> {
+        let attended = self.attention.forward_at(x, visible, place)?;
+        self.behind_attention(attended, &place.of(x)?)
+    }
+
+    fn behind_attention(&self, mut attended: Tensor, x: &Tensor) -> tch::Result<Tensor> {
+        let x = self.attention_norm.forward(&attended.f_add_(x)?)?;
         self.output_norm.forward(&self.mlp.forward(&x)?.f_add_(&x)?)
     }
 }

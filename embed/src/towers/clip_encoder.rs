@@ -3,7 +3,8 @@
 use tch::Tensor;
 
 use super::Pause;
-use super::layers::{Activation, LayerNorm, Linear, Mlp, SelfAttention, Visible, check_heads};
+use super::layers::{Activation, LayerNorm, Mlp, Place, SelfAttention, Visible, check_heads};
+use super::linear::Linear;
 use crate::EmbedError;
 use crate::weights::Scope;
 
@@ -66,6 +67,25 @@ impl ClipEncoder {
             layer.forward(&x, visible)
         })
     }
+
+    /// The same at one position of each row, `[n, width]`: the last layer computes no other.
+    pub fn forward_at(
+        &self,
+        x: Tensor,
+        visible: &Visible<'_>,
+        place: &Place,
+        pause: Pause<'_>,
+    ) -> tch::Result<Tensor> {
+        let Some((last, layers)) = self.layers.split_last() else {
+            return place.of(&x)?.f_squeeze_dim(1);
+        };
+        let x = layers.iter().try_fold(x, |x, layer| {
+            pause();
+            layer.forward(&x, visible)
+        })?;
+        pause();
+        last.forward_at(&x, visible, place)?.f_squeeze_dim(1)
+    }
 }
 
 impl Layer {
@@ -108,7 +128,18 @@ impl Layer {
     }
 
     fn forward(&self, x: &Tensor, visible: &Visible<'_>) -> tch::Result<Tensor> {
-        let mut attended = self.attention.forward(&self.norm1.forward(x)?, visible)?;
+        let attended = self.attention.forward(&self.norm1.forward(x)?, visible)?;
+        self.behind_attention(attended, x)
+    }
+
+    /// `[n, 1, width]`.
+    fn forward_at(&self, x: &Tensor, visible: &Visible<'_>, place: &Place) -> tch::Result<Tensor> {
+        let normed = self.norm1.forward(x)?;
+        let attended = self.attention.forward_at(&normed, visible, place)?;
+        self.behind_attention(attended, &place.of(x)?)
+    }
+
+    fn behind_attention(&self, mut attended: Tensor, x: &Tensor) -> tch::Result<Tensor> {
         let x = attended.f_add_(x)?;
         self.mlp.forward(&self.norm2.forward(&x)?)?.f_add_(&x)
     }

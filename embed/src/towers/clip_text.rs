@@ -2,10 +2,10 @@
 //! end-of-text token.
 
 use serde::Deserialize;
-use tch::{IndexOp, Tensor};
+use tch::Tensor;
 
 use super::clip_encoder::{ClipEncoder, Naming, Shape};
-use super::layers::{Activation, LayerNorm, Visible, embed};
+use super::layers::{Activation, LayerNorm, Place, Visible, embed};
 use super::{Pause, TextTower, TokenBatch};
 use crate::EmbedError;
 use crate::weights::Scope;
@@ -99,15 +99,17 @@ impl TextTower for ClipText {
     fn forward(&self, batch: &TokenBatch, pause: Pause<'_>) -> tch::Result<Tensor> {
         let positions = self.position_embedding.f_narrow(0, 0, batch.longest())?;
         let x = embed(&self.token_embedding, &batch.ids)?.f_add(&positions)?;
-        // Padding lies behind the token that is read, so the causal mask hides it.
-        let x = self.encoder.forward(x, &Visible::Causal, pause)?;
-        let pooled = batch
+        let places: Vec<i64> = batch
             .rows()
             .iter()
-            .enumerate()
-            .map(|(number, row)| x.f_i((number as i64, self.pooled_position(row))))
-            .collect::<tch::Result<Vec<_>>>()?;
-        self.final_layer_norm.forward(&Tensor::f_stack(&pooled, 0)?)
+            .map(|row| self.pooled_position(row))
+            .collect();
+        let place = Place::new(&places, x.device())?;
+        // Padding lies behind the token that is read, so the causal mask hides it.
+        let x = self
+            .encoder
+            .forward_at(x, &Visible::Causal, &place, pause)?;
+        self.final_layer_norm.forward(&x)
     }
 
     fn width(&self) -> i64 {

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use tch::Tensor;
 
 use super::clip_encoder::{ClipEncoder, Naming, Shape};
-use super::layers::{Activation, LayerNorm, Visible};
+use super::layers::{Activation, LayerNorm, Place, Visible};
 use super::{ImageTower, Pause};
 use crate::EmbedError;
 use crate::weights::Scope;
@@ -117,10 +117,10 @@ impl ImageTower for ClipVision {
             .f_transpose(1, 2)?;
         let class = self.class_embedding.f_expand([n, 1, width], false)?;
         let x = Tensor::f_cat(&[class, patches], 1)?.f_add(&self.position_embedding)?;
-        let x = self
-            .encoder
-            .forward(self.pre_norm.forward(&x)?, &Visible::All, pause)?;
-        self.post_norm.forward(&x.f_select(1, 0)?)
+        let x = self.pre_norm.forward(&x)?;
+        let class = Place::Same(0);
+        let x = self.encoder.forward_at(x, &Visible::All, &class, pause)?;
+        self.post_norm.forward(&x)
     }
 
     fn width(&self) -> i64 {

@@ -1,83 +1,11 @@
 //! What transformers have in common.
 
 use serde::Deserialize;
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
+use super::linear::Linear;
 use crate::EmbedError;
 use crate::weights::Scope;
-
-pub(crate) struct Linear {
-    weight: Tensor,
-    bias: Option<Tensor>,
-}
-
-impl Linear {
-    /// `weight` `[output, input]` and `bias` `[output]` of `scope`.
-    pub fn new(scope: &Scope<'_>, input: i64, output: i64) -> Result<Self, EmbedError> {
-        Ok(Self {
-            weight: scope.get("weight", &[output, input])?,
-            bias: Some(scope.get("bias", &[output])?),
-        })
-    }
-
-    pub fn without_bias(scope: &Scope<'_>, input: i64, output: i64) -> Result<Self, EmbedError> {
-        Ok(Self {
-            weight: scope.get("weight", &[output, input])?,
-            bias: None,
-        })
-    }
-
-    /// A matrix `name` `[input, output]` that stands on the right of its input.
-    pub fn right(
-        scope: &Scope<'_>,
-        name: &str,
-        input: i64,
-        output: i64,
-    ) -> Result<Self, EmbedError> {
-        let weight = scope.get(name, &[input, output])?;
-        Ok(Self {
-            weight: weight
-                .f_transpose(0, 1)
-                .and_then(|weight| weight.f_contiguous())
-                .map_err(EmbedError::torch("loading weights"))?,
-            bias: None,
-        })
-    }
-
-    /// Query, key and value of an attention in one: `in_proj_weight` and `in_proj_bias`.
-    fn query_key_value(scope: &Scope<'_>, width: i64) -> Result<Self, EmbedError> {
-        Ok(Self {
-            weight: scope.get("in_proj_weight", &[3 * width, width])?,
-            bias: Some(scope.get("in_proj_bias", &[3 * width])?),
-        })
-    }
-
-    /// The layer that gives `length` of the outputs, from `start` on.
-    fn rows(&self, start: i64, length: i64) -> tch::Result<Self> {
-        let part = |tensor: &Tensor| tensor.f_narrow(0, start, length)?.f_contiguous();
-        Ok(Self {
-            weight: part(&self.weight)?,
-            bias: self.bias.as_ref().map(part).transpose()?,
-        })
-    }
-
-    /// Several layers over one input as a single product, outputs side by side.
-    fn joined(layers: &[Self]) -> tch::Result<Self> {
-        let weights: Vec<&Tensor> = layers.iter().map(|layer| &layer.weight).collect();
-        let biases: Vec<&Tensor> = layers
-            .iter()
-            .filter_map(|layer| layer.bias.as_ref())
-            .collect();
-        Ok(Self {
-            weight: Tensor::f_cat(&weights, 0)?,
-            bias: Some(Tensor::f_cat(&biases, 0)?),
-        })
-    }
-
-    pub fn forward(&self, x: &Tensor) -> tch::Result<Tensor> {
-        x.f_linear(&self.weight, self.bias.as_ref())
-    }
-}
 
 pub(crate) struct LayerNorm {
     weight: Tensor,
@@ -191,29 +119,107 @@ impl SelfAttention {
 
     /// `x` and the answer: `[n, length, width]`.
     pub fn forward(&self, x: &Tensor, visible: &Visible<'_>) -> tch::Result<Tensor> {
-        let (n, length, width) = x.size3()?;
-        let parts = self
-            .query_key_value
-            .forward(x)?
-            .f_view([n, length, 3, self.heads, width / self.heads])?
-            .f_permute([2, 0, 3, 1, 4])?;
         let (mask, causal) = match visible {
             Visible::All => (None, false),
             Visible::Causal => (None, true),
             Visible::Where(mask) => (Some(*mask), false),
         };
+        let all = self.query_key_value.forward(x)?;
+        let query = all.f_narrow(2, 0, x.size3()?.2)?;
+        self.attend(&query, &all, mask, causal)
+    }
+
+    /// The same at one position of each row: `[n, 1, width]`.
+    pub fn forward_at(
+        &self,
+        x: &Tensor,
+        visible: &Visible<'_>,
+        place: &Place,
+    ) -> tch::Result<Tensor> {
+        let (_, length, width) = x.size3()?;
+        let before = match visible {
+            Visible::Causal => place.and_before(length, x.device())?,
+            _ => None,
+        };
+        let mask = match visible {
+            Visible::Where(mask) => Some(*mask),
+            _ => before.as_ref(),
+        };
+        let all = self.query_key_value.forward(x)?;
+        let query = place.of(&all.f_narrow(2, 0, width)?)?;
+        self.attend(&query, &all, mask, false)
+    }
+
+    /// `query` is `[n, queries, width]`, `all` `[n, length, 3 · width]` with the keys and
+    /// values behind the queries.
+    fn attend(
+        &self,
+        query: &Tensor,
+        all: &Tensor,
+        mask: Option<&Tensor>,
+        causal: bool,
+    ) -> tch::Result<Tensor> {
+        let (n, queries, width) = query.size3()?;
+        let heads = |tensor: &Tensor| {
+            tensor
+                .f_view([n, -1, self.heads, width / self.heads])?
+                .f_transpose(1, 2)
+        };
         let attended = Tensor::f_scaled_dot_product_attention(
-            &parts.f_select(0, 0)?,
-            &parts.f_select(0, 1)?,
-            &parts.f_select(0, 2)?,
+            &heads(query)?,
+            &heads(&all.f_narrow(2, width, width)?)?,
+            &heads(&all.f_narrow(2, 2 * width, width)?)?,
             mask,
             0.0,
             causal,
             None,
             false,
         )?;
-        let joined = attended.f_transpose(1, 2)?.f_reshape([n, length, width])?;
+        let joined = attended.f_transpose(1, 2)?.f_reshape([n, queries, width])?;
         self.output.forward(&joined)
+    }
+}
+
+/// The one position of each row that is read. After a last layer nothing else is, so that
+/// it need not be computed.
+pub(crate) enum Place {
+    Same(i64),
+    /// `[n]`.
+    Each(Tensor),
+}
+
+impl Place {
+    pub fn new(places: &[i64], device: Device) -> tch::Result<Self> {
+        match places {
+            [first, others @ ..] if others.iter().all(|place| place == first) => {
+                Ok(Self::Same(*first))
+            }
+            _ => Tensor::f_from_slice(places)?
+                .f_to_device(device)
+                .map(Self::Each),
+        }
+    }
+
+    /// `[n, length, width]` to `[n, 1, width]`.
+    pub fn of(&self, x: &Tensor) -> tch::Result<Tensor> {
+        let (n, _, width) = x.size3()?;
+        match self {
+            Self::Same(place) => x.f_narrow(1, *place, 1),
+            Self::Each(places) => {
+                let places = places.f_view([n, 1, 1])?.f_expand([n, 1, width], false)?;
+                x.f_gather(1, &places, false)
+            }
+        }
+    }
+
+    /// `[n, 1, 1, length]`, true up to the place; `None` when that is everywhere.
+    fn and_before(&self, length: i64, device: Device) -> tch::Result<Option<Tensor>> {
+        let all = || Tensor::f_arange(length, (Kind::Int64, device));
+        match self {
+            Self::Same(place) if *place == length - 1 => Ok(None),
+            Self::Same(place) => all()?.f_le(*place)?.f_view([1, 1, 1, length]).map(Some),
+            Self::Each(places) => all()?.f_le_tensor(&places.f_view([-1, 1, 1, 1])?).map(Some),
+        }
     }
 }
 

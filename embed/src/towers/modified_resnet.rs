@@ -5,7 +5,8 @@
 use tch::Tensor;
 
 use super::convolution::{ConvNorm, Convolution, channels_last};
-use super::layers::{AttentionPooling, Linear, check_heads};
+use super::layers::{AttentionPooling, check_heads};
+use super::linear::Linear;
 use super::{ImageTower, Pause};
 use crate::EmbedError;
 use crate::weights::Scope;

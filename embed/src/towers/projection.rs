@@ -3,7 +3,8 @@
 use serde::Deserialize;
 use tch::Tensor;
 
-use super::layers::{Activation, Linear, Mlp};
+use super::layers::{Activation, Mlp};
+use super::linear::Linear;
 use crate::EmbedError;
 use crate::weights::Scope;
 

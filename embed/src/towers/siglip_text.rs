@@ -5,7 +5,8 @@ use serde::Deserialize;
 use tch::Tensor;
 
 use super::clip_encoder::{ClipEncoder, Naming, Shape};
-use super::layers::{Activation, LayerNorm, Linear, Visible, embed};
+use super::layers::{Activation, LayerNorm, Place, Visible, embed};
+use super::linear::Linear;
 use super::{Pause, TextTower, TokenBatch};
 use crate::EmbedError;
 use crate::weights::Scope;
@@ -90,8 +91,8 @@ impl TextTower for SiglipText {
         let length = batch.longest();
         let positions = self.position_embedding.f_narrow(0, 0, length)?;
         let x = embed(&self.token_embedding, &batch.ids)?.f_add(&positions)?;
-        let x = self.encoder.forward(x, &Visible::All, pause)?;
-        let last = x.f_select(1, length - 1)?;
+        let last = Place::Same(length - 1);
+        let last = self.encoder.forward_at(x, &Visible::All, &last, pause)?;
         self.head.forward(&self.final_layer_norm.forward(&last)?)
     }
 

@@ -5,7 +5,8 @@ use serde::Deserialize;
 use tch::Tensor;
 
 use super::clip_encoder::{ClipEncoder, Naming, Shape};
-use super::layers::{Activation, AttentionPooling, LayerNorm, Linear, Mlp, Visible};
+use super::layers::{Activation, AttentionPooling, LayerNorm, Mlp, Visible};
+use super::linear::Linear;
 use super::{ImageTower, Pause};
 use crate::EmbedError;
 use crate::sources::CONFIG;
