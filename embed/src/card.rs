@@ -26,6 +26,8 @@ pub struct ModelCard {
     pub fingerprint: String,
     /// What cosines are multiplied by before a softmax over candidates.
     pub logit_scale: f64,
+    /// The model's files do not tell that factor: it is what its kind is usually trained with.
+    pub logit_scale_assumed: bool,
     /// Added to that product by a model that judges each pair by itself, with a sigmoid.
     pub logit_bias: Option<f64>,
     /// Numbers in the weights; 0 where a graph does not tell.

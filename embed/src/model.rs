@@ -32,6 +32,8 @@ pub(crate) struct Scale {
     pub factor: f64,
     /// Added to the product where a model judges each pair by itself.
     pub bias: Option<f64>,
+    /// The model's files do not tell it: it is what its kind is usually trained with.
+    pub assumed: bool,
 }
 
 impl Model {

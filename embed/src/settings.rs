@@ -178,6 +178,14 @@ impl Precision {
             Self::Bf16 => tch::Kind::BFloat16,
         }
     }
+
+    pub(crate) fn of(kind: tch::Kind) -> Self {
+        match kind {
+            tch::Kind::Half => Self::F16,
+            tch::Kind::BFloat16 => Self::Bf16,
+            _ => Self::F32,
+        }
+    }
 }
 
 impl FromStr for Precision {

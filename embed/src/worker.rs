@@ -14,7 +14,9 @@ use crate::model::Model;
 use crate::queue::{Batch, Embedded, Entry, Limits, Priority, Queue};
 use crate::statistics::Counters;
 use crate::towers::Pause;
-use crate::{DeviceChoice, EmbedError, Embedding, EncoderSettings, ModelCard, ModelSource, device};
+use crate::{
+    DeviceChoice, EmbedError, Embedding, EncoderSettings, ModelCard, ModelSource, Precision, device,
+};
 
 /// A search waits for the layer under way of a batch of ingest, so that on a CPU batches
 /// stay small. The bundled model there: a picture takes 44, 45, 58 ms of one thread in batches
@@ -97,13 +99,14 @@ fn load(
         engine: layout.engine().to_owned(),
         device: chosen.name(),
         device_note: chosen.note,
-        precision: settings.precision.to_string(),
+        precision: Precision::of(model.kind).to_string(),
         replicas: 1,
         image_size: model.image_size().unwrap_or_default(),
         context_length: model.context_length(),
         license: model.license.clone(),
         fingerprint: model.fingerprint.clone(),
         logit_scale: model.scale.factor,
+        logit_scale_assumed: model.scale.assumed,
         logit_bias: model.scale.bias,
         parameters: model.parameters,
         has_image: model.image.is_some(),

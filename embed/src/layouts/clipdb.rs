@@ -98,6 +98,7 @@ impl Layout for ClipDb {
             scale: Scale {
                 factor: config.logit_scale,
                 bias: None,
+                assumed: false,
             },
             parameters: weights.parameters(),
             fingerprint: weights.fingerprint(),

@@ -13,6 +13,7 @@ mod onnx;
 mod open_clip;
 mod prompts;
 mod sentence;
+mod sentence_modules;
 mod siglip;
 
 use serde::Deserialize;
@@ -84,7 +85,7 @@ pub(crate) fn open(
         EngineChoice::Auto => onnx::has_graphs(files) && !has_tensors(files),
     };
     if graphs {
-        return Ok(Box::new(onnx::Onnx::open(files, settings)?));
+        return Ok(Box::new(onnx::Onnx::open(files, source.name(), settings)?));
     }
     open_files(source.files(), source.name())
 }
@@ -162,6 +163,7 @@ fn softmax_scale(weights: &Scope<'_>) -> Result<Scale, EmbedError> {
     Ok(Scale {
         factor: weights.number("logit_scale")?.exp(),
         bias: None,
+        assumed: false,
     })
 }
 

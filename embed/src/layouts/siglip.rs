@@ -48,11 +48,7 @@ impl Siglip {
 
 impl Layout for Siglip {
     fn tokens(&self) -> Result<Tokens, EmbedError> {
-        let mut tokens = Tokens::open(&self.files)?;
-        // Both were trained on small letters; SigLIP 2's tokenizer.json leaves that out.
-        tokens.lowercase();
-        tokens.pad_to(self.text.max_position_embeddings, &self.files)?;
-        Ok(tokens)
+        tokens(&self.files, self.text.max_position_embeddings)
     }
 
     fn preprocessor(&self) -> Result<Option<Preprocessor>, EmbedError> {
@@ -84,6 +80,7 @@ impl Layout for Siglip {
         let scale = Scale {
             factor: root.number("logit_scale")?.exp(),
             bias: Some(root.number("logit_bias")?),
+            assumed: false,
         };
         Ok(Model {
             model_type: "siglip".to_owned(),
@@ -104,4 +101,13 @@ impl Layout for Siglip {
             kind,
         })
     }
+}
+
+/// Texts of `length` tokens.
+pub(super) fn tokens(files: &ModelFiles, length: usize) -> Result<Tokens, EmbedError> {
+    let mut tokens = Tokens::open(files)?;
+    // Both were trained on small letters; SigLIP 2's tokenizer.json leaves that out.
+    tokens.lowercase();
+    tokens.pad_to(length, files)?;
+    Ok(tokens)
 }

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
+use half::f16;
 use ort::ep;
 use ort::session::{Session, SessionInputValue};
-use ort::value::{Outlet, Tensor as OrtTensor, TensorElementType, ValueType};
+use ort::value::{DynValue, Outlet, Tensor as OrtTensor, TensorElementType, ValueType};
 use parking_lot::Mutex;
-use tch::Device;
+use tch::{Device, Kind, Tensor};
 
 use super::library;
 use crate::{EmbedError, EncoderSettings};
@@ -51,6 +52,8 @@ pub(crate) struct Graph {
     /// Dimensions that were fixed when the graph was exported.
     pub length: Option<usize>,
     pub side: Option<usize>,
+    /// Whether it puts out f16.
+    pub half: bool,
 }
 
 impl Graph {
@@ -101,9 +104,14 @@ impl Graph {
             }
             inputs.push(input);
         }
+        let half = session.outputs().iter().any(|outlet| {
+            let element = outlet.dtype().tensor_type();
+            element == Some(TensorElementType::Float16)
+        });
         let outputs = session.outputs().iter().map(|it| it.name().to_owned());
         Ok(Self {
             outputs: outputs.collect(),
+            half,
             session: Mutex::new(session),
             inputs,
             length,
@@ -117,17 +125,19 @@ impl Graph {
             return Err(format!("its input '{name}' is no tensor"));
         };
         let integer = matches!(ty, TensorElementType::Int64 | TensorElementType::Int32);
+        let float = matches!(ty, TensorElementType::Float32 | TensorElementType::Float16);
         let role = match name.as_str() {
             "attention_mask" if integer => Role::Mask,
             "token_type_ids" if integer => Role::Types,
             "position_ids" if integer => Role::Positions,
             // Exporters name these as they like.
             _ if integer && shape.len() == 2 => Role::Tokens,
-            _ if *ty == TensorElementType::Float32 && shape.len() == 4 => Role::Pixels,
+            _ if float && shape.len() == 4 => Role::Pixels,
             _ => {
                 return Err(format!(
                     "its input '{name}' is {}; known are token numbers [n, length], \
-                     attention_mask, token_type_ids, position_ids, and f32 pixels [n, 3, side, side]",
+                     attention_mask, token_type_ids, position_ids, and pixels [n, 3, side, side] in \
+                     f32 or f16",
                     outlet.dtype()
                 ));
             }
@@ -159,15 +169,23 @@ impl Graph {
         named.or(only).map(String::as_str)
     }
 
+    pub fn puts_out(&self, name: &str) -> bool {
+        self.outputs.iter().any(|output| output == name)
+    }
+
     pub fn outputs(&self) -> String {
         self.outputs.join(", ")
     }
 
-    /// `[rows, dim]` of `output`, as its rows side by side and `dim`.
+    /// Each of `outputs` in f32.
     ///
     /// # Errors
-    /// What ONNX Runtime says, or that the output is no matrix of f32.
-    pub fn run(&self, output: &str, feed: &Feed) -> Result<(Vec<f32>, usize), String> {
+    /// What ONNX Runtime says, or that one is neither f32 nor f16.
+    pub fn run<const N: usize>(
+        &self,
+        outputs: [&str; N],
+        feed: &Feed,
+    ) -> Result<[Tensor; N], String> {
         let feeds = self
             .inputs
             .iter()
@@ -176,17 +194,30 @@ impl Graph {
             .map_err(|error| error.to_string())?;
         let mut session = self.session.lock();
         let results = session.run(feeds).map_err(|error| error.to_string())?;
-        let (shape, numbers) = results[output]
-            .try_extract_tensor::<f32>()
-            .map_err(|error| error.to_string())?;
-        match shape[..] {
-            [_, dim] if dim > 0 => Ok((numbers.to_vec(), dim.unsigned_abs() as usize)),
-            _ => Err(format!(
-                "the output '{output}' has the shape {shape:?}, not one row a text or picture: \
-                 export the model with its projection or pooling"
-            )),
+        let mut found = outputs.map(|_| Tensor::new());
+        for (found, output) in found.iter_mut().zip(outputs) {
+            *found = numbers(&results[output])
+                .map_err(|reason| format!("the output '{output}' cannot be read: {reason}"))?;
         }
+        Ok(found)
     }
+}
+
+fn numbers(value: &DynValue) -> Result<Tensor, String> {
+    if value.dtype().tensor_type() == Some(TensorElementType::Float16) {
+        let (shape, numbers) = value
+            .try_extract_tensor::<f16>()
+            .map_err(|error| error.to_string())?;
+        return Tensor::f_from_slice(numbers)
+            .and_then(|numbers| numbers.f_to_kind(Kind::Float)?.f_view(&shape[..]))
+            .map_err(|error| error.to_string());
+    }
+    let (shape, numbers) = value
+        .try_extract_tensor::<f32>()
+        .map_err(|error| error.to_string())?;
+    Tensor::f_from_slice(numbers)
+        .and_then(|numbers| numbers.f_view(&shape[..]))
+        .map_err(|error| error.to_string())
 }
 
 impl Input {
@@ -194,6 +225,11 @@ impl Input {
         let numbers = match self.role {
             Role::Pixels => {
                 let shape = [feed.pictures, 3, feed.side, feed.side];
+                if self.element == TensorElementType::Float16 {
+                    let pixels: Vec<f16> =
+                        feed.pixels.iter().map(|&it| f16::from_f32(it)).collect();
+                    return Ok(OrtTensor::from_array((shape, pixels))?.into());
+                }
                 return Ok(OrtTensor::from_array((shape, feed.pixels.clone()))?.into());
             }
             Role::Tokens => feed.ids.clone(),

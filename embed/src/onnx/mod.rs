@@ -6,7 +6,9 @@
 
 mod graph;
 mod library;
+mod logits;
 mod towers;
 
 pub(crate) use graph::{Graph, Role};
-pub(crate) use towers::{OnnxImage, OnnxText};
+pub(crate) use logits::scale;
+pub(crate) use towers::{OnnxImage, OnnxText, Told};

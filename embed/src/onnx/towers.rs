@@ -8,52 +8,93 @@ use tch::{Kind, TchError, Tensor};
 
 use super::graph::{Feed, Graph, Role};
 use crate::EmbedError;
-use crate::towers::{ImageTower, Pause, TextTower, TokenBatch};
+use crate::towers::{ImageTower, Pause, Pooling, TextTower, TokenBatch};
 
+/// What exporters call a row a text.
 const TEXT_OUTPUTS: [&str; 3] = ["text_embeds", "sentence_embedding", "text_features"];
+/// What they call a row a token, which is yet to be pooled.
+const TOKEN_OUTPUTS: [&str; 2] = ["last_hidden_state", "token_embeddings"];
 const IMAGE_OUTPUTS: [&str; 2] = ["image_embeds", "image_features"];
+/// A row a text or picture where the model pools by what it calls so (SigLIP).
+const POOLER_OUTPUT: &str = "pooler_output";
+
+/// What the folder tells of a graph.
+pub(crate) struct Told<'a> {
+    /// For messages.
+    pub file: &'a str,
+    /// Pixels of a picture's side, where the graph fixes none.
+    pub side: usize,
+    /// Whether `pooler_output` is in the space that texts and pictures share.
+    pub pooler: bool,
+}
 
 pub(crate) struct OnnxText {
     graph: Arc<Graph>,
     output: String,
+    /// Where the output is a row a token.
+    pooling: Option<Pooling>,
     context_length: usize,
     /// Of the picture beside the texts, where the graph wants one.
     side: usize,
-    width: usize,
+    width: i64,
 }
 
 pub(crate) struct OnnxImage {
     graph: Arc<Graph>,
     output: String,
     side: usize,
-    width: usize,
+    width: i64,
 }
 
 impl OnnxText {
-    /// `file` is for messages; `context_length` holds where the graph fixes none, `side`
-    /// is that of the model's pictures.
+    /// `context_length` holds where the graph fixes none; `pooling` is used where it puts out
+    /// a row a token.
     pub fn new(
         graph: Arc<Graph>,
-        file: &str,
+        told: &Told<'_>,
         context_length: usize,
-        side: usize,
+        pooling: Option<Pooling>,
     ) -> Result<Self, EmbedError> {
         if !graph.takes(Role::Tokens) {
-            return Err(EmbedError::file(file, "it takes no token numbers"));
+            return Err(EmbedError::file(told.file, "it takes no token numbers"));
         }
-        let output = output(&graph, file, &TEXT_OUTPUTS)?;
+        let names = [&TEXT_OUTPUTS[..], told.pooler(), &TOKEN_OUTPUTS].concat();
         let mut tower = Self {
+            output: output(&graph, told.file, &names)?,
+            pooling: None,
             context_length: graph.length.unwrap_or(context_length),
             graph,
-            output,
-            side,
+            side: told.side,
             width: 0,
         };
-        let (_, width) = tower
+        let shape = tower
             .run(1, 2, vec![0, 0], vec![1, 1])
-            .map_err(|reason| EmbedError::file(file, reason))?;
-        tower.width = width;
+            .map_err(|reason| EmbedError::file(told.file, reason))?
+            .size();
+        let refuse = |reason: &str| {
+            let output = &tower.output;
+            let reason = format!("the output '{output}' has the shape {shape:?}, {reason}");
+            EmbedError::file(told.file, reason)
+        };
+        let (pooling, width) = match (shape.as_slice(), pooling) {
+            ([_, width], _) => (None, *width),
+            ([_, _, width], Some(pooling)) => (Some(pooling), *width),
+            ([_, _, _], None) => {
+                return Err(refuse(
+                    "a row a token, and nothing says how they become one vector: export CLIP's \
+                     with its projection; beside a model of sentences put its modules.json and \
+                     1_Pooling/config.json",
+                ));
+            }
+            _ => return Err(refuse("and not one row a text or one a token")),
+        };
+        (tower.pooling, tower.width) = (pooling, width);
         Ok(tower)
+    }
+
+    /// Whether its rows are pooled here, and what lies behind the pooling is still to come.
+    pub fn pools(&self) -> bool {
+        self.pooling.is_some()
     }
 
     fn run(
@@ -62,7 +103,7 @@ impl OnnxText {
         length: usize,
         ids: Vec<i64>,
         mask: Vec<i64>,
-    ) -> Result<(Vec<f32>, usize), String> {
+    ) -> Result<Tensor, String> {
         let fixed = self.graph.length.unwrap_or(length);
         let (pictures, side) = match self.graph.takes(Role::Pixels) {
             true => (1, self.side),
@@ -77,7 +118,8 @@ impl OnnxText {
             side,
             pixels: vec![0.0; pictures * 3 * side * side],
         };
-        self.graph.run(&self.output, &feed)
+        let [found] = self.graph.run([&self.output], &feed)?;
+        Ok(found)
     }
 }
 
@@ -86,16 +128,22 @@ impl TextTower for OnnxText {
         pause();
         let (texts, length) = (batch.rows().len(), batch.longest());
         let ids = Vec::<i64>::try_from(&batch.ids.f_view(-1)?)?;
-        let mask = match batch.mask()? {
+        let mask = batch.mask()?;
+        let marks = match &mask {
             Some(mask) => Vec::<i64>::try_from(&mask.f_to_kind(Kind::Int64)?.f_view(-1)?)?,
             None => vec![1; ids.len()],
         };
-        let length = usize::try_from(length).unwrap_or_default();
-        rows(self.run(texts, length, ids, mask))
+        let long = usize::try_from(length).unwrap_or_default();
+        let found = self.run(texts, long, ids, marks).map_err(failed)?;
+        match self.pooling {
+            // A graph of a fixed length gives rows beyond the longest text.
+            Some(pooling) => pooling.forward(&found.f_narrow(1, 0, length)?, batch, mask.as_ref()),
+            None => Ok(found),
+        }
     }
 
     fn width(&self) -> i64 {
-        self.width as i64
+        self.width
     }
 
     fn context_length(&self) -> usize {
@@ -104,27 +152,37 @@ impl TextTower for OnnxText {
 }
 
 impl OnnxImage {
-    /// `side` holds where the graph fixes none.
-    pub fn new(graph: Arc<Graph>, file: &str, side: usize) -> Result<Self, EmbedError> {
+    pub fn new(graph: Arc<Graph>, told: &Told<'_>) -> Result<Self, EmbedError> {
         if !graph.takes(Role::Pixels) {
-            return Err(EmbedError::file(file, "it takes no pixels"));
+            return Err(EmbedError::file(told.file, "it takes no pixels"));
         }
-        let output = output(&graph, file, &IMAGE_OUTPUTS)?;
+        let names = [&IMAGE_OUTPUTS[..], told.pooler()].concat();
         let mut tower = Self {
-            side: graph.side.unwrap_or(side),
+            output: output(&graph, told.file, &names)?,
+            side: graph.side.unwrap_or(told.side),
             graph,
-            output,
             width: 0,
         };
         let blank = vec![0.0; 3 * tower.side * tower.side];
-        let (_, width) = tower
+        let shape = tower
             .run(1, blank)
-            .map_err(|reason| EmbedError::file(file, reason))?;
+            .map_err(|reason| EmbedError::file(told.file, reason))?
+            .size();
+        let [_, width] = shape[..] else {
+            return Err(EmbedError::file(
+                told.file,
+                format!(
+                    "the output '{}' has the shape {shape:?}, not one row a picture: export the \
+                     model with its projection or pooling",
+                    tower.output
+                ),
+            ));
+        };
         tower.width = width;
         Ok(tower)
     }
 
-    fn run(&self, pictures: usize, pixels: Vec<f32>) -> Result<(Vec<f32>, usize), String> {
+    fn run(&self, pictures: usize, pixels: Vec<f32>) -> Result<Tensor, String> {
         let texts = usize::from(self.graph.takes(Role::Tokens));
         let length = self.graph.length.unwrap_or(2);
         let feed = Feed {
@@ -136,7 +194,8 @@ impl OnnxImage {
             side: self.side,
             pixels,
         };
-        self.graph.run(&self.output, &feed)
+        let [found] = self.graph.run([&self.output], &feed)?;
+        Ok(found)
     }
 }
 
@@ -144,16 +203,25 @@ impl ImageTower for OnnxImage {
     fn forward(&self, pixels: &Tensor, pause: Pause<'_>) -> tch::Result<Tensor> {
         pause();
         let pictures = usize::try_from(pixels.size4()?.0).unwrap_or_default();
-        let numbers = Vec::<f32>::try_from(&pixels.f_reshape([-1])?)?;
-        rows(self.run(pictures, numbers))
+        let numbers = Vec::<f32>::try_from(&pixels.f_to_kind(Kind::Float)?.f_reshape([-1])?)?;
+        self.run(pictures, numbers).map_err(failed)
     }
 
     fn width(&self) -> i64 {
-        self.width as i64
+        self.width
     }
 
     fn image_size(&self) -> usize {
         self.side
+    }
+}
+
+impl Told<'_> {
+    fn pooler(&self) -> &'static [&'static str] {
+        match self.pooler {
+            true => &[POOLER_OUTPUT],
+            false => &[],
+        }
     }
 }
 
@@ -167,10 +235,8 @@ fn output(graph: &Graph, file: &str, names: &[&str]) -> Result<String, EmbedErro
     })
 }
 
-fn rows(result: Result<(Vec<f32>, usize), String>) -> tch::Result<Tensor> {
-    let (numbers, width) =
-        result.map_err(|reason| TchError::Torch(format!("ONNX Runtime: {reason}")))?;
-    Tensor::f_from_slice(&numbers)?.f_view([-1, width as i64])
+fn failed(reason: String) -> TchError {
+    TchError::Torch(format!("ONNX Runtime: {reason}"))
 }
 
 /// Rows of `length` numbers, with zeros up to `fixed`.

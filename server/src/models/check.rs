@@ -47,7 +47,13 @@ pub(super) fn run(model: &str, cache: &Path) -> Result<(), EmbedError> {
     if card.has_image {
         tell("image size", format!("{0} × {0} pixels", card.image_size));
     }
-    tell("logit scale", format!("{:.2}", card.logit_scale));
+    tell(
+        "logit scale",
+        match card.logit_scale_assumed {
+            true => format!("{:.2}, assumed: its files do not tell", card.logit_scale),
+            false => format!("{:.2}", card.logit_scale),
+        },
+    );
     tell("licence", card.license.as_deref().unwrap_or("not stated"));
     tell("engine", &card.engine);
     tell("device", format!("{}, {}", card.device, card.precision));
