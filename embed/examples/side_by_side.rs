@@ -3,14 +3,14 @@
 //! on the machine slows both alike, and medians are compared. For graphs
 //! `CLIPDB_ONNX_RUNTIME` tells where the library lies.
 
+mod picture;
+
 use std::error::Error;
-use std::io::Cursor;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use clipdb_embed::{DeviceChoice, Encoder, EncoderSettings, ModelSource, Priority};
-use image::{ImageFormat, RgbImage};
 use tokio::runtime::Runtime;
 
 /// Each row is measured for so long, after a round of each that does not count.
@@ -30,7 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .worker_threads(1)
         .enable_all()
         .build()?;
-    let picture = picture()?;
+    let picture = picture::jpeg()?;
     println!("| input | batch | {one}, ms | {other}, ms | {other} / {one} |");
     println!("|---|---|---|---|---|");
     for batch in [1, 8, 32] {
@@ -108,17 +108,4 @@ fn row(
         other / one
     );
     Ok(())
-}
-
-/// A JPEG of 640 × 480 that is neither flat nor noise.
-fn picture() -> Result<Bytes, Box<dyn Error>> {
-    let picture = RgbImage::from_fn(640, 480, |x, y| {
-        let wave = |scale: f32| {
-            ((x as f32 / scale).sin() * (y as f32 / scale).cos() * 127.0 + 128.0) as u8
-        };
-        image::Rgb([wave(31.0), wave(17.0), wave(7.0)])
-    });
-    let mut bytes = Cursor::new(Vec::new());
-    picture.write_to(&mut bytes, ImageFormat::Jpeg)?;
-    Ok(Bytes::from(bytes.into_inner()))
 }

@@ -2,14 +2,13 @@
 //! [MODEL] [THREADS] [DEVICE] [REPLICAS]`, the threads being each replica's. Prints its own
 //! table. For graphs `CLIPDB_ONNX_RUNTIME` tells where the library lies.
 
+mod picture;
+
 use std::error::Error;
-use std::io::Cursor;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use clipdb_embed::{Encoder, EncoderSettings, ModelSource, Priority};
-use image::{ImageFormat, RgbImage};
 
 /// Each row is measured for so long, after one round that does not count.
 const MEASURED: Duration = Duration::from_secs(4);
@@ -67,7 +66,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             Ok(last)
         })?;
     }
-    let picture = picture()?;
+    let picture = picture::jpeg()?;
     for batch in [1, 2, 4, 8] {
         let encoder = Encoder::load(&source, &settings(batch))?;
         // Twice as many as a batch under way: decoding goes on beside the model.
@@ -114,17 +113,4 @@ fn row(
         mean(prepare)
     );
     Ok(())
-}
-
-/// A JPEG of 640 × 480 that is neither flat nor noise.
-fn picture() -> Result<Bytes, Box<dyn Error>> {
-    let picture = RgbImage::from_fn(640, 480, |x, y| {
-        let wave = |scale: f32| {
-            ((x as f32 / scale).sin() * (y as f32 / scale).cos() * 127.0 + 128.0) as u8
-        };
-        image::Rgb([wave(31.0), wave(17.0), wave(7.0)])
-    });
-    let mut bytes = Cursor::new(Vec::new());
-    picture.write_to(&mut bytes, ImageFormat::Jpeg)?;
-    Ok(Bytes::from(bytes.into_inner()))
 }

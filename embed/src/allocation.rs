@@ -11,6 +11,16 @@
 
 use std::sync::Once;
 
+/// Gives the kernel what is free: what loading a model took beside its weights is not needed
+/// again.
+pub(crate) fn give_back() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: `malloc_trim` takes an integer, touches only what is free and is thread-safe.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
 /// Keeps freed memory for reuse, for the whole process; the first call counts.
 pub(crate) fn reuse_large_blocks() {
     static ONCE: Once = Once::new();

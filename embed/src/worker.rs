@@ -91,6 +91,7 @@ fn load(
     device::use_threads(settings.threads);
     let layout = layouts::open(source, settings)?;
     let model = layout.load(chosen.device, settings.precision.kind())?;
+    crate::allocation::give_back();
     model.warm_up()?;
     let card = ModelCard {
         name: source.name().to_owned(),

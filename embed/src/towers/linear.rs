@@ -1,29 +1,21 @@
-//! A linear layer, on the CPU with its weights as panels.
-//!
-//! LibTorch multiplies by a `[output, input]` matrix with MKL, which for the few rows of a
-//! text reads it as dot products, and for a picture's fifty rows not much better. The same
-//! matrix as four `[input, output / 4]` panels, one product of a batch each, takes 0.5 to 1
-//! of the time, at 8 rows as at 1,200, and no more memory. (`examples/side_by_side.rs`; on
-//! two cores. Four panels are what few threads share: more threads get the matrix whole.)
+//! A linear layer. On the CPU its weights lie as panels where they can: one text spends nine
+//! tenths of its time reading them, and MKL reads a `[output, input]` matrix for few rows as
+//! dot products (`examples/side_by_side.rs`).
 
-use tch::{Device, Kind, Tensor};
+use tch::Tensor;
 
+use super::panels::Panels;
 use crate::EmbedError;
 use crate::weights::Scope;
 
-const PANELS: i64 = 4;
-
-pub(crate) struct Linear {
-    weight: Weight,
-    /// `[output]`, beside panels `[PANELS, 1, output / PANELS]`.
-    bias: Option<Tensor>,
-}
-
-enum Weight {
-    /// `[output, input]`.
-    Whole(Tensor),
-    /// `[PANELS, input, output / PANELS]`.
-    Panels(Tensor),
+pub(crate) enum Linear {
+    Panels(Panels),
+    Whole {
+        /// `[output, input]`.
+        weight: Tensor,
+        /// `[output]`.
+        bias: Option<Tensor>,
+    },
 }
 
 impl Linear {
@@ -31,7 +23,7 @@ impl Linear {
     pub fn new(scope: &Scope<'_>, input: i64, output: i64) -> Result<Self, EmbedError> {
         let weight = scope.get("weight", &[output, input])?;
         let bias = scope.get("bias", &[output])?;
-        Self::of(&weight, Some(bias)).map_err(EmbedError::torch("loading weights"))
+        Self::of(&weight, Some(&bias)).map_err(EmbedError::torch("loading weights"))
     }
 
     pub fn without_bias(scope: &Scope<'_>, input: i64, output: i64) -> Result<Self, EmbedError> {
@@ -57,86 +49,58 @@ impl Linear {
     pub fn query_key_value(scope: &Scope<'_>, width: i64) -> Result<Self, EmbedError> {
         let weight = scope.get("in_proj_weight", &[3 * width, width])?;
         let bias = scope.get("in_proj_bias", &[3 * width])?;
-        Self::of(&weight, Some(bias)).map_err(EmbedError::torch("loading weights"))
+        Self::of(&weight, Some(&bias)).map_err(EmbedError::torch("loading weights"))
     }
 
     /// `weight` is `[output, input]`.
-    fn of(weight: &Tensor, bias: Option<Tensor>) -> tch::Result<Self> {
-        let (output, input) = weight.size2()?;
-        let panels = weight.device() == Device::Cpu
-            && weight.f_kind()? == Kind::Float
-            && output % PANELS == 0
-            && i64::from(tch::get_num_threads()) <= PANELS;
-        if !panels {
-            return Ok(Self {
-                weight: Weight::Whole(weight.f_contiguous()?),
-                bias,
-            });
+    fn of(weight: &Tensor, bias: Option<&Tensor>) -> tch::Result<Self> {
+        if let Some(panels) = Panels::of(weight, bias)? {
+            return Ok(Self::Panels(panels));
         }
-        let each = output / PANELS;
-        let weight = weight
-            .f_reshape([PANELS, each, input])?
-            .f_transpose(1, 2)?
-            .f_contiguous()?;
-        Ok(Self {
-            weight: Weight::Panels(weight),
-            bias: bias
-                .map(|bias| bias.f_reshape([PANELS, 1, each]))
-                .transpose()?,
+        Ok(Self::Whole {
+            weight: weight.f_contiguous()?,
+            bias: bias.map(Tensor::f_contiguous).transpose()?,
         })
     }
 
-    /// `[output, input]` and `[output]` again.
-    fn whole(&self) -> tch::Result<(Tensor, Option<Tensor>)> {
-        let weight = match &self.weight {
-            Weight::Whole(weight) => weight.shallow_clone(),
-            Weight::Panels(panels) => {
-                let (_, input, _) = panels.size3()?;
-                panels.f_transpose(1, 2)?.f_reshape([-1, input])?
-            }
-        };
-        let bias = self.bias.as_ref().map(|bias| bias.f_reshape([-1]));
-        Ok((weight, bias.transpose()?))
+    /// `[output, input]`.
+    fn weight(&self) -> tch::Result<Tensor> {
+        match self {
+            Self::Panels(panels) => panels.whole(),
+            Self::Whole { weight, .. } => Ok(weight.shallow_clone()),
+        }
+    }
+
+    fn bias(&self) -> Option<&Tensor> {
+        match self {
+            Self::Panels(panels) => panels.bias(),
+            Self::Whole { bias, .. } => bias.as_ref(),
+        }
     }
 
     /// The layer that gives `length` of the outputs, from `start` on.
     pub fn rows(&self, start: i64, length: i64) -> tch::Result<Self> {
-        let (weight, bias) = self.whole()?;
-        let bias = bias.map(|bias| bias.f_narrow(0, start, length)?.f_contiguous());
-        Self::of(&weight.f_narrow(0, start, length)?, bias.transpose()?)
+        let part = |tensor: &Tensor| tensor.f_narrow(0, start, length);
+        let bias = self.bias().map(part).transpose()?;
+        Self::of(&part(&self.weight()?)?, bias.as_ref())
     }
 
     /// Several layers over one input as a single product, outputs side by side.
     pub fn joined(layers: &[Self]) -> tch::Result<Self> {
-        let (mut weights, mut biases) = (Vec::new(), Vec::new());
-        for layer in layers {
-            let (weight, bias) = layer.whole()?;
-            weights.push(weight);
-            biases.extend(bias);
-        }
+        let weights = layers.iter().map(Self::weight);
+        let weights = weights.collect::<tch::Result<Vec<_>>>()?;
+        let biases: Vec<&Tensor> = layers.iter().filter_map(Self::bias).collect();
         Self::of(
             &Tensor::f_cat(&weights, 0)?,
-            Some(Tensor::f_cat(&biases, 0)?),
+            Some(&Tensor::f_cat(&biases, 0)?),
         )
     }
 
     /// `[…, input]` to `[…, output]`.
     pub fn forward(&self, x: &Tensor) -> tch::Result<Tensor> {
-        let panels = match &self.weight {
-            Weight::Whole(weight) => return x.f_linear(weight, self.bias.as_ref()),
-            Weight::Panels(panels) => panels,
-        };
-        let (_, input, each) = panels.size3()?;
-        let rows = x
-            .f_reshape([1, -1, input])?
-            .f_expand([PANELS, -1, input], false)?;
-        let product = match &self.bias {
-            Some(bias) => bias.f_baddbmm(&rows, panels, 1, 1)?,
-            None => rows.f_bmm(panels)?,
-        };
-        let mut shape = x.size();
-        shape.pop();
-        shape.push(PANELS * each);
-        product.f_transpose(0, 1)?.f_reshape(shape)
+        match self {
+            Self::Panels(panels) => panels.multiply(x),
+            Self::Whole { weight, bias } => x.f_linear(weight, bias.as_ref()),
+        }
     }
 }

@@ -12,6 +12,7 @@ mod efficientnet_lite;
 mod layers;
 mod linear;
 mod modified_resnet;
+mod panels;
 mod pooling;
 mod projection;
 mod roberta;

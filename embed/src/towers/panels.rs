@@ -1,0 +1,132 @@
+//! A matrix as panels of 32 outputs, for products on the CPU in f32, and the only FFI beside
+//! LibTorch's: `native/panels.cpp`, which needs AVX-512.
+#![allow(unsafe_code)]
+
+use tch::{Device, Kind, Tensor};
+
+const PANEL: i64 = 32;
+
+pub(crate) struct Panels {
+    /// `[outputs / PANEL, inputs, PANEL]`, contiguous, f32, in memory.
+    numbers: Tensor,
+    /// `[outputs]`, the same.
+    bias: Option<Tensor>,
+}
+
+unsafe extern "C" {
+    fn clipdb_panels_supported() -> bool;
+    fn clipdb_panels_multiply(
+        rows: *const f32,
+        count: i64,
+        inputs: i64,
+        panels: *const f32,
+        outputs: i64,
+        bias: *const f32,
+        output: *mut f32,
+    );
+}
+
+impl Panels {
+    /// `weight` is `[outputs, inputs]`, `bias` `[outputs]`. `None` where LibTorch is to
+    /// multiply: elsewhere than on a CPU with AVX-512, in halves, and where outputs do not
+    /// divide into panels.
+    pub fn of(weight: &Tensor, bias: Option<&Tensor>) -> tch::Result<Option<Self>> {
+        let (outputs, inputs) = weight.size2()?;
+        // SAFETY: it looks at the processor and nothing else.
+        let supported = unsafe { clipdb_panels_supported() };
+        let here = |tensor: &Tensor| tensor.device() == Device::Cpu && tensor.kind() == Kind::Float;
+        let fits = |bias: &Tensor| here(bias) && bias.size() == [outputs];
+        if !supported || outputs % PANEL != 0 || !here(weight) || !bias.is_none_or(fits) {
+            return Ok(None);
+        }
+        let numbers = weight
+            .f_reshape([outputs / PANEL, PANEL, inputs])?
+            .f_transpose(1, 2)?
+            .f_contiguous()?;
+        let bias = bias.map(Tensor::f_contiguous).transpose()?;
+        Ok(Some(Self { numbers, bias }))
+    }
+
+    /// `[outputs, inputs]` again.
+    pub fn whole(&self) -> tch::Result<Tensor> {
+        let (_, inputs, _) = self.numbers.size3()?;
+        self.numbers.f_transpose(1, 2)?.f_reshape([-1, inputs])
+    }
+
+    pub fn bias(&self) -> Option<&Tensor> {
+        self.bias.as_ref()
+    }
+
+    /// `[…, inputs]` to `[…, outputs]`.
+    pub fn multiply(&self, x: &Tensor) -> tch::Result<Tensor> {
+        let (panels, inputs, _) = self.numbers.size3()?;
+        let outputs = panels * PANEL;
+        let rows = x
+            .f_to_device(Device::Cpu)?
+            .f_to_kind(Kind::Float)?
+            .f_reshape([-1, inputs])?
+            .f_contiguous()?;
+        let count = rows.size2()?.0;
+        let mut shape = x.size();
+        shape.pop();
+        shape.push(outputs);
+        let output = Tensor::f_empty(shape, (Kind::Float, Device::Cpu))?;
+        let bias = self.bias.as_ref().map_or(std::ptr::null(), start);
+        // SAFETY: all are contiguous f32 in memory: `of` and the lines above make them so, and
+        // `reshape` failed unless `rows` is `[count, inputs]`. `output` is new, has `count` rows
+        // of `outputs`, and nobody else knows it. The processor was asked in `of`.
+        unsafe {
+            clipdb_panels_multiply(
+                start(&rows),
+                count,
+                inputs,
+                start(&self.numbers),
+                outputs,
+                bias,
+                start(&output).cast_mut(),
+            );
+        }
+        Ok(output)
+    }
+}
+
+fn start(tensor: &Tensor) -> *const f32 {
+    tensor.data_ptr().cast_const().cast()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn panels_multiply_as_libtorch_does() {
+        tch::manual_seed(7);
+        let random = |shape: &[i64]| Tensor::randn(shape, (Kind::Float, Device::Cpu));
+        for (outputs, inputs) in [(32, 1), (96, 7), (160, 64)] {
+            let (weight, bias) = (random(&[outputs, inputs]), random(&[outputs]));
+            for bias in [Some(&bias), None] {
+                let Some(panels) = Panels::of(&weight, bias).unwrap() else {
+                    println!("not compared: this processor has no AVX-512");
+                    return;
+                };
+                assert_eq!(panels.whole().unwrap(), weight);
+                // Whole tiles and parts of them, and more rows than one chunk.
+                for rows in (0..30).chain([391, 392, 393, 1000]) {
+                    let x = random(&[inputs, 1, rows]).permute([2, 1, 0]);
+                    let found = panels.multiply(&x).unwrap();
+                    let wanted = x.linear(&weight, bias);
+                    assert_eq!(found.size(), [rows, 1, outputs]);
+                    assert!(found.allclose(&wanted, 1e-5, 1e-4, false), "{rows} rows");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_has_no_panels_is_left_to_libtorch() {
+        let weight = Tensor::randn([40, 8], (Kind::Float, Device::Cpu));
+        assert!(Panels::of(&weight, None).unwrap().is_none());
+        let half = Tensor::randn([64, 8], (Kind::Float, Device::Cpu)).to_kind(Kind::Half);
+        assert!(Panels::of(&half, None).unwrap().is_none());
+    }
+}
