@@ -1,6 +1,6 @@
 //! A linear layer. On the CPU its weights lie as panels where they can: one text spends nine
 //! tenths of its time reading them, and MKL reads a `[output, input]` matrix for few rows as
-//! dot products (`examples/side_by_side.rs`).
+//! dot products (`tests/README.md` has both, measured by `examples/side_by_side.rs`).
 
 use tch::Tensor;
 

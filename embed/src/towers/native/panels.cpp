@@ -65,11 +65,15 @@ extern "C" bool clipdb_panels_supported() { return __builtin_cpu_supports("avx51
 extern "C" void clipdb_panels_multiply(
     const float* rows, int64_t count, int64_t inputs, const float* panels, int64_t outputs,
     const float* bias, float* output) {
-    for (int64_t chunk = 0; chunk < count; chunk += CHUNK) {
-        const int64_t end = std::min(count, chunk + CHUNK);
-        // As equal as can be: 16 rows are twice 8, not 14 and 2.
-        const int64_t tiles = (end - chunk + TILE - 1) / TILE;
-        const int64_t each = (end - chunk + tiles - 1) / tiles;
+    // Chunks and tiles are as equal as can be: 16 rows are twice 8, not 14 and 2.
+    const auto part = [](int64_t rows, int64_t most) {
+        const int64_t parts = std::max<int64_t>(1, (rows + most - 1) / most);
+        return std::max<int64_t>(1, (rows + parts - 1) / parts);
+    };
+    const int64_t size = part(count, CHUNK);
+    for (int64_t chunk = 0; chunk < count; chunk += size) {
+        const int64_t end = std::min(count, chunk + size);
+        const int64_t each = part(end - chunk, TILE);
 #pragma omp parallel for schedule(static)
         for (int64_t start = 0; start < outputs; start += PANEL) {
             for (int64_t row = chunk; row < end; row += each) {
