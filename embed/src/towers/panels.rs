@@ -1,5 +1,5 @@
-//! A matrix as panels of 32 outputs, for products on the CPU in f32, and the only FFI beside
-//! LibTorch's: `native/panels.cpp`, which needs AVX-512.
+//! A matrix as panels of 32 outputs, for products on the CPU in f32, and the FFI to what
+//! multiplies by them: `native/panels.cpp`, which needs AVX-512.
 #![allow(unsafe_code)]
 
 use tch::{Device, Kind, Tensor};
