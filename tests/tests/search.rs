@@ -274,7 +274,7 @@ fn a_vector_is_compared_as_it_is() {
         .expect_problem(422, "wrong_dimension");
     library()
         .search(&json!({ "vector": vec![0.0; 384] }))
-        .expect_problem(422, "cancelled_query");
+        .expect_problem(422, "no_direction");
 }
 
 #[test]

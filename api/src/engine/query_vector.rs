@@ -77,7 +77,10 @@ impl Engine {
                         wanted,
                     });
                 }
-                unit_length(vector.clone()).ok_or(ApiError::CancelledQuery)
+                unit_length(vector.clone()).ok_or_else(|| ApiError::NoDirection {
+                    kind: "query",
+                    reason: "its length is zero, or next to it".to_owned(),
+                })
             }
         }
     }
