@@ -111,6 +111,17 @@ pub enum State {
     },
 }
 
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Loaded { sequence } => write!(f, "as of write {sequence}"),
+            Self::Partial { lost } if lost.is_empty() => f.write_str("without the newest"),
+            Self::Partial { lost } => write!(f, "without what is damaged: {}", lost.join(", ")),
+            Self::Empty { reason } => write!(f, "empty, since {reason}"),
+        }
+    }
+}
+
 /// Why an index starts empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reason {

@@ -70,7 +70,13 @@ impl Collection {
         })
         .map_err(ApiError::Thread)?;
         if opened.vectors != current || opened.words != current {
-            tracing::info!(collection = %definition.name, ?opened, sequence, "bringing the search index up to date");
+            tracing::info!(
+                collection = %definition.name,
+                vectors = %opened.vectors,
+                words = %opened.words,
+                sequence,
+                "bringing the search index up to date"
+            );
             readiness.begin();
             // Before any write: the committer takes one thing after the other.
             committer.reconcile();

@@ -342,8 +342,13 @@ fn load(folder: &Path, expected: &Schema) -> Result<(Index, u64), Reason> {
     if index.schema() != *expected {
         return Err(Reason::Format("another schema".to_owned()));
     }
-    let payload = index.load_metas().map_err(damaged)?.payload;
-    let payload: Payload = payload
+    let metas = index.load_metas().map_err(damaged)?;
+    if metas.payload.is_none() && metas.segments.is_empty() {
+        // Nothing was ever committed to it.
+        return Err(Reason::Missing);
+    }
+    let payload: Payload = metas
+        .payload
         .and_then(|payload| serde_json::from_str(&payload).ok())
         .ok_or_else(|| Reason::Format("a commit without a sequence".to_owned()))?;
     if payload.format != FORMAT {
