@@ -7,6 +7,7 @@ use clipdb_index::{FilterError, IndexError, TypeConflict};
 use clipdb_storage::{CollectionName, DocumentId, StorageError};
 
 use crate::engine::{CatchingUp, TooManyFields};
+use crate::quoted::quoted;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
@@ -74,7 +75,7 @@ pub enum ApiError {
     },
     #[error("collection '{0}' was replaced by a restore meanwhile; send the request again")]
     CollectionReplaced(CollectionName),
-    #[error("there is no snapshot '{id}' of collection '{collection}'")]
+    #[error("there is no snapshot '{}' of collection '{collection}'", quoted(.id))]
     SnapshotNotFound {
         collection: CollectionName,
         id: String,
@@ -123,7 +124,7 @@ pub enum ApiError {
     NoModel,
     #[error("the model '{0}' is configured twice; give each once")]
     ModelTwice(String),
-    #[error("there is no model '{wanted}' in this server (loaded: {loaded})")]
+    #[error("there is no model '{}' in this server (loaded: {loaded})", quoted(.wanted))]
     UnknownModel { wanted: String, loaded: String },
 
     #[error("the request has no valid API key; send 'Authorization: Bearer KEY'")]
@@ -172,17 +173,18 @@ pub enum ApiError {
         "this server does not fetch images from URLs unless it is started with --url-ingest; send the bytes as 'base64' or as a multipart file"
     )]
     UrlIngestDisabled,
-    #[error("'{url}' is not fetched: {reason}")]
+    #[error("'{}' is not fetched: {reason}", quoted(.url))]
     UrlRefused { url: String, reason: String },
-    #[error("'{url}' could not be fetched: {reason}")]
+    #[error("'{}' could not be fetched: {reason}", quoted(.url))]
     UrlNotFetched { url: String, reason: String },
     #[error("URL ingest could not be set up: {0}")]
     UrlClient(String),
     #[error(
-        "'{0}' is a path, and this server reads none of its own file system; send the bytes as 'blob'"
+        "'{}' is a path, and this server reads none of its own file system; send the bytes as 'blob'",
+        quoted(.0)
     )]
     PathRefused(String),
-    #[error("document '{id}': {source}")]
+    #[error("document '{}': {source}", quoted(.id))]
     InDocument { id: String, source: Box<ApiError> },
     #[error("{failed} of {total} documents were not stored, the others were; the first: {first}")]
     NotAllStored {
@@ -195,7 +197,7 @@ pub enum ApiError {
         endpoint: String,
         instead: &'static str,
     },
-    #[error("the multipart request has no part named '{0}'")]
+    #[error("the multipart request has no part named '{}'", quoted(.0))]
     MissingPart(String),
     #[error("{what} is larger than the limit of {limit} bytes ('{setting}')")]
     TooLarge {
@@ -203,10 +205,12 @@ pub enum ApiError {
         limit: u64,
         setting: &'static str,
     },
-    #[error("'{0}' is not a media type this route takes; it takes {1}")]
+    #[error("'{}' is not a media type this route takes; it takes {}", quoted(.0), .1)]
     UnsupportedMediaType(String, &'static str),
     #[error("the client ended the request body early: {0}")]
     BrokenBody(String),
+    #[error("the WebSocket was closed: {0}")]
+    BrokenSocket(String),
 }
 
 impl ApiError {

@@ -15,6 +15,7 @@ mod data_uri;
 pub mod engine;
 pub mod error;
 mod memory;
+mod quoted;
 pub mod rest;
 mod tls;
 mod trace_context;

@@ -15,11 +15,15 @@ use super::message::{
 use super::parameters::Parameters;
 use crate::engine::{CallSeen, Engine};
 use crate::error::ApiError;
+use crate::quoted::quoted;
 use crate::rest::problem;
 use crate::trace_context;
 
 /// The name under which the server signs what it did.
 const EXECUTOR: &str = "clipdb";
+
+/// What a failure echoes of its request's parameters at most.
+const ECHO: usize = 4 << 10;
 
 /// What the doors call.
 #[derive(Clone)]
@@ -69,6 +73,10 @@ impl Calls {
             ..
         } = request;
         let mut header = header.unwrap_or_default();
+        // As jina's gateway fills it in.
+        if header.exec_endpoint().is_empty() {
+            header.exec_endpoint = Some("/".to_owned());
+        }
         let data = data.unwrap_or_default();
         let documents = data.docs.unwrap_or_default().docs;
         let ids: Vec<String> = documents
@@ -77,7 +85,8 @@ impl Calls {
             .collect();
         let started = SystemTime::now();
         let endpoint = header.exec_endpoint().to_owned();
-        tracing::Span::current().record("endpoint", endpoint.as_str());
+        let span = tracing::Span::current();
+        span.record("endpoint", tracing::field::display(quoted(&endpoint)));
         let outcome = if data.docs_bytes.is_empty() {
             self.perform(&endpoint, parameters.as_ref(), documents)
                 .await
@@ -106,7 +115,7 @@ impl Calls {
         let response = DataRequest {
             routes: routes(&header, [received, started, ended]),
             header: Some(header),
-            parameters,
+            parameters: parameters.filter(|echo| !failed || echo.encoded_len() <= ECHO),
             data: Some(Data {
                 docs: Some(DocumentArray { docs }),
                 ..Data::default()
@@ -153,7 +162,7 @@ fn with_id(id: String) -> Document {
 }
 
 fn failure(error: &ApiError) -> Status {
-    let (code, detail) = (problem::code(error), error.to_string());
+    let (code, detail) = (problem::code(error), problem::detail(error));
     Status {
         code: Status::ERROR,
         description: format!("{code}: {detail}"),
@@ -178,7 +187,11 @@ fn routes(header: &Header, [received, started, ended]: [SystemTime; 3]) -> Vec<R
         executor: executor.to_owned(),
         start_time: Some(Timestamp::from(start)),
         end_time: Some(Timestamp::from(end)),
-        status: header.status.clone(),
+        // What happened is told in whole by the header's.
+        status: header.status.as_ref().map(|status| Status {
+            exception: None,
+            ..status.clone()
+        }),
     };
     vec![
         route("gateway", begin, end),

@@ -9,6 +9,7 @@ use clipdb_storage::StorageError;
 use serde_json::{Value, json};
 
 use crate::error::ApiError;
+use crate::quoted::bounded;
 
 /// The status and the code that clients may switch on; a code never changes its meaning.
 fn classify(error: &ApiError) -> (StatusCode, &'static str) {
@@ -76,7 +77,9 @@ fn classify(error: &ApiError) -> (StatusCode, &'static str) {
         ApiError::UnsupportedMediaType(..) => {
             (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type")
         }
-        ApiError::BrokenBody(_) => (StatusCode::BAD_REQUEST, "broken_body"),
+        ApiError::BrokenBody(_) | ApiError::BrokenSocket(_) => {
+            (StatusCode::BAD_REQUEST, "broken_body")
+        }
     }
 }
 
@@ -142,6 +145,11 @@ pub(crate) fn code(error: &ApiError) -> &'static str {
     classify(error).1
 }
 
+/// What the error says, never longer than somebody reads: it may quote what a client sent.
+pub(crate) fn detail(error: &ApiError) -> String {
+    bounded(error.to_string())
+}
+
 /// The problem as JSON, for a whole answer or for one document of a batch.
 pub fn body(error: &ApiError) -> Value {
     let (status, code) = classify(error);
@@ -149,7 +157,7 @@ pub fn body(error: &ApiError) -> Value {
         "type": format!("urn:clipdb:problem:{code}"),
         "title": title(code),
         "status": status.as_u16(),
-        "detail": error.to_string(),
+        "detail": detail(error),
         "code": code,
     })
 }
@@ -205,6 +213,21 @@ mod tests {
                 .as_str()
                 .is_some_and(|detail| detail.contains("a 'text', an 'image' or 'vectors'"))
         );
+    }
+
+    #[test]
+    fn what_a_client_sent_is_quoted_in_part() {
+        let long = "x".repeat(1_000_000);
+        for error in [
+            ApiError::PathRefused(long.clone()),
+            ApiError::EmptyDocument.in_document(&long),
+            ApiError::InvalidField(long.clone()),
+        ] {
+            let said = detail(&error);
+            assert!(said.len() < 1100, "{}", said.len());
+        }
+        let path = detail(&ApiError::PathRefused(long));
+        assert!(path.len() < 250 && path.ends_with("as 'blob'"), "{path}");
     }
 
     #[test]
