@@ -13,12 +13,13 @@ use super::message::{Document, struct_to_json};
 use super::parameters::Parameters;
 use crate::engine::{Collection, Draft, Incoming, Ingested, Input, Wanted, blocking};
 use crate::error::ApiError;
+use crate::quoted::quoted;
 
 /// The field of a document's metadata that keeps the URI it came with.
 pub(super) const URI: &str = "uri";
 
 impl Calls {
-    /// The documents with their embeddings. A document that can't be stored does not keep
+    /// The documents, those under the paths with their embeddings. A document that can't be stored does not keep
     /// the others out, and then the answer says how many and why.
     pub(super) async fn index(
         &self,
@@ -27,33 +28,40 @@ impl Calls {
     ) -> Result<Vec<Document>, ApiError> {
         let collection = self.collection_to_fill(parameters).await?;
         self.check_model(&collection, parameters)?;
-        let (returned, drafts) = blocking(move || {
-            let drafts: Vec<Incoming> = documents.iter().map(incoming).collect();
-            for document in &mut documents {
+        let paths = parameters.index_paths();
+        let wanted = paths.clone();
+        let (mut documents, drafts) = blocking(move || {
+            let mut drafts = Vec::new();
+            wanted.visit(&mut documents, &mut |document| {
+                drafts.push(incoming(document));
                 document.embedding = None;
-            }
-            (documents, drafts)
+                Ok::<_, ApiError>(())
+            })?;
+            Ok::<_, ApiError>((documents, drafts))
         })
-        .await?;
-        documents = returned;
+        .await??;
         let answers: Vec<Ingested> = self
             .engine
             .ingest(&collection, iter(drafts))
             .collect()
             .await;
+        let total = answers.len();
+        let mut answers = answers.into_iter();
         let mut failures = Vec::new();
-        for (document, answer) in documents.iter_mut().zip(answers) {
-            match answer.outcome {
-                Ok(stored) => {
+        paths.visit(&mut documents, &mut |document| {
+            match answers.next().map(|answer| answer.outcome) {
+                Some(Ok(stored)) => {
                     // Of a long text that of its beginning, which is what the original gives.
                     if let Some((_, embedding)) = stored.embeddings.into_iter().next() {
                         self.give(document, embedding, parameters);
                     }
                 }
-                Err(error) => failures.push(error.in_document(&document.id)),
+                Some(Err(error)) => failures.push(error.in_document(&document.id)),
+                None => {}
             }
-        }
-        let (failed, total) = (failures.len(), documents.len());
+            Ok::<_, ApiError>(())
+        })?;
+        let failed = failures.len();
         match failures.into_iter().next() {
             None => Ok(documents),
             Some(first) => Err(ApiError::NotAllStored {
@@ -97,8 +105,10 @@ impl Calls {
         let definition = collection.definition();
         match &parameters.model {
             Some(wanted) if *wanted != definition.model => Err(ApiError::InvalidField(format!(
-                "the parameter 'model_name' is '{wanted}'; collection '{}' has the model '{}'",
-                definition.name, definition.model
+                "the parameter 'model_name' is '{}'; collection '{}' has the model '{}'",
+                quoted(wanted),
+                definition.name,
+                definition.model
             ))),
             _ => Ok(()),
         }

@@ -16,8 +16,11 @@ const LIMIT: usize = 1000;
 pub struct Parameters {
     pub model: Option<String>,
     pub drop_image_content: bool,
-    /// Which documents of the tree are encoded.
+    /// Which documents of the tree the call is about.
     pub paths: Paths,
+    /// AnnLite's own for `/index` and `/search`, which go before it.
+    index_paths: Option<Paths>,
+    search_paths: Option<Paths>,
     /// Matches of each query.
     pub limit: Option<usize>,
     pub collection: Option<CollectionName>,
@@ -38,19 +41,29 @@ impl Parameters {
                 }
                 "drop_image_content" => read.drop_image_content = flag(name, kind)?,
                 "access_paths" | "traversal_paths" => read.paths = text(name, kind)?.parse()?,
+                "index_access_paths" => read.index_paths = Some(text(name, kind)?.parse()?),
+                "search_access_paths" => read.search_paths = Some(text(name, kind)?.parse()?),
                 "limit" => read.limit = Some(limit(kind)?),
                 "collection" => {
                     read.collection = Some(text(name, kind)?.parse::<CollectionName>()?);
                 }
                 "filter" => match kind {
                     Kind::StructValue(fields) if fields.fields.is_empty() => {}
-                    Kind::StructValue(fields) => read.filter = Some(filter(fields)),
+                    Kind::StructValue(fields) => read.filter = Some(filter(fields)?),
                     _ => return Err(wrong(name, "an object")),
                 },
                 _ => {}
             }
         }
         Ok(read)
+    }
+
+    pub fn index_paths(&self) -> &Paths {
+        self.index_paths.as_ref().unwrap_or(&self.paths)
+    }
+
+    pub fn search_paths(&self) -> &Paths {
+        self.search_paths.as_ref().unwrap_or(&self.paths)
     }
 }
 
@@ -115,6 +128,21 @@ mod tests {
         assert_eq!(read.collection, Some("b".parse().unwrap()));
         assert_eq!(read.filter, None);
         assert_eq!(Parameters::read(None).unwrap(), Parameters::default());
+    }
+
+    #[test]
+    fn the_retriever_s_own_paths_go_before_the_common_ones() {
+        let paths = |text: &str| text.parse::<Paths>().unwrap();
+        let common = read(json!({ "access_paths": "@c" })).unwrap();
+        assert_eq!(common.index_paths(), &paths("@c"));
+        assert_eq!(common.search_paths(), &paths("@c"));
+        let own = read(json!({
+            "traversal_paths": "@c", "index_access_paths": "@m", "search_access_paths": "@r",
+        }))
+        .unwrap();
+        assert_eq!(own.index_paths(), &paths("@m"));
+        assert_eq!(own.search_paths(), &paths("@r"));
+        assert_eq!(own.paths, paths("@c"));
     }
 
     #[test]

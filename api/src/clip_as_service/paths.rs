@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use super::message::Document;
 use crate::error::ApiError;
+use crate::quoted::quoted;
 
 /// Ways down from a root: `""` is the root itself, `"cm"` the matches of its chunks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +25,8 @@ impl Paths {
     }
 
     /// Shows `visit` each document that a path leads to, once, in an order that depends
-    /// on the tree alone: a document, then its chunks, then its matches.
+    /// on the tree alone: the chunks of a document, then its matches, then itself, so that
+    /// `visit` may give it other matches.
     pub fn visit<E>(
         &self,
         documents: &mut [Document],
@@ -48,14 +50,14 @@ impl Paths {
             return Ok(());
         }
         for document in documents {
-            if self.0.contains(path.as_str()) {
-                visit(document)?;
-            }
             for (step, below) in [('c', &mut document.chunks), ('m', &mut document.matches)] {
                 path.push(step);
                 let outcome = self.visit_below(path, below, visit);
                 path.pop();
                 outcome?;
+            }
+            if self.0.contains(path.as_str()) {
+                visit(document)?;
             }
         }
         Ok(())
@@ -80,7 +82,8 @@ impl FromStr for Paths {
             .map(Self)
             .ok_or_else(|| {
                 ApiError::InvalidField(format!(
-                    "'{text}' is no access path that is known here: use r, c and m, as in '@r', '@c' or '@r,cm'"
+                    "'{}' is no access path that is known here: use r, c and m, as in '@r', '@c' or '@r,cm'",
+                    quoted(text)
                 ))
             })
     }
@@ -117,9 +120,9 @@ mod tests {
     fn paths_lead_where_docarray_s_do() {
         assert_eq!(visited("@r"), ["r", "s"]);
         assert_eq!(visited("c"), ["c"]);
-        assert_eq!(visited("@r,m"), ["r", "m", "s"]);
+        assert_eq!(visited("@r,m"), ["m", "r", "s"]);
         assert_eq!(visited("@cm, cc"), ["cc", "cm"]);
-        assert_eq!(visited("@r,r,rc"), ["r", "c", "s"]);
+        assert_eq!(visited("@r,r,rc"), ["c", "r", "s"]);
     }
 
     #[test]

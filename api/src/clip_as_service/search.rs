@@ -12,7 +12,6 @@ use super::encode::Embedded;
 use super::index::URI;
 use super::message::{Content, Document, NamedScore, struct_from_json};
 use super::parameters::Parameters;
-use super::paths::Paths;
 use crate::engine::query::{self, Mode, Query, Targets};
 use crate::engine::{Hit, View};
 use crate::error::ApiError;
@@ -29,28 +28,36 @@ impl Calls {
         let collection = self.collection(parameters)?;
         self.check_model(&collection, parameters)?;
         let encoder = self.engine.models().of(collection.definition())?;
+        let paths = parameters.search_paths();
         let Embedded {
             mut documents,
             found,
         } = self
-            .embed(
-                encoder,
-                documents,
-                &Paths::default(),
-                TextRole::Query,
-                Priority::Search,
-            )
+            .embed(encoder, documents, paths, TextRole::Query, Priority::Search)
             .await?;
         let limit = parameters.limit.unwrap_or(LIMIT);
-        for (document, encoded) in documents.iter_mut().zip(found) {
+        let mut ids = Vec::new();
+        paths.visit(&mut documents, &mut |document| {
+            ids.push(document.id.clone());
+            Ok::<_, ApiError>(())
+        })?;
+        let mut answers = Vec::with_capacity(found.len());
+        for (id, encoded) in ids.iter().zip(found) {
             let encoded = encoded
                 .ok_or(ApiError::EmptyQuery)
-                .map_err(|error| error.in_document(&document.id))?;
+                .map_err(|error| error.in_document(id))?;
             let query = nearest(encoded.embedding.as_slice().to_vec(), limit, parameters);
             let answer = self.engine.search(&collection, query).await?;
-            self.give(document, encoded.embedding, parameters);
-            document.matches = best_first(answer.hits, limit);
+            answers.push((encoded.embedding, best_first(answer.hits, limit)));
         }
+        let mut answers = answers.into_iter();
+        paths.visit(&mut documents, &mut |document| {
+            if let Some((embedding, matches)) = answers.next() {
+                self.give(document, embedding, parameters);
+                document.matches = matches;
+            }
+            Ok::<_, ApiError>(())
+        })?;
         Ok(documents)
     }
 }
