@@ -101,6 +101,10 @@ def fails(call, *words):
         raise AssertionError('no exception')
 
 
+def the_flow_is_ready():
+    assert client()._client.is_flow_ready() is True
+
+
 # encode
 
 def encode_texts():
@@ -140,6 +144,19 @@ def encode_documents_are_the_same_objects():
         assert sent is back
     assert inputs[3].id == 'mine' and inputs[0].tags['n'] == 1
     same(found.embeddings, TEXTS[0], RED, BLUE, TEXTS[1], RED)
+
+
+def encode_tensors_of_every_type_and_shape():
+    pixels = np.array(Image.open(RED))
+    tensors = [pixels.astype(dtype) for dtype in ('<f2', '>u2', '>f4', '>i4', '>f8', '<i8', '|u1')]
+    tensors += [pixels[None], pixels[..., None]]
+    found = client().encode(DocumentArray([Document(tensor=tensor) for tensor in tensors]))
+    same(found.embeddings, *[RED] * len(tensors))
+    flags = pixels > 100
+    both = client().encode(DocumentArray([
+        Document(tensor=flags), Document(tensor=flags.astype(np.uint8)),
+    ]))
+    assert np.abs(both.embeddings[0] - both.embeddings[1]).max() < 1e-5
 
 
 def encode_a_list_of_documents():

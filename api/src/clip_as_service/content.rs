@@ -39,7 +39,8 @@ pub fn is_picture(document: &Document) -> bool {
 
 /// A tensor of rows, columns and, if any, channels, whose numbers are from 0 to 255.
 fn picture(tensor: &NdArray) -> Result<Input, ApiError> {
-    let (height, width, channels) = match *tensor.shape() {
+    let numbers = tensor.numbers()?;
+    let (height, width, channels) = match *without_ones(tensor.shape()) {
         [height, width] => (height, width, 1),
         [height, width, channels] => (height, width, channels),
         _ => {
@@ -49,8 +50,7 @@ fn picture(tensor: &NdArray) -> Result<Input, ApiError> {
             )));
         }
     };
-    let pixels: Option<Vec<u8>> = tensor
-        .numbers()?
+    let pixels: Option<Vec<u8>> = numbers
         .into_iter()
         // As NumPy casts: the fraction is cut off.
         .map(|number| (0.0..256.0).contains(&number).then_some(number as u8))
@@ -60,6 +60,20 @@ fn picture(tensor: &NdArray) -> Result<Input, ApiError> {
     })?;
     let bytes = png(width, height, channels, &pixels).map_err(clipdb_embed::EmbedError::from)?;
     Ok(Input::Image(Bytes::from(bytes).into()))
+}
+
+/// The most channels that a picture has: with transparency.
+const CHANNELS: u32 = 4;
+
+/// A picture in a batch of one, or whose channels are lists of one, is that picture;
+/// docarray drops every axis of length 1.
+fn without_ones(shape: &[u32]) -> &[u32] {
+    match shape {
+        [1, rest @ ..] if rest.len() > 2 => without_ones(rest),
+        [1, rest @ ..] if rest.len() == 2 && rest[0] > 1 && rest[1] > CHANNELS => rest,
+        [rest @ .., 1] if rest.len() > 2 => without_ones(rest),
+        _ => shape,
+    }
 }
 
 #[cfg(test)]
@@ -115,6 +129,25 @@ mod tests {
     }
 
     #[test]
+    fn axes_of_length_1_around_a_picture_are_dropped() {
+        for (shape, picture) in [
+            (&[1, 8, 9, 3][..], &[8, 9, 3][..]),
+            (&[8, 9, 3, 1], &[8, 9, 3]),
+            (&[1, 1, 8, 9, 3, 1], &[8, 9, 3]),
+            (&[1, 8, 9], &[8, 9]),
+            (&[1, 2, 3], &[1, 2, 3]),
+            (&[8, 9, 1], &[8, 9, 1]),
+            (&[1, 9], &[1, 9]),
+            (&[2, 8, 9, 3], &[2, 8, 9, 3]),
+        ] {
+            assert_eq!(without_ones(shape), picture, "{shape:?}");
+        }
+        let sparse = holding(Content::Tensor(NdArray::default()));
+        let refused = input_of(&sparse).unwrap_err().to_string();
+        assert!(refused.contains("sparse"), "{refused}");
+    }
+
+    #[test]
     fn a_tensor_is_a_picture() {
         let tensor = |json: &str| {
             let tensor = serde_json::from_str(json).unwrap();
@@ -127,6 +160,7 @@ mod tests {
         };
         assert!(bytes.starts_with(b"\x89PNG"));
         assert!(tensor("[[0.5, 255.0]]").is_ok());
+        assert!(tensor("[[true, false]]").is_ok());
         for wrong in ["[1, 2]", "[[256]]", "[[-1]]", "[[[1, 2, 3, 4, 5]]]", "[]"] {
             assert!(tensor(wrong).is_err(), "{wrong}");
         }

@@ -6,6 +6,7 @@ use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::ApiError;
+use crate::quoted::quoted;
 
 /// A oneof on the wire, of which `dense` is known here.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -67,8 +68,9 @@ impl NdArray {
             .ok_or_else(|| wrong("is sparse; send a dense one".to_owned()))?;
         let numbers = dense.read().ok_or_else(|| {
             wrong(format!(
-                "is of type '{}', which is not known here; send '|u1' or '<f4'",
-                dense.dtype
+                "is of type '{}', which is not known here; send whole numbers ('|u1', '<i4'), \
+                 floats ('<f2', '<f4', '<f8') or booleans ('|b1')",
+                quoted(&dense.dtype)
             ))
         })?;
         let announced = dense
@@ -87,39 +89,79 @@ impl NdArray {
 }
 
 impl DenseNdArray {
+    /// The type without its byte order, which stands before it.
+    fn kind(&self) -> (&str, &str) {
+        self.dtype.split_at_checked(1).unwrap_or_default()
+    }
+
     fn read(&self) -> Option<Vec<f64>> {
-        fn each<const N: usize>(buffer: &[u8], number: impl Fn([u8; N]) -> f64) -> Vec<f64> {
-            buffer
-                .as_chunks::<N>()
-                .0
-                .iter()
-                .map(|bytes| number(*bytes))
-                .collect()
-        }
-        let buffer = &self.buffer;
-        Some(match self.dtype.as_str() {
-            "|u1" | "|b1" => each(buffer, |[byte]| f64::from(byte)),
-            "|i1" => each(buffer, |bytes| f64::from(i8::from_le_bytes(bytes))),
-            "<u2" => each(buffer, |bytes| f64::from(u16::from_le_bytes(bytes))),
-            "<i2" => each(buffer, |bytes| f64::from(i16::from_le_bytes(bytes))),
-            "<u4" => each(buffer, |bytes| f64::from(u32::from_le_bytes(bytes))),
-            "<i4" => each(buffer, |bytes| f64::from(i32::from_le_bytes(bytes))),
-            "<u8" => each(buffer, |bytes| u64::from_le_bytes(bytes) as f64),
-            "<i8" => each(buffer, |bytes| i64::from_le_bytes(bytes) as f64),
-            "<f4" => each(buffer, |bytes| f64::from(f32::from_le_bytes(bytes))),
-            "<f8" => each(buffer, f64::from_le_bytes),
+        let (order, kind) = self.kind();
+        let bytes_are_turned = match order {
+            "<" | "|" => false,
+            ">" => true,
+            _ => return None,
+        };
+        let numbers = Numbers {
+            buffer: &self.buffer,
+            bytes_are_turned,
+        };
+        Some(match kind {
+            "u1" => numbers.each(|[byte]| f64::from(byte)),
+            "b1" => numbers.each(|[byte]| f64::from(byte != 0)),
+            "i1" => numbers.each(|bytes| f64::from(i8::from_le_bytes(bytes))),
+            "u2" => numbers.each(|bytes| f64::from(u16::from_le_bytes(bytes))),
+            "i2" => numbers.each(|bytes| f64::from(i16::from_le_bytes(bytes))),
+            "u4" => numbers.each(|bytes| f64::from(u32::from_le_bytes(bytes))),
+            "i4" => numbers.each(|bytes| f64::from(i32::from_le_bytes(bytes))),
+            "u8" => numbers.each(|bytes| u64::from_le_bytes(bytes) as f64),
+            "i8" => numbers.each(|bytes| i64::from_le_bytes(bytes) as f64),
+            "f2" => numbers.each(|bytes| half(u16::from_le_bytes(bytes))),
+            "f4" => numbers.each(|bytes| f64::from(f32::from_le_bytes(bytes))),
+            "f8" => numbers.each(f64::from_le_bytes),
             _ => return None,
         })
     }
+}
+
+struct Numbers<'a> {
+    buffer: &'a [u8],
+    bytes_are_turned: bool,
+}
+
+impl Numbers<'_> {
+    fn each<const N: usize>(&self, number: impl Fn([u8; N]) -> f64) -> Vec<f64> {
+        let numbers = self.buffer.as_chunks::<N>().0.iter();
+        numbers
+            .map(|bytes| {
+                let mut bytes = *bytes;
+                if self.bytes_are_turned {
+                    bytes.reverse();
+                }
+                number(bytes)
+            })
+            .collect()
+    }
+}
+
+/// IEEE 754's binary16.
+fn half(bits: u16) -> f64 {
+    let fraction = f64::from(bits & 0x3ff) / 1024.0;
+    let size = match (bits >> 10) & 0x1f {
+        0 => fraction * 2f64.powi(-14),
+        31 if fraction == 0.0 => f64::INFINITY,
+        31 => f64::NAN,
+        exponent => (1.0 + fraction) * 2f64.powi(i32::from(exponent) - 15),
+    };
+    if bits & 0x8000 == 0 { size } else { -size }
 }
 
 /// As JSON it is lists in lists.
 impl Serialize for NdArray {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let numbers = self.numbers().map_err(serde::ser::Error::custom)?;
-        let digits = match self.dense.as_ref().map(|dense| dense.dtype.as_str()) {
-            Some("<f4") => Digits::Single,
-            Some("<f8") => Digits::Double,
+        let digits = match self.dense.as_ref().map(|dense| dense.kind().1) {
+            Some("f2" | "f4") => Digits::Single,
+            Some("f8") => Digits::Double,
             _ => Digits::Whole,
         };
         Lists {
@@ -234,6 +276,10 @@ impl<'de> Deserialize<'de> for Nested {
                 formatter.write_str("a number or a list of numbers")
             }
 
+            fn visit_bool<E: Error>(self, flag: bool) -> Result<Nested, E> {
+                Ok(Nested::Number(f64::from(flag)))
+            }
+
             fn visit_f64<E: Error>(self, number: f64) -> Result<Nested, E> {
                 Ok(Nested::Number(number))
             }
@@ -271,6 +317,45 @@ mod tests {
         assert_eq!(&dense.buffer[..4], 1.0f32.to_le_bytes());
         assert_eq!(array.numbers().unwrap(), [1.0, -0.5]);
         assert_eq!(serde_json::to_string(&array).unwrap(), "[1.0,-0.5]");
+    }
+
+    #[test]
+    fn numbers_are_read_in_every_type_and_byte_order() {
+        for (dtype, bytes) in [
+            ("|u1", &[0, 7][..]),
+            ("|i1", &[0, 7]),
+            ("<u2", &[0, 0, 7, 0]),
+            (">u2", &[0, 0, 0, 7]),
+            ("<f2", &[0, 0, 0x00, 0x47]),
+            (">f2", &[0, 0, 0x47, 0x00]),
+            (">i4", &[0, 0, 0, 0, 0, 0, 0, 7]),
+            (">f4", &[0, 0, 0, 0, 0x40, 0xe0, 0, 0]),
+            (
+                ">f8",
+                &[0, 0, 0, 0, 0, 0, 0, 0, 0x40, 0x1c, 0, 0, 0, 0, 0, 0],
+            ),
+        ] {
+            let array = NdArray::dense(bytes.to_vec(), vec![2], dtype);
+            assert_eq!(array.numbers().unwrap(), [0.0, 7.0], "{dtype}");
+        }
+        let flags = NdArray::dense(vec![0, 1], vec![2], "|b1");
+        let in_json: NdArray = serde_json::from_str("[false, true]").unwrap();
+        assert_eq!(flags.numbers().unwrap(), in_json.numbers().unwrap());
+    }
+
+    #[test]
+    fn halves_are_the_numbers_they_stand_for() {
+        for (bits, number) in [
+            (0x3c00, 1.0),
+            (0xc000, -2.0),
+            (0x3800, 0.5),
+            (0x5bf8, 255.0),
+            (0x0001, 2f64.powi(-24)),
+            (0x7c00, f64::INFINITY),
+        ] {
+            assert_eq!(half(bits), number, "{bits:x}");
+        }
+        assert!(half(0x7e00).is_nan());
     }
 
     #[test]
