@@ -137,6 +137,50 @@ fn documents_that_are_none() {
 }
 
 #[test]
+fn bodies_of_another_shape_are_told_in_words() {
+    for (path, body, words) in [
+        ("/encode", json!([[{ "text": "a" }]]), "expected an object"),
+        (
+            "/encode",
+            json!({ "inputs": [["a", null]] }),
+            "expected an object",
+        ),
+        ("/search", json!(["a"]), "expected an object"),
+        (
+            "/search",
+            json!({ "text": "a", "limit": 1.5 }),
+            "a whole number from 0",
+        ),
+        (
+            "/search",
+            json!({ "text": "a", "mode": 7 }),
+            "one of \"hybrid\"",
+        ),
+        (
+            "/search",
+            json!({ "text": "a", "typos": 7 }),
+            "true or false",
+        ),
+        (
+            "/rank",
+            json!({ "query": "a", "candidates": [] }),
+            "expected an object",
+        ),
+    ] {
+        let problem = client()
+            .post(path, &body)
+            .expect_problem(422, "invalid_field");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains(words), "{body}: {detail}");
+    }
+    let nulls = json!({ "index": { "kind": null }, "fields": null });
+    client().put("/collections/nulls", &nulls).expect(201);
+    let nulls = json!({ "text": "witness", "mode": null, "exact": null, "fusion": null });
+    bad().search(&nulls).expect(200);
+    still_serves();
+}
+
+#[test]
 fn pictures_that_are_none() {
     let cases: [(&str, Vec<u8>, u16, &str); 8] = [
         ("cut", pictures::truncated_jpeg(), 422, "invalid_image"),

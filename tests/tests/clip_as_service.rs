@@ -60,6 +60,8 @@ fn json_is_taken_as_curl_sends_it() {
     assert_eq!(data[0]["id"].as_str().unwrap().len(), 32);
     assert_eq!(data[3]["embedding"], Value::Null);
     assert_eq!(answer["header"]["status"], Value::Null);
+    let unsaid = post(&json!({ "data": [] }));
+    assert_eq!(unsaid["header"]["execEndpoint"], "/");
     let routes = answer["routes"].as_array().unwrap();
     assert_eq!(routes[0]["executor"], "gateway");
     assert_eq!(routes.len(), 2);
@@ -112,11 +114,150 @@ fn a_failed_call_is_an_answer_with_a_status() {
 }
 
 #[test]
+fn a_failure_quotes_a_piece_of_what_was_sent() {
+    let long = "x".repeat(1_000_000);
+    for body in [
+        json!({ "data": [{ "id": "a", "uri": long }] }),
+        json!({ "data": [{ "id": "a", "text": "a" }], "parameters": { "model_name": long } }),
+        json!({ "data": [{ "id": "a", "text": "a" }], "parameters": { "access_paths": long } }),
+        json!({ "data": [], "execEndpoint": "/search", "parameters": { "collection": long } }),
+        json!({ "data": [{ "id": "a", "text": "a" }], "execEndpoint": "/search",
+                "parameters": { "filter": { "$regex": long, "a": { long.clone(): 1 } } } }),
+    ] {
+        let answer = client().post("/post", &body).expect(200);
+        assert!(answer.body.len() < 10_000, "{} bytes", answer.body.len());
+        let answer = answer.json();
+        let status = &answer["header"]["status"];
+        assert_eq!(status["code"], 1);
+        assert!(!status["exception"].is_null(), "{status}");
+        assert_eq!(answer["routes"][1]["status"]["code"], 1);
+        assert!(answer["routes"][1]["status"]["exception"].is_null());
+    }
+    // The id comes back once, since it is what the client knows its document by.
+    let body = json!({ "data": [{ "id": long, "text": "a" }], "execEndpoint": "/index" });
+    let answer = client().post("/post", &body).expect(200);
+    assert!(answer.body.len() < 1_010_000, "{} bytes", answer.body.len());
+}
+
+#[test]
+fn paths_lead_index_and_search_to_chunks() {
+    client().put("/collections/chunks", &json!({})).expect(201);
+    let call = |endpoint: &str, paths: &str, data: Value| {
+        post(&json!({
+            "data": [data],
+            "execEndpoint": endpoint,
+            "parameters": { "collection": "chunks", "access_paths": paths, "limit": 1 },
+        }))
+    };
+    let letter = json!({
+        "id": "letter",
+        "chunks": [
+            { "id": "first", "text": "a boat on a lake" },
+            { "id": "second", "text": "bread fresh from the oven", "tags": { "n": 2 } },
+        ],
+    });
+    let indexed = call("/index", "@c", letter);
+    assert_eq!(indexed["header"]["status"], Value::Null, "{indexed}");
+    let root = &indexed["data"][0];
+    assert_eq!(root["embedding"], Value::Null);
+    assert_eq!(
+        root["chunks"][1]["embedding"].as_array().unwrap().len(),
+        384
+    );
+    let stored = client().get("/collections/chunks").expect(200).json();
+    assert_eq!(stored["documents"], 2);
+
+    let query =
+        json!({ "text": "not looked for", "chunks": [{ "text": "bread fresh from the oven" }] });
+    let found = call("/search", "@c", query);
+    let root = &found["data"][0];
+    assert_eq!(root["matches"], Value::Null, "{found}");
+    assert_eq!(root["chunks"][0]["matches"][0]["id"], "second");
+    assert_eq!(root["chunks"][0]["matches"][0]["tags"]["n"], 2);
+    // A match that is searched for as well is replaced by those that are found.
+    let query = json!({ "text": "a boat on a lake", "matches": [{ "text": "bread" }] });
+    let found = call("/search", "@r,m", query);
+    assert_eq!(found["data"][0]["matches"][0]["id"], "first", "{found}");
+}
+
+#[test]
+fn filters_are_annlite_s_and_docarray_s() {
+    client()
+        .put("/collections/filtered", &json!({}))
+        .expect(201);
+    let call = |endpoint: &str, data: Value, filter: Value| {
+        json!({
+            "data": data,
+            "execEndpoint": endpoint,
+            "parameters": { "collection": "filtered", "filter": filter },
+        })
+    };
+    let year = |id: &str, year: u32| json!({ "id": id, "text": "a", "tags": { "year": year } });
+    let documents = json!([year("old", 1990), year("new", 2020)]);
+    post(&call("/index", documents, Value::Null));
+    let ids = |filter: Value| -> Vec<String> {
+        let answer = post(&call("/search", json!([{ "text": "a" }]), filter));
+        assert_eq!(answer["header"]["status"], Value::Null, "{answer}");
+        let matches = answer["data"][0]["matches"].as_array().unwrap();
+        matches
+            .iter()
+            .map(|found| found["id"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    for filter in [
+        json!({ "year": { "$neq": 1990 } }),
+        json!({ "$and": { "year": { "$gt": 1990 }, "tags__year": { "$lt": 2021 } } }),
+        json!({ "$or": { "year": 2020, "id": "none" } }),
+        json!({ "id": { "$eq": "new" } }),
+    ] {
+        assert_eq!(ids(filter.clone()), ["new"], "{filter}");
+    }
+    for (filter, named) in [
+        (json!({ "text": { "$eq": "a" } }), "tags__text"),
+        (json!({ "year": { "$regex": "2" } }), "$regex"),
+        (json!({ "year": { "$size": 2 } }), "$size"),
+        (json!({ "year": { "$other": 2 } }), "$other"),
+    ] {
+        let said = failure(&call("/search", json!([{ "text": "a" }]), filter));
+        assert!(said.contains(named), "{said}");
+    }
+}
+
+#[test]
+fn what_is_served_elsewhere_is_refused_by_name() {
+    for (method, path, instead) in [
+        (Method::POST, "/update", "/index"),
+        (Method::PUT, "/update", "/index"),
+        (Method::DELETE, "/delete", "DELETE /collections"),
+        (
+            Method::POST,
+            "/backup",
+            "POST /collections/{name}/snapshots",
+        ),
+    ] {
+        let problem = client()
+            .send(method, path, Some("application/json"), r#"{"data": []}"#)
+            .expect_problem(404, "no_such_call");
+        assert!(
+            problem["detail"].as_str().unwrap().contains(instead),
+            "{problem}"
+        );
+    }
+}
+
+#[test]
 fn what_is_no_request_is_a_problem() {
     let send = |kind, body: &str| client().send(Method::POST, "/post", kind, body);
     let json = Some("application/json");
     send(json, "{").expect_problem(400, "invalid_json");
     send(json, r#"{"data": 7}"#).expect_problem(422, "invalid_field");
+    for positional in ["[]", r#"{"data": [["an id"]]}"#] {
+        let problem = send(json, positional).expect_problem(422, "invalid_field");
+        assert!(
+            problem["detail"].as_str().unwrap().contains("an object"),
+            "{problem}"
+        );
+    }
     send(json, r#"{"data": [{"blob": "*"}]}"#).expect_problem(422, "invalid_field");
     for kind in [Some("text/plain"), None] {
         send(kind, r#"{"data": []}"#).expect_problem(415, "unsupported_media_type");
@@ -174,6 +315,11 @@ struct WebSocket(TcpStream);
 impl WebSocket {
     /// The head of the answer where it is no upgrade.
     fn open(server: &Server, headers: &str) -> Result<Self, String> {
+        Self::open_at(server, "/", headers).map_err(|(head, _)| head)
+    }
+
+    /// Head and body of the answer where it is no upgrade.
+    fn open_at(server: &Server, path: &str, headers: &str) -> Result<Self, (String, String)> {
         let address = server.client().address();
         let mut stream = TcpStream::connect(address).unwrap();
         stream
@@ -181,7 +327,7 @@ impl WebSocket {
             .unwrap();
         write!(
             stream,
-            "GET / HTTP/1.1\r\nhost: {address}\r\nupgrade: websocket\r\nconnection: Upgrade\r\n\
+            "GET {path} HTTP/1.1\r\nhost: {address}\r\nupgrade: websocket\r\nconnection: Upgrade\r\n\
              sec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n{headers}\r\n"
         )
         .unwrap();
@@ -193,10 +339,17 @@ impl WebSocket {
         }
         let head = String::from_utf8(head).unwrap();
         if head.starts_with("HTTP/1.1 101 ") {
-            Ok(Self(stream))
-        } else {
-            Err(head)
+            return Ok(Self(stream));
         }
+        let length = head.lines().find_map(|line| {
+            line.to_ascii_lowercase()
+                .strip_prefix("content-length: ")?
+                .parse()
+                .ok()
+        });
+        let mut body = vec![0; length.unwrap_or_default()];
+        stream.read_exact(&mut body).unwrap();
+        Err((head, String::from_utf8(body).unwrap()))
     }
 
     fn send(&mut self, kind: u8, payload: &[u8]) {
@@ -267,6 +420,36 @@ fn a_websocket_speaks_json_to_those_who_do() {
 }
 
 #[test]
+fn whether_it_is_ready_is_told_over_a_websocket() {
+    let mut socket = WebSocket::open_at(&SERVER, "/dry_run", "").ok().unwrap();
+    socket.send(BINARY, b"");
+    // A StatusProto of success.
+    assert_eq!(socket.receive(), (BINARY, Vec::new()));
+    assert_eq!(socket.receive().0, CLOSE);
+    let mut socket = WebSocket::open_at(&SERVER, "/dry_run", "").ok().unwrap();
+    socket.send(TEXT, b"");
+    let status: Value = serde_json::from_slice(&socket.receive().1).unwrap();
+    assert_eq!(status["code"], 0);
+}
+
+#[test]
+fn an_upgrade_that_is_none_is_answered_whole() {
+    let gzip = "accept-encoding: gzip\r\n";
+    for (path, expected) in [
+        ("/nowhere", "no_such_route"),
+        ("/collections", "collections"),
+        ("/v1/models", "clipdb-mini"),
+    ] {
+        let Err((head, body)) = WebSocket::open_at(&SERVER, path, gzip) else {
+            panic!("{path} was upgraded");
+        };
+        let json: Value = serde_json::from_str(&body).unwrap();
+        assert!(json.to_string().contains(expected), "{head}{body}");
+        assert!(!head.to_ascii_lowercase().contains("chunked"), "{head}");
+    }
+}
+
+#[test]
 fn what_is_no_message_closes_its_websocket_with_a_reason() {
     for (kind, payload) in [(BINARY, &b"\xff\xff\xff"[..]), (TEXT, b"nonsense")] {
         let mut socket = WebSocket::open(&SERVER, "").unwrap();
@@ -274,7 +457,11 @@ fn what_is_no_message_closes_its_websocket_with_a_reason() {
         let (kind, reason) = socket.receive();
         assert_eq!(kind, CLOSE);
         assert_eq!(u16::from_be_bytes([reason[0], reason[1]]), 1011);
-        assert!(reason.len() > 10, "{reason:?}");
+        let reason = String::from_utf8_lossy(&reason[2..]).into_owned();
+        assert!(
+            reason.len() > 10 && !reason.contains("ended the request"),
+            "{reason}"
+        );
     }
     // A frame that says it is of 2 to the power of 62 bytes.
     let mut socket = WebSocket::open(&SERVER, "").unwrap();
@@ -285,7 +472,9 @@ fn what_is_no_message_closes_its_websocket_with_a_reason() {
     let (kind, reason) = socket.receive();
     let reason = String::from_utf8_lossy(&reason).into_owned();
     assert!(
-        kind == CLOSE && reason.contains("max_body_bytes"),
+        kind == CLOSE
+            && reason.contains("the frame is larger")
+            && reason.contains("max_body_bytes"),
         "{reason}"
     );
     client().get("/ready").expect(200);

@@ -63,6 +63,19 @@ fn errors_are_problems_and_openai_s_at_once() {
         assert_eq!(problem["error"]["message"], problem["detail"]);
         assert_eq!(problem["error"]["type"], "invalid_request_error");
     }
+    for (body, status) in [
+        (json!({ "input": "a", "encoding_format": null }), 200),
+        (json!({ "input": "a", "encoding_format": 7 }), 400),
+        (json!(["a", MODEL]), 400),
+    ] {
+        let answer = client.post("/v1/embeddings", &body);
+        assert_eq!(answer.status, status, "{body}");
+        if status == 400 {
+            let problem = answer.expect_problem(400, "invalid_field");
+            let detail = problem["detail"].as_str().unwrap();
+            assert!(!detail.contains("struct"), "{detail}");
+        }
+    }
     let stranger = client.with_key(None);
     let problem = stranger
         .get("/v1/models")

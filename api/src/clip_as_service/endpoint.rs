@@ -25,12 +25,15 @@ impl Call {
 const RETRIEVERS: [(&str, &str); 8] = [
     ("update", "send the documents to /index, which replaces"),
     ("delete", "use DELETE /collections/{name}/documents/{id}"),
-    ("filter", "use GET /collections/{name}/documents"),
+    ("filter", "use GET /collections/{name}/documents?filter="),
     ("fill_embedding", "use POST /encode"),
     ("status", "use GET /ready and GET /collections"),
-    ("clear", "use DELETE /collections/{name}"),
-    ("backup", "copy the data folder while the server is stopped"),
-    ("restore", "start the server on the copied data folder"),
+    (
+        "clear",
+        "use DELETE /collections/{name}/documents?filter=, or DELETE /collections/{name}",
+    ),
+    ("backup", "use POST /collections/{name}/snapshots"),
+    ("restore", "use POST /collections/{name}/restore"),
 ];
 
 /// The call, and the model where the endpoint names one.
@@ -47,14 +50,21 @@ pub fn parse(endpoint: &str) -> Result<(Call, Option<&str>), ApiError> {
         "rank" => Ok((Call::Rank, model)),
         "index" if rest.is_empty() => Ok((Call::Index, None)),
         "search" if rest.is_empty() => Ok((Call::Search, None)),
-        _ => match RETRIEVERS.iter().find(|(name, _)| *name == endpoint) {
-            Some((name, instead)) => Err(ApiError::NoSuchCall {
-                endpoint: format!("/{name}"),
-                instead,
-            }),
+        _ => match refused(endpoint) {
+            Some(error) => Err(error),
             None => Ok((Call::Encode, None)),
         },
     }
+}
+
+/// That `endpoint` is one of the retriever's which are not served, and what serves instead.
+pub fn refused(endpoint: &str) -> Option<ApiError> {
+    let endpoint = endpoint.trim_matches('/');
+    let found = RETRIEVERS.iter().find(|(name, _)| *name == endpoint);
+    found.map(|(name, instead)| ApiError::NoSuchCall {
+        endpoint: format!("/{name}"),
+        instead,
+    })
 }
 
 #[cfg(test)]
@@ -94,10 +104,17 @@ mod tests {
 
     #[test]
     fn what_is_served_elsewhere_is_not_encoded() {
-        let error = parse("/delete").unwrap_err().to_string();
-        assert!(
-            error.contains("/delete") && error.contains("DELETE /collections"),
-            "{error}"
-        );
+        for (endpoint, instead) in [
+            ("/delete", "DELETE /collections"),
+            ("/clear", "DELETE /collections/{name}/documents?filter="),
+            ("/backup", "POST /collections/{name}/snapshots"),
+            ("/restore", "POST /collections/{name}/restore"),
+        ] {
+            let error = parse(endpoint).unwrap_err().to_string();
+            assert!(
+                error.contains(endpoint) && error.contains(instead),
+                "{error}"
+            );
+        }
     }
 }

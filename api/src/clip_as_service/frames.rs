@@ -51,11 +51,7 @@ impl BoundedFrames {
                     bytes = &bytes[1..];
                     if let Some(left) = body_length(head) {
                         if left > self.limit as u64 {
-                            return Err(ApiError::TooLarge {
-                                what: "the frame",
-                                limit: self.limit as u64,
-                                setting: "max_body_bytes",
-                            });
+                            return Err(too_large(self.limit));
                         }
                         self.place = match left {
                             0 => Place::Head(Vec::new()),
@@ -66,6 +62,14 @@ impl BoundedFrames {
             }
         }
         Ok(())
+    }
+}
+
+pub(super) fn too_large(limit: usize) -> ApiError {
+    ApiError::TooLarge {
+        what: "the frame",
+        limit: limit as u64,
+        setting: "max_body_bytes",
     }
 }
 

@@ -1,4 +1,5 @@
-//! The gRPC door: `/jina.JinaRPC/Call`, a stream of requests and one of responses.
+//! The gRPC door: `/jina.JinaRPC/Call`, a stream of requests and one of responses; and what
+//! the client asks before, whether the server is ready.
 
 use std::convert::Infallible;
 use std::future::ready;
@@ -13,19 +14,20 @@ use http::{Request as HttpRequest, Response as HttpResponse};
 use tokio::sync::{oneshot, watch};
 use tonic::body::Body;
 use tonic::metadata::MetadataMap;
-use tonic::server::{Grpc, StreamingService};
+use tonic::server::{Grpc, StreamingService, UnaryService};
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Identity, Server, ServerTlsConfig};
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Code, Request, Response, Status, Streaming};
 use tonic_prost::ProstCodec;
 use tower_service::Service;
 
 use super::call::Calls;
 use super::exchange::{self, IN_FLIGHT, Received};
-use super::message::DataRequest;
+use super::message::{self, DataRequest};
 use crate::TlsIdentity;
 use crate::error::ApiError;
-use crate::rest::RestState;
+use crate::quoted::quoted;
+use crate::rest::{RestState, problem};
 use crate::trace_context::TRACEPARENT;
 
 const MOST_IN_FLIGHT: usize = 1000;
@@ -153,19 +155,52 @@ impl Service<HttpRequest<Body>> for JinaRpc {
     }
 
     fn call(&mut self, request: HttpRequest<Body>) -> Self::Future {
-        if request.uri().path() != "/jina.JinaRPC/Call" {
-            let status = Status::unimplemented(format!(
-                "there is no {} here; clipdb serves /jina.JinaRPC/Call",
-                request.uri().path()
-            ));
-            return Box::pin(ready(Ok(status.into_http())));
+        match request.uri().path() {
+            "/jina.JinaRPC/Call" => {
+                let service = CallService(self.clone());
+                // Clients set no limit; a server has to bound what one message may hold in memory.
+                let mut grpc = Grpc::new(ProstCodec::<DataRequest, DataRequest>::default())
+                    .max_decoding_message_size(self.state.settings.max_body_bytes)
+                    .max_encoding_message_size(usize::MAX);
+                Box::pin(async move { Ok(grpc.streaming(service, request).await) })
+            }
+            "/jina.JinaGatewayDryRunRPC/dry_run" => {
+                let service = ReadyService(Arc::clone(&self.state), message::Status::default);
+                let mut grpc = Grpc::new(ProstCodec::<message::Status, ()>::default());
+                Box::pin(async move { Ok(grpc.unary(service, request).await) })
+            }
+            "/jina.JinaInfoRPC/_status" => {
+                let service = ReadyService(Arc::clone(&self.state), message::Info::of_this_server);
+                let mut grpc = Grpc::new(ProstCodec::<message::Info, ()>::default());
+                Box::pin(async move { Ok(grpc.unary(service, request).await) })
+            }
+            other => {
+                let status = Status::unimplemented(format!(
+                    "there is no {} here; clipdb serves /jina.JinaRPC/Call",
+                    quoted(other)
+                ));
+                Box::pin(ready(Ok(status.into_http())))
+            }
         }
-        let service = CallService(self.clone());
-        // Clients set no limit; a server has to bound what one message may hold in memory.
-        let mut grpc = Grpc::new(ProstCodec::<DataRequest, DataRequest>::default())
-            .max_decoding_message_size(self.state.settings.max_body_bytes)
-            .max_encoding_message_size(usize::MAX);
-        Box::pin(async move { Ok(grpc.streaming(service, request).await) })
+    }
+}
+
+/// An answer that says the same to everybody, once the models are loaded.
+struct ReadyService<T>(Arc<RestState>, fn() -> T);
+
+impl<T: Send + 'static> UnaryService<()> for ReadyService<T> {
+    type Response = T;
+    type Future = std::future::Ready<Result<Response<T>, Status>>;
+
+    fn call(&mut self, request: Request<()>) -> Self::Future {
+        let Self(state, answer) = self;
+        ready(if !carries_key(state, request.metadata()) {
+            Err(ApiError::Unauthorized.into())
+        } else if let Err(error) = state.engine() {
+            Err(error.into())
+        } else {
+            Ok(Response::new(answer()))
+        })
     }
 }
 
@@ -198,15 +233,17 @@ impl CallService {
         let calls =
             Calls::new(engine, state.settings.clip_as_service.clone()).in_trace(traceparent);
         let in_flight = in_flight(request.metadata());
+        let limit = state.settings.max_body_bytes;
         let requests = request
             .into_inner()
             .take_until(state.stopping())
-            .map(|request| {
-                request.map(|request| Received {
+            .map(move |request| match request {
+                Ok(request) => Ok(Received {
                     request,
                     at: SystemTime::now(),
                     form: (),
-                })
+                }),
+                Err(status) => Err(named(status, limit)),
             });
         let open = OpenStream::new(&self.0.open_streams);
         let responses = exchange::responses(calls, requests, in_flight).map(move |response| {
@@ -221,9 +258,25 @@ impl CallService {
 impl From<ApiError> for Status {
     fn from(error: ApiError) -> Self {
         match error {
-            ApiError::Unauthorized => Self::unauthenticated(error.to_string()),
-            _ => Self::unavailable(error.to_string()),
+            ApiError::Unauthorized => Self::unauthenticated(problem::detail(&error)),
+            _ => Self::unavailable(problem::detail(&error)),
         }
+    }
+}
+
+/// A message over the limit, with the setting that is the limit; others as they are.
+fn named(status: Status, limit: usize) -> Status {
+    match status.code() {
+        // tonic's, of which it makes no other use.
+        Code::OutOfRange => Status::out_of_range(
+            ApiError::TooLarge {
+                what: "the message",
+                limit: limit as u64,
+                setting: "max_body_bytes",
+            }
+            .to_string(),
+        ),
+        _ => status,
     }
 }
 

@@ -9,15 +9,16 @@ use std::time::SystemTime;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
-use serde_json::json;
 
 use super::call::Calls;
 use super::message::{request_from_json, response_to_json};
+use super::websocket;
 use crate::engine::{Engine, blocking};
 use crate::error::ApiError;
 use crate::rest::state::Open;
 use crate::rest::{RestState, body, sole};
 
+pub(crate) use super::endpoint::refused;
 pub(crate) use super::message::is_request;
 
 const POST: &str = "/post";
@@ -26,7 +27,7 @@ pub(crate) fn routes(config: &mut web::ServiceConfig) {
     config
         .service(sole(POST, web::post().to(post)))
         .service(sole("/index", web::post().to(post)))
-        .service(sole("/dry_run", web::get().to(dry_run)));
+        .service(sole("/dry_run", websocket::dry_run()).route(web::get().to(dry_run)));
 }
 
 /// Whether `path` may be one of this door's, where the key comes without `Bearer`.
@@ -65,9 +66,7 @@ pub(crate) async fn respond(
         let given = body::media_type(request);
         return Err(ApiError::UnsupportedMediaType(given, "application/json"));
     }
-    let mut message = blocking(move || request_from_json(&json))
-        .await?
-        .map_err(body::json_error)?;
+    let mut message = blocking(move || request_from_json(&json)).await??;
     let header = message.header.get_or_insert_default();
     if header.exec_endpoint.is_none() && request.path() != POST {
         header.exec_endpoint = Some(request.path().to_owned());
@@ -82,7 +81,12 @@ pub(crate) async fn respond(
         .body(json))
 }
 
+/// What `/dry_run` answers.
+pub(super) const READY: &str = r#"{"code":0,"description":"","exception":null}"#;
+
 /// Whether the executors answer, which here are the server itself.
 async fn dry_run(_: Open) -> HttpResponse {
-    HttpResponse::Ok().json(json!({ "code": 0, "description": "", "exception": null }))
+    HttpResponse::Ok()
+        .content_type("application/json")
+        .body(READY)
 }

@@ -1,11 +1,16 @@
 //! The WebSocket door: an upgrade of `GET /`. Each binary frame is a message in protobuf,
 //! each text frame one in JSON; a response has its request's form.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use actix_web::dev::Payload;
+use actix_web::body::MessageBody;
+use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
+use actix_web::error::PayloadError;
+use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap};
-use actix_web::{FromRequest, HttpRequest, HttpResponse, ResponseError, Route, guard, web};
+use actix_web::middleware::Next;
+use actix_web::{FromRequest, HttpRequest, HttpResponse, Route, guard, web};
 use actix_ws::{
     AggregatedMessage, AggregatedMessageStream, CloseCode, CloseReason, Closed, ProtocolError,
     Session,
@@ -16,11 +21,12 @@ use prost::Message;
 
 use super::call::Calls;
 use super::exchange::{self, IN_FLIGHT, Received};
-use super::frames::BoundedFrames;
-use super::message::{DataRequest, request_from_json, response_to_json};
-use crate::engine::blocking;
+use super::frames::{self, BoundedFrames};
+use super::http;
+use super::message::{DataRequest, Status, request_from_json, response_to_json};
+use crate::engine::{Engine, blocking};
 use crate::error::ApiError;
-use crate::rest::{RestState, body};
+use crate::rest::{RestState, body, problem};
 
 /// A connection that says nothing for so long is asked whether it is still there, and
 /// closed when it says nothing for as long again.
@@ -38,11 +44,18 @@ enum Form {
 }
 
 pub(crate) fn upgrade() -> Route {
-    web::get()
-        .guard(guard::fn_guard(|context| {
-            is_upgrade(context.head().headers())
-        }))
-        .to(open)
+    upgrades().to(open)
+}
+
+/// Of `GET /dry_run`: whether the server is ready, which is said once.
+pub(super) fn dry_run() -> Route {
+    upgrades().to(open_dry_run)
+}
+
+fn upgrades() -> Route {
+    web::get().guard(guard::fn_guard(|context| {
+        is_upgrade(context.head().headers())
+    }))
 }
 
 pub(crate) fn is_upgrade(headers: &HeaderMap) -> bool {
@@ -51,15 +64,21 @@ pub(crate) fn is_upgrade(headers: &HeaderMap) -> bool {
         .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
-/// An answer that is no upgrade. It says that it is not compressed, since what is sent
-/// compressed in answer to an upgrade comes without the frames that its head promises.
-pub(crate) fn refusal(error: &ApiError) -> HttpResponse {
-    let mut answer = error.error_response();
-    answer.headers_mut().insert(
-        header::CONTENT_ENCODING,
-        header::HeaderValue::from_static("identity"),
-    );
-    answer
+/// Says of an answer to an upgrade, to any protocol, that it is not compressed: compressed
+/// it would come without the frames that its head promises.
+pub(crate) async fn answer_whole<B: MessageBody>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<B>, actix_web::Error> {
+    let upgrade = request.headers().contains_key(header::UPGRADE);
+    let mut answer = next.call(request).await?;
+    if upgrade && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+        answer.headers_mut().insert(
+            header::CONTENT_ENCODING,
+            header::HeaderValue::from_static("identity"),
+        );
+    }
+    Ok(answer)
 }
 
 async fn open(
@@ -67,30 +86,53 @@ async fn open(
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, actix_web::Error> {
-    let allowed = check_origin(&request, &state.settings.cors_origins);
-    let engine = match allowed.and_then(|()| state.engine()) {
-        Ok(engine) => engine,
-        Err(error) => return Ok(refusal(&error)),
-    };
+    let (engine, response, frames) = connect(&state, &request, payload).await?;
+    let session = frames.session.clone();
+    let calls = Calls::new(engine, state.settings.clip_as_service.clone());
+    let requests = frames.requests().take_until(state.stopping());
+    actix_web::rt::spawn(talk(calls, session, requests));
+    Ok(response)
+}
+
+async fn open_dry_run(
+    state: web::Data<RestState>,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, actix_web::Error> {
+    let (_, response, frames) = connect(&state, &request, payload).await?;
+    let stopping = state.stopping();
+    actix_web::rt::spawn(async move {
+        tokio::select! {
+            () = frames.say_ready() => {}
+            () = stopping => {}
+        }
+    });
+    Ok(response)
+}
+
+async fn connect(
+    state: &RestState,
+    request: &HttpRequest,
+    payload: web::Payload,
+) -> Result<(Arc<Engine>, HttpResponse, Frames), actix_web::Error> {
+    check_origin(request, &state.settings.cors_origins)?;
+    let engine = state.engine()?;
     let limit = state.settings.max_body_bytes;
     let mut bounded: Payload = Payload::Stream {
         payload: Box::pin(BoundedFrames::new(payload.into_inner(), limit)),
     };
-    let payload = web::Payload::from_request(&request, &mut bounded).await?;
+    let payload = web::Payload::from_request(request, &mut bounded).await?;
     let (response, session, frames) =
-        actix_ws::handle_with_protocols(&request, payload, &["bytes"])?;
+        actix_ws::handle_with_protocols(request, payload, &["bytes"])?;
     let frames = Frames {
         stream: frames
             .max_frame_size(limit)
             .aggregate_continuations()
             .max_continuation_size(limit),
-        session: session.clone(),
+        session,
         limit,
     };
-    let calls = Calls::new(engine, state.settings.clip_as_service.clone());
-    let requests = frames.requests().take_until(state.stopping());
-    actix_web::rt::spawn(talk(calls, session, requests));
-    Ok(response)
+    Ok((engine, response, frames))
 }
 
 /// A browser lets any page open a WebSocket to any address, CORS or not: a page of
@@ -128,11 +170,12 @@ async fn talk(
             Ok(Ok(())) => {}
             Ok(Err(Closed)) => return,
             Err(error) => {
-                tracing::info!(%error, "a WebSocket was closed");
+                let said = problem::detail(&error);
+                tracing::info!(error = said, "a WebSocket was closed");
                 let reason = CloseReason {
                     // What the client makes a ConnectionError of, with this description.
                     code: CloseCode::Error,
-                    description: Some(shortened(error.to_string())),
+                    description: Some(shortened(said)),
                 };
                 // The client may have gone already.
                 let _ = session.close(Some(reason)).await;
@@ -164,8 +207,8 @@ async fn send(
     tokio::time::timeout(PATIENCE, sending)
         .await
         .unwrap_or_else(|_| {
-            Err(ApiError::BrokenBody(
-                "it does not read its responses".to_owned(),
+            Err(ApiError::BrokenSocket(
+                "the client does not read its responses".to_owned(),
             ))
         })
 }
@@ -197,6 +240,22 @@ impl Frames {
         })
     }
 
+    /// Answers the client's first message, which is empty, in its form: a status that says
+    /// nothing is one of success.
+    async fn say_ready(mut self) {
+        let said = match self.message().await {
+            Ok(Some(AggregatedMessage::Text(_))) => self.session.text(http::READY).await,
+            Ok(Some(AggregatedMessage::Binary(_))) => {
+                self.session.binary(Status::default().encode_to_vec()).await
+            }
+            _ => Ok(()),
+        };
+        // Of one that has gone there is nothing to close.
+        if said.is_ok() {
+            let _ = self.session.close(Some(CloseCode::Normal.into())).await;
+        }
+    }
+
     async fn next(&mut self) -> Result<Option<Received<Form>>, ApiError> {
         while let Some(message) = self.message().await? {
             let (request, form) = match message {
@@ -204,9 +263,7 @@ impl Frames {
                 AggregatedMessage::Text(frame) if frame.trim() == END_IN_JSON => return Ok(None),
                 AggregatedMessage::Binary(frame) => (from_protobuf(frame)?, Form::Protobuf),
                 AggregatedMessage::Text(frame) => {
-                    let request = blocking(move || request_from_json(frame.as_bytes()))
-                        .await?
-                        .map_err(body::json_error)?;
+                    let request = blocking(move || request_from_json(frame.as_bytes())).await??;
                     (request, Form::Json)
                 }
                 AggregatedMessage::Ping(payload) => {
@@ -241,20 +298,31 @@ impl Frames {
     }
 
     fn wrong(&self, error: &ProtocolError) -> ApiError {
-        match error {
-            ProtocolError::Overflow => ApiError::TooLarge {
-                what: "the frame",
-                limit: self.limit as u64,
-                setting: "max_body_bytes",
-            },
-            _ => ApiError::BrokenBody(error.to_string()),
+        let announced_too_much = match error {
+            ProtocolError::Overflow => true,
+            // What `BoundedFrames` says, as it comes through the codec.
+            ProtocolError::Io(error) => error
+                .get_ref()
+                .and_then(|error| error.downcast_ref::<PayloadError>())
+                .is_some_and(|error| match error {
+                    PayloadError::Io(error) => {
+                        error.get_ref().is_some_and(|error| error.is::<ApiError>())
+                    }
+                    _ => false,
+                }),
+            _ => false,
+        };
+        if announced_too_much {
+            frames::too_large(self.limit)
+        } else {
+            ApiError::BrokenSocket(error.to_string())
         }
     }
 }
 
 fn from_protobuf(frame: Bytes) -> Result<DataRequest, ApiError> {
     DataRequest::decode(frame).map_err(|error| {
-        ApiError::BrokenBody(format!("a frame is no jina.DataRequestProto: {error}"))
+        ApiError::InvalidField(format!("a frame is no jina.DataRequestProto: {error}"))
     })
 }
 

@@ -21,9 +21,7 @@ pub(super) async fn require_key(
     if is_public(&request) || carries_key(&request) {
         return Ok(next.call(request).await?.map_into_boxed_body());
     }
-    let answer = if websocket::is_upgrade(request.headers()) {
-        websocket::refusal(&ApiError::Unauthorized)
-    } else if openai::is_openai_path(request.path()) {
+    let answer = if openai::is_openai_path(request.path()) {
         OpenAiProblem::from(ApiError::Unauthorized).error_response()
     } else {
         ApiError::Unauthorized.error_response()

@@ -6,9 +6,10 @@ use actix_web::http::header;
 use actix_web::{HttpRequest, web};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 
+use super::shape;
 use crate::engine::blocking;
 use crate::error::ApiError;
 
@@ -91,11 +92,15 @@ pub(crate) async fn read_json<T: DeserializeOwned + Send + 'static>(
 
 /// JSON as `T`; what is wrong is told with its place.
 pub(crate) fn parse<'json, T: Deserialize<'json>>(json: &'json [u8]) -> Result<T, ApiError> {
-    serde_json::from_slice(json).map_err(json_error)
+    shape::read(json).map_err(json_error)
 }
 
 pub(crate) fn json_error(error: serde_json::Error) -> ApiError {
-    let message = error.to_string();
+    let message = error
+        .to_string()
+        .replacen("expected ident", "expected true, false or null", 1)
+        .replacen("invalid type: sequence", "invalid type: a list", 1)
+        .replacen("invalid type: map", "invalid type: an object", 1);
     if !error.is_data() {
         ApiError::InvalidJson(message)
     } else if message.starts_with("unknown field") {
@@ -103,4 +108,13 @@ pub(crate) fn json_error(error: serde_json::Error) -> ApiError {
     } else {
         ApiError::InvalidField(message)
     }
+}
+
+/// For a field that has a default: null is as if it was not there.
+pub(crate) fn null_is_absent<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }

@@ -54,7 +54,7 @@ struct Definition {
     analyzer: Option<String>,
     dim: Option<usize>,
     index: Option<VectorIndex>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "body::null_is_absent")]
     fields: BTreeMap<String, FieldBody>,
 }
 

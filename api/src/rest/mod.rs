@@ -15,6 +15,7 @@ pub mod problem;
 mod rank;
 mod request_log;
 mod search;
+mod shape;
 mod snapshots;
 pub(crate) mod state;
 mod tasks;
@@ -32,7 +33,7 @@ use actix_web::{App, HttpRequest, HttpServer, web};
 pub use state::{ApiKey, RestSettings, RestState};
 
 use crate::TlsIdentity;
-use crate::clip_as_service;
+use crate::clip_as_service::{self, websocket};
 use crate::error::ApiError;
 
 /// Seconds that requests under way get to finish after a stop was asked for.
@@ -56,6 +57,7 @@ pub fn bind(
             .default_service(web::to(no_such_route))
             .wrap(from_fn(access::require_key))
             .wrap(cors(&state.settings))
+            .wrap(from_fn(websocket::answer_whole))
             .wrap(Compress::default())
             .wrap(from_fn(request_log::log))
     })
@@ -101,7 +103,9 @@ fn cors(settings: &RestSettings) -> Cors {
 }
 
 async fn no_such_route(request: HttpRequest) -> Result<&'static str, ApiError> {
-    Err(ApiError::NoSuchRoute(request.path().to_owned()))
+    let path = request.path();
+    Err(clip_as_service::http::refused(path)
+        .unwrap_or_else(|| ApiError::NoSuchRoute(path.to_owned())))
 }
 
 /// The query string as `T`; an unknown parameter is an error that names it.

@@ -18,11 +18,13 @@ use super::request::{Data, DataRequest, Exception, Header, Route, Status};
 use super::tags::{struct_from_json, struct_to_json};
 use super::tensor::NdArray;
 use crate::data_uri::decode_base64;
+use crate::error::ApiError;
+use crate::rest::body;
 
 /// # Errors
 /// It is not JSON, or a field has the wrong type.
-pub fn request_from_json(json: &[u8]) -> Result<DataRequest, serde_json::Error> {
-    serde_json::from_slice::<RequestBody>(json).map(RequestBody::into_message)
+pub fn request_from_json(json: &[u8]) -> Result<DataRequest, ApiError> {
+    body::parse::<RequestBody>(json).map(RequestBody::into_message)
 }
 
 /// Whether `json` is an object that begins as these requests do, and not as those of the
@@ -198,20 +200,33 @@ impl RequestBody {
 
 impl DocumentBody {
     fn into_message(self) -> Document {
-        // Of several, as docarray says it: a text before a blob before a tensor.
-        let content = match (self.text, self.blob, self.tensor) {
-            (Some(text), _, _) => Some(Content::Text(text)),
-            (None, Some(blob), _) => Some(Content::Blob(blob.0)),
-            (None, None, Some(tensor)) => Some(Content::Tensor(tensor)),
-            (None, None, None) => None,
-        };
+        let content = content(self.text, self.blob, self.tensor);
+        let id = self
+            .id
+            .filter(|id| !id.is_empty())
+            .unwrap_or_else(|| uuid::Uuid::now_v7().simple().to_string());
+        let granularity = self.granularity.unwrap_or_default();
+        let adjacency = self.adjacency.unwrap_or_default();
         let nested = |documents: Option<Vec<DocumentBody>>| {
-            documents
-                .unwrap_or_default()
-                .into_iter()
-                .map(DocumentBody::into_message)
-                .collect()
+            let documents = documents.unwrap_or_default().into_iter();
+            documents.map(DocumentBody::into_message)
         };
+        // How deep they lie, where they do not say it, as docarray sets it.
+        let mut chunks: Vec<Document> = nested(self.chunks).collect();
+        for chunk in &mut chunks {
+            if chunk.granularity == 0 {
+                chunk.granularity = granularity.saturating_add(1);
+            }
+            if chunk.parent_id.is_empty() {
+                chunk.parent_id.clone_from(&id);
+            }
+        }
+        let mut matches: Vec<Document> = nested(self.matches).collect();
+        for found in &mut matches {
+            if found.adjacency == 0 {
+                found.adjacency = adjacency.saturating_add(1);
+            }
+        }
         let scores = |scores: Option<HashMap<String, ScoreBody>>| {
             scores
                 .unwrap_or_default()
@@ -220,13 +235,10 @@ impl DocumentBody {
                 .collect()
         };
         Document {
-            id: self
-                .id
-                .filter(|id| !id.is_empty())
-                .unwrap_or_else(|| uuid::Uuid::now_v7().simple().to_string()),
+            id,
             content,
-            granularity: self.granularity.unwrap_or_default(),
-            adjacency: self.adjacency.unwrap_or_default(),
+            granularity,
+            adjacency,
             parent_id: self.parent_id.unwrap_or_default(),
             weight: self.weight.unwrap_or_default(),
             uri: self.uri.unwrap_or_default(),
@@ -234,14 +246,25 @@ impl DocumentBody {
             mime_type: self.mime_type.unwrap_or_default(),
             offset: self.offset.unwrap_or_default(),
             location: self.location.unwrap_or_default(),
-            chunks: nested(self.chunks),
-            matches: nested(self.matches),
+            chunks,
+            matches,
             embedding: self.embedding,
             tags: self.tags.map(struct_from_json),
             scores: scores(self.scores),
             evaluations: scores(self.evaluations),
             metadata: None,
         }
+    }
+}
+
+/// Of several the one that docarray keeps, where each that is set clears the others: a
+/// tensor before a blob before a text. What is empty hides nothing.
+fn content(text: Option<String>, blob: Option<Blob>, tensor: Option<NdArray>) -> Option<Content> {
+    let blob = blob.filter(|blob| !blob.0.is_empty());
+    match (tensor, blob, text) {
+        (Some(tensor), _, _) => Some(Content::Tensor(tensor)),
+        (None, Some(blob), _) => Some(Content::Blob(blob.0)),
+        (None, None, text) => text.map(Content::Text),
     }
 }
 
@@ -494,11 +517,50 @@ mod tests {
     }
 
     #[test]
+    fn of_several_contents_docarray_s_counts() {
+        let request = parsed(json!({ "data": [
+            { "text": "a", "blob": "aGk=" },
+            { "text": "", "blob": "aGk=" },
+            { "text": "a", "blob": "" },
+            { "text": "a", "blob": "aGk=", "tensor": [[1]] },
+        ] }));
+        let [both, empty, text, all] = request.documents() else {
+            unreachable!()
+        };
+        for document in [both, empty] {
+            assert_eq!(document.content, Some(Content::Blob("hi".into())));
+        }
+        assert_eq!(text.content, Some(Content::Text("a".to_owned())));
+        assert!(matches!(all.content, Some(Content::Tensor(_))));
+    }
+
+    #[test]
+    fn what_lies_below_knows_how_deep() {
+        let request = parsed(json!({ "data": [{
+            "id": "r",
+            "matches": [{ "matches": [{}] }, { "adjacency": 7 }],
+            "chunks": [{}],
+        }] }));
+        let root = &request.documents()[0];
+        assert_eq!((root.granularity, root.adjacency), (0, 0));
+        assert_eq!(
+            [root.matches[0].adjacency, root.matches[1].adjacency],
+            [1, 7]
+        );
+        let chunk = &root.chunks[0];
+        assert_eq!((chunk.granularity, chunk.parent_id.as_str()), (1, "r"));
+    }
+
+    #[test]
     fn what_is_wrong_is_refused() {
         for json in [
             json!({ "data": [{ "blob": "*" }] }),
             json!({ "data": "a" }),
             json!({ "data": [1] }),
+            // What serde takes for a document's fields in their order.
+            json!({ "data": [["posid"]] }),
+            json!({ "data": { "docs": [["posid"]] } }),
+            json!([]),
         ] {
             assert!(
                 request_from_json(json.to_string().as_bytes()).is_err(),

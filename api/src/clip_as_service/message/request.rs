@@ -1,5 +1,7 @@
 //! Package `jina`: the envelope, which is the same for a request and its response.
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
 use prost_types::{Struct, Timestamp};
 
@@ -65,6 +67,22 @@ pub struct Status {
 impl Status {
     /// `StatusProto.StatusCode.ERROR`.
     pub const ERROR: i32 = 1;
+}
+
+/// `JinaInfoProto`: what runs here.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Info {
+    #[prost(map = "string, string", tag = "1")]
+    pub versions: HashMap<String, String>,
+}
+
+impl Info {
+    pub fn of_this_server() -> Self {
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        Self {
+            versions: [("clipdb".to_owned(), version)].into(),
+        }
+    }
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

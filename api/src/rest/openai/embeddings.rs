@@ -27,7 +27,7 @@ const TOKENS: &str = "'input' holds token numbers, which mean nothing to this se
 struct EmbeddingsBody {
     input: Value,
     model: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "body::null_is_absent")]
     encoding_format: Format,
     dimensions: Option<usize>,
     /// An end user's name, for OpenAI's own purposes.

@@ -8,6 +8,7 @@ use super::view::{self, FieldBody};
 use crate::engine::query::{Content, Mode, Part, Targets};
 use crate::engine::{Query, View};
 use crate::error::ApiError;
+use crate::rest::body;
 use crate::rest::documents::wire::ImageBody;
 use crate::rest::multipart::FilePart;
 use crate::rest::vector::VectorBody;
@@ -27,7 +28,7 @@ pub(super) struct SearchBody {
     pub(super) mode: Option<ModeBody>,
     pub(super) keywords: Option<String>,
     pub(super) typos: Option<bool>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "body::null_is_absent")]
     pub(super) highlight: bool,
     pub(super) targets: Option<Vec<TargetBody>>,
     pub(super) fusion: Option<FusionBody>,
@@ -42,13 +43,13 @@ pub(super) struct SearchBody {
     /// Which metadata the hits show; all where absent.
     pub(super) fields: Option<Vec<String>>,
     /// Compares everything, whatever the index.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "body::null_is_absent")]
     pub(super) exact: bool,
     pub(super) ef: Option<usize>,
     pub(super) nprobe: Option<usize>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "body::null_is_absent")]
     pub(super) with_vectors: bool,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "body::null_is_absent")]
     pub(super) explain: bool,
 }
 
@@ -81,7 +82,7 @@ pub(super) enum TargetBody {
 pub(super) struct FusionBody {
     method: Option<MethodBody>,
     k: Option<f64>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "body::null_is_absent")]
     weights: WeightsBody,
 }
 
