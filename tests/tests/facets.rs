@@ -209,12 +209,18 @@ fn facets_are_ordered_limited_and_have_a_range() {
     for wrong in [
         json!({"facets": [5]}),
         json!({"facets": [{"field": "a", "limit": 0}]}),
-        json!({"facets": [{"name": "a"}]}),
+        json!({"facets": [["a", 3]]}),
     ] {
         collection
             .search(&wrong)
             .expect_problem(422, "invalid_field");
     }
+    let unknown = collection.search(&json!({"facets": [{"name": "a"}]}));
+    let problem = unknown.expect_problem(422, "unknown_field");
+    assert!(
+        problem["detail"].as_str().unwrap().contains("`name`"),
+        "{problem}"
+    );
 }
 
 #[test]

@@ -1,9 +1,13 @@
 //! `sort`, `facets`, `group_by`, `cursor` and `fields` of a search.
 
+use std::fmt;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clipdb_index::{Order, Point};
-use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use crate::engine::{Cursor, GroupBy};
@@ -18,11 +22,33 @@ const SORT_SHAPES: &str = "\"field\", \"-field\", {\"field\": \"asc\"}, {\"field
                            or {\"field\": {\"$near\": {\"lat\", \"lon\"}}}";
 
 /// A facet or a group: a field's name, or with its limit.
-#[derive(Debug, Deserialize)]
-#[serde(untagged, expecting = "a field's name, or {\"field\", \"limit\"}")]
+#[derive(Debug)]
 pub(super) enum FieldBody {
     Name(String),
     Limited(LimitedField),
+}
+
+impl<'de> Deserialize<'de> for FieldBody {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct FieldVisitor;
+        impl<'de> Visitor<'de> for FieldVisitor {
+            type Value = FieldBody;
+
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("a field's name, or {\"field\", \"limit\"}")
+            }
+
+            fn visit_str<E: Error>(self, name: &str) -> Result<FieldBody, E> {
+                Ok(FieldBody::Name(name.to_owned()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, limited: A) -> Result<FieldBody, A::Error> {
+                LimitedField::deserialize(MapAccessDeserializer::new(limited))
+                    .map(FieldBody::Limited)
+            }
+        }
+        deserializer.deserialize_any(FieldVisitor)
+    }
 }
 
 #[derive(Debug, Deserialize)]
