@@ -31,6 +31,9 @@ use crate::rest::{RestState, body, problem};
 /// A connection that says nothing for so long is asked whether it is still there, and
 /// closed when it says nothing for as long again.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// The client's loop needs it to raise what an answer says.
+const UNTIL_A_FAILURE_IS_SEEN: Duration = Duration::from_millis(100);
+
 /// What a close frame has room for.
 const REASON_BYTES: usize = 123;
 /// How the client says that it has no more requests: `bytes(True)`.
@@ -161,9 +164,13 @@ async fn talk(
 ) {
     let responses = exchange::responses(calls, requests, IN_FLIGHT);
     futures_util::pin_mut!(responses);
+    let mut failed = false;
     while let Some(response) = responses.next().await {
         let sent = match response {
-            Ok((response, form)) => send(&mut session, response, form).await,
+            Ok((response, form)) => {
+                failed |= response.is_failure();
+                send(&mut session, response, form).await
+            }
             Err(error) => Err(error),
         };
         match sent {
@@ -182,6 +189,11 @@ async fn talk(
                 return;
             }
         }
+    }
+    if failed {
+        // It raises that only while it listens for more: a close that comes with the answer hides
+        // the failure.
+        tokio::time::sleep(UNTIL_A_FAILURE_IS_SEEN).await;
     }
     // The client waits for it after its last request; its WebSocket library (aiohttp)
     // sees a close frame without a code only when the connection ends, a second later.

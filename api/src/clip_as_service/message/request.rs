@@ -26,6 +26,15 @@ impl DataRequest {
             .and_then(|data| data.docs.as_ref())
             .map_or(&[], |array| &array.docs)
     }
+
+    /// Of a response: whether it says that the request failed.
+    pub fn is_failure(&self) -> bool {
+        let status = self
+            .header
+            .as_ref()
+            .and_then(|header| header.status.as_ref());
+        status.is_some_and(|status| status.code == Status::ERROR)
+    }
 }
 
 /// A oneof on the wire, of which clients send the first.
