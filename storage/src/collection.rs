@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
-use sled::Tree;
+use sled::{IVec, Tree};
 
 use crate::counters::Counters;
-use crate::database::Database;
+use crate::database::{Database, past_damage};
 use crate::images::ImageFolder;
 use crate::snapshot::Copying;
 use crate::{
@@ -140,11 +140,14 @@ impl CollectionStore {
     /// Every live key, ascending.
     pub fn live_keys(&self) -> Result<Vec<DocumentKey>, StorageError> {
         let _alive = self.alive()?;
-        let mut keys = Vec::with_capacity(self.len() as usize);
-        for entry in self.0.files.tree.scan_prefix(layout::IDS) {
-            let (id_key, value) = entry.map_err(StorageError::sled("list documents"))?;
-            keys.push(decode_key(&id_key, &value)?);
-        }
+        let ids = || self.0.files.tree.scan_prefix(layout::IDS);
+        let decoded = |entry: sled::Result<(IVec, IVec)>| {
+            entry.map(|(id_key, value)| decode_key(&id_key, &value))
+        };
+        let keys: Result<Vec<DocumentKey>, StorageError> =
+            past_damage(|| ids().map(decoded).collect())
+                .map_err(StorageError::sled("list documents"))?;
+        let mut keys = keys?;
         keys.sort_unstable();
         Ok(keys)
     }
@@ -290,8 +293,7 @@ impl CollectionStore {
 impl Files {
     pub(crate) fn current_key(&self, id: &DocumentId) -> Result<Option<DocumentKey>, StorageError> {
         let id_key = layout::id(id);
-        self.tree
-            .get(&id_key)
+        past_damage(|| self.tree.get(&id_key))
             .map_err(StorageError::sled("look for a document"))?
             .map(|value| decode_key(&id_key, &value))
             .transpose()

@@ -12,6 +12,7 @@ use sled::Batch;
 
 use crate::collection::{Files, encode_key};
 use crate::counters::Counters;
+use crate::database::past_damage;
 use crate::plan::{Plan, Stored, Version};
 use crate::{BlobHash, DocumentKey, Guard, Outcome, StorageError, Write, layout, record};
 
@@ -80,11 +81,12 @@ impl Changes {
     /// Removes what the version stored, found by its keys: a damaged record can be removed too.
     fn remove(&mut self, files: &Files, stored: Stored) -> Result<(), StorageError> {
         self.versions.push(stored.key);
-        let parts = files.tree.scan_prefix(layout::parts(stored.key));
-        let vectors = files.tree.scan_prefix(layout::vectors(stored.key));
-        for key in parts.keys().chain(vectors.keys()) {
-            self.batch
-                .remove(key.map_err(StorageError::sled("read a document"))?);
+        let keys = |prefix: &[u8]| -> sled::Result<Vec<sled::IVec>> {
+            past_damage(|| files.tree.scan_prefix(prefix).keys().collect())
+        };
+        for prefix in [layout::parts(stored.key), layout::vectors(stored.key)] {
+            let keys = keys(&prefix).map_err(StorageError::sled("read a document"))?;
+            keys.into_iter().for_each(|key| self.batch.remove(key));
         }
         let image = match stored.document {
             Some(document) => document.image.map(|image| image.hash),

@@ -151,7 +151,7 @@ impl Database {
     /// After an error, memory may hold what the disk does not, so nothing is written any more.
     pub(crate) fn apply(&self, tree: &Tree, batch: Batch) -> Result<(), StorageError> {
         self.check_writable()?;
-        let written = apply_past_damage(tree, batch)
+        let written = past_damage(|| tree.apply_batch(batch.clone()))
             .and_then(|()| self.db.flush().map(|_| ()))
             .map_err(StorageError::sled("write"))
             .and_then(|()| self.sync());
@@ -184,22 +184,27 @@ impl Database {
     }
 }
 
-/// Pages that cannot be read and that one write gets past.
+/// Pages that cannot be read and that one call gets past.
 const UNREADABLE: usize = 16;
 
-/// While it writes, sled moves pages of any tree out of the way, each once, and fails the write
-/// where it cannot read one. A damaged collection would so stop the writes of all others. A batch
-/// says what is there after it: written again, it is as if it had been written once.
-fn apply_past_damage(tree: &Tree, batch: Batch) -> sled::Result<()> {
+/// While it reads or writes, sled moves pages of any tree out of the way, each once, and fails the
+/// call where it cannot read one. A damaged collection would so stop the calls of all others. A
+/// read changes nothing, and a batch says what is there after it: done again, it is as if it had
+/// been done once. What fails each time is damaged itself.
+pub(crate) fn past_damage<T>(call: impl Fn() -> sled::Result<T>) -> sled::Result<T> {
+    let mut done = call();
     for _ in 0..UNREADABLE {
-        match tree.apply_batch(batch.clone()) {
+        match done {
             Err(error @ sled::Error::Corruption { .. }) => {
-                tracing::warn!(%error, "a page cannot be read; the write is tried again");
+                done = call();
+                if done.is_ok() {
+                    tracing::warn!(%error, "a page of another collection cannot be read");
+                }
             }
             done => return done,
         }
     }
-    tree.apply_batch(batch)
+    done
 }
 
 /// What sled derives from its log: its settings, which are ours, and a table of its pages.

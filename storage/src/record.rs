@@ -6,6 +6,7 @@
 
 use sled::Tree;
 
+use crate::database::past_damage;
 use crate::layout::{self, PART_BYTES};
 use crate::{Document, DocumentKey, StorageError, Vector, VectorKind, frame};
 
@@ -59,13 +60,13 @@ pub(crate) fn read(tree: &Tree, key: DocumentKey) -> Result<Option<Document>, St
 
 /// Whether anything is stored under `key`.
 pub(crate) fn is_live(tree: &Tree, key: DocumentKey) -> Result<bool, StorageError> {
-    tree.contains_key(layout::part(key, 0))
+    past_damage(|| tree.contains_key(layout::part(key, 0)))
         .map_err(StorageError::sled("look for a document"))
 }
 
 fn read_part(tree: &Tree, key: DocumentKey, n: u16) -> Result<Option<Vec<u8>>, StorageError> {
     let part_key = layout::part(key, n);
-    tree.get(&part_key)
+    past_damage(|| tree.get(&part_key))
         .map_err(StorageError::sled("read a document"))?
         .map(|value| frame::open(&part_key, &value, || what(key)).map(<[u8]>::to_vec))
         .transpose()
@@ -110,8 +111,9 @@ pub(crate) fn read_vectors(
 ) -> Result<Vec<Vector>, StorageError> {
     let what = || format!("a vector of document version {key}");
     let mut vectors = Vec::with_capacity(2);
-    for entry in tree.scan_prefix(layout::vectors(key)) {
-        let (vector_key, value) = entry.map_err(StorageError::sled("read a vector"))?;
+    let entries: Vec<_> = past_damage(|| tree.scan_prefix(layout::vectors(key)).collect())
+        .map_err(StorageError::sled("read a vector"))?;
+    for (vector_key, value) in entries {
         let bytes = frame::open(&vector_key, &value, what)?;
         let (numbers, rest) = bytes.as_chunks::<4>();
         let Some(kind) =
