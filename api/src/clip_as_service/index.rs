@@ -19,8 +19,8 @@ use crate::quoted::quoted;
 pub(super) const URI: &str = "uri";
 
 impl Calls {
-    /// The documents, those under the paths with their embeddings. A document that can't be stored does not keep
-    /// the others out, and then the answer says how many and why.
+    /// The documents, those under the paths with their embeddings. A document that can't be
+    /// stored does not keep the others out, and then the answer says how many and why.
     pub(super) async fn index(
         &self,
         mut documents: Vec<Document>,

@@ -62,6 +62,7 @@ pub(super) fn compile(
     compiler.read_stop_words(query);
     compiler.add_all(query)?;
     if compiler.finds_nothing() {
+        // Stop words behind the name of a field that nobody has.
         compiler.clauses.clear();
         compiler.reading_stop_words = compiler.analyzers.clone();
         compiler.add_all(query)?;
