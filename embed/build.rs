@@ -8,9 +8,8 @@ fn main() {
         .std("c++17")
         .opt_level(3)
         .define("NDEBUG", None)
-        .flag("-fopenmp")
         .file(source)
         .compile("clipdb_panels");
-    // LibTorch's own, which is in the process anyway: one pool of threads for both.
+    // For `threads`: LibTorch's own, which is in the process anyway.
     println!("cargo::rustc-link-lib=gomp");
 }

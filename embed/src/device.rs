@@ -72,15 +72,6 @@ pub(crate) fn choose(choice: DeviceChoice) -> Result<Chosen, EmbedError> {
     }
 }
 
-/// LibTorch's threads for the calling thread's operations. OpenMP keeps this number
-/// per thread, so the thread that runs the model calls it.
-pub(crate) fn use_threads(threads: usize) {
-    static INTEROP: std::sync::Once = std::sync::Once::new();
-    // LibTorch takes this number once a process; one graph runs at a time here.
-    INTEROP.call_once(|| tch::set_num_interop_threads(1));
-    tch::set_num_threads(i32::try_from(threads).unwrap_or(i32::MAX).max(1));
-}
-
 /// How many CUDA devices there are, at least one, or why there is none.
 fn cuda_devices() -> Result<usize, String> {
     // Without a driver, why LibTorch's CUDA half does not load is no news to anybody.

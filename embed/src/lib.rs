@@ -27,6 +27,7 @@ mod queue;
 mod settings;
 pub mod sources;
 mod statistics;
+mod threads;
 mod tokens;
 mod towers;
 mod weights;

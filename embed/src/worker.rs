@@ -15,7 +15,8 @@ use crate::queue::{Batch, Embedded, Entry, Limits, Priority, Queue};
 use crate::statistics::Counters;
 use crate::towers::Pause;
 use crate::{
-    DeviceChoice, EmbedError, Embedding, EncoderSettings, ModelCard, ModelSource, Precision, device,
+    DeviceChoice, EmbedError, Embedding, EncoderSettings, ModelCard, ModelSource, Precision,
+    device, threads,
 };
 
 /// A search waits for the layer under way of a batch of ingest, so that on a CPU batches
@@ -88,7 +89,7 @@ fn load(
 ) -> Result<(Model, ModelCard, Limits), EmbedError> {
     let begun = Instant::now();
     let chosen = device::choose(device)?;
-    device::use_threads(settings.threads);
+    threads::use_threads(settings.threads);
     let layout = layouts::open(source, settings)?;
     let model = layout.load(chosen.device, settings.precision.kind())?;
     crate::allocation::give_back();

@@ -6,9 +6,10 @@ mod check;
 mod client;
 mod command_line;
 mod configuration;
+mod environment;
 mod lifecycle;
 mod models;
-mod openmp;
+
 mod table;
 mod telemetry;
 
@@ -28,11 +29,11 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     match CommandLine::parse().command {
         Command::Serve(arguments) => {
-            openmp::wait_asleep();
+            environment::prepare();
             lifecycle::serve(arguments)
         }
         Command::Models(arguments) => {
-            openmp::wait_asleep();
+            environment::prepare();
             models::run(&arguments)
         }
         Command::Check(arguments) => check::run(&arguments),

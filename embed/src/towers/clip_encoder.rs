@@ -6,6 +6,7 @@ use super::Pause;
 use super::layers::{Activation, LayerNorm, Mlp, Place, SelfAttention, Visible, check_heads};
 use super::linear::Linear;
 use crate::EmbedError;
+use crate::threads;
 use crate::weights::Scope;
 
 /// The shape of one tower's transformer.
@@ -139,8 +140,12 @@ impl Layer {
         self.behind_attention(attended, &place.of(x)?)
     }
 
-    fn behind_attention(&self, mut attended: Tensor, x: &Tensor) -> tch::Result<Tensor> {
-        let x = attended.f_add_(x)?;
-        self.mlp.forward(&self.norm2.forward(&x)?)?.f_add_(&x)
+    fn behind_attention(&self, attended: Tensor, x: &Tensor) -> tch::Result<Tensor> {
+        let x = added(attended, x)?;
+        added(self.mlp.forward(&self.norm2.forward(&x)?)?, &x)
     }
+}
+
+fn added(mut x: Tensor, other: &Tensor) -> tch::Result<Tensor> {
+    threads::sized(x.numel() as i64, || x.f_add_(other))
 }

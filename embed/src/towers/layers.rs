@@ -5,6 +5,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::linear::Linear;
 use crate::EmbedError;
+use crate::threads;
 use crate::weights::Scope;
 
 pub(crate) struct LayerNorm {
@@ -23,13 +24,15 @@ impl LayerNorm {
     }
 
     pub fn forward(&self, x: &Tensor) -> tch::Result<Tensor> {
-        x.f_layer_norm(
-            self.weight.size(),
-            Some(&self.weight),
-            Some(&self.bias),
-            self.eps,
-            true,
-        )
+        threads::sized(8 * x.numel() as i64, || {
+            x.f_layer_norm(
+                self.weight.size(),
+                Some(&self.weight),
+                Some(&self.bias),
+                self.eps,
+                true,
+            )
+        })
     }
 }
 
@@ -49,13 +52,13 @@ pub(crate) enum Activation {
 
 impl Activation {
     pub fn forward(self, x: &Tensor) -> tch::Result<Tensor> {
-        match self {
+        threads::sized(8 * x.numel() as i64, || match self {
             Self::QuickGelu => x.f_mul_scalar(1.702)?.f_sigmoid_()?.f_mul_(x),
             Self::Gelu => x.f_gelu("none"),
             Self::GeluPytorchTanh => x.f_gelu("tanh"),
             Self::Relu => x.f_relu(),
             Self::Tanh => x.f_tanh(),
-        }
+        })
     }
 }
 
@@ -165,16 +168,19 @@ impl SelfAttention {
                 .f_view([n, -1, self.heads, width / self.heads])?
                 .f_transpose(1, 2)
         };
-        let attended = Tensor::f_scaled_dot_product_attention(
-            &heads(query)?,
-            &heads(&all.f_narrow(2, width, width)?)?,
-            &heads(&all.f_narrow(2, 2 * width, width)?)?,
-            mask,
-            0.0,
-            causal,
-            None,
-            false,
-        )?;
+        let (_, length, _) = all.size3()?;
+        let attended = threads::sized(4 * n * queries * length * width, || {
+            Tensor::f_scaled_dot_product_attention(
+                &heads(query)?,
+                &heads(&all.f_narrow(2, width, width)?)?,
+                &heads(&all.f_narrow(2, 2 * width, width)?)?,
+                mask,
+                0.0,
+                causal,
+                None,
+                false,
+            )
+        })?;
         let joined = attended.f_transpose(1, 2)?.f_reshape([n, queries, width])?;
         self.output.forward(&joined)
     }

@@ -2,9 +2,15 @@
 //! multiplies by them: `native/panels.cpp`, which needs AVX-512.
 #![allow(unsafe_code)]
 
+use std::ops::Range;
+
 use tch::{Device, Kind, Tensor};
 
+use crate::threads;
+
 const PANEL: i64 = 32;
+/// Rows whose inputs stay in the second cache while all panels pass.
+const CHUNK: usize = 392;
 
 pub(crate) struct Panels {
     /// `[outputs / PANEL, inputs, PANEL]`, contiguous, f32, in memory.
@@ -15,14 +21,14 @@ pub(crate) struct Panels {
 
 unsafe extern "C" {
     fn clipdb_panels_supported() -> bool;
-    fn clipdb_panels_multiply(
+    fn clipdb_panel_multiply(
         rows: *const f32,
         count: i64,
         inputs: i64,
-        panels: *const f32,
-        outputs: i64,
+        panel: *const f32,
         bias: *const f32,
         output: *mut f32,
+        outputs: i64,
     );
 }
 
@@ -71,22 +77,68 @@ impl Panels {
         shape.pop();
         shape.push(outputs);
         let output = Tensor::f_empty(shape, (Kind::Float, Device::Cpu))?;
-        let bias = self.bias.as_ref().map_or(std::ptr::null(), start);
-        // SAFETY: all are contiguous f32 in memory: `of` and the lines above make them so, and
-        // `reshape` failed unless `rows` is `[count, inputs]`. `output` is new, has `count` rows
-        // of `outputs`, and nobody else knows it. The processor was asked in `of`.
-        unsafe {
-            clipdb_panels_multiply(
-                start(&rows),
-                count,
-                inputs,
-                start(&self.numbers),
-                outputs,
-                bias,
-                start(&output).cast_mut(),
-            );
+        let product = Product {
+            rows: start(&rows),
+            inputs,
+            panels: start(&self.numbers),
+            outputs,
+            bias: self.bias.as_ref().map_or(std::ptr::null(), start),
+            output: start(&output).cast_mut(),
+        };
+        let count = usize::try_from(count).unwrap_or(0);
+        let chunks = count.div_ceil(CHUNK).max(1);
+        for chunk in 0..chunks {
+            let chunk = count * chunk / chunks..count * (chunk + 1) / chunks;
+            threads::share_out(usize::try_from(panels).unwrap_or(0), |panel| {
+                // SAFETY: all are contiguous f32 in memory: `of` and the lines above make them
+                // so, and `reshape` failed unless `rows` is `[count, inputs]`. `output` is new,
+                // has `count` rows of `outputs`, nobody else knows it, and each panel writes
+                // columns of its own. The processor was asked in `of`.
+                unsafe { product.panel(&chunk, panel) };
+            });
         }
         Ok(output)
+    }
+}
+
+/// What all parts of a product share: `[count, inputs]` times `[panels, inputs, PANEL]` plus
+/// `[outputs]` gives `[count, outputs]`.
+struct Product {
+    rows: *const f32,
+    inputs: i64,
+    panels: *const f32,
+    outputs: i64,
+    bias: *const f32,
+    output: *mut f32,
+}
+
+// SAFETY: what it points to outlives the product, is read, or written at places that no two
+// panels share.
+unsafe impl Sync for Product {}
+
+impl Product {
+    /// SAFETY: the pointers are valid for these shapes, `rows` lie within `count` and `panel`
+    /// within `panels`, and no other call has the same of both.
+    unsafe fn panel(&self, rows: &Range<usize>, panel: usize) {
+        let (inputs, outputs) = (self.inputs as usize, self.outputs as usize);
+        let first = panel * PANEL as usize;
+        // SAFETY: the caller's.
+        unsafe {
+            let bias = if self.bias.is_null() {
+                self.bias
+            } else {
+                self.bias.add(first)
+            };
+            clipdb_panel_multiply(
+                self.rows.add(rows.start * inputs),
+                rows.len() as i64,
+                self.inputs,
+                self.panels.add(first * inputs),
+                bias,
+                self.output.add(rows.start * outputs + first),
+                self.outputs,
+            );
+        }
     }
 }
 
@@ -101,6 +153,7 @@ mod tests {
     #[test]
     fn panels_multiply_as_libtorch_does() {
         tch::manual_seed(7);
+        threads::use_threads(2);
         let random = |shape: &[i64]| Tensor::randn(shape, (Kind::Float, Device::Cpu));
         for (outputs, inputs) in [(32, 1), (96, 7), (160, 64)] {
             let (weight, bias) = (random(&[outputs, inputs]), random(&[outputs]));

@@ -1,8 +1,6 @@
 // Rows times a matrix that lies as panels of 32 outputs, [outputs / 32, inputs, 32]: what a
 // product reads of it lies in one piece, in the order it is read. With the few rows of a text
 // reading the weights is most of the work, and strided reads take half as long again.
-//
-// On OpenMP's threads, which LibTorch uses too, as many as it was told.
 
 #include <algorithm>
 #include <cstdint>
@@ -15,8 +13,6 @@ namespace {
 constexpr int64_t PANEL = 32;
 // 28 of the 32 registers hold sums, two weights, one an input.
 constexpr int TILE = 14;
-// Rows whose inputs stay in the second cache while all panels pass.
-constexpr int64_t CHUNK = 28 * TILE;
 // How many rows of a panel ahead of their use are fetched.
 constexpr int64_t AHEAD = 16;
 
@@ -60,35 +56,24 @@ constexpr Multiply MULTIPLY[TILE] = {
 
 extern "C" bool clipdb_panels_supported() { return __builtin_cpu_supports("avx512f"); }
 
-// `rows` is [count, inputs], `bias` [outputs] or null, `output` [count, outputs]; `outputs`
-// divides by 32.
-extern "C" void clipdb_panels_multiply(
-    const float* rows, int64_t count, int64_t inputs, const float* panels, int64_t outputs,
-    const float* bias, float* output) {
-    // Chunks and tiles are as equal as can be: 16 rows are twice 8, not 14 and 2.
-    const auto part = [](int64_t rows, int64_t most) {
-        const int64_t parts = std::max<int64_t>(1, (rows + most - 1) / most);
-        return std::max<int64_t>(1, (rows + parts - 1) / parts);
-    };
-    const int64_t size = part(count, CHUNK);
-    for (int64_t chunk = 0; chunk < count; chunk += size) {
-        const int64_t end = std::min(count, chunk + size);
-        const int64_t each = part(end - chunk, TILE);
-#pragma omp parallel for schedule(static)
-        for (int64_t start = 0; start < outputs; start += PANEL) {
-            for (int64_t row = chunk; row < end; row += each) {
-                MULTIPLY[std::min(each, end - row) - 1](
-                    rows + row * inputs, inputs, panels + start * inputs,
-                    bias ? bias + start : nullptr, output + row * outputs + start, outputs);
-            }
-        }
+// `rows` is [count, inputs], `panel` [inputs, 32], `bias` [32] or null; the answer the first 32
+// columns of `output`, which is [count, outputs].
+extern "C" void clipdb_panel_multiply(
+    const float* rows, int64_t count, int64_t inputs, const float* panel, const float* bias,
+    float* output, int64_t outputs) {
+    // Tiles are as equal as can be: 16 rows are twice 8, not 14 and 2.
+    const int64_t tiles = std::max<int64_t>(1, (count + TILE - 1) / TILE);
+    const int64_t each = std::max<int64_t>(1, (count + tiles - 1) / tiles);
+    for (int64_t row = 0; row < count; row += each) {
+        MULTIPLY[std::min(each, count - row) - 1](
+            rows + row * inputs, inputs, panel, bias, output + row * outputs, outputs);
     }
 }
 
 #else
 
 extern "C" bool clipdb_panels_supported() { return false; }
-extern "C" void clipdb_panels_multiply(
-    const float*, int64_t, int64_t, const float*, int64_t, const float*, float*) {}
+extern "C" void clipdb_panel_multiply(
+    const float*, int64_t, int64_t, const float*, const float*, float*, int64_t) {}
 
 #endif
