@@ -1,7 +1,9 @@
 # Two commands set everything up: `make run` and `make test`.
 # Both are safe to repeat; the second time costs only what has changed.
 
-BINARY := target/release/clipdb
+BINARY := $(or $(CARGO_TARGET_DIR),target)/release/clipdb
+# What is measured and tortured.
+export CLIPDB_BINARY ?= $(abspath $(BINARY))
 DATA   ?= ./data
 LISTEN ?= 127.0.0.1:8080
 

@@ -10,7 +10,7 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
-clipdb=target/release/clipdb
+clipdb="${CARGO_TARGET_DIR:-target}/release/clipdb"
 listen="${CLIPDB_LISTEN:-127.0.0.1:8080}"
 data="${CLIPDB_DATA:-./data}"
 cache="${CLIPDB_CACHE:-$HOME/.cache/clipdb}"

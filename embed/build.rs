@@ -1,15 +1,33 @@
-//! Compiles the C++ that multiplies by panels. It picks its instructions when it runs.
+//! Compiles the C++ that multiplies by panels, once for each set of instructions; which of them
+//! the processor has is asked when it runs.
+
+use std::env;
+
+const SOURCE: &str = "src/towers/native/panel.cpp";
+const KERNELS: [(&str, &[&str]); 2] = [
+    ("clipdb_panel_avx512", &["-mavx512f"]),
+    // Whatever else the compiler is told, by CXXFLAGS say.
+    ("clipdb_panel_avx2", &["-mavx2", "-mfma", "-mno-avx512f"]),
+];
 
 fn main() {
-    let source = "src/towers/native/panels.cpp";
-    println!("cargo::rerun-if-changed={source}");
-    cc::Build::new()
-        .cpp(true)
-        .std("c++17")
-        .opt_level(3)
-        .define("NDEBUG", None)
-        .file(source)
-        .compile("clipdb_panels");
+    println!("cargo::rerun-if-changed={SOURCE}");
+    if env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "x86_64") {
+        for (name, flags) in KERNELS {
+            let mut build = cc::Build::new();
+            build
+                .cpp(true)
+                .std("c++17")
+                .opt_level(3)
+                .define("NDEBUG", None)
+                .define("PANEL_MULTIPLY", name)
+                .file(SOURCE);
+            for flag in flags {
+                build.flag(flag);
+            }
+            build.compile(name);
+        }
+    }
     // For `threads`: LibTorch's own, which is in the process anyway.
     println!("cargo::rustc-link-lib=gomp");
 }

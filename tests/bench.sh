@@ -6,4 +6,6 @@ cd "$(dirname "$0")/.."
 
 tests/drawings.sh
 cargo build --release --locked --quiet --workspace --bin bench --bin clipdb
-exec "${CARGO_TARGET_DIR:-target}/release/bench" "$@"
+built="${CARGO_TARGET_DIR:-$PWD/target}/release"
+export CLIPDB_BINARY="${CLIPDB_BINARY:-$built/clipdb}"
+exec "$built/bench" "$@"

@@ -1,9 +1,9 @@
 """Golden graphs for ONNX Runtime, in CLIP-as-service's layout and in Optimum's.
 
 CLIP-as-service's folder holds two graphs and nothing else, so its text tower has CLIP's whole vocabulary at a
-width of 8. Optimum's is one graph of both halves, exported from a checkpoint of this folder. Others are one graph in
-f16 throughout, one of SigLIP, and a model of sentences in four graphs: a row a token or a row a text, in f32 or f16.
-Expected outputs are the PyTorch model's, not the graph's.
+width of 8. Optimum's are one graph of both halves, exported from checkpoints of this folder, CLIP's and Chinese-CLIP's.
+Others are one graph in f16 throughout, one of SigLIP, and a model of sentences in four graphs: a row a token or a row a
+text, in f32 or f16. Expected outputs are the PyTorch model's, not the graph's.
 """
 
 import math
@@ -12,7 +12,7 @@ import shutil
 import torch
 from PIL import Image
 from safetensors.torch import save_file
-from transformers import BertConfig, BertModel, CLIPConfig, CLIPImageProcessorPil, CLIPModel, SiglipConfig, SiglipModel
+from transformers import BertConfig, BertModel, ChineseCLIPModel, CLIPConfig, CLIPImageProcessorPil, CLIPModel, SiglipConfig, SiglipModel
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
 import clip
@@ -23,7 +23,6 @@ from golden import GOLDEN, enliven, folder, round_to, write_expected, write_json
 from tokens import CLIP_CONTEXT, clip_tokenizer, save_compact
 
 OPSET = 17
-CHECKPOINT = "clip-vit-base-patch32"
 
 
 class Textual(torch.nn.Module):
@@ -83,12 +82,13 @@ def clip_as_service():
     export(Visual(model), {"pixel_values": pixels[:2]}, path / "visual.onnx", ["output"], {"pixel_values": several, "output": several})
 
 
-def optimum():
-    path = folder("onnx-optimum")
-    model = CLIPModel.from_pretrained(GOLDEN / CHECKPOINT, attn_implementation="eager").float().eval()
+def optimum(name, kind, checkpoint, row):
+    """`row` is one text's tokens, for tracing."""
+    path = folder(name)
+    model = kind.from_pretrained(GOLDEN / checkpoint, attn_implementation="eager").float().eval()
     for name in ("config.json", "tokenizer.json", "preprocessor_config.json", "expected.json", "expected.safetensors"):
-        shutil.copy(GOLDEN / CHECKPOINT / name, path / name)
-    ids, pixels = torch.tensor([[998, 5, 6, 999]] * 2), torch.rand(3, 3, 224, 224)
+        shutil.copy(GOLDEN / checkpoint / name, path / name)
+    ids, pixels = torch.tensor([row] * 2), torch.rand(3, 3, 224, 224)
     inputs = {"input_ids": ids, "pixel_values": pixels, "attention_mask": torch.ones_like(ids)}
     export(Both(model), inputs, path / "model.onnx", ["logits_per_image", "logits_per_text", "text_embeds", "image_embeds"], both_axes())
 
@@ -243,7 +243,8 @@ def sentence():
 
 def make():
     clip_as_service()
-    optimum()
+    optimum("onnx-optimum", CLIPModel, "clip-vit-base-patch32", [998, 5, 6, 999])
+    optimum("onnx-chinese-clip", ChineseCLIPModel, "chinese-clip-vit-b-16", [2, 30, 40, 3])
     halves()
     siglips()
     sentence()

@@ -24,7 +24,6 @@ MAKERS = {
     "clip": clip.make,
     "bert": bert.make,
     "efficientnet": efficientnet.make,
-    "graphs": graphs.make,
     "images": images.make,
     "openclip": openclip.make,
     "openclip_roberta": openclip_roberta.make,
@@ -34,6 +33,7 @@ MAKERS = {
     "sentences": sentences.make,
     "formats": formats.make,
     # After those whose folders they read.
+    "graphs": graphs.make,
     "family_tokens": family_tokens.make,
     "pixels": pixels.make,
 }

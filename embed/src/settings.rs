@@ -16,7 +16,7 @@ pub struct EncoderSettings {
     pub onnx_runtime: Option<PathBuf>,
     /// Copies of the model on each device, each with weights and a device thread of its own.
     pub replicas: usize,
-    /// LibTorch's threads inside one operation on the CPU, for each replica.
+    /// Threads that share one operation on the CPU, for each replica.
     pub threads: usize,
     /// Threads that decode pictures and make tokens. One is left to searches, so
     /// there are at least two.

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 const SENTENCE: &str = "onnx-sentence";
 const SIGLIP: &str = "onnx-siglip";
 const HALVES: &str = "onnx-fp16";
+const CHINESE: &str = "onnx-chinese-clip";
 
 fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -111,6 +112,20 @@ fn smallest_cosine(one: &[f32], other: &[f32], dim: usize) -> f32 {
     let rows = one.chunks(dim).zip(other.chunks(dim));
     let cosines = rows.map(|(a, b)| a.iter().zip(b).map(|(a, b)| a * b).sum());
     cosines.fold(1.0, f32::min)
+}
+
+#[tokio::test]
+async fn chinese_clip_cuts_its_texts_and_squashes_its_pictures() {
+    let encoder = graphs(&golden(CHINESE));
+    assert_eq!(encoder.card().context_length, 52);
+    let found = texts(&encoder, CHINESE, TextRole::Other).await;
+    let difference = largest_difference(&found, &wanted(CHINESE, "text_embeds"));
+    println!("Chinese-CLIP, texts: {difference:.1e}");
+    assert!(difference < 1e-4, "texts: {difference}");
+    let found = pictures(&encoder, CHINESE).await;
+    let difference = largest_difference(&found, &wanted(CHINESE, "image_embeds"));
+    println!("Chinese-CLIP, pictures: {difference:.1e}");
+    assert!(difference < 1e-4, "pictures: {difference}");
 }
 
 /// `onnx/model.onnx` in a copy of the model of sentences.

@@ -3,7 +3,7 @@
 # that is not on this machine's port 8080.
 set -euo pipefail
 root="$(cd "$(dirname "$0")/../.." && pwd)"
-clipdb="$root/target/release/clipdb"
+clipdb="$(cd "$root" && realpath -m "${CARGO_TARGET_DIR:-target}")/release/clipdb"
 [ -x "$clipdb" ] || { echo "there is no $clipdb yet: 'make build' makes it." >&2; exit 1; }
 
 folder="${1:-$("$root/examples/emoji/fetch.sh")/pictures}"

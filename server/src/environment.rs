@@ -1,46 +1,35 @@
-//! What libraries read from the environment as they are loaded, before `main`.
+//! What OpenMP and LibTorch read from the environment, OpenMP before `main`.
 
 use std::env;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
+/// A variable, and what it is set to where neither it nor another that says the same is.
+struct Setting {
+    names: &'static [&'static str],
+    value: &'static str,
+}
+
 /// How OpenMP's threads, LibTorch's and FAISS's, wait for work: asleep. By default libgomp's
 /// spin. Beside any other busy process on the same cores that costs most of the time: a server
 /// on 2 cores at a load of 8 embedded 32 pictures in 20 seconds spinning and in 2 to 4 sleeping.
 const WAITING: Setting = Setting {
-    name: "OMP_WAIT_POLICY",
+    names: &["OMP_WAIT_POLICY", "GOMP_SPINCOUNT"],
     value: "passive",
-    other: "GOMP_SPINCOUNT",
 };
 
 /// LibTorch asks for pages of 2 MiB, where the machine gives them: a text reads every weight
-/// once, in 4 KiB pages a tenth slower (`tests/README.md`).
+/// once, which takes a tenth longer in pages of 4 KiB.
 const PAGES: Setting = Setting {
-    name: "THP_MEM_ALLOC_ENABLE",
+    names: &["THP_MEM_ALLOC_ENABLE"],
     value: "1",
-    other: "THP_MEM_ALLOC_ENABLE",
 };
-
-struct Setting {
-    name: &'static str,
-    value: &'static str,
-    /// Says the same.
-    other: &'static str,
-}
-
-impl Setting {
-    fn given(&self) -> bool {
-        [self.name, self.other]
-            .iter()
-            .any(|name| env::var_os(name).is_some())
-    }
-}
 
 /// Starts this program anew with what is not set by whoever started it. The process keeps its id.
 pub fn prepare() {
     let missing: Vec<Setting> = [WAITING, PAGES]
         .into_iter()
-        .filter(|setting| !setting.given())
+        .filter(|setting| setting.names.iter().all(|name| env::var_os(name).is_none()))
         .collect();
     if missing.is_empty() {
         return;
@@ -54,10 +43,10 @@ pub fn prepare() {
         command.arg0(name);
     }
     command.args(arguments);
-    for setting in &missing {
-        command.env(setting.name, setting.value);
+    for setting in missing {
+        command.env(setting.names[0], setting.value);
     }
     let error = command.exec();
     // Only a failure returns: the server works all the same, and slower.
-    eprintln!("clipdb: could not start anew with its settings for OpenMP and LibTorch ({error})");
+    eprintln!("clipdb: could not start anew with settings for OpenMP and LibTorch ({error})");
 }

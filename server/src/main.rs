@@ -9,7 +9,6 @@ mod configuration;
 mod environment;
 mod lifecycle;
 mod models;
-
 mod table;
 mod telemetry;
 

@@ -97,14 +97,23 @@ fn documents_that_are_none() {
         (json!({ "id": "a" }), "empty_document", "'text'"),
         (json!({ "text": "   " }), "empty_document", "'text'"),
         (json!({ "txt": "a" }), "unknown_field", "txt"),
-        (json!({ "text": 3 }), "invalid_field", "string"),
-        (json!({ "text": "a", "metadata": [1] }), "invalid_field", ""),
+        (json!({ "text": 3 }), "invalid_field", "'text': "),
+        (
+            json!({ "text": "a", "metadata": [1] }),
+            "invalid_field",
+            "'metadata': ",
+        ),
         (
             json!({ "text": "a", "metadata": "year" }),
             "invalid_field",
-            "",
+            "'metadata': ",
         ),
-        (json!({ "id": 7, "text": "a" }), "invalid_field", ""),
+        (json!({ "id": 7, "text": "a" }), "invalid_field", "'id': "),
+        (
+            json!({ "image": { "bytes": "" } }),
+            "unknown_field",
+            "'image': unknown field `bytes`",
+        ),
         (json!({ "image": {} }), "invalid_field", "exactly one"),
         (
             json!({ "image": { "base64": "!!!" } }),
@@ -159,7 +168,7 @@ fn bodies_of_another_shape_are_told_in_words() {
         (
             "/search",
             json!({ "text": "a", "typos": 7 }),
-            "true or false",
+            "'typos': invalid type: integer `7`, expected true or false",
         ),
         (
             "/rank",

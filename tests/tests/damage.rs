@@ -428,7 +428,7 @@ fn a_full_disk_refuses_writes_serves_reads_and_takes_writes_again_when_there_is_
         .expect(204);
     // Deleting, and segments merged meanwhile, may have made room again.
     let rest = disk.data().join("rest");
-    fs::write(&rest, vec![1; 8 << 20]).unwrap();
+    fs::write(&rest, vec![1; 20 << 20]).unwrap();
     server
         .client()
         .put("/collections/more", &json!({}))

@@ -9,9 +9,10 @@ use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 
-use super::shape;
+use super::shape::{self, Misread};
 use crate::engine::blocking;
 use crate::error::ApiError;
+use crate::quoted::quoted;
 
 /// A client that sends nothing for this long has its request ended.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -90,9 +91,19 @@ pub(crate) async fn read_json<T: DeserializeOwned + Send + 'static>(
     blocking(move || parse(&whole)).await?
 }
 
-/// JSON as `T`; what is wrong is told with its place.
+/// JSON as `T`; what is wrong is told with its field and its place.
 pub(crate) fn parse<'json, T: Deserialize<'json>>(json: &'json [u8]) -> Result<T, ApiError> {
-    shape::read(json).map_err(json_error)
+    shape::read(json).map_err(|Misread { error, field }| {
+        let named = |message: String| match field.is_empty() {
+            true => message,
+            false => format!("'{}': {message}", quoted(&field)),
+        };
+        match json_error(error) {
+            ApiError::InvalidField(message) => ApiError::InvalidField(named(message)),
+            ApiError::UnknownField(message) => ApiError::UnknownField(named(message)),
+            error => error,
+        }
+    })
 }
 
 pub(crate) fn json_error(error: serde_json::Error) -> ApiError {
@@ -103,7 +114,7 @@ pub(crate) fn json_error(error: serde_json::Error) -> ApiError {
         .replacen("invalid type: map", "invalid type: an object", 1);
     if !error.is_data() {
         ApiError::InvalidJson(message)
-    } else if message.starts_with("unknown field") {
+    } else if shape::is_unknown_field(&error) {
         ApiError::UnknownField(message)
     } else {
         ApiError::InvalidField(message)

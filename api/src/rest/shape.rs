@@ -1,5 +1,6 @@
-//! JSON as serde reads it, but for two things: an object is an object, of which serde takes
-//! a list as well, field after field; and what was expected is told in JSON's words.
+//! JSON as serde reads it, but for three things: an object is an object, of which serde takes
+//! a list as well, field after field; what was expected is told in JSON's words; and an error
+//! knows the field it is about.
 
 use std::fmt;
 
@@ -8,16 +9,64 @@ use serde::de::{
     DeserializeSeed, Deserializer, EnumAccess, Error, IntoDeserializer, MapAccess, SeqAccess,
     Unexpected, Visitor,
 };
+use serde_path_to_error::{Deserializer as Tracked, Segment, Track};
+
+/// Why a JSON could not be read.
+#[derive(Debug)]
+pub(super) struct Misread {
+    pub error: serde_json::Error,
+    /// The field that does not fit, or holds one that is unknown: `limit`, `query[2].text`.
+    /// Empty for the whole, and where that is not known.
+    pub field: String,
+}
 
 /// # Errors
 /// It is not JSON, or not a `T`.
-pub(super) fn read<'json, T: Deserialize<'json>>(
-    json: &'json [u8],
-) -> Result<T, serde_json::Error> {
+pub(super) fn read<'json, T: Deserialize<'json>>(json: &'json [u8]) -> Result<T, Misread> {
+    read_plainly(json).map_err(|error| Misread {
+        field: match error.is_data() {
+            // Read once more, since keeping track of the field slows down what fits.
+            true => field_that_fails::<T>(json, is_unknown_field(&error)),
+            false => String::new(),
+        },
+        error,
+    })
+}
+
+/// Whether it says which field nobody knows.
+pub(super) fn is_unknown_field(error: &serde_json::Error) -> bool {
+    error.to_string().starts_with("unknown field")
+}
+
+fn read_plainly<'json, T: Deserialize<'json>>(json: &'json [u8]) -> Result<T, serde_json::Error> {
     let mut deserializer = serde_json::Deserializer::from_slice(json);
     let value = T::deserialize(Shaped(&mut deserializer))?;
     deserializer.end()?;
     Ok(value)
+}
+
+fn field_that_fails<'json, T: Deserialize<'json>>(json: &'json [u8], is_unknown: bool) -> String {
+    let mut deserializer = serde_json::Deserializer::from_slice(json);
+    let mut track = Track::new();
+    if T::deserialize(Tracked::new(Shaped(&mut deserializer), &mut track)).is_ok() {
+        return String::new();
+    }
+    let path = track.path();
+    let known = path.iter().len().saturating_sub(usize::from(is_unknown));
+    let mut field = String::new();
+    for segment in path.iter().take(known) {
+        match segment {
+            Segment::Seq { index } => field.push_str(&format!("[{index}]")),
+            Segment::Map { key } | Segment::Enum { variant: key } => {
+                if !field.is_empty() {
+                    field.push('.');
+                }
+                field.push_str(key);
+            }
+            Segment::Unknown => return String::new(),
+        }
+    }
+    field
 }
 
 const NATURAL: &str = "a whole number from 0";
@@ -305,22 +354,44 @@ mod tests {
 
     #[test]
     fn what_does_not_is_told_in_words() {
-        for (json, said) in [
-            ("[3]", "expected an object"),
-            (r#"{"inner": [["a"]]}"#, "expected an object"),
-            (r#"{"named": {"a": ["a"]}}"#, "expected an object"),
-            (r#"{"named": {"a": 7}}"#, "integer `7`, expected an object"),
-            (r#"{"inner": {"text": "a"}}"#, "expected a list"),
-            (r#"{"size": 1.5}"#, "`1.5`, expected a whole number from 0"),
-            (r#"{"size": -1}"#, "`-1`, expected a whole number from 0"),
-            (r#"{"size": "1"}"#, "\"1\", expected a whole number from 0"),
-            (r#"{"share": "1"}"#, "expected a number"),
-            (r#"{"word": 1}"#, r#"expected one of "yes", "no""#),
-            (r#"{"word": "perhaps"}"#, "unknown variant `perhaps`"),
-            (r#"{"inner": [{"text": null}]}"#, "null, expected a string"),
-            (r#"{"other": 1}"#, "unknown field `other`"),
+        let natural = "expected a whole number from 0";
+        for (json, field, said) in [
+            ("[3]", "", "expected an object"),
+            (r#"{"inner": [["a"]]}"#, "inner[0]", "expected an object"),
+            (
+                r#"{"named": {"a": ["a"]}}"#,
+                "named.a",
+                "expected an object",
+            ),
+            (
+                r#"{"named": {"a": 7}}"#,
+                "named.a",
+                "integer `7`, expected an object",
+            ),
+            (r#"{"inner": {"text": "a"}}"#, "inner", "expected a list"),
+            (r#"{"size": 1.5}"#, "size", &format!("`1.5`, {natural}")),
+            (r#"{"size": -1}"#, "size", &format!("`-1`, {natural}")),
+            (r#"{"size": "1"}"#, "size", &format!("\"1\", {natural}")),
+            (r#"{"share": "1"}"#, "share", "expected a number"),
+            (r#"{"word": 1}"#, "word", r#"expected one of "yes", "no""#),
+            (
+                r#"{"word": "perhaps"}"#,
+                "word",
+                "unknown variant `perhaps`",
+            ),
+            (
+                r#"{"inner": [{"text": null}]}"#,
+                "inner[0].text",
+                "null, expected a string",
+            ),
+            (r#"{"inner": [{}]}"#, "inner[0]", "missing field `text`"),
+            (r#"{"other": 1}"#, "", "unknown field `other`"),
         ] {
-            let error = read::<Outer>(json.as_bytes()).unwrap_err();
+            let Misread {
+                error,
+                field: found,
+            } = read::<Outer>(json.as_bytes()).unwrap_err();
+            assert_eq!(found, field, "{json}");
             assert!(error.is_data(), "{json}: {error}");
             assert!(error.to_string().contains(said), "{json}: {error}");
             assert!(error.to_string().contains("line 1"), "{json}: {error}");

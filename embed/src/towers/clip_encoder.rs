@@ -147,5 +147,5 @@ impl Layer {
 }
 
 fn added(mut x: Tensor, other: &Tensor) -> tch::Result<Tensor> {
-    threads::sized(x.numel() as i64, || x.f_add_(other))
+    threads::sized(8 * x.numel() as i64, || x.f_add_(other))
 }

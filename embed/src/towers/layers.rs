@@ -168,22 +168,31 @@ impl SelfAttention {
                 .f_view([n, -1, self.heads, width / self.heads])?
                 .f_transpose(1, 2)
         };
-        let (_, length, _) = all.size3()?;
-        let attended = threads::sized(4 * n * queries * length * width, || {
-            Tensor::f_scaled_dot_product_attention(
-                &heads(query)?,
-                &heads(&all.f_narrow(2, width, width)?)?,
-                &heads(&all.f_narrow(2, 2 * width, width)?)?,
-                mask,
-                0.0,
-                causal,
-                None,
-                false,
-            )
-        })?;
+        let attended = attention(
+            &heads(query)?,
+            &heads(&all.f_narrow(2, width, width)?)?,
+            &heads(&all.f_narrow(2, 2 * width, width)?)?,
+            mask,
+            causal,
+        )?;
         let joined = attended.f_transpose(1, 2)?.f_reshape([n, queries, width])?;
         self.output.forward(&joined)
     }
+}
+
+/// `query` is `[n, heads, queries, head]`, `key` and `value` `[n, heads, length, head]`; the
+/// answer has the shape of the query.
+fn attention(
+    query: &Tensor,
+    key: &Tensor,
+    value: &Tensor,
+    mask: Option<&Tensor>,
+    causal: bool,
+) -> tch::Result<Tensor> {
+    let operations = 4 * query.numel() as i64 * key.size4()?.2;
+    threads::sized(operations, || {
+        Tensor::f_scaled_dot_product_attention(query, key, value, mask, 0.0, causal, None, false)
+    })
 }
 
 /// The one position of each row that is read. After a last layer nothing else is, so that
@@ -279,16 +288,8 @@ impl AttentionPooling {
             .forward(x)?
             .f_view([n, length, 2, self.heads, head])?
             .f_permute([2, 0, 3, 1, 4])?;
-        let attended = Tensor::f_scaled_dot_product_attention(
-            &query,
-            &key_value.f_select(0, 0)?,
-            &key_value.f_select(0, 1)?,
-            None::<&Tensor>,
-            0.0,
-            false,
-            None,
-            false,
-        )?;
+        let (key, value) = (key_value.f_select(0, 0)?, key_value.f_select(0, 1)?);
+        let attended = attention(&query, &key, &value, None, false)?;
         self.output.forward(&attended.f_reshape([n, width])?)
     }
 }

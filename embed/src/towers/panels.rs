@@ -1,5 +1,5 @@
 //! A matrix as panels of 32 outputs, for products on the CPU in f32, and the FFI to what
-//! multiplies by them: `native/panels.cpp`, which needs AVX-512.
+//! multiplies by them: `native/panel.cpp`, which needs AVX-512 or AVX2.
 #![allow(unsafe_code)]
 
 use std::ops::Range;
@@ -17,32 +17,73 @@ pub(crate) struct Panels {
     numbers: Tensor,
     /// `[outputs]`, the same.
     bias: Option<Tensor>,
+    kernel: Kernel,
 }
 
-unsafe extern "C" {
-    fn clipdb_panels_supported() -> bool;
-    fn clipdb_panel_multiply(
-        rows: *const f32,
-        count: i64,
-        inputs: i64,
-        panel: *const f32,
-        bias: *const f32,
-        output: *mut f32,
-        outputs: i64,
-    );
+/// `rows` `[count, inputs]` times `panel` `[inputs, PANEL]` plus `bias` `[PANEL]`, which may be
+/// null, give the first columns of `output` `[count, outputs]`.
+type Kernel = unsafe extern "C" fn(
+    rows: *const f32,
+    count: i64,
+    inputs: i64,
+    panel: *const f32,
+    bias: *const f32,
+    output: *mut f32,
+    outputs: i64,
+);
+
+/// Those that this processor runs, the fastest first.
+#[cfg(target_arch = "x86_64")]
+fn kernels() -> impl Iterator<Item = Kernel> {
+    macro_rules! kernel {
+        ($name:ident) => {{
+            unsafe extern "C" {
+                fn $name(
+                    rows: *const f32,
+                    count: i64,
+                    inputs: i64,
+                    panel: *const f32,
+                    bias: *const f32,
+                    output: *mut f32,
+                    outputs: i64,
+                );
+            }
+            $name as Kernel
+        }};
+    }
+    let avx512 = is_x86_feature_detected!("avx512f");
+    let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+    let all = [
+        (avx512, kernel!(clipdb_panel_avx512)),
+        (avx2, kernel!(clipdb_panel_avx2)),
+    ];
+    all.into_iter()
+        .filter_map(|(runs, kernel)| runs.then_some(kernel))
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn kernels() -> impl Iterator<Item = Kernel> {
+    std::iter::empty()
 }
 
 impl Panels {
     /// `weight` is `[outputs, inputs]`, `bias` `[outputs]`. `None` where LibTorch is to
-    /// multiply: elsewhere than on a CPU with AVX-512, in halves, and where outputs do not
-    /// divide into panels.
+    /// multiply: elsewhere than on a CPU with one of the kernels, in halves, and where outputs
+    /// do not divide into panels.
     pub fn of(weight: &Tensor, bias: Option<&Tensor>) -> tch::Result<Option<Self>> {
+        let kernel = kernels().next();
+        kernel.map_or(Ok(None), |kernel| Self::for_kernel(kernel, weight, bias))
+    }
+
+    fn for_kernel(
+        kernel: Kernel,
+        weight: &Tensor,
+        bias: Option<&Tensor>,
+    ) -> tch::Result<Option<Self>> {
         let (outputs, inputs) = weight.size2()?;
-        // SAFETY: it looks at the processor and nothing else.
-        let supported = unsafe { clipdb_panels_supported() };
         let here = |tensor: &Tensor| tensor.device() == Device::Cpu && tensor.kind() == Kind::Float;
         let fits = |bias: &Tensor| here(bias) && bias.size() == [outputs];
-        if !supported || outputs % PANEL != 0 || !here(weight) || !bias.is_none_or(fits) {
+        if outputs % PANEL != 0 || !here(weight) || !bias.is_none_or(fits) {
             return Ok(None);
         }
         let numbers = weight
@@ -50,7 +91,11 @@ impl Panels {
             .f_transpose(1, 2)?
             .f_contiguous()?;
         let bias = bias.map(Tensor::f_contiguous).transpose()?;
-        Ok(Some(Self { numbers, bias }))
+        Ok(Some(Self {
+            numbers,
+            bias,
+            kernel,
+        }))
     }
 
     /// `[outputs, inputs]` again.
@@ -78,6 +123,7 @@ impl Panels {
         shape.push(outputs);
         let output = Tensor::f_empty(shape, (Kind::Float, Device::Cpu))?;
         let product = Product {
+            kernel: self.kernel,
             rows: start(&rows),
             inputs,
             panels: start(&self.numbers),
@@ -86,14 +132,14 @@ impl Panels {
             output: start(&output).cast_mut(),
         };
         let count = usize::try_from(count).unwrap_or(0);
-        let chunks = count.div_ceil(CHUNK).max(1);
+        let chunks = count.div_ceil(CHUNK);
         for chunk in 0..chunks {
             let chunk = count * chunk / chunks..count * (chunk + 1) / chunks;
             threads::share_out(usize::try_from(panels).unwrap_or(0), |panel| {
                 // SAFETY: all are contiguous f32 in memory: `of` and the lines above make them
                 // so, and `reshape` failed unless `rows` is `[count, inputs]`. `output` is new,
                 // has `count` rows of `outputs`, nobody else knows it, and each panel writes
-                // columns of its own. The processor was asked in `of`.
+                // columns of its own. The processor was asked in `kernels`.
                 unsafe { product.panel(&chunk, panel) };
             });
         }
@@ -104,6 +150,7 @@ impl Panels {
 /// What all parts of a product share: `[count, inputs]` times `[panels, inputs, PANEL]` plus
 /// `[outputs]` gives `[count, outputs]`.
 struct Product {
+    kernel: Kernel,
     rows: *const f32,
     inputs: i64,
     panels: *const f32,
@@ -117,8 +164,9 @@ struct Product {
 unsafe impl Sync for Product {}
 
 impl Product {
-    /// SAFETY: the pointers are valid for these shapes, `rows` lie within `count` and `panel`
-    /// within `panels`, and no other call has the same of both.
+    /// # Safety
+    /// The pointers are valid for these shapes, `rows` lie within `count` and `panel` within
+    /// `panels`, and no other call has the same of both.
     unsafe fn panel(&self, rows: &Range<usize>, panel: usize) {
         let (inputs, outputs) = (self.inputs as usize, self.outputs as usize);
         let first = panel * PANEL as usize;
@@ -129,7 +177,7 @@ impl Product {
             } else {
                 self.bias.add(first)
             };
-            clipdb_panel_multiply(
+            (self.kernel)(
                 self.rows.add(rows.start * inputs),
                 rows.len() as i64,
                 self.inputs,
@@ -155,13 +203,15 @@ mod tests {
         tch::manual_seed(7);
         threads::use_threads(2);
         let random = |shape: &[i64]| Tensor::randn(shape, (Kind::Float, Device::Cpu));
-        for (outputs, inputs) in [(32, 1), (96, 7), (160, 64)] {
+        if kernels().next().is_none() {
+            println!("not compared: this processor has neither AVX-512 nor AVX2");
+        }
+        for (kernel, (outputs, inputs)) in
+            kernels().flat_map(|kernel| [(32, 1), (96, 7), (160, 64)].map(|size| (kernel, size)))
+        {
             let (weight, bias) = (random(&[outputs, inputs]), random(&[outputs]));
             for bias in [Some(&bias), None] {
-                let Some(panels) = Panels::of(&weight, bias).unwrap() else {
-                    println!("not compared: this processor has no AVX-512");
-                    return;
-                };
+                let panels = Panels::for_kernel(kernel, &weight, bias).unwrap().unwrap();
                 assert_eq!(panels.whole().unwrap(), weight);
                 // Whole tiles and parts of them, and more rows than one chunk.
                 for rows in (0..30).chain([391, 392, 393, 1000]) {

@@ -59,13 +59,9 @@ pub(super) fn compile(
         frequencies: Vec::new(),
         sought: Sought::default(),
     };
-    compiler.read_stop_words(query);
-    compiler.add_all(query)?;
-    if compiler.finds_nothing() {
-        // Stop words behind the name of a field that nobody has.
-        compiler.clauses.clear();
-        compiler.reading_stop_words = compiler.analyzers.clone();
-        compiler.add_all(query)?;
+    compiler.read_stop_words(query)?;
+    for clause in &query.clauses {
+        compiler.add(clause)?;
     }
     if compiler.finds_nothing() {
         return Ok(None);
@@ -121,27 +117,32 @@ impl Place {
 }
 
 impl Compiler<'_> {
-    fn read_stop_words(&mut self, query: &KeywordQuery) {
-        let says_nothing = |analyzer: Analyzer, clause: &Clause| match clause.need {
-            Need::MustNot => true,
-            Need::Must => false,
-            Need::May if clause.quoted || clause.prefix || clause.field.is_some() => false,
-            Need::May => words(analyzer, &clause.text).iter().all(|word| word.stop),
-        };
-        let analyzers = self.analyzers.iter().copied();
-        self.reading_stop_words = analyzers
-            .filter(|analyzer| {
-                let mut clauses = query.clauses.iter();
-                clauses.all(|clause| says_nothing(*analyzer, clause))
-            })
-            .collect();
-    }
-
-    fn add_all(&mut self, query: &KeywordQuery) -> Result<(), IndexError> {
-        for clause in &query.clauses {
-            self.add(clause)?;
+    fn read_stop_words(&mut self, query: &KeywordQuery) -> Result<(), IndexError> {
+        'analyzers: for analyzer in self.analyzers.clone() {
+            for clause in &query.clauses {
+                if self.says_something(analyzer, clause)? {
+                    continue 'analyzers;
+                }
+            }
+            self.reading_stop_words.push(analyzer);
         }
         Ok(())
+    }
+
+    /// Whether it finds something without a stop word among plain words.
+    fn says_something(&self, analyzer: Analyzer, clause: &Clause) -> Result<bool, IndexError> {
+        if clause.need == Need::MustNot {
+            return Ok(false);
+        }
+        let any = |text: &str| words(analyzer, text).iter().any(|word| !word.stop);
+        let given = !words(analyzer, &clause.text).is_empty();
+        let plain = clause.need == Need::May && !clause.quoted && !clause.prefix;
+        Ok(match &clause.field {
+            None => given && (!plain || any(&clause.text)),
+            Some(field) if clause.need == Need::Must || self.field_exists(field)? => given,
+            // The name of no field is a word like others.
+            Some(field) => any(field) || given && (!plain || any(&clause.text)),
+        })
     }
 
     fn add(&mut self, clause: &Clause) -> Result<(), IndexError> {

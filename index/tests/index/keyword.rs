@@ -96,7 +96,17 @@ fn any_word_may_match_and_more_of_them_rank_higher() {
 fn stop_words_match_nothing_unless_nothing_else_is_asked() {
     let shelf = shelf();
     assert_eq!(shelf.find("the potato of a man"), [1, 7]);
-    assert_eq!(shelf.find("who"), [5]);
+    // A clause without a word, and the name of no field, ask for nothing else.
+    for query in [
+        "who",
+        "who -potato",
+        "who \"…\"",
+        "+\"\" who",
+        "+-- who",
+        "of:who",
+    ] {
+        assert_eq!(shelf.find(query), [5], "{query}");
+    }
     assert_eq!(shelf.find("\"to be or not to be\""), [5]);
 }
 
