@@ -5,7 +5,8 @@
 //! to 80 µs, as long as half a layer of a short text. So products by panels, which are nearly
 //! all of the arithmetic there, run on a pool of rayon's, whose threads look for work a little
 //! longer before they sleep and take what is left rather than a share; and what is too short to
-//! share out is not. A text of 8 tokens in ViT-B/32 on 2 cores: 17 ms before, 14 so.
+//! share out is not. A text of 8 tokens in ViT-B/32 on 2 cores: 17 ms before, 13 to 15 so, and with
+//! weights in large pages 12 to 13 (`tests/README.md`).
 #![allow(unsafe_code)]
 
 use std::cell::{Cell, OnceCell};

@@ -19,7 +19,7 @@ const WAITING: Setting = Setting {
 };
 
 /// LibTorch asks for pages of 2 MiB, where the machine gives them: a text reads every weight
-/// once, which takes a tenth longer in pages of 4 KiB.
+/// once, which takes up to a tenth longer in pages of 4 KiB.
 const PAGES: Setting = Setting {
     names: &["THP_MEM_ALLOC_ENABLE"],
     value: "1",

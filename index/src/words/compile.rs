@@ -134,14 +134,17 @@ impl Compiler<'_> {
         if clause.need == Need::MustNot {
             return Ok(false);
         }
-        let any = |text: &str| words(analyzer, text).iter().any(|word| !word.stop);
-        let given = !words(analyzer, &clause.text).is_empty();
+        let any = |words: &[Word]| words.iter().any(|word| !word.stop);
+        let said = words(analyzer, &clause.text);
         let plain = clause.need == Need::May && !clause.quoted && !clause.prefix;
+        let says = if plain { any(&said) } else { !said.is_empty() };
         Ok(match &clause.field {
-            None => given && (!plain || any(&clause.text)),
-            Some(field) if clause.need == Need::Must || self.field_exists(field)? => given,
+            None => says,
+            Some(field) if clause.need == Need::Must || self.field_exists(field)? => {
+                !said.is_empty()
+            }
             // The name of no field is a word like others.
-            Some(field) => any(field) || given && (!plain || any(&clause.text)),
+            Some(field) => says || any(&words(analyzer, field)),
         })
     }
 
