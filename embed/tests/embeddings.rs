@@ -1,5 +1,5 @@
-//! Embeddings of whole models against the reference implementations (`parity/`), on the
-//! CPU, and on CUDA when there is one.
+//! Embeddings of whole models against the reference implementations (`parity/`);
+//! `parity_figures` compares every family, and on CUDA too.
 #![allow(clippy::unwrap_used)] // clippy.toml lets tests do so, not what they share
 
 use std::path::{Path, PathBuf};
@@ -178,23 +178,6 @@ async fn both_engines_give_the_same_vectors() {
 async fn half_precision_points_the_same_way() {
     for folder in CLIPS {
         compare_halves(folder, DeviceChoice::Cpu).await;
-    }
-}
-
-/// Does nothing where there is no CUDA device, and says so.
-#[tokio::test]
-async fn clip_agrees_on_cuda() {
-    let source = ModelSource::folder(&golden(CLIPS[0])).unwrap();
-    let card = load(&source, DeviceChoice::Auto, Precision::F32)
-        .card()
-        .clone();
-    if let Some(reason) = card.device_note {
-        println!("not compared on CUDA: {reason}");
-        return;
-    }
-    for folder in CLIPS {
-        compare(folder, DeviceChoice::Cuda(0), 1e-3).await;
-        compare_halves(folder, DeviceChoice::Cuda(0)).await;
     }
 }
 
