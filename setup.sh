@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Puts in place what clipdb is built with: system packages, LibTorch (from the
-# Python wheel, without its GPU-only dependencies) and `.cargo/config.toml`,
-# which tells cargo where LibTorch lies. Safe to repeat; asks for root only when
-# a package is missing. `./setup.sh onnx` adds ONNX Runtime, for models that are graphs;
-# `./setup.sh test` adds that and what the page's and the clients' tests need.
+# Python wheel, with what only GPUs need where there is an NVIDIA driver) and
+# `.cargo/config.toml`, which tells cargo where LibTorch lies. Safe to repeat; asks for
+# root only when a package is missing. `./setup.sh onnx` adds ONNX Runtime, for models
+# that are graphs; `./setup.sh cuda` adds LibTorch's GPU half where no driver is seen yet;
+# `./setup.sh test` adds what the page's and the clients' tests need.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -76,6 +77,25 @@ fetch_libtorch() {
     mv "$staging" "$libtorch"
 }
 
+# What torch's own wheel asks for: libtorch_cuda.so finds it by its RPATH, in nvidia/*/lib.
+fetch_cuda() {
+    [ -e "$libtorch/.cuda" ] && return 0
+    say "fetching CUDA's libraries for LibTorch (1.6 GB) into $cache"
+    local staging
+    staging="$(mktemp -d "$cache/cuda.XXXXXX")"
+    PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --target "$staging" \
+        "cuda-toolkit[cublas,cufft,cufile,curand,cusolver,cusparse,nvjitlink,nvrtc]==13.0.2" \
+        nvidia-cudnn-cu13==9.19.0.56 nvidia-cusparselt-cu13==0.8.0 \
+        nvidia-nccl-cu13==2.28.9 nvidia-nvshmem-cu13==3.4.5 ||
+        { rm -rf "$staging"; fail "pip could not fetch CUDA's libraries; without them models run on the CPU."; }
+    # Links within one file system: the copy takes no room of its own.
+    cp -al "$staging/nvidia/." "$libtorch/nvidia/"
+    rm -rf "$staging"
+    touch "$libtorch/.cuda"
+}
+
+has_nvidia_driver() { [ -e /dev/nvidiactl ] || [ -e /dev/dxg ]; }
+
 # Where the server looks for it: `onnxruntime/libonnxruntime.so` in the cache folder.
 fetch_onnx_runtime() {
     [ -e "$onnx_runtime/$onnx_runtime_version" ] && return 0
@@ -125,6 +145,7 @@ install_page_test_tools() {
 check_rust
 install_packages "${1:-}"
 fetch_libtorch
+if [ "${1:-}" = cuda ] || has_nvidia_driver; then fetch_cuda; fi
 write_cargo_config
 case "${1:-}" in
     onnx) fetch_onnx_runtime ;;

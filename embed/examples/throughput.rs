@@ -1,6 +1,6 @@
 //! How fast a model is here: `cargo run --release -p clipdb-embed --example throughput --
-//! [MODEL] [THREADS] [DEVICE] [REPLICAS]`, the threads being each replica's. Prints its own
-//! table. For graphs `CLIPDB_ONNX_RUNTIME` tells where the library lies.
+//! [MODEL] [THREADS] [DEVICE] [REPLICAS] [PRECISION]`, the threads being each replica's. Prints its
+//! own table. For graphs `CLIPDB_ONNX_RUNTIME` tells where the library lies.
 
 mod picture;
 
@@ -8,7 +8,7 @@ use std::error::Error;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use clipdb_embed::{Encoder, EncoderSettings, ModelSource, Priority};
+use clipdb_embed::{Encoder, EncoderSettings, ModelSource, Precision, Priority};
 
 /// Each row is measured for so long, after one round that does not count.
 const MEASURED: Duration = Duration::from_secs(4);
@@ -22,6 +22,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         .next()
         .map_or(Ok(Default::default()), |device| device.parse())?;
     let replicas = arguments.next().map_or(Ok(1), |count| count.parse())?;
+    let precision = arguments
+        .next()
+        .map_or(Ok(Precision::default()), |precision| precision.parse())?;
     let source = ModelSource::resolve(&model, Path::new("/nonexistent"))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
@@ -32,7 +35,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         replicas,
         threads,
         devices: clipdb_embed::Devices::clone(&devices),
+        precision,
         batch_size: Some(batch),
+        queue_capacity: (4 * batch).max(64),
         onnx_runtime: std::env::var_os("CLIPDB_ONNX_RUNTIME").map(Into::into),
         ..EncoderSettings::default()
     };
@@ -48,7 +53,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     );
     println!("| input | batch | per second | ms a batch in the model | ms to prepare one |");
     println!("|---|---|---|---|---|");
-    for batch in [1, 8, 32] {
+    let gpu = card.device.starts_with("cuda");
+    let batches: &[usize] = if gpu { &[1, 8, 32, 128] } else { &[1, 8, 32] };
+    for &batch in batches {
         let encoder = Encoder::load(&source, &settings(batch))?;
         row("text", batch, replicas * batch, || {
             let waiting: Vec<_> = (0..replicas)
@@ -67,7 +74,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         })?;
     }
     let picture = picture::jpeg()?;
-    for batch in [1, 2, 4, 8] {
+    let batches: &[usize] = if gpu { &[1, 8, 32, 128] } else { &[1, 2, 4, 8] };
+    for &batch in batches {
         let encoder = Encoder::load(&source, &settings(batch))?;
         // Twice as many as a batch under way: decoding goes on beside the model.
         let under_way = 2 * replicas * batch;

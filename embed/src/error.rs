@@ -88,7 +88,10 @@ pub enum EmbedError {
 impl EmbedError {
     /// For `map_err` beside LibTorch calls: names the step that failed.
     pub(crate) fn torch(during: &'static str) -> impl FnOnce(tch::TchError) -> Self {
-        move |source| Self::Torch { during, source }
+        move |source| Self::Torch {
+            during,
+            source: without_frames(source),
+        }
     }
 
     pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
@@ -111,5 +114,39 @@ impl EmbedError {
             .or_else(|| payload.downcast_ref::<String>().cloned())
             .unwrap_or_else(|| "a panic without a message".to_owned());
         Self::Panicked { during, reason }
+    }
+}
+
+/// LibTorch adds the C++ functions it was in, a line each, which tell a user nothing.
+fn without_frames(error: tch::TchError) -> tch::TchError {
+    match error {
+        tch::TchError::Torch(text) => {
+            let said = text.split("\nException raised from ").next();
+            tch::TchError::Torch(said.unwrap_or(&text).trim_end().to_owned())
+        }
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::{Device, Kind, Tensor};
+
+    use super::*;
+
+    #[test]
+    fn what_libtorch_says_is_told_without_its_stack() {
+        let shapes = [[2, 3], [5, 7]].map(|shape| Tensor::zeros(shape, (Kind::Float, Device::Cpu)));
+        let error = shapes[0].f_matmul(&shapes[1]).unwrap_err();
+        assert!(error.to_string().contains("frame #"), "{error}");
+        let told = EmbedError::torch("embedding texts")(error).to_string();
+        assert!(
+            told.starts_with("LibTorch failed while embedding texts: "),
+            "{told}"
+        );
+        assert!(
+            told.contains("2x3 and 5x7") && !told.contains("frame"),
+            "{told}"
+        );
     }
 }

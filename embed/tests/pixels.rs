@@ -116,12 +116,14 @@ fn values_are_normalised_channel_by_channel() {
         .unwrap()
         .pixels(file.get_ref(), &ImageLimits::default())
         .unwrap();
-    assert_eq!((pixels.width, pixels.height), (4, 4));
-    assert_eq!(pixels.data.len(), 3 * 4 * 4);
-    assert!(pixels.data[..16].iter().all(|value| *value == 1.0));
-    assert!(pixels.data[16..32].iter().all(|value| *value == -1.0));
-    assert!((pixels.data[33] - 0.1).abs() < 1e-6);
-    assert!((pixels.data[35] - 0.3).abs() < 1e-6);
+    assert_eq!((pixels.width(), pixels.height()), (4, 4));
+    let mut numbers = Vec::new();
+    pixels.normalise_into(&mut numbers);
+    assert_eq!(numbers.len(), 3 * 4 * 4);
+    assert!(numbers[..16].iter().all(|value| *value == 1.0));
+    assert!(numbers[16..32].iter().all(|value| *value == -1.0));
+    assert!((numbers[33] - 0.1).abs() < 1e-6);
+    assert!((numbers[35] - 0.3).abs() < 1e-6);
 }
 
 #[test]

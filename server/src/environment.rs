@@ -1,4 +1,4 @@
-//! What OpenMP and LibTorch read from the environment, OpenMP before `main`.
+//! What OpenMP, LibTorch and NVIDIA's libraries read from the environment, OpenMP before `main`.
 
 use std::env;
 use std::os::unix::process::CommandExt;
@@ -25,9 +25,17 @@ const PAGES: Setting = Setting {
     value: "1",
 };
 
+/// On a GPU cuDNN and cuBLAS round the factors of a product to ten bits where they may, as
+/// LibTorch lets cuDNN: vectors of the bundled model were off by 1e-3. `f32` means f32; who
+/// wants speed has `f16`.
+const EXACT: Setting = Setting {
+    names: &["NVIDIA_TF32_OVERRIDE"],
+    value: "0",
+};
+
 /// Starts this program anew with what is not set by whoever started it. The process keeps its id.
 pub fn prepare() {
-    let missing: Vec<Setting> = [WAITING, PAGES]
+    let missing: Vec<Setting> = [WAITING, PAGES, EXACT]
         .into_iter()
         .filter(|setting| setting.names.iter().all(|name| env::var_os(name).is_none()))
         .collect();
@@ -48,5 +56,5 @@ pub fn prepare() {
     }
     let error = command.exec();
     // Only a failure returns: the server works all the same, and slower.
-    eprintln!("clipdb: could not start anew with settings for OpenMP and LibTorch ({error})");
+    eprintln!("clipdb: could not start anew with settings for its libraries ({error})");
 }

@@ -15,6 +15,7 @@ mod header;
 mod jpeg;
 mod open_clip_config;
 mod orient;
+mod pixels;
 mod preprocess;
 mod processor_config;
 mod resize;
@@ -23,6 +24,7 @@ mod write;
 
 pub use error::ImageError;
 pub use header::{ImageInfo, ImageLimits, decode_cost, inspect};
-pub use preprocess::{Pixels, Preprocessor};
+pub use pixels::{Levels, Pixels};
+pub use preprocess::Preprocessor;
 pub use thumbnail::{Thumbnail, thumbnail};
 pub use write::png;

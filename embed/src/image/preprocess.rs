@@ -1,9 +1,12 @@
 //! What image processors of CLIP's kind do: resize, crop at the centre, normalise.
 
+use std::sync::Arc;
+
 use ::image::{DynamicImage, RgbImage, metadata::Orientation};
 use serde_json::Value;
 
 use super::open_clip_config;
+use super::pixels::{Levels, Pixels};
 use super::processor_config::{Cut, Resize, Settings};
 use super::resize::{Raster, Region, resize_part};
 use super::{ImageError, ImageLimits, decode, orient};
@@ -12,17 +15,7 @@ use super::{ImageError, ImageLimits, decode, orient};
 #[derive(Debug, Clone)]
 pub struct Preprocessor {
     settings: Settings,
-    /// Per channel, the normalised value of each of the 256 levels.
-    levels: [[f32; 256]; 3],
-}
-
-/// What an image tower reads.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Pixels {
-    /// 3 × `height` × `width`, normalised: all of red, then green, then blue.
-    pub data: Vec<f32>,
-    pub width: u32,
-    pub height: u32,
+    levels: Arc<Levels>,
 }
 
 impl Preprocessor {
@@ -42,14 +35,17 @@ impl Preprocessor {
     }
 
     fn new(settings: Settings) -> Self {
-        let mut levels = [[0.0; 256]; 3];
+        let mut levels: Levels = [[0.0; 256]; 3];
         for (channel, table) in levels.iter_mut().enumerate() {
             for (level, value) in table.iter_mut().enumerate() {
                 let scaled = level as f64 * settings.rescale;
                 *value = ((scaled - settings.mean[channel]) / settings.deviation[channel]) as f32;
             }
         }
-        Self { settings, levels }
+        Self {
+            settings,
+            levels: Arc::new(levels),
+        }
     }
 
     /// Width and height of what [`pixels`](Self::pixels) returns, in pixels.
@@ -59,20 +55,8 @@ impl Preprocessor {
 
     /// Decodes a file and prepares it. Blocks for as long as decoding takes.
     pub fn pixels(&self, bytes: &[u8], limits: &ImageLimits) -> Result<Pixels, ImageError> {
-        let cropped = self.cropped(bytes, limits)?;
-        let (width, height) = cropped.dimensions();
-        let plane = width as usize * height as usize;
-        let mut data = vec![0.0; 3 * plane];
-        for (place, pixel) in cropped.pixels().enumerate() {
-            for (channel, level) in pixel.0.into_iter().enumerate() {
-                data[channel * plane + place] = self.levels[channel][usize::from(level)];
-            }
-        }
-        Ok(Pixels {
-            data,
-            width,
-            height,
-        })
+        let picture = self.cropped(bytes, limits)?;
+        Ok(Pixels::new(picture, Arc::clone(&self.levels)))
     }
 
     /// The 8-bit picture before normalising: upright, resized, cropped, over white.

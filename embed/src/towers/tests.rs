@@ -115,7 +115,9 @@ fn efficientnet_lite_agrees_at_every_layer() {
             let pixels = preprocessor
                 .pixels(&files.bytes(name).unwrap(), &ImageLimits::default())
                 .unwrap();
-            Tensor::from_slice(&pixels.data).view([1, 3, 260, 260])
+            let mut numbers = Vec::new();
+            pixels.normalise_into(&mut numbers);
+            Tensor::from_slice(&numbers).view([1, 3, 260, 260])
         })
         .collect();
     let pixels = Tensor::cat(&pixels, 0);
