@@ -101,7 +101,10 @@ fn load_cuda() -> Result<(), String> {
                     // The loader's own words are in the cause.
                     let cause = std::error::Error::source(&error).map(ToString::to_string);
                     let cause = cause.unwrap_or_else(|| error.to_string());
-                    format!("LibTorch's CUDA library does not load ({cause})")
+                    format!(
+                        "LibTorch's CUDA library does not load ({cause}); './setup.sh cuda' in \
+                         clipdb's sources fetches what it needs"
+                    )
                 })?;
             // Its operators stay registered until the process ends: never unload it.
             std::mem::forget(library);
