@@ -115,10 +115,10 @@ def build_faiss(kind, vectors, options, nlist):
         index.cp.niter = 10
         index.cp.max_points_per_centroid = 64
         index.train(vectors)
-        # Full vectors rank the best two hundred here too: alone, product codes find a third.
+        # Full vectors rank the best four hundred here too: alone, product codes find a third.
         index = faiss.IndexRefineFlat(index)
         probing = faiss.SearchParametersIVF(nprobe=max(nlist // 32, 8))
-        parameters = faiss.IndexRefineSearchParameters(k_factor=20, base_index_params=probing)
+        parameters = faiss.IndexRefineSearchParameters(k_factor=40, base_index_params=probing)
     if kind in ("hnsw", "sq8"):
         index.hnsw.efConstruction = options.ef_construction
         parameters = faiss.SearchParametersHNSW(efSearch=options.ef)

@@ -141,7 +141,7 @@ pub(super) fn index(
         BuiltKind::IvfPq => {
             let shape = ListsShape {
                 lists: settings.lists(segment.held()),
-                code_bytes: settings.code_bytes(dim),
+                subquantizers: settings.subquantizers(dim),
             };
             let native = NativeIndex::build_lists(vectors(), dim, shape, go_on)?;
             (native, shape.lists)

@@ -41,7 +41,7 @@ pub(super) struct GraphShape {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ListsShape {
     pub lists: usize,
-    pub code_bytes: usize,
+    pub subquantizers: usize,
 }
 
 /// One segment's approximate index.
@@ -120,7 +120,7 @@ impl NativeIndex {
                     count,
                     dim,
                     shape.lists,
-                    shape.code_bytes,
+                    shape.subquantizers,
                     ask,
                     ptr::from_mut(&mut go_on).cast(),
                     &mut out,
@@ -414,7 +414,7 @@ unsafe extern "C" {
         count: usize,
         dim: usize,
         lists: usize,
-        code_bytes: usize,
+        subquantizers: usize,
         go_on: GoOn,
         context: *mut c_void,
         out: *mut *mut RawIndex,

@@ -306,7 +306,7 @@ impl Segment {
             let ranked = match index.kind {
                 BuiltKind::Hnsw | BuiltKind::Flat => (wanted.ef / 2).max(2 * count + 16),
                 BuiltKind::Sq8 => 2 * count + 16,
-                BuiltKind::IvfPq => (10 * count).max(200),
+                BuiltKind::IvfPq => (20 * count).max(400),
             };
             let filter = self.filter(wanted.within);
             let (found, passed) =

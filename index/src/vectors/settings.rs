@@ -57,7 +57,7 @@ pub struct VectorSettings {
     pub nlist: Option<usize>,
     /// Lists that a search looks into; a share of the lists if not given.
     pub nprobe: Option<usize>,
-    /// Bytes of a product code; about an eighth of the dimensions if not given.
+    /// Bytes of a product code, two numbers in each; about an eighth of the dimensions if not given.
     pub pq_m: Option<usize>,
     /// New vectors of a kind that are kept in memory before they become a segment on disk.
     pub seal_at: usize,
@@ -105,12 +105,13 @@ impl VectorSettings {
         self.nprobe.unwrap_or((lists / 32).max(8)).min(lists)
     }
 
-    /// Bytes of a product code: the divisor of `dim` that is nearest to what is wanted.
-    pub(super) fn code_bytes(&self, dim: usize) -> usize {
-        let wanted = self.pq_m.unwrap_or(dim.div_ceil(8)).clamp(1, dim);
+    /// Numbers of four bits in a product code: the divisor of `dim` that is nearest to two in
+    /// each byte wanted.
+    pub(super) fn subquantizers(&self, dim: usize) -> usize {
+        let wanted = 2 * self.pq_m.unwrap_or(dim.div_ceil(8));
         (1..=dim)
-            .filter(|bytes| dim.is_multiple_of(*bytes))
-            .min_by_key(|bytes| bytes.abs_diff(wanted))
+            .filter(|numbers| dim.is_multiple_of(*numbers))
+            .min_by_key(|numbers| numbers.abs_diff(wanted))
             .unwrap_or(1)
     }
 }
