@@ -3,8 +3,8 @@
 # Python wheel, with what only GPUs need where there is an NVIDIA driver) and
 # `.cargo/config.toml`, which tells cargo where LibTorch lies. Safe to repeat; asks for
 # root only when a package is missing. `./setup.sh onnx` adds ONNX Runtime, for models
-# that are graphs; `./setup.sh cuda` adds LibTorch's GPU half where no driver is seen yet;
-# `./setup.sh test` adds what the page's and the clients' tests need.
+# that are graphs; `./setup.sh cuda` adds NVIDIA's libraries where no driver is seen yet;
+# `./setup.sh test` adds ONNX Runtime and what the page's and the clients' tests need.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -30,7 +30,10 @@ check_rust() {
 
 install_packages() {
     local wanted=(g++ make cmake nasm pkg-config libopenblas-dev python3 ca-certificates) missing=() package
-    python3 -m pip --version >/dev/null 2>&1 || [ -e "$libtorch/.complete" ] || missing+=(python3-pip)
+    local fetched=true
+    [ -e "$libtorch/.complete" ] || fetched=false
+    ! wants_cuda "${1:-}" || [ -e "$libtorch/.cuda" ] || fetched=false
+    $fetched || python3 -m pip --version >/dev/null 2>&1 || missing+=(python3-pip)
     if [ "${1:-}" = test ]; then
         command -v node >/dev/null || missing+=(nodejs)
         command -v npm >/dev/null || missing+=(npm)
@@ -77,24 +80,27 @@ fetch_libtorch() {
     mv "$staging" "$libtorch"
 }
 
+wants_cuda() { [ "${1:-}" = cuda ] || [ -e /dev/nvidiactl ] || [ -e /usr/lib/wsl/lib/libcuda.so.1 ]; }
+
 # What torch's own wheel asks for: libtorch_cuda.so finds it by its RPATH, in nvidia/*/lib.
+# Fails where it cannot be had: whoever called knows whether that matters.
 fetch_cuda() {
     [ -e "$libtorch/.cuda" ] && return 0
     say "fetching CUDA's libraries for LibTorch (1.6 GB) into $cache"
     local staging
     staging="$(mktemp -d "$cache/cuda.XXXXXX")"
-    PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --target "$staging" \
+    # Links take no room of their own, where the file system has them.
+    if PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --target "$staging" \
         "cuda-toolkit[cublas,cufft,cufile,curand,cusolver,cusparse,nvjitlink,nvrtc]==13.0.2" \
         nvidia-cudnn-cu13==9.19.0.56 nvidia-cusparselt-cu13==0.8.0 \
-        nvidia-nccl-cu13==2.28.9 nvidia-nvshmem-cu13==3.4.5 ||
-        { rm -rf "$staging"; fail "pip could not fetch CUDA's libraries; without them models run on the CPU."; }
-    # Links within one file system: the copy takes no room of its own.
-    cp -al "$staging/nvidia/." "$libtorch/nvidia/"
+        nvidia-nccl-cu13==2.28.9 nvidia-nvshmem-cu13==3.4.5 &&
+        { cp -al "$staging/nvidia/." "$libtorch/nvidia/" 2>/dev/null ||
+            cp -a "$staging/nvidia/." "$libtorch/nvidia/"; }; then
+        touch "$libtorch/.cuda"
+    fi
     rm -rf "$staging"
-    touch "$libtorch/.cuda"
+    [ -e "$libtorch/.cuda" ]
 }
-
-has_nvidia_driver() { [ -e /dev/nvidiactl ] || [ -e /dev/dxg ]; }
 
 # Where the server looks for it: `onnxruntime/libonnxruntime.so` in the cache folder.
 fetch_onnx_runtime() {
@@ -145,7 +151,10 @@ install_page_test_tools() {
 check_rust
 install_packages "${1:-}"
 fetch_libtorch
-if [ "${1:-}" = cuda ] || has_nvidia_driver; then fetch_cuda; fi
+if wants_cuda "${1:-}" && ! fetch_cuda; then
+    [ "${1:-}" != cuda ] || fail "pip could not fetch CUDA's libraries."
+    say "pip could not fetch CUDA's libraries: models run on the CPU until './setup.sh cuda' has"
+fi
 write_cargo_config
 case "${1:-}" in
     onnx) fetch_onnx_runtime ;;

@@ -15,6 +15,8 @@ cargo build --release --locked --workspace --all-targets
 export CLIPDB_BINARY="${CARGO_TARGET_DIR:-$PWD/target}/release/clipdb"
 
 step "crates and end to end"
+# As the server runs on a GPU, where there is one.
+export NVIDIA_TF32_OVERRIDE=0
 cargo test --release --locked --workspace
 
 step "the page in a browser"

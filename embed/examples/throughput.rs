@@ -37,7 +37,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         devices: clipdb_embed::Devices::clone(&devices),
         precision,
         batch_size: Some(batch),
-        queue_capacity: (4 * batch).max(64),
         onnx_runtime: std::env::var_os("CLIPDB_ONNX_RUNTIME").map(Into::into),
         ..EncoderSettings::default()
     };

@@ -18,6 +18,8 @@ const CUDA_LIBRARY: &str = "libtorch_cuda.so";
 
 pub(crate) struct Chosen {
     pub device: Device,
+    /// Nobody asked for it by name.
+    pub automatic: bool,
     /// Why `auto` did not take CUDA.
     pub note: Option<String>,
 }
@@ -37,8 +39,10 @@ const DRIVER_FILES: [&str; 2] = ["/dev/nvidiactl", "/dev/dxg"];
 /// # Errors
 /// [`EmbedError::Device`] when CUDA is asked for by name and cannot be had.
 pub(crate) fn choose(choice: DeviceChoice) -> Result<Chosen, EmbedError> {
-    let cpu = |note| Chosen {
-        device: Device::Cpu,
+    let automatic = choice == DeviceChoice::Auto;
+    let chosen = |device, note| Chosen {
+        device,
+        automatic,
         note,
     };
     let refuse = |reason: String| EmbedError::Device {
@@ -46,15 +50,12 @@ pub(crate) fn choose(choice: DeviceChoice) -> Result<Chosen, EmbedError> {
         reason,
     };
     match choice {
-        DeviceChoice::Cpu => Ok(cpu(None)),
+        DeviceChoice::Cpu => Ok(chosen(Device::Cpu, None)),
         DeviceChoice::Auto => match cuda_devices() {
-            Ok(_) => Ok(Chosen {
-                device: Device::Cuda(0),
-                note: None,
-            }),
+            Ok(_) => Ok(chosen(Device::Cuda(0), None)),
             Err(reason) => {
                 tracing::info!(%reason, "no CUDA device: the model runs on the CPU");
-                Ok(cpu(Some(reason)))
+                Ok(chosen(Device::Cpu, Some(reason)))
             }
         },
         DeviceChoice::Cuda(number) => {
@@ -64,11 +65,28 @@ pub(crate) fn choose(choice: DeviceChoice) -> Result<Chosen, EmbedError> {
                     "there are {count} CUDA devices, counted from 0"
                 )));
             }
-            Ok(Chosen {
-                device: Device::Cuda(number),
-                note: None,
-            })
+            Ok(chosen(Device::Cuda(number), None))
         }
+    }
+}
+
+/// Loads a model on the device chosen, or on the CPU when `auto` chose one that the model's
+/// engine cannot use: ONNX Runtime's library may know no CUDA.
+pub(crate) fn load_on<M>(
+    chosen: Chosen,
+    load: impl Fn(Device) -> Result<M, EmbedError>,
+) -> Result<(M, Chosen), EmbedError> {
+    match load(chosen.device) {
+        Err(EmbedError::Device { device, reason }) if chosen.automatic => {
+            tracing::info!(%device, %reason, "the model runs on the CPU");
+            let cpu = Chosen {
+                device: Device::Cpu,
+                automatic: true,
+                note: Some(reason),
+            };
+            Ok((load(Device::Cpu)?, cpu))
+        }
+        model => Ok((model?, chosen)),
     }
 }
 
@@ -80,7 +98,11 @@ fn cuda_devices() -> Result<usize, String> {
     }
     load_cuda()?;
     if !tch::Cuda::is_available() {
-        return Err("LibTorch finds no NVIDIA driver or device".to_owned());
+        return Err(
+            "LibTorch finds no device: the driver is older than CUDA 13 asks (580), or shows this \
+             process none ('nvidia-smi' tells)"
+                .to_owned(),
+        );
     }
     match usize::try_from(tch::Cuda::device_count()) {
         Ok(count) if count > 0 => Ok(count),
@@ -149,6 +171,29 @@ mod tests {
             Some(PathBuf::from("/opt/my torch/lib/libtorch_cpu.so"))
         );
         assert_eq!(mapped_library(maps, CUDA_LIBRARY), None);
+    }
+
+    #[test]
+    fn an_engine_without_the_device_that_auto_chose_has_the_cpu() {
+        let gpu = |automatic| Chosen {
+            device: Device::Cuda(0),
+            automatic,
+            note: None,
+        };
+        let load = |device| match device {
+            Device::Cpu => Ok("a model"),
+            _ => Err(EmbedError::Device {
+                device: "cuda:0".to_owned(),
+                reason: "no CUDA here".to_owned(),
+            }),
+        };
+        let (_, chosen) = load_on(gpu(true), load).unwrap();
+        assert_eq!(chosen.device, Device::Cpu);
+        assert_eq!(chosen.note.as_deref(), Some("no CUDA here"));
+        assert!(matches!(
+            load_on(gpu(false), load),
+            Err(EmbedError::Device { .. })
+        ));
     }
 
     #[test]

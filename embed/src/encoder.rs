@@ -27,6 +27,9 @@ pub struct Encoder {
     shared: Arc<Shared>,
 }
 
+/// Whatever the batches: each may hold a picture, 150 KB at 224 pixels.
+const MOST_PLACES: usize = 1024;
+
 struct Shared {
     card: ModelCard,
     tokens: Arc<Tokens>,
@@ -36,6 +39,7 @@ struct Shared {
     queue: Arc<Queue>,
     counters: Arc<Counters>,
     pool: Pool,
+    places: usize,
     _devices: Vec<DeviceThread>,
 }
 
@@ -53,14 +57,19 @@ impl Encoder {
         let queue = Arc::new(Queue::new(settings.queue_capacity, Arc::clone(&counters)));
         let mut devices = Vec::new();
         let mut card: Option<ModelCard> = None;
+        // One batch is made ready while another is computed.
+        let mut two_batches_each = 0;
         for device in settings.devices.iter() {
             for replica in 0..settings.replicas {
                 let (loaded, thread) = worker::start(source, settings, device, &queue, &counters)?;
                 devices.push(thread);
+                two_batches_each += loaded.largest_batch.min(MOST_PLACES) * 2;
                 match &mut card {
-                    Some(card) if replica == 0 => card.device += &format!(", {}", loaded.device),
+                    Some(card) if replica == 0 => {
+                        card.device += &format!(", {}", loaded.card.device);
+                    }
                     Some(_) => {}
-                    None => card = Some(loaded),
+                    None => card = Some(loaded.card),
                 }
             }
         }
@@ -70,6 +79,10 @@ impl Encoder {
             expected: "use 1 or more",
         })?;
         card.replicas = devices.len();
+        let places = settings
+            .queue_capacity
+            .max(two_batches_each.min(MOST_PLACES));
+        queue.widen(places - settings.queue_capacity);
         tokens.cut_at(card.context_length)?;
         let side = card.image_size;
         if let Some((width, height)) = preprocessor.as_ref().map(Preprocessor::size)
@@ -92,6 +105,7 @@ impl Encoder {
             queue,
             counters,
             pool: Pool::new(settings.decode_threads, settings.decode_memory)?,
+            places,
             _devices: devices,
         };
         Ok(Self {
@@ -102,6 +116,13 @@ impl Encoder {
     #[must_use]
     pub fn card(&self) -> &ModelCard {
         &self.shared.card
+    }
+
+    /// How many inputs of a priority are taken in at once: who has many keeps as many under
+    /// way, and every replica is busy.
+    #[must_use]
+    pub fn places(&self) -> usize {
+        self.shared.places
     }
 
     /// Embeds texts, in order. They travel in the model's batches one by one, so the

@@ -75,7 +75,7 @@ impl Model {
     /// as the second.
     pub fn warm_up(&self) -> Result<(), EmbedError> {
         if let Some(side) = self.image_size() {
-            let blank = Pixels::blank(u32::try_from(side).unwrap_or(u32::MAX));
+            let blank = Pixels::blank(side as u32);
             self.images(&[&blank], &|| ())?;
         }
         self.texts(&[&[0, 0], &[0, 0, 0]], &|| ())?;
@@ -112,8 +112,10 @@ fn look_up(pictures: &[&Pixels], device: Device) -> tch::Result<Tensor> {
         .f_to_device(device)?
         .f_view([-1, height, width, 3])?
         .f_permute([0, 3, 1, 2])?
+        // Before they take eight times the room.
+        .f_contiguous()?
         .f_add(&tables.f_to_device(device)?)?;
-    levels.f_take(&places.f_contiguous()?)
+    levels.f_take(&places)
 }
 
 /// Height and width.
@@ -130,25 +132,48 @@ fn vectors(output: &Tensor) -> tch::Result<Vec<Vec<f32>>> {
 mod tests {
     use super::*;
     use crate::image::{ImageLimits, Preprocessor, png};
+    use crate::{DeviceChoice, device};
+
+    /// Three pictures of 6 x 4, no two numbers of a channel alike.
+    fn pictures() -> Vec<Pixels> {
+        let json = br#"{"size": {"height": 4, "width": 6}, "crop_size": {"height": 4, "width": 6},
+            "image_mean": [0.5, 0.25, 0.1], "image_std": [0.5, 0.3, 2.0]}"#;
+        let preprocessor = Preprocessor::from_config(json).unwrap();
+        let picture = |number: u8| {
+            let bytes: Vec<u8> = (0..72).map(|at| at * 2 + number * 13).collect();
+            let file = png(6, 4, 3, &bytes).unwrap();
+            preprocessor.pixels(&file, &ImageLimits::default()).unwrap()
+        };
+        (0..3).map(picture).collect()
+    }
 
     #[test]
-    fn pictures_are_the_same_numbers_on_every_device() {
-        let json = br#"{"size": 6, "crop_size": 6, "image_mean": [0.5, 0.25, 0.1],
-            "image_std": [0.5, 0.3, 2.0], "resample": 3}"#;
-        let preprocessor = Preprocessor::from_config(json).unwrap();
-        let pictures: Vec<Pixels> = (0..3_u8)
-            .map(|number| {
-                let bytes: Vec<u8> = (0..108).map(|at| at * 2 + number * 13).collect();
-                let file = png(6, 6, 3, &bytes).unwrap();
-                preprocessor.pixels(&file, &ImageLimits::default()).unwrap()
-            })
-            .collect();
+    fn pictures_are_stacked_channel_by_channel() {
+        let pictures = pictures();
+        let stacked = stack(&pictures.iter().collect::<Vec<_>>(), Device::Cpu).unwrap();
+        assert_eq!(stacked.size(), [3, 3, 4, 6]);
+        // The second picture's third row, fifth column.
+        let level = |channel| f64::from(13 + 2 * (3 * (2 * 6 + 4) + channel));
+        for (channel, mean, deviation) in [(0, 0.5, 0.5), (1, 0.25, 0.3), (2, 0.1, 2.0)] {
+            let wanted = (level(channel) / 255.0 - mean) / deviation;
+            let found = stacked.double_value(&[1, i64::from(channel), 2, 4]);
+            assert!(
+                (found - wanted).abs() < 1e-6,
+                "{channel}: {found}, {wanted}"
+            );
+        }
+    }
+
+    /// On a GPU too where there is one.
+    #[test]
+    fn pictures_looked_up_on_a_device_are_the_same_numbers() {
+        let pictures = pictures();
         let pictures: Vec<&Pixels> = pictures.iter().collect();
         let stacked = stack(&pictures, Device::Cpu).unwrap();
-        assert_eq!(stacked.size(), [3, 3, 6, 6]);
-        assert_eq!(stacked, look_up(&pictures, Device::Cpu).unwrap());
-        let second = f64::from(13_u8) / 255.0;
-        let red = stacked.double_value(&[1, 0, 0, 0]);
-        assert!((red - (second - 0.5) / 0.5).abs() < 1e-6, "{red}");
+        let found = device::choose(DeviceChoice::Auto).unwrap().device;
+        for device in [Device::Cpu, found] {
+            let looked_up = look_up(&pictures, device).unwrap();
+            assert_eq!(stacked, looked_up.to_device(Device::Cpu), "{device:?}");
+        }
     }
 }

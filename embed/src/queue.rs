@@ -107,6 +107,12 @@ impl Queue {
         }
     }
 
+    /// Lets so many more inputs of each priority wait.
+    pub fn widen(&self, places: usize) {
+        self.search_places.add_permits(places);
+        self.ingest_places.add_permits(places);
+    }
+
     /// Waits until one more input may wait.
     pub async fn place(&self, priority: Priority) -> Result<Place, EmbedError> {
         let places = match priority {

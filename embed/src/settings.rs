@@ -25,7 +25,8 @@ pub struct EncoderSettings {
     pub batch_size: Option<usize>,
     /// How long an ingest batch that is not full waits for more. Searches never wait.
     pub batch_delay: Duration,
-    /// The most inputs that wait, for each priority; senders beyond it wait outside.
+    /// The most inputs taken in and not yet answered, for each priority, or two batches for
+    /// each replica if that is more (up to 1024); senders beyond it wait outside.
     pub queue_capacity: usize,
     pub max_image_pixels: u64,
     /// Bytes that all decoding together may take.

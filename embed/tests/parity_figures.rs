@@ -65,31 +65,32 @@ async fn embeddings_are_within_a_ten_thousandth() {
     }
 }
 
-/// Does nothing where there is no CUDA device, and says so. Of an f32 that cuDNN rounds, as it
-/// may here and may not in the server (`NVIDIA_TF32_OVERRIDE=0`), three digits are left.
+/// Does nothing where there is no CUDA device, and says so. Without the server's
+/// `NVIDIA_TF32_OVERRIDE=0`, which `tests/run.sh` sets too, cuDNN rounds what is f32.
 #[tokio::test]
-async fn embeddings_on_cuda_are_those_of_the_cpu() {
+async fn embeddings_on_cuda_are_those_of_the_reference() {
     let first = load(&golden().join(CLIPS[0]), DeviceChoice::Auto, Precision::F32);
     if let Some(reason) = &first.card().device_note {
         println!("not compared on CUDA: {reason}");
         return;
     }
+    let rounded = std::env::var("NVIDIA_TF32_OVERRIDE").as_deref() != Ok("0");
+    let allowed = if rounded { 1e-2 } else { 1e-4 };
     let mut apart = Vec::new();
     for folder in folders() {
         let name = folder.file_name().unwrap().to_string_lossy().into_owned();
+        // Seeded weights let its activations grow as trained ones do not.
+        let is_resnet = name.contains("-rn");
         for (precision, least) in [
             (Precision::F32, 0.99999),
-            // Seeded weights let a ResNet's activations grow as trained ones do not.
-            (
-                Precision::F16,
-                if name.contains("-rn") { 0.96 } else { 0.999 },
-            ),
+            (Precision::F16, if is_resnet { 0.96 } else { 0.999 }),
+            (Precision::Bf16, if is_resnet { 0.85 } else { 0.99 }),
         ] {
             let (texts, images) = distances(&folder, DeviceChoice::Cuda(0), precision).await;
             let row = format!("{name} in {precision} on CUDA: texts {texts}, images {images}");
             println!("{row}");
             let furthest = texts.difference.max(images.difference);
-            let exact = precision != Precision::F32 || furthest < 1e-3;
+            let exact = precision != Precision::F32 || furthest < allowed;
             if !exact || texts.cosine.min(images.cosine) < least {
                 apart.push(row);
             }

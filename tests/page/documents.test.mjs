@@ -60,7 +60,8 @@ describe("documents", () => {
       const failure = failures.find((each) => each.startsWith(name));
       assert.ok(failure && failure.length > name.length + 12, `${name} is listed with its reason: ${failures.join(" | ")}`);
     }
-    assert.equal(await page.textContent("#collection-size"), `${before + expected} documents`);
+    const size = `${before + expected} documents`;
+    await page.waitForFunction((size) => document.getElementById("collection-size").textContent === size, size);
     await photograph(page, "upload-done");
     await page.getByRole("button", { name: "Close" }).click();
     assert.equal(await page.isVisible("#tray"), false);

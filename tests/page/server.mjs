@@ -35,7 +35,7 @@ export class Server {
   async start() {
     const { CLIPDB_BINARY: _, CLIPDB_SCREENSHOTS: __, ...env } = process.env;
     const data = path.join(this.#folder, "data");
-    this.#process = spawn(BINARY, ["serve", "--data", data, "--listen", `127.0.0.1:${this.port}`, ...this.settings], { cwd: ROOT, env });
+    this.#process = spawn(BINARY, ["serve", "--data", data, "--listen", `127.0.0.1:${this.port}`, "--device", "cpu", ...this.settings], { cwd: ROOT, env });
     for (const stream of [this.#process.stdout, this.#process.stderr]) stream.on("data", (some) => (this.#said += some));
     const deadline = Date.now() + READY_MS;
     while (!(await this.#ready())) {

@@ -191,6 +191,10 @@ impl Setup {
             // Port 0: the system gives a free one, which the banner tells.
             command.args(["--listen", "127.0.0.1:0"]);
         }
+        if !given("--device") && !given("--config") {
+            // What is expected is the CPU's, also on a machine with a GPU.
+            command.args(["--device", "cpu"]);
+        }
         command
             .args(&self.arguments)
             .envs(self.variables.iter().map(|(name, value)| (name, value)));
@@ -309,7 +313,8 @@ impl Starting {
 fn bare_command() -> Command {
     let mut command = Command::new(binary());
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("CLIPDB_") {
+        // The latter is of tests/run.sh.
+        if name.to_string_lossy().starts_with("CLIPDB_") || name == "NVIDIA_TF32_OVERRIDE" {
             command.env_remove(name);
         }
     }

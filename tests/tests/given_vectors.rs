@@ -177,7 +177,7 @@ fn wrong_configurations_are_refused_with_reasons() {
         (
             json!({"model": "none", "dim": 10, "index": {"kind": "ivf_pq", "pq_m": 4}}),
             "invalid_field",
-            "must divide",
+            "twice as much must divide the 10",
         ),
         (
             json!({"model": "none", "dim": 4, "index": {"links": 4}}),

@@ -111,6 +111,22 @@ fn flags_win_over_the_environment_and_that_over_the_file() {
 }
 
 #[test]
+fn the_server_sets_what_its_libraries_read_and_nobody_has_set() {
+    let server = Setup::new().variable("OMP_WAIT_POLICY", "active").start();
+    let environ = std::fs::read(format!("/proc/{}/environ", server.pid())).unwrap();
+    let environ = String::from_utf8(environ).unwrap();
+    let set: Vec<&str> = environ.split('\0').collect();
+    for wanted in [
+        "OMP_WAIT_POLICY=active",
+        "THP_MEM_ALLOC_ENABLE=1",
+        "NVIDIA_TF32_OVERRIDE=0",
+        "TORCH_CUDNN_SDPA_DEPRIORITIZED=1",
+    ] {
+        assert!(set.contains(&wanted), "{wanted}");
+    }
+}
+
+#[test]
 fn a_wrong_setting_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("clipdb.toml");

@@ -11,9 +11,6 @@ use super::paths::Paths;
 use crate::engine::{Encoded, blocking};
 use crate::error::ApiError;
 
-/// Documents of one request that are in the model's queue at once.
-const WINDOW: usize = 64;
-
 /// Documents with what was embedded of them.
 pub(super) struct Embedded {
     pub documents: Vec<Document>,
@@ -102,7 +99,7 @@ impl Calls {
                     .map(Some)
                     .map_err(|error| error.in_document(&id))
             })
-            .buffered(WINDOW)
+            .buffered(encoder.places())
             .try_collect()
             .await?;
         Ok(Embedded { documents, found })

@@ -7,9 +7,6 @@ use super::ingest::only;
 use super::{Engine, ImageSource};
 use crate::error::ApiError;
 
-/// Inputs of one request that are in the model's queue at once.
-const WINDOW: usize = 64;
-
 #[derive(Debug, Clone)]
 pub enum Input {
     Text(String),
@@ -51,7 +48,7 @@ impl Engine {
     ) -> Result<Vec<Encoded>, ApiError> {
         iter(inputs)
             .map(|input| self.encode_one(encoder, input, role, priority))
-            .buffered(WINDOW)
+            .buffered(encoder.places())
             .try_collect()
             .await
     }

@@ -90,7 +90,8 @@ impl Engine {
         collection: &'a Arc<Collection>,
         incoming: impl Stream<Item = Incoming> + 'a,
     ) -> impl Stream<Item = Ingested> + 'a {
-        let window = self.settings.ingest_window;
+        let encoder = self.models.of(collection.definition()).ok();
+        let window = encoder.map_or(self.settings.ingest_window, Encoder::places);
         // One group that is being committed and the next, however few are embedded at once.
         let committing = 2 * self.settings.group_documents;
         incoming

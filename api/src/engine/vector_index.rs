@@ -43,7 +43,7 @@ pub(super) fn check(index: &VectorIndex, dim: usize) -> Result<(), ApiError> {
         ("ef", index.ef, 1, 65_536),
         ("nlist", index.nlist, 1, 65_536),
         ("nprobe", index.nprobe, 1, 65_536),
-        ("pq_m", index.pq_m, 1, dim),
+        ("pq_m", index.pq_m, 1, (dim / 2).max(1)),
         ("seal_at", index.seal_at, 16, 1 << 20),
     ];
     for (name, value, least, most) in ranges {
@@ -54,8 +54,8 @@ pub(super) fn check(index: &VectorIndex, dim: usize) -> Result<(), ApiError> {
         }
     }
     match index.pq_m {
-        Some(bytes) if !dim.is_multiple_of(bytes) => Err(ApiError::InvalidField(format!(
-            "'index.pq_m' is {bytes}; it must divide the {dim} dimensions"
+        Some(bytes) if !dim.is_multiple_of(2 * bytes) => Err(ApiError::InvalidField(format!(
+            "'index.pq_m' is {bytes}; twice as much must divide the {dim} dimensions"
         ))),
         _ => Ok(()),
     }

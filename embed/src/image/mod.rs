@@ -24,7 +24,7 @@ mod write;
 
 pub use error::ImageError;
 pub use header::{ImageInfo, ImageLimits, decode_cost, inspect};
-pub use pixels::{Levels, Pixels};
+pub use pixels::Pixels;
 pub use preprocess::Preprocessor;
 pub use thumbnail::{Thumbnail, thumbnail};
 pub use write::png;

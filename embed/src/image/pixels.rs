@@ -6,8 +6,9 @@ use std::sync::Arc;
 use ::image::RgbImage;
 
 /// Per channel, the normalised value of each of the 256 levels.
-pub type Levels = [[f32; 256]; 3];
+pub(super) type Levels = [[f32; 256]; 3];
 
+/// One picture, of the size that its model sees.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pixels {
     picture: RgbImage,
@@ -24,10 +25,12 @@ impl Pixels {
         Self::new(RgbImage::new(side, side), Arc::new([[0.0; 256]; 3]))
     }
 
+    /// In pixels.
     pub fn width(&self) -> u32 {
         self.picture.width()
     }
 
+    /// In pixels.
     pub fn height(&self) -> u32 {
         self.picture.height()
     }
@@ -37,7 +40,7 @@ impl Pixels {
         self.picture.as_raw()
     }
 
-    pub(crate) fn levels(&self) -> &Levels {
+    pub(crate) fn levels(&self) -> &[[f32; 256]; 3] {
         &self.levels
     }
 

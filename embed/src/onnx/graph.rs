@@ -83,7 +83,10 @@ impl Graph {
                 .with_execution_providers([cuda.error_on_failure()])
                 .map_err(|error| EmbedError::Device {
                     device: format!("cuda:{number}"),
-                    reason: format!("this ONNX Runtime library offers no CUDA: {error}"),
+                    reason: format!(
+                        "this ONNX Runtime library offers no CUDA ({error}); --onnx-runtime FILE \
+                         names that of PyPI's onnxruntime-gpu, --device cpu runs it without"
+                    ),
                 })?;
         }
         let session = builder

@@ -465,3 +465,6 @@ unsafe extern "C" {
     );
     fn clipdb_free(index: *mut RawIndex);
 }
+
+#[cfg(test)]
+mod tests;

@@ -60,7 +60,7 @@ pub(super) struct BuiltIndex {
     pub kind: BuiltKind,
     /// Of an inverted file.
     pub lists: usize,
-    /// Bytes on disk, which are mapped.
+    /// Bytes on disk: those of a graph are mapped, an inverted file is read into memory.
     pub bytes: u64,
 }
 
@@ -189,12 +189,17 @@ impl Segment {
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
+        let lists = match &self.index {
+            Some(index) if index.kind == BuiltKind::IvfPq => index.bytes as usize,
+            _ => 0,
+        };
         // A row, its passage and its bits.
-        self.vectors.memory_bytes() + self.held() * (size_of::<u64>() + size_of::<u16>())
+        let rows = self.held() * (size_of::<u64>() + size_of::<u16>());
+        self.vectors.memory_bytes() + lists + rows
     }
 
-    /// Bytes of its files, which are mapped.
-    pub(super) fn mapped_bytes(&self) -> u64 {
+    /// Bytes of its files.
+    pub(super) fn disk_bytes(&self) -> u64 {
         if self.number.is_none() {
             return 0;
         }

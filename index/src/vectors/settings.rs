@@ -105,24 +105,25 @@ impl VectorSettings {
         self.nprobe.unwrap_or((lists / 32).max(8)).min(lists)
     }
 
-    /// Numbers of four bits in a product code: the divisor of `dim` that is nearest to two in
-    /// each byte wanted.
+    /// Numbers of four bits in a product code: of the divisors of `dim` that are not much
+    /// smaller than two in each byte wanted the nearest.
     pub(super) fn subquantizers(&self, dim: usize) -> usize {
-        let wanted = 2 * self.pq_m.unwrap_or(dim.div_ceil(8));
-        (1..=dim)
+        let wanted = (2 * self.pq_m.unwrap_or(dim.div_ceil(8))).min(dim);
+        (wanted.div_ceil(2)..=dim)
             .filter(|numbers| dim.is_multiple_of(*numbers))
             .min_by_key(|numbers| numbers.abs_diff(wanted))
-            .unwrap_or(1)
+            .unwrap_or(dim)
     }
 }
 
 impl BuiltKind {
-    /// The fewest vectors that are worth it, or that FAISS can learn the codes from.
+    /// The fewest vectors that are worth it.
     pub(super) fn least(self) -> usize {
         match self {
             Self::Flat => 1,
             Self::Hnsw | Self::Sq8 => 1024,
-            Self::IvfPq => 39 * 256,
+            // 64 lists of 39, from which FAISS learns; a scan is about as fast.
+            Self::IvfPq => 2500,
         }
     }
 
@@ -140,5 +141,31 @@ impl std::fmt::Display for BuiltKind {
             Self::IvfPq => "ivf_pq",
             Self::Sq8 => "sq8",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_has_two_numbers_a_byte_or_the_nearest_that_divide_the_dimension() {
+        for (dim, pq_m, wanted) in [
+            (512, None, 128),
+            (384, None, 96),
+            (384, Some(64), 128),
+            (512, Some(256), 512),
+            (100, None, 25),
+            (100, Some(25), 50),
+            // A prime: not one number for everything.
+            (127, None, 127),
+            (1, None, 1),
+        ] {
+            let settings = VectorSettings {
+                pq_m,
+                ..VectorSettings::default()
+            };
+            assert_eq!(settings.subquantizers(dim), wanted, "{dim}, {pq_m:?}");
+        }
     }
 }

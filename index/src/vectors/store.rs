@@ -246,7 +246,7 @@ impl VectorStore {
                 vectors: segment.len(),
                 removed: segment.live.dead(),
                 stored: segment.number.is_some(),
-                disk_bytes: segment.mapped_bytes(),
+                disk_bytes: segment.disk_bytes(),
                 memory_bytes: segment.memory_bytes(),
             })
             .collect()

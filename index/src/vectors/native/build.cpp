@@ -111,8 +111,7 @@ int clipdb_build_graph(
 
 /// Lists of product codes, `subquantizers` numbers of 4 bits for each vector: their tables of
 /// distances stay in registers (André, Kermarrec and Le Scouarnec 2015), where those of 8 bits
-/// are gathered from memory. Codes are of the vectors themselves: of what the list's centroid
-/// leaves FAISS 1.12 loses some, others in each run.
+/// are gathered from memory.
 int clipdb_build_lists(
         const float* vectors,
         size_t count,
@@ -134,6 +133,9 @@ int clipdb_build_lists(
                 4,
                 faiss::METRIC_INNER_PRODUCT);
         index->own_fields = true;
+        // By residuals this kind of FAISS 1.12 misses some of a list's vectors, other ones in
+        // each build.
+        index->by_residual = false;
         index->cp.niter = 10;
         index->cp.spherical = true;
         index->cp.max_points_per_centroid = 64;

@@ -39,7 +39,8 @@ inline bool passes(const clipdb_filter& filter, uint64_t position) {
 
 struct Selector final : faiss::IDSelector {
     clipdb_filter filter;
-    /// How often it was asked, and how often it said yes; by one thread.
+    /// How often it was asked, about the better ones of what a search comes across, and how
+    /// often it said yes; by one thread.
     mutable size_t asked = 0;
     mutable size_t passed = 0;
     explicit Selector(const clipdb_filter& filter) : filter(filter) {}
