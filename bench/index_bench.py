@@ -96,6 +96,16 @@ def wait_until_built(server):
     return time.perf_counter() - started
 
 
+def compact(server):
+    path = f"/collections/{COLLECTION}/compact"
+    # A start on a busy machine serves reads before its indexes have all.
+    while (answer := server.ask("POST", path, check=False))[0] == 503:
+        time.sleep(0.1)
+    if answer[0] >= 300:
+        raise SystemExit(f"POST {path} answered {answer}")
+    wait_until_built(server)
+
+
 def build_faiss(kind, vectors, options, nlist):
     dim = vectors.shape[1]
     faiss.omp_set_num_threads(options.threads)
@@ -189,10 +199,7 @@ def run(kind, vectors, queries, truth, options):
         ingest = time.perf_counter() - started
         del answer
         wait_until_built(server)
-        # On a busy machine a start serves reads before its indexes have all.
-        while server.ask("POST", f"/collections/{COLLECTION}/compact", check=False)[0] == 503:
-            time.sleep(0.1)
-        wait_until_built(server)
+        compact(server)
         build = time.perf_counter() - started
         shown = server.ask("GET", f"/collections/{COLLECTION}")[1]["index"]["image"]["segments"]
         print(f"\n### {kind}: {[(s['kind'], s['vectors']) for s in shown]}")
@@ -270,8 +277,7 @@ def run(kind, vectors, queries, truth, options):
         removed_recall = data.recall(over_http(server, few, 1)[0], best)
         after_removal = server.restart(kill=True)
         started = time.perf_counter()
-        server.ask("POST", f"/collections/{COLLECTION}/compact")
-        wait_until_built(server)
+        compact(server)
         compaction = time.perf_counter() - started
         compact_recall = data.recall(over_http(server, few, 1)[0], best)
         table(
