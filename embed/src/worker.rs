@@ -101,8 +101,8 @@ fn load(
     device: DeviceChoice,
 ) -> Result<(Model, ModelCard, Limits), EmbedError> {
     let begun = Instant::now();
-    threads::use_threads(settings.threads);
     let chosen = device::choose(device)?;
+    threads::use_threads(settings.threads);
     let layout = layouts::open(source, settings)?;
     let load_on = |device| layout.load(device, settings.precision.kind());
     let (model, chosen) = device::load_on(chosen, load_on)?;

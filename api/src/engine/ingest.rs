@@ -80,6 +80,9 @@ struct Submitted {
     ticket: Ticket,
 }
 
+/// Documents of one request that are made ready at once where no model bounds them.
+const WINDOW_WITHOUT_MODEL: usize = 64;
+
 impl Engine {
     /// Embeds and stores a stream of documents; answers in the order of the stream.
     ///
@@ -91,7 +94,7 @@ impl Engine {
         incoming: impl Stream<Item = Incoming> + 'a,
     ) -> impl Stream<Item = Ingested> + 'a {
         let encoder = self.models.of(collection.definition()).ok();
-        let window = encoder.map_or(self.settings.ingest_window, Encoder::places);
+        let window = encoder.map_or(WINDOW_WITHOUT_MODEL, Encoder::places);
         // One group that is being committed and the next, however few are embedded at once.
         let committing = 2 * self.settings.group_documents;
         incoming

@@ -22,8 +22,6 @@ pub struct EngineSettings {
     pub group_documents: usize,
     /// The most bytes of pictures and texts that one group holds.
     pub group_bytes: usize,
-    /// Documents of one request that are embedded at the same time.
-    pub ingest_window: usize,
     /// Bytes of documents that may be under way in all requests together.
     pub ingest_bytes: usize,
     /// The longest text of a document or a query, in bytes.
@@ -47,7 +45,6 @@ impl Default for EngineSettings {
             start_patience: Duration::from_secs(2),
             group_documents: 512,
             group_bytes: 64 << 20,
-            ingest_window: 64,
             ingest_bytes: 512 << 20,
             max_text_bytes: 1 << 20,
             max_fields: 10_000,

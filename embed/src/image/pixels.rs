@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ::image::RgbImage;
 
 /// Per channel, the normalised value of each of the 256 levels.
-pub(super) type Levels = [[f32; 256]; 3];
+pub(crate) type Levels = [[f32; 256]; 3];
 
 /// One picture, of the size that its model sees.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,7 +40,7 @@ impl Pixels {
         self.picture.as_raw()
     }
 
-    pub(crate) fn levels(&self) -> &[[f32; 256]; 3] {
+    pub(crate) fn levels(&self) -> &Levels {
         &self.levels
     }
 

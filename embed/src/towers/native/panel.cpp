@@ -1,6 +1,7 @@
 // Rows times a panel: 32 outputs of a matrix as [inputs, 32], so that what a product reads of it
-// lies in one piece, in the order it is read (AVX2 reads its halves one after the other). With the few rows of a text reading the weights is
-// most of the work, and strided reads take half as long again.
+// lies in one piece, in the order it is read (AVX2 reads its halves one after the other). With
+// the few rows of a text reading the weights is most of the work, and strided reads take half as
+// long again.
 //
 // Compiled once for AVX-512 and once for AVX2, each with a name of its own for PANEL_MULTIPLY.
 // Nothing of the standard library is instantiated here: the linker might give it to callers on
