@@ -18,6 +18,7 @@ mod embedding;
 mod encoder;
 mod error;
 pub mod image;
+mod instructions;
 mod layouts;
 mod model;
 mod onnx;

@@ -1,9 +1,9 @@
 //! What convolutional networks have in common.
 
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
-use crate::EmbedError;
 use crate::weights::Scope;
+use crate::{EmbedError, instructions};
 
 /// On a CPU the same tensor with a pixel's channels side by side in memory, which
 /// convolutions hand on: there they take a fifth to a third less time so.
@@ -64,6 +64,13 @@ impl Convolution {
     }
 }
 
+/// Whether `x` would go through LibTorch's own f16 convolution, which runs on a CPU without
+/// instructions for f16: it also sums in f16, so a sum of thousands of products loses a digit that
+/// f16 weights and activations do not, and it is several times slower than f32.
+fn is_f16_without_instructions(x: &Tensor) -> bool {
+    x.device() == Device::Cpu && x.kind() == Kind::Half && !instructions::has_f16()
+}
+
 /// A convolution with its batch norm folded in: at inference both are one.
 pub(crate) struct ConvNorm {
     weight: Tensor,
@@ -113,16 +120,29 @@ impl ConvNorm {
     }
 
     pub fn forward(&self, x: &Tensor) -> tch::Result<Tensor> {
+        if is_f16_without_instructions(x) {
+            return self
+                .convolve(
+                    &x.f_to_kind(Kind::Float)?,
+                    &self.weight.f_to_kind(Kind::Float)?,
+                    &self.bias.f_to_kind(Kind::Float)?,
+                )?
+                .f_to_kind(Kind::Half);
+        }
+        self.convolve(x, &self.weight, &self.bias)
+    }
+
+    fn convolve(&self, x: &Tensor, weight: &Tensor, bias: &Tensor) -> tch::Result<Tensor> {
         let (_, _, height, width) = x.size4()?;
         let (top, bottom) = self.padding(height);
         let (left, right) = self.padding(width);
         let Convolution { stride, groups, .. } = self.shape;
-        let bias = Some(&self.bias);
+        let bias = Some(bias);
         if top == bottom && left == right {
-            return x.f_conv2d(&self.weight, bias, stride, [top, left], 1, groups);
+            return x.f_conv2d(weight, bias, stride, [top, left], 1, groups);
         }
         x.f_constant_pad_nd([left, right, top, bottom].as_slice())?
-            .f_conv2d(&self.weight, bias, stride, 0, 1, groups)
+            .f_conv2d(weight, bias, stride, 0, 1, groups)
     }
 
     /// Before and after a side of so many pixels.

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use tch::{Device, Kind, Tensor};
 
-use crate::threads;
+use crate::{instructions, threads};
 
 const PANEL: i64 = 32;
 /// Rows whose inputs stay in the second cache while all panels pass.
@@ -51,7 +51,7 @@ fn kernels() -> impl Iterator<Item = Kernel> {
             $name as Kernel
         }};
     }
-    let avx512 = is_x86_feature_detected!("avx512f");
+    let avx512 = is_x86_feature_detected!("avx512f") && !instructions::limited_to_avx2();
     let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
     let all = [
         (avx512, kernel!(clipdb_panel_avx512)),

@@ -1,5 +1,7 @@
 #include "codes.h"
 
+#include "instructions.h"
+
 #include <algorithm>
 #include <cmath>
 #include <iterator>
@@ -121,7 +123,8 @@ struct Level {
     bool here;
     Kernels kernels;
 } const levels[] = {
-        {__builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bw"),
+        {__builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bw") &&
+                 may_use_avx512(),
          {vnni_dot, vnni_dot_4, vnni_between}},
         {bool(__builtin_cpu_supports("avx2")),
          {avx2_dot, one_by_one<avx2_dot>, avx2_between}},

@@ -1,5 +1,7 @@
 #include "inner_product.h"
 
+#include "instructions.h"
+
 #include <immintrin.h>
 
 #include <faiss/utils/distances.h>
@@ -51,7 +53,7 @@ WIDE void wide_4(
     out[3] = _mm512_reduce_add_ps(sum3);
 }
 
-const bool has_wide = __builtin_cpu_supports("avx512f");
+const bool has_wide = __builtin_cpu_supports("avx512f") && may_use_avx512();
 
 } // namespace
 
