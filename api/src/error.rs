@@ -211,6 +211,28 @@ pub enum ApiError {
     BrokenBody(String),
     #[error("the WebSocket was closed: {0}")]
     BrokenSocket(String),
+    #[error("the request body came too slowly: {0}")]
+    SlowBody(String),
+    #[error(
+        "the body's Content-Encoding '{}' is not known here; send it as gzip, br, zstd, deflate or as it is",
+        quoted(.0)
+    )]
+    UnknownEncoding(String),
+    #[error("the body is not {0}, as its Content-Encoding says: {1}")]
+    BrokenEncoding(&'static str, String),
+    #[error("the body inflates to more than {0} times its size; send it uncompressed or in pieces")]
+    InflatesTooMuch(u64),
+    #[error("the form has more than {0} parts; send it in several")]
+    TooManyParts(usize),
+    #[error(
+        "nothing in the part 'search' names the form's part '{}'; name it as in {{\"image\": {{\"file\": NAME}}}}, or leave it out",
+        quoted(.0)
+    )]
+    UnnamedPart(String),
+    #[error(
+        "memory for requests was used up for {0} seconds ('ingest_memory_mib'); send the request again later"
+    )]
+    Overloaded(u64),
 }
 
 impl ApiError {

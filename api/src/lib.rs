@@ -15,6 +15,7 @@ mod data_uri;
 pub mod engine;
 pub mod error;
 mod memory;
+pub mod pace;
 mod quoted;
 pub mod rest;
 mod tls;

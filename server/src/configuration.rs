@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
+use clipdb_api::pace::Pace;
 use clipdb_api::rest::{ApiKey, RestSettings};
 use clipdb_api::{EngineSettings, TlsIdentity, UrlIngestSettings, clip_as_service};
 use clipdb_embed::EncoderSettings;
@@ -164,6 +165,22 @@ pub struct Settings {
     #[arg(long, env = "CLIPDB_MAX_LINE_BYTES", value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     max_line_bytes: Option<usize>,
+
+    /// How long a client may send less of a body than 'min_body_rate', in seconds [default: 30]
+    #[arg(long, env = "CLIPDB_BODY_TIMEOUT_SECONDS", value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body_timeout_seconds: Option<u64>,
+
+    /// The least that a client sends of a body, in bytes a second [default: 500]
+    #[arg(long, env = "CLIPDB_MIN_BODY_RATE", value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    min_body_rate: Option<u64>,
+
+    /// The most time that a JSON body, a form or a message may take to come, in seconds; streams
+    /// (NDJSON, snapshots) may take a day [default: 3600]
+    #[arg(long, env = "CLIPDB_BODY_DEADLINE_SECONDS", value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body_deadline_seconds: Option<u64>,
 
     /// Memory of documents on their way in, all requests together, in MiB; pictures fetched from
     /// URLs may take as much again [default: 512]
@@ -456,6 +473,19 @@ impl Settings {
                 self.max_line_bytes.unwrap_or(48 << 20),
                 1024,
             )?,
+            pace: Pace {
+                patience: Duration::from_secs(at_least(
+                    "body_timeout_seconds",
+                    self.body_timeout_seconds.unwrap_or(30),
+                    1,
+                )?),
+                least_rate: at_least("min_body_rate", self.min_body_rate.unwrap_or(500), 1)?,
+                deadline: Duration::from_secs(at_least(
+                    "body_deadline_seconds",
+                    self.body_deadline_seconds.unwrap_or(3600),
+                    1,
+                )?),
+            },
             clip_as_service: clip_as_service::Settings {
                 collection: self
                     .clip_as_service_collection

@@ -9,6 +9,7 @@ use prost::Message;
 use super::call::Calls;
 use super::message::DataRequest;
 use crate::error::ApiError;
+use crate::memory::Share;
 
 /// Requests of one stream that are worked on at once where its client names no number.
 pub(super) const IN_FLIGHT: usize = 100;
@@ -18,6 +19,8 @@ pub(super) struct Received<F> {
     pub request: DataRequest,
     pub at: SystemTime,
     pub form: F,
+    /// The memory of its bytes, where its door has counted them.
+    pub share: Option<Share>,
 }
 
 /// Responses in the order of their requests, `in_flight` of which are worked on at once.
@@ -38,16 +41,26 @@ where
         .then(move |received| {
             let engine = Arc::clone(&engine);
             async move {
-                let received = received?;
-                let share = engine.admit(received.request.encoded_len()).await?;
-                Ok((received, share))
+                let mut received = received?;
+                if received.share.is_none() {
+                    let bytes = received.request.encoded_len();
+                    received.share = Some(engine.admit(bytes).await?);
+                }
+                Ok(received)
             }
         })
-        .map(move |admitted: Result<_, E>| {
+        .map(move |admitted: Result<Received<F>, E>| {
             let calls = calls.clone();
             async move {
-                let (Received { request, at, form }, _share) = admitted?;
-                Ok((calls.answer(request, at).await, form))
+                let Received {
+                    request,
+                    at,
+                    form,
+                    share,
+                } = admitted?;
+                let answer = calls.answer(request, at).await;
+                drop(share);
+                Ok((answer, form))
             }
         })
         .buffered(in_flight)

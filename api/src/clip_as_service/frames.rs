@@ -1,5 +1,5 @@
-//! A WebSocket's bytes, cut off where a frame announces more than it may hold: the codec
-//! behind it would gather such a frame to its end before refusing it.
+//! A WebSocket's bytes, cut off where a frame or a message announces more than it may hold: the
+//! codec behind it would gather such a frame to its end before refusing it.
 
 use std::io;
 use std::pin::Pin;
@@ -10,12 +10,29 @@ use actix_web::error::PayloadError;
 use bytes::Bytes;
 use futures_util::Stream;
 
+use super::meter::{Framing, MessageMeter, Metered, Shares};
 use crate::error::ApiError;
+use crate::memory::Share;
+use crate::pace::Pace;
+
+/// The most frames of one message. Each takes memory, an empty one as well.
+const FRAGMENTS: usize = 65_536;
 
 pub(super) struct BoundedFrames {
     payload: Payload,
+    meter: MessageMeter<Frames>,
+}
+
+struct Frames {
     limit: usize,
     place: Place,
+    /// The frame that is under way is the last one of its message, or one between messages.
+    last: bool,
+    /// The frame that is under way is a control frame, which may stand amid a message.
+    control: bool,
+    /// Frames and bytes of the message that has begun.
+    fragments: usize,
+    bytes: usize,
 }
 
 /// Where in the frames the bytes that came so far end.
@@ -25,15 +42,62 @@ enum Place {
 }
 
 impl BoundedFrames {
-    pub(super) fn new(payload: Payload, limit: usize) -> Self {
+    pub(super) fn new(payload: Payload, share: Share, limit: usize, pace: Pace) -> Self {
         Self {
             payload,
-            limit,
-            place: Place::Head(Vec::new()),
+            meter: MessageMeter::new(Frames::new(limit), share, pace),
         }
     }
 
-    fn follow(&mut self, mut bytes: &[u8]) -> Result<(), ApiError> {
+    /// The memory of its text and binary messages.
+    pub(super) fn shares(&self) -> Shares {
+        self.meter.shares()
+    }
+}
+
+impl Frames {
+    fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            place: Place::Head(Vec::new()),
+            last: true,
+            control: false,
+            fragments: 0,
+            bytes: 0,
+        }
+    }
+
+    fn begin(&mut self, first: u8, length: u64) -> Result<(), ApiError> {
+        self.last = first & 0x80 != 0;
+        self.control = first & 0x08 != 0;
+        if self.control {
+            return Ok(());
+        }
+        self.fragments += 1;
+        if length > (self.limit - self.bytes.min(self.limit)) as u64 {
+            return Err(too_large(self.limit));
+        }
+        if self.fragments > FRAGMENTS {
+            return Err(ApiError::BrokenSocket(format!(
+                "a message has more than {FRAGMENTS} frames"
+            )));
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, ended: &mut Vec<usize>) {
+        self.place = Place::Head(Vec::new());
+        if self.last && !self.control {
+            ended.push(self.bytes);
+            self.fragments = 0;
+            self.bytes = 0;
+        }
+    }
+}
+
+impl Framing for Frames {
+    fn follow(&mut self, mut bytes: &[u8], ended: &mut Vec<usize>) -> Result<usize, ApiError> {
+        let mut came = 0;
         while !bytes.is_empty() {
             match &mut self.place {
                 Place::Body { left } => {
@@ -42,26 +106,38 @@ impl BoundedFrames {
                         .min(usize::try_from(*left).unwrap_or(usize::MAX));
                     bytes = &bytes[step..];
                     *left -= step as u64;
-                    if *left == 0 {
-                        self.place = Place::Head(Vec::new());
+                    let is_end = *left == 0;
+                    if !self.control {
+                        came += step;
+                        self.bytes += step;
+                    }
+                    if is_end {
+                        self.end(ended);
                     }
                 }
                 Place::Head(head) => {
                     head.push(bytes[0]);
                     bytes = &bytes[1..];
                     if let Some(left) = body_length(head) {
-                        if left > self.limit as u64 {
-                            return Err(too_large(self.limit));
+                        let first = head[0];
+                        self.begin(first, left)?;
+                        match left {
+                            0 => self.end(ended),
+                            left => self.place = Place::Body { left },
                         }
-                        self.place = match left {
-                            0 => Place::Head(Vec::new()),
-                            left => Place::Body { left },
-                        };
                     }
                 }
             }
         }
-        Ok(())
+        Ok(came)
+    }
+
+    fn begun(&self) -> Option<usize> {
+        let amid_frame = match &self.place {
+            Place::Head(head) => !head.is_empty(),
+            Place::Body { .. } => true,
+        };
+        (amid_frame || self.fragments > 0).then_some(self.bytes)
     }
 }
 
@@ -92,12 +168,16 @@ impl Stream for BoundedFrames {
     type Item = Result<Bytes, PayloadError>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let next = ready!(Pin::new(&mut self.payload).poll_next(context));
+        let this = &mut *self;
+        let payload = &mut this.payload;
+        let next = ready!(this.meter.poll_next(context, |context| {
+            Pin::new(&mut *payload).poll_next(context)
+        }));
         Poll::Ready(next.map(|bytes| {
-            let bytes = bytes?;
-            self.follow(&bytes)
-                .map_err(|error| PayloadError::Io(io::Error::other(error)))?;
-            Ok(bytes)
+            bytes.map_err(|error| match error {
+                Metered::Broken(error) => error,
+                Metered::Refused(error) => PayloadError::Io(io::Error::other(error)),
+            })
         }))
     }
 }
@@ -107,10 +187,17 @@ mod tests {
     use super::*;
 
     fn outcome(bytes: &[u8], pieces: usize) -> Result<(), ApiError> {
-        let mut frames = BoundedFrames::new(Payload::None, 300);
-        bytes
-            .chunks(pieces)
-            .try_for_each(|piece| frames.follow(piece))
+        messages(bytes, pieces).map(drop)
+    }
+
+    /// The lengths of the messages.
+    fn messages(bytes: &[u8], pieces: usize) -> Result<Vec<usize>, ApiError> {
+        let mut frames = Frames::new(300);
+        let mut ended = Vec::new();
+        for piece in bytes.chunks(pieces) {
+            frames.follow(piece, &mut ended)?;
+        }
+        Ok(ended)
     }
 
     fn frame(length: u64) -> Vec<u8> {
@@ -141,5 +228,42 @@ mod tests {
             assert!(outcome(&frame(1 << 62), pieces).is_err(), "{pieces}");
             assert!(outcome(&frame(u64::MAX), pieces).is_err(), "{pieces}");
         }
+    }
+
+    fn head(first: u8, length: u64) -> Vec<u8> {
+        let mut frame = frame(length);
+        frame[0] = first;
+        frame
+    }
+
+    #[test]
+    fn messages_are_found_among_fragments_and_control_frames() {
+        let (text, more, last, ping) = (0x01, 0x00, 0x80, 0x89);
+        let bytes = [
+            frame(5),
+            head(text, 100),
+            head(ping, 20),
+            head(more, 0),
+            head(last, 200),
+            head(ping, 0),
+            frame(0),
+        ]
+        .concat();
+        for pieces in [1, 3, 1000] {
+            assert_eq!(messages(&bytes, pieces).unwrap(), [5, 300, 0], "{pieces}");
+        }
+        let large = [head(text, 100), head(more, 200), head(more, 1)].concat();
+        assert!(messages(&large, 7).is_err());
+        let mut frames = Frames::new(300);
+        frames.follow(&frame(5), &mut Vec::new()).unwrap();
+        assert_eq!(frames.begun(), None);
+        frames.follow(&head(text, 100), &mut Vec::new()).unwrap();
+        assert_eq!(frames.begun(), Some(100));
+    }
+
+    #[test]
+    fn empty_fragments_have_an_end() {
+        let many = [head(0x01, 0), head(0x00, 0).repeat(FRAGMENTS)].concat();
+        assert!(outcome(&many, 1000).is_err());
     }
 }

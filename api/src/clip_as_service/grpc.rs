@@ -23,7 +23,9 @@ use tower_service::Service;
 
 use super::call::Calls;
 use super::exchange::{self, IN_FLIGHT, Received};
+use super::grpc_body::MeteredBody;
 use super::message::{self, DataRequest};
+use super::meter::{self, Shares};
 use crate::TlsIdentity;
 use crate::error::ApiError;
 use crate::quoted::quoted;
@@ -157,10 +159,26 @@ impl Service<HttpRequest<Body>> for JinaRpc {
     fn call(&mut self, request: HttpRequest<Body>) -> Self::Future {
         match request.uri().path() {
             "/jina.JinaRPC/Call" => {
-                let service = CallService(self.clone());
+                let settings = &self.state.settings;
+                let (limit, pace) = (settings.max_body_bytes, settings.pace);
+                // Without its engine the stream is refused before it is read.
+                let (request, shares) = match self.state.engine() {
+                    Ok(engine) => {
+                        let (head, body) = request.into_parts();
+                        let share = meter::share_of(&engine, limit);
+                        let body = MeteredBody::new(body, share, pace);
+                        let shares = body.shares();
+                        (HttpRequest::from_parts(head, Body::new(body)), shares)
+                    }
+                    Err(_) => (request, Shares::default()),
+                };
+                let service = CallService {
+                    door: self.clone(),
+                    shares,
+                };
                 // Clients set no limit; a server has to bound what one message may hold in memory.
                 let mut grpc = Grpc::new(ProstCodec::<DataRequest, DataRequest>::default())
-                    .max_decoding_message_size(self.state.settings.max_body_bytes)
+                    .max_decoding_message_size(limit)
                     .max_encoding_message_size(usize::MAX);
                 Box::pin(async move { Ok(grpc.streaming(service, request).await) })
             }
@@ -204,7 +222,10 @@ impl<T: Send + 'static> UnaryService<()> for ReadyService<T> {
     }
 }
 
-struct CallService(JinaRpc);
+struct CallService {
+    door: JinaRpc,
+    shares: Shares,
+}
 
 impl StreamingService<DataRequest> for CallService {
     type Response = DataRequest;
@@ -221,7 +242,7 @@ impl CallService {
         &self,
         request: Request<Streaming<DataRequest>>,
     ) -> Result<Response<BoxStream<'static, Result<DataRequest, Status>>>, Status> {
-        let state = &self.0.state;
+        let state = &self.door.state;
         if !carries_key(state, request.metadata()) {
             return Err(ApiError::Unauthorized.into());
         }
@@ -234,6 +255,7 @@ impl CallService {
             Calls::new(engine, state.settings.clip_as_service.clone()).in_trace(traceparent);
         let in_flight = in_flight(request.metadata());
         let limit = state.settings.max_body_bytes;
+        let shares = self.shares.clone();
         let requests = request
             .into_inner()
             .take_until(state.stopping())
@@ -242,10 +264,11 @@ impl CallService {
                     request,
                     at: SystemTime::now(),
                     form: (),
+                    share: shares.next(),
                 }),
                 Err(status) => Err(named(status, limit)),
             });
-        let open = OpenStream::new(&self.0.open_streams);
+        let open = OpenStream::new(&self.door.open_streams);
         let responses = exchange::responses(calls, requests, in_flight).map(move |response| {
             let _counted = &open;
             response.map(|(response, ())| response)
@@ -259,6 +282,7 @@ impl From<ApiError> for Status {
     fn from(error: ApiError) -> Self {
         match error {
             ApiError::Unauthorized => Self::unauthenticated(problem::detail(&error)),
+            ApiError::SlowBody(_) => Self::deadline_exceeded(problem::detail(&error)),
             _ => Self::unavailable(problem::detail(&error)),
         }
     }

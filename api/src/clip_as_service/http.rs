@@ -42,13 +42,10 @@ async fn post(
     Open(engine): Open,
     state: web::Data<RestState>,
     request: HttpRequest,
-    mut payload: web::Payload,
+    payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let limit = state.settings.max_body_bytes;
-    let _share = engine
-        .admit(body::announced_length(&request, limit)?)
-        .await?;
-    let json = body::read_whole(&mut payload, limit).await?;
+    let body = body::read_json_text(&engine, &state.settings, &request, payload).await?;
+    let (json, _share) = (body.bytes, body.share);
     respond(engine, &state, &request, json).await
 }
 

@@ -24,6 +24,7 @@ use super::exchange::{self, IN_FLIGHT, Received};
 use super::frames::{self, BoundedFrames};
 use super::http;
 use super::message::{DataRequest, Status, request_from_json, response_to_json};
+use super::meter::{self, Shares};
 use crate::engine::{Engine, blocking};
 use crate::error::ApiError;
 use crate::rest::{RestState, body, problem};
@@ -121,8 +122,12 @@ async fn connect(
     check_origin(request, &state.settings.cors_origins)?;
     let engine = state.engine()?;
     let limit = state.settings.max_body_bytes;
+    let pace = state.settings.pace;
+    let share = meter::share_of(&engine, limit);
+    let bounded = BoundedFrames::new(payload.into_inner(), share, limit, pace);
+    let shares = bounded.shares();
     let mut bounded: Payload = Payload::Stream {
-        payload: Box::pin(BoundedFrames::new(payload.into_inner(), limit)),
+        payload: Box::pin(bounded),
     };
     let payload = web::Payload::from_request(request, &mut bounded).await?;
     let (response, session, frames) =
@@ -134,6 +139,7 @@ async fn connect(
             .max_continuation_size(limit),
         session,
         limit,
+        shares,
     };
     Ok((engine, response, frames))
 }
@@ -237,6 +243,7 @@ struct Frames {
     stream: AggregatedMessageStream,
     session: Session,
     limit: usize,
+    shares: Shares,
 }
 
 impl Frames {
@@ -270,13 +277,16 @@ impl Frames {
 
     async fn next(&mut self) -> Result<Option<Received<Form>>, ApiError> {
         while let Some(message) = self.message().await? {
-            let (request, form) = match message {
+            let (request, form, share) = match message {
                 AggregatedMessage::Binary(frame) if frame == END => return Ok(None),
                 AggregatedMessage::Text(frame) if frame.trim() == END_IN_JSON => return Ok(None),
-                AggregatedMessage::Binary(frame) => (from_protobuf(frame)?, Form::Protobuf),
+                AggregatedMessage::Binary(frame) => {
+                    (from_protobuf(frame)?, Form::Protobuf, self.shares.next())
+                }
                 AggregatedMessage::Text(frame) => {
+                    let share = self.shares.next();
                     let request = blocking(move || request_from_json(frame.as_bytes())).await??;
-                    (request, Form::Json)
+                    (request, Form::Json, share)
                 }
                 AggregatedMessage::Ping(payload) => {
                     if self.session.pong(&payload).await.is_err() {
@@ -291,6 +301,7 @@ impl Frames {
                 request,
                 at: SystemTime::now(),
                 form,
+                share,
             }));
         }
         Ok(None)
@@ -310,25 +321,29 @@ impl Frames {
     }
 
     fn wrong(&self, error: &ProtocolError) -> ApiError {
-        let announced_too_much = match error {
-            ProtocolError::Overflow => true,
+        match error {
+            ProtocolError::Overflow => return frames::too_large(self.limit),
             // What `BoundedFrames` says, as it comes through the codec.
-            ProtocolError::Io(error) => error
-                .get_ref()
-                .and_then(|error| error.downcast_ref::<PayloadError>())
-                .is_some_and(|error| match error {
-                    PayloadError::Io(error) => {
-                        error.get_ref().is_some_and(|error| error.is::<ApiError>())
-                    }
-                    _ => false,
-                }),
-            _ => false,
-        };
-        if announced_too_much {
-            frames::too_large(self.limit)
-        } else {
-            ApiError::BrokenSocket(error.to_string())
+            ProtocolError::Io(error) => {
+                let error = error
+                    .get_ref()
+                    .and_then(|error| error.downcast_ref::<PayloadError>());
+                if let Some(PayloadError::Io(error)) = error
+                    && let Some(error) = error.get_ref()
+                    && let Some(error) = error.downcast_ref::<ApiError>()
+                {
+                    return match error {
+                        ApiError::TooLarge { .. } => frames::too_large(self.limit),
+                        ApiError::SlowBody(reason) => ApiError::SlowBody(reason.clone()),
+                        ApiError::Overloaded(seconds) => ApiError::Overloaded(*seconds),
+                        ApiError::BrokenSocket(reason) => ApiError::BrokenSocket(reason.clone()),
+                        other => ApiError::BrokenSocket(other.to_string()),
+                    };
+                }
+            }
+            _ => {}
         }
+        ApiError::BrokenSocket(error.to_string())
     }
 }
 

@@ -93,7 +93,7 @@ pub struct Engine {
     statistics: Arc<Statistics>,
     /// None where URL ingest is off.
     fetcher: Option<Fetcher>,
-    /// KiB of documents that may be under way in all requests together.
+    /// What requests may hold in memory, all together.
     under_way: Memory,
     /// Bounds the memory that drawing thumbnails takes.
     thumbnails: Semaphore,
@@ -332,6 +332,11 @@ impl Engine {
     /// Waits until `bytes` more may be under way in memory.
     pub async fn admit(&self, bytes: usize) -> Result<Share, ApiError> {
         self.under_way.share(bytes).await
+    }
+
+    /// A share of that memory which takes up to `most` bytes as they come.
+    pub fn admit_growing(&self, most: usize) -> Share {
+        self.under_way.growing(most)
     }
 
     /// Finishes accepted writes, saves the indexes. Blocks.

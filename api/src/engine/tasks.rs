@@ -121,7 +121,11 @@ impl Task {
 
     /// One more document is to be done.
     pub fn expect_one(&self) {
-        self.total.fetch_add(1, Ordering::AcqRel);
+        self.expect(1);
+    }
+
+    pub fn expect(&self, documents: usize) {
+        self.total.fetch_add(documents as u64, Ordering::AcqRel);
     }
 
     /// One more document is done, well or with this error.

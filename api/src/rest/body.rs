@@ -1,48 +1,63 @@
 //! Reading request bodies within their limits, and JSON with clear errors.
 
-use std::time::Duration;
-
 use actix_web::http::header;
 use actix_web::{HttpRequest, web};
-use bytes::{Bytes, BytesMut};
-use futures_util::StreamExt;
+use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 
+use super::RestSettings;
+use super::body_reader::BodyReader;
 use super::shape::{self, Misread};
-use crate::engine::blocking;
+use super::strict::check_whole_numbers;
+use crate::engine::{Engine, blocking};
 use crate::error::ApiError;
+use crate::memory::Share;
 use crate::quoted::quoted;
 
-/// A client that sends nothing for this long has its request ended.
-const PATIENCE: Duration = Duration::from_secs(60);
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-pub(crate) async fn next_chunk(payload: &mut web::Payload) -> Result<Option<Bytes>, ApiError> {
-    match tokio::time::timeout(PATIENCE, payload.next()).await {
-        Err(_) => Err(ApiError::BrokenBody(format!(
-            "nothing came for {} seconds",
-            PATIENCE.as_secs()
-        ))),
-        Ok(None) => Ok(None),
-        Ok(Some(chunk)) => chunk
-            .map(Some)
-            .map_err(|error| ApiError::BrokenBody(error.to_string())),
-    }
+/// A body that came whole, and its memory, which is to be held for as long as what was made of it.
+pub(crate) struct Whole {
+    pub bytes: Bytes,
+    pub share: Share,
 }
 
-/// The whole body, at most `limit` bytes.
+/// The whole body, at most `max_body_bytes`, however it is encoded.
 pub(crate) async fn read_whole(
-    payload: &mut web::Payload,
-    limit: usize,
-) -> Result<Bytes, ApiError> {
-    let mut whole = BytesMut::new();
-    while let Some(chunk) = next_chunk(payload).await? {
-        if whole.len() + chunk.len() > limit {
-            return Err(body_too_large(limit));
-        }
-        whole.extend_from_slice(&chunk);
+    engine: &Engine,
+    settings: &RestSettings,
+    request: &HttpRequest,
+    payload: web::Payload,
+) -> Result<Whole, ApiError> {
+    let limit = settings.max_body_bytes;
+    let mut share = engine.admit_growing(announced_length(request, limit)?);
+    let body = BodyReader::open(engine, request, payload, settings.pace).await?;
+    let bytes = body.whole(&mut share, limit).await?;
+    Ok(Whole { bytes, share })
+}
+
+/// The same of a route that takes JSON alone, without its byte order mark.
+pub(crate) async fn read_json_text(
+    engine: &Engine,
+    settings: &RestSettings,
+    request: &HttpRequest,
+    payload: web::Payload,
+) -> Result<Whole, ApiError> {
+    let kind = media_type(request);
+    if kind.starts_with("multipart/") {
+        return Err(ApiError::UnsupportedMediaType(kind, "application/json"));
     }
-    Ok(whole.freeze())
+    let Whole { bytes, share } = read_whole(engine, settings, request, payload).await?;
+    let bytes = without_byte_order_mark(bytes);
+    Ok(Whole { bytes, share })
+}
+
+pub(crate) fn without_byte_order_mark(bytes: Bytes) -> Bytes {
+    match bytes.starts_with(BYTE_ORDER_MARK) {
+        true => bytes.slice(BYTE_ORDER_MARK.len()..),
+        false => bytes,
+    }
 }
 
 pub(crate) fn body_too_large(limit: usize) -> ApiError {
@@ -53,8 +68,9 @@ pub(crate) fn body_too_large(limit: usize) -> ApiError {
     }
 }
 
-/// How many bytes the client says it sends, or the limit when it does not say.
-pub(crate) fn announced_length(request: &HttpRequest, limit: usize) -> Result<usize, ApiError> {
+/// The most bytes that the body may have: as many as the client says, where it is not
+/// compressed, or the limit.
+fn announced_length(request: &HttpRequest, limit: usize) -> Result<usize, ApiError> {
     let announced = request
         .headers()
         .get(header::CONTENT_LENGTH)
@@ -62,8 +78,8 @@ pub(crate) fn announced_length(request: &HttpRequest, limit: usize) -> Result<us
         .and_then(|value| value.parse::<usize>().ok());
     match announced {
         Some(length) if length > limit => Err(body_too_large(limit)),
-        Some(length) => Ok(length),
-        None => Ok(limit),
+        Some(length) if !request.headers().contains_key(header::CONTENT_ENCODING) => Ok(length),
+        _ => Ok(limit),
     }
 }
 
@@ -82,13 +98,32 @@ pub(crate) fn media_type(request: &HttpRequest) -> String {
         .to_ascii_lowercase()
 }
 
-/// A JSON body of at most `limit` bytes as `T`.
+/// A JSON body as `T`, and its memory.
 pub(crate) async fn read_json<T: DeserializeOwned + Send + 'static>(
-    payload: &mut web::Payload,
-    limit: usize,
-) -> Result<T, ApiError> {
-    let whole = read_whole(payload, limit).await?;
-    blocking(move || parse(&whole)).await?
+    engine: &Engine,
+    settings: &RestSettings,
+    request: &HttpRequest,
+    payload: web::Payload,
+) -> Result<(T, Share), ApiError> {
+    let Whole { bytes, share } = read_json_text(engine, settings, request, payload).await?;
+    let value = blocking(move || parse(&bytes)).await??;
+    Ok((value, share))
+}
+
+/// The same of what is stored: without numbers that would change on the way.
+pub(crate) async fn read_strict_json<T: DeserializeOwned + Send + 'static>(
+    engine: &Engine,
+    settings: &RestSettings,
+    request: &HttpRequest,
+    payload: web::Payload,
+) -> Result<(T, Share), ApiError> {
+    let Whole { bytes, share } = read_json_text(engine, settings, request, payload).await?;
+    let read = move || {
+        let value = parse(&bytes)?;
+        check_whole_numbers(&bytes)?;
+        Ok::<_, ApiError>(value)
+    };
+    Ok((blocking(read).await??, share))
 }
 
 /// JSON as `T`; what is wrong is told with its field and its place.

@@ -118,10 +118,12 @@ async fn create(
     Open(engine): Open,
     state: web::Data<RestState>,
     name: web::Path<String>,
-    mut payload: web::Payload,
+    request: HttpRequest,
+    payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
     let name = collection_name(&name)?;
-    let json = body::read_whole(&mut payload, state.settings.max_body_bytes).await?;
+    let body = body::read_json_text(&engine, &state.settings, &request, payload).await?;
+    let (json, _share) = (body.bytes, body.share);
     let definition = if json.trim_ascii().is_empty() {
         Definition::default()
     } else {

@@ -2,12 +2,11 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use clipdb_embed::Priority;
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
 
 use super::input::InputBody;
 use super::state::{Open, RestState};
-use super::{body, sole};
+use super::{body, large_answer, sole};
 use crate::clip_as_service::http;
 use crate::engine::{Input, blocking};
 use crate::error::ApiError;
@@ -25,17 +24,22 @@ struct EncodeBody {
     model: Option<String>,
 }
 
+#[derive(Serialize)]
+struct EncodeAnswer {
+    dim: usize,
+    model: String,
+    truncated: Vec<bool>,
+    vectors: Vec<Vec<f32>>,
+}
+
 async fn encode(
     Open(engine): Open,
     state: web::Data<RestState>,
     request: HttpRequest,
-    mut payload: web::Payload,
+    payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let limit = state.settings.max_body_bytes;
-    let _share = engine
-        .admit(body::announced_length(&request, limit)?)
-        .await?;
-    let json = body::read_whole(&mut payload, limit).await?;
+    let body = body::read_json_text(&engine, &state.settings, &request, payload).await?;
+    let (json, _share) = (body.bytes, body.share);
     if http::is_request(&json) {
         return http::respond(engine, &state, &request, json).await;
     }
@@ -50,15 +54,16 @@ async fn encode(
     let check = move || inputs.into_iter().map(InputBody::check).collect();
     let inputs = blocking::<Result<Vec<Input>, ApiError>>(check).await??;
     let encoded = engine.encode(encoder, inputs, Priority::Ingest).await?;
-    let (vectors, truncated): (Vec<_>, Vec<_>) = encoded
+    let (vectors, truncated) = encoded
         .into_iter()
         .map(|input| (input.embedding.into_vec(), input.truncated))
         .unzip();
     let card = encoder.card();
-    Ok(HttpResponse::Ok().json(json!({
-        "model": card.name,
-        "dim": card.dim,
-        "vectors": vectors,
-        "truncated": truncated,
-    })))
+    large_answer::ok(EncodeAnswer {
+        dim: card.dim,
+        model: card.name.clone(),
+        truncated,
+        vectors,
+    })
+    .await
 }

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::documents::wire::ImageBody;
+use super::multipart::Files;
 use crate::engine::Input;
 use crate::error::ApiError;
 
@@ -19,7 +20,7 @@ impl InputBody {
         match (self.text, self.image) {
             (Some(text), None) => Ok(Input::Text(text)),
             (None, Some(image)) if image.id.is_none() => {
-                Ok(Input::Image(image.into_source(&mut Vec::new())?))
+                Ok(Input::Image(image.into_source(&mut Files::default())?))
             }
             _ => Err(ApiError::InvalidField(
                 "an input is exactly one of {\"text\"} and {\"image\": {\"base64\"}}".to_owned(),

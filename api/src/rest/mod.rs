@@ -3,14 +3,19 @@
 
 mod access;
 pub(crate) mod body;
+mod body_reader;
 mod collections;
+mod content_encoding;
+mod disposition;
 mod documents;
 mod encode;
 mod health;
 mod input;
+mod large_answer;
 mod multipart;
 mod openai;
 mod page;
+mod peer;
 pub mod problem;
 mod rank;
 mod request_log;
@@ -18,6 +23,7 @@ mod search;
 mod shape;
 mod snapshots;
 pub(crate) mod state;
+mod strict;
 mod tasks;
 mod vector;
 
@@ -31,6 +37,7 @@ use actix_web::middleware::{Compress, from_fn};
 use actix_web::{App, HttpRequest, HttpServer, web};
 
 pub use state::{ApiKey, RestSettings, RestState};
+use strict::UniqueValue;
 
 use crate::TlsIdentity;
 use crate::clip_as_service::{self, websocket};
@@ -61,8 +68,11 @@ pub fn bind(
             .wrap(Compress::default())
             .wrap(from_fn(request_log::log))
     })
+    .on_connect(peer::note)
     .workers(workers)
     .keep_alive(Duration::from_secs(KEEP_ALIVE_SECONDS))
+    // A client that closes its connection is gone: what it asked for and has not begun is not done.
+    .h1_allow_half_closed(false)
     .shutdown_timeout(SHUTDOWN_SECONDS)
     .disable_signals();
     let server = match tls {
@@ -123,9 +133,18 @@ fn query_string<T: serde::de::DeserializeOwned>(request: &HttpRequest) -> Result
 
 /// The JSON of a `filter` in a query string.
 fn filter_parameter(filter: &str) -> Result<serde_json::Value, ApiError> {
-    serde_json::from_str(filter).map_err(|error| {
-        ApiError::InvalidField(format!("'filter' is not JSON, percent-encoded: {error}"))
-    })
+    serde_json::from_str::<UniqueValue>(filter)
+        .map(|filter| filter.0)
+        .map_err(|error| {
+            ApiError::InvalidField(format!("'filter' is not JSON, percent-encoded: {error}"))
+        })
+}
+
+fn is_ndjson(media_type: &str) -> bool {
+    matches!(
+        media_type,
+        "application/x-ndjson" | "application/ndjson" | "application/jsonl"
+    )
 }
 
 /// A path with one method; others are told that they are not allowed.

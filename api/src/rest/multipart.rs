@@ -1,25 +1,49 @@
-//! A multipart body as its parts in memory, within the body's limit.
+//! A form (`multipart/form-data`, RFC 7578) as its parts, which are slices of its body.
+//!
+//! The body is read whole before it is cut, so its limit counts all of its bytes: heads,
+//! boundaries and what lies before and behind them as well.
 
-use actix_multipart::Multipart;
+use std::collections::HashMap;
+
+use actix_web::http::header;
 use actix_web::{HttpRequest, web};
-use bytes::{Bytes, BytesMut};
-use futures_util::StreamExt;
+use bytes::Bytes;
+use memchr::memmem;
 
-use super::body;
+use super::disposition::{self, Disposition};
+use super::{RestSettings, body};
+use crate::engine::{Engine, blocking};
 use crate::error::ApiError;
+use crate::memory::Share;
 
+/// The most parts of a form.
+const PARTS: usize = 10_000;
+/// What is read of a part's head, in bytes.
+const HEAD: usize = 16 << 10;
+/// The longest boundary, in bytes (RFC 2046, 5.1.1, has 70).
+const BOUNDARY: usize = 256;
+
+#[derive(Debug)]
 pub(in crate::rest) struct FilePart {
     /// The form field's name.
     pub name: String,
     pub filename: Option<String>,
     media_type: Option<String>,
     pub bytes: Bytes,
+    /// Why the part's head can't be read.
+    pub fault: Option<String>,
 }
 
 impl FilePart {
-    /// A document may name a part by its field or by its file name.
-    pub(in crate::rest) fn is_called(&self, name: &str) -> bool {
-        self.name == name || self.filename.as_deref() == Some(name)
+    #[cfg(test)]
+    pub(in crate::rest) fn for_test(name: &str, content: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            filename: None,
+            media_type: None,
+            bytes: Bytes::copy_from_slice(content.as_bytes()),
+            fault: None,
+        }
     }
 
     pub(in crate::rest) fn is_picture(&self) -> bool {
@@ -34,49 +58,323 @@ impl FilePart {
             .is_some_and(|kind| kind.starts_with("text/"))
             || (self.media_type.is_none() && self.filename.is_none())
     }
+
+    pub(in crate::rest) fn is_ndjson(&self) -> bool {
+        self.media_type.as_deref().is_some_and(super::is_ndjson)
+    }
 }
 
-/// All parts of the body, at most `limit` bytes together.
+/// A form's files. Each is taken by the document that names it, by its field or by its
+/// file name; of several with one name, the first that is not taken yet.
+#[derive(Debug, Default)]
+pub(in crate::rest) struct Files {
+    parts: Vec<FilePart>,
+    taken: Vec<bool>,
+    by_name: HashMap<String, Vec<usize>>,
+}
+
+impl Files {
+    pub(in crate::rest) fn new(parts: Vec<FilePart>) -> Self {
+        let mut by_name: HashMap<String, Vec<usize>> = HashMap::new();
+        for (at, part) in parts.iter().enumerate() {
+            let filename = part.filename.as_ref().filter(|name| **name != part.name);
+            for name in [Some(&part.name), filename].into_iter().flatten() {
+                by_name.entry(name.clone()).or_default().push(at);
+            }
+        }
+        Self {
+            taken: vec![false; parts.len()],
+            parts,
+            by_name,
+        }
+    }
+
+    pub(in crate::rest) fn is_empty(&self) -> bool {
+        self.parts.is_empty()
+    }
+
+    fn find(&self, name: &str) -> Option<usize> {
+        let called = self.by_name.get(name)?;
+        let free = called.iter().find(|at| !self.taken[**at]);
+        free.or(called.first()).copied()
+    }
+
+    /// The file called `name`. A file may be named more than once.
+    pub(in crate::rest) fn take(&mut self, name: &str) -> Option<Bytes> {
+        let at = self.find(name)?;
+        self.taken[at] = true;
+        Some(self.parts[at].bytes.clone())
+    }
+
+    /// The next file that nothing has named so far.
+    pub(in crate::rest) fn next_unnamed(&mut self) -> Option<FilePart> {
+        while let Some(part) = self.parts.pop() {
+            if !self.taken[self.parts.len()] {
+                return Some(part);
+            }
+        }
+        None
+    }
+
+    /// Puts the files in the order in which [`next_unnamed`](Self::next_unnamed) gives them.
+    /// Nothing is named any more.
+    pub(in crate::rest) fn reverse(&mut self) {
+        self.by_name.clear();
+        self.parts.reverse();
+        self.taken.reverse();
+    }
+}
+
+/// All parts of the body, and their memory.
 pub(in crate::rest) async fn read(
+    engine: &Engine,
+    settings: &RestSettings,
     request: &HttpRequest,
     payload: web::Payload,
-    limit: usize,
-) -> Result<Vec<FilePart>, ApiError> {
-    let mut form = Multipart::new(request.headers(), payload);
+) -> Result<(Vec<FilePart>, Share), ApiError> {
+    let boundary = boundary(request)?;
+    let whole = body::read_whole(engine, settings, request, payload).await?;
+    let (bytes, share) = (whole.bytes, whole.share);
+    let parts = blocking(move || cut(&bytes, &boundary)).await??;
+    Ok((parts, share))
+}
+
+fn boundary(request: &HttpRequest) -> Result<Vec<u8>, ApiError> {
+    let value = request.headers().get(header::CONTENT_TYPE);
+    let boundary = value.and_then(|value| disposition::parameter(value.as_bytes(), "boundary"));
+    match boundary {
+        Some(boundary) if (1..=BOUNDARY).contains(&boundary.len()) => Ok(boundary),
+        _ => Err(broken("its Content-Type has no 'boundary'")),
+    }
+}
+
+fn broken(reason: &str) -> ApiError {
+    ApiError::InvalidMultipart(format!("the multipart body is broken: {reason}"))
+}
+
+/// The parts between lines of `--boundary`, up to `--boundary--`.
+fn cut(body: &Bytes, boundary: &[u8]) -> Result<Vec<FilePart>, ApiError> {
+    let delimiter = [b"--", boundary].concat();
+    let finder = memmem::Finder::new(&delimiter);
+    let Some(mut line) = next_delimiter(body, 0, &finder) else {
+        return Err(broken("its boundary is nowhere in it"));
+    };
     let mut parts = Vec::new();
-    let mut total = 0;
-    while let Some(field) = form.next().await {
-        let mut field = field.map_err(broken)?;
-        let disposition = field.content_disposition();
-        let name = disposition
-            .and_then(|value| value.get_name())
-            .unwrap_or_default()
-            .to_owned();
-        let filename = disposition
-            .and_then(|value| value.get_filename())
-            .map(str::to_owned);
-        let media_type = field
-            .content_type()
-            .map(|kind| kind.essence_str().to_owned());
-        let mut bytes = BytesMut::new();
-        while let Some(chunk) = field.next().await {
-            let chunk = chunk.map_err(broken)?;
-            total += chunk.len();
-            if total > limit {
-                return Err(body::body_too_large(limit));
-            }
-            bytes.extend_from_slice(&chunk);
+    while let Delimiter::Opening { end, .. } = line {
+        let Some(next) = next_delimiter(body, end, &finder) else {
+            return Err(broken("it ends within a part"));
+        };
+        if parts.len() == PARTS {
+            return Err(ApiError::TooManyParts(PARTS));
         }
-        parts.push(FilePart {
-            name,
-            filename,
-            media_type,
-            bytes: bytes.freeze(),
-        });
+        parts.push(part(body.slice(end..next.start().max(end))));
+        line = next;
     }
     Ok(parts)
 }
 
-fn broken(error: actix_multipart::MultipartError) -> ApiError {
-    ApiError::InvalidMultipart(format!("the multipart body is broken: {error}"))
+/// A line of the boundary: where it starts, the line break before it included, and where
+/// what follows it begins.
+enum Delimiter {
+    Opening { start: usize, end: usize },
+    Closing { start: usize },
+}
+
+impl Delimiter {
+    fn start(&self) -> usize {
+        match self {
+            Self::Opening { start, .. } | Self::Closing { start } => *start,
+        }
+    }
+}
+
+fn next_delimiter(body: &[u8], from: usize, finder: &memmem::Finder) -> Option<Delimiter> {
+    for at in finder.find_iter(&body[from..]) {
+        let at = from + at;
+        // At the beginning of a line; some clients end lines without a carriage return.
+        let start = match &body[from..at] {
+            [] => at,
+            [.., b'\r', b'\n'] => at - 2,
+            [.., b'\n'] => at - 1,
+            _ => continue,
+        };
+        let behind = &body[at + finder.needle().len()..];
+        if behind.starts_with(b"--") {
+            return Some(Delimiter::Closing { start });
+        }
+        let blank = behind
+            .iter()
+            .take_while(|byte| matches!(byte, b' ' | b'\t'))
+            .count();
+        let line_break = match &behind[blank..] {
+            [b'\r', b'\n', ..] => 2,
+            [b'\n', ..] => 1,
+            // A longer line that begins like the boundary is content.
+            _ => continue,
+        };
+        let end = body.len() - behind.len() + blank + line_break;
+        return Some(Delimiter::Opening { start, end });
+    }
+    None
+}
+
+/// A head, an empty line and the content.
+fn part(bytes: Bytes) -> FilePart {
+    // Without an empty line it is all head: some clients leave out the content with its line.
+    let (head, content) = head_end(&bytes).unwrap_or((bytes.len(), bytes.len()));
+    let (head, content) = (bytes.slice(..head.min(HEAD)), bytes.slice(content..));
+    let (mut disposition, mut media_type) = (None, None);
+    for (name, value) in lines(&head) {
+        if name.eq_ignore_ascii_case(b"content-disposition") {
+            disposition = Disposition::of_form(&value);
+        } else if name.eq_ignore_ascii_case(b"content-type") {
+            let kind = String::from_utf8_lossy(&value);
+            let kind = kind.split(';').next().unwrap_or_default().trim();
+            media_type = Some(kind.to_ascii_lowercase()).filter(|kind| !kind.is_empty());
+        }
+    }
+    let fault = disposition
+        .is_none()
+        .then(|| "a part of the form has no 'Content-Disposition: form-data; name=…'".to_owned());
+    let Disposition { name, filename } = disposition.unwrap_or_default();
+    FilePart {
+        name,
+        filename,
+        media_type,
+        bytes: content,
+        fault,
+    }
+}
+
+/// Where the head ends, and where the content begins behind its empty line.
+fn head_end(part: &[u8]) -> Option<(usize, usize)> {
+    let mut line = 0;
+    loop {
+        match &part[line..] {
+            [b'\r', b'\n', ..] => return Some((line, line + 2)),
+            [b'\n', ..] => return Some((line, line + 1)),
+            rest => line += memchr::memchr(b'\n', rest)? + 1,
+        }
+    }
+}
+
+/// The head's lines as names and values; a line that begins with a blank goes on the one before.
+fn lines(head: &[u8]) -> Vec<(&[u8], Vec<u8>)> {
+    let mut lines: Vec<(&[u8], Vec<u8>)> = Vec::new();
+    for line in head.split(|byte| *byte == b'\n') {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if line.starts_with(b" ") || line.starts_with(b"\t") {
+            if let Some((_, value)) = lines.last_mut() {
+                value.push(b' ');
+                value.extend_from_slice(line.trim_ascii());
+            }
+        } else if let Some(colon) = memchr::memchr(b':', line) {
+            let value = line[colon + 1..].trim_ascii().to_vec();
+            lines.push((line[..colon].trim_ascii(), value));
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts(body: &[u8]) -> Result<Vec<FilePart>, ApiError> {
+        cut(&Bytes::copy_from_slice(body), b"XX")
+    }
+
+    fn named(name: &str, content: &str) -> String {
+        format!("--XX\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{content}\r\n")
+    }
+
+    #[test]
+    fn a_form_is_cut_into_its_parts() {
+        let body = format!(
+            "preamble\r\n{}{}--XX \t\r\nCONTENT-TYPE: Image/PNG; a=b\r\n\
+             content-disposition: form-data; name=f;\r\n filename=\"a b.png\"\r\n\r\n\
+             --XXY\r\n--XX is here\r\n\r\n--XX--\r\nepilogue\r\n--XX\r\n",
+            named("a", "one\r\ntwo"),
+            named("empty", ""),
+        );
+        let found = parts(body.as_bytes()).unwrap();
+        let seen: Vec<(&str, &[u8])> = found
+            .iter()
+            .map(|part| (part.name.as_str(), part.bytes.as_ref()))
+            .collect();
+        let content = b"--XXY\r\n--XX is here\r\n".as_slice();
+        assert_eq!(
+            seen,
+            [
+                ("a", b"one\r\ntwo".as_slice()),
+                ("empty", b""),
+                ("f", content)
+            ]
+        );
+        assert_eq!(found[2].filename.as_deref(), Some("a b.png"));
+        assert!(found[2].is_picture() && found[0].is_text() && !found[2].is_text());
+        assert!(found.iter().all(|part| part.fault.is_none()));
+    }
+
+    #[test]
+    fn bare_line_feeds_are_line_ends() {
+        let body = named("a", "one").replace('\r', "") + "--XX--";
+        assert_eq!(parts(body.as_bytes()).unwrap()[0].bytes, "one");
+    }
+
+    #[test]
+    fn a_part_without_a_name_fails_alone() {
+        let body = format!(
+            "--XX\r\nContent-Type: text/plain\r\n\r\nx\r\n--XX\r\nno head\r\n{}--XX--",
+            named("a", "one")
+        );
+        let found = parts(body.as_bytes()).unwrap();
+        assert_eq!(found.len(), 3);
+        assert!(found[0].fault.is_some() && found[1].fault.is_some());
+        assert!(found[2].fault.is_none());
+    }
+
+    #[test]
+    fn what_is_no_form_is_refused() {
+        let open = named("a", "never closed");
+        for body in ["", "no boundary at all", "--XX\r\n", &open, "--XY--\r\n"] {
+            let refused = parts(body.as_bytes());
+            assert!(
+                matches!(refused, Err(ApiError::InvalidMultipart(_))),
+                "{body}"
+            );
+        }
+        assert!(parts(b"--XX--\r\n").unwrap().is_empty());
+        let many = named("a", "").repeat(PARTS + 1) + "--XX--";
+        assert!(matches!(
+            parts(many.as_bytes()),
+            Err(ApiError::TooManyParts(_))
+        ));
+    }
+
+    #[test]
+    fn files_are_taken_by_name() {
+        let part = |name: &str, filename: Option<&str>, bytes: &'static str| FilePart {
+            name: name.to_owned(),
+            filename: filename.map(str::to_owned),
+            media_type: None,
+            bytes: Bytes::from_static(bytes.as_bytes()),
+            fault: None,
+        };
+        let mut files = Files::new(vec![
+            part("files", Some("a.png"), "1"),
+            part("files", Some("b.png"), "2"),
+            part("other", None, "3"),
+            part("last", None, "4"),
+        ]);
+        assert_eq!(files.take("b.png").unwrap(), "2");
+        assert_eq!(files.take("files").unwrap(), "1");
+        assert_eq!(files.take("files").unwrap(), "1", "named once more");
+        assert!(files.take("c").is_none());
+        files.reverse();
+        let unnamed: Vec<String> = std::iter::from_fn(|| files.next_unnamed())
+            .map(|part| part.name)
+            .collect();
+        assert_eq!(unnamed, ["other", "last"]);
+    }
 }

@@ -77,6 +77,20 @@ fn classify(error: &ApiError) -> (StatusCode, &'static str) {
         ApiError::UnsupportedMediaType(..) => {
             (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type")
         }
+        ApiError::SlowBody(_) => (StatusCode::REQUEST_TIMEOUT, "body_too_slow"),
+        ApiError::UnknownEncoding(_) => (
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported_content_encoding",
+        ),
+        // RFC 9110, 15.5.16: also where the data itself shows it.
+        ApiError::BrokenEncoding(..) => (
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "invalid_content_encoding",
+        ),
+        ApiError::InflatesTooMuch(_) => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
+        ApiError::TooManyParts(_) => (StatusCode::PAYLOAD_TOO_LARGE, "too_many_parts"),
+        ApiError::UnnamedPart(_) => (StatusCode::UNPROCESSABLE_ENTITY, "unnamed_part"),
+        ApiError::Overloaded(_) => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
         ApiError::BrokenBody(_) | ApiError::BrokenSocket(_) => {
             (StatusCode::BAD_REQUEST, "broken_body")
         }

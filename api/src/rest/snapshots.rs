@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use actix_web::body::SizedStream;
 use actix_web::http::header::{
@@ -15,6 +15,7 @@ use futures_util::{Stream, stream};
 use serde::Deserialize;
 use serde_json::json;
 
+use super::body_reader::BodyReader;
 use super::collections::collection_name;
 use super::state::{Open, RestState};
 use super::{body, method_not_allowed, query_string, sole, tasks};
@@ -112,7 +113,7 @@ async fn download(
 }
 
 /// The file's bytes, read on the pool for blocking work.
-fn chunks(file: File) -> impl Stream<Item = Result<Bytes, ApiError>> {
+pub(super) fn chunks(file: File) -> impl Stream<Item = Result<Bytes, ApiError>> {
     stream::unfold(Some(file), |file| async move {
         let mut file = file?;
         let read = blocking(move || {
@@ -153,20 +154,23 @@ async fn restore(
     state: web::Data<RestState>,
     name: web::Path<String>,
     request: HttpRequest,
-    mut payload: web::Payload,
+    payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
     let wait = Wait::of(&request)?;
     let name = collection_name(&name)?;
     let source = if body::media_type(&request) == "application/json" {
-        let given: RestoreBody =
-            body::read_json(&mut payload, state.settings.max_body_bytes).await?;
+        let given: RestoreBody = body::read_json(&engine, &state.settings, &request, payload)
+            .await?
+            .0;
         let of = given.collection.unwrap_or_else(|| name.to_string());
         let (collection, id) = place(&(of, given.snapshot))?;
         // Told at once, not by a task.
         engine.open_snapshot(collection.clone(), id.clone()).await?;
         ArchiveSource::Snapshot { collection, id }
     } else {
-        receive(&engine, payload).await?
+        let pace = state.settings.pace.of_stream();
+        let body = BodyReader::open(&engine, &request, payload, pace).await?;
+        receive(&engine, body).await?
     };
     let task = engine.begin_restore(name, source)?;
     if !wait {
@@ -176,11 +180,12 @@ async fn restore(
 }
 
 /// Writes the body to a file, chunk by chunk.
-async fn receive(engine: &Engine, mut payload: web::Payload) -> Result<ArchiveSource, ApiError> {
+async fn receive(engine: &Engine, mut body: BodyReader) -> Result<ArchiveSource, ApiError> {
     let shelf = engine.shelf().clone();
     let (path, mut file) = blocking(move || shelf.incoming()).await??;
+    let mut partial = Partial(Some(path.clone()));
     loop {
-        let received = match body::next_chunk(&mut payload).await {
+        let received = match body.next_of_stream().await {
             Ok(Some(chunk)) => {
                 let own = path.clone();
                 blocking(move || match file.write_all(&chunk) {
@@ -189,16 +194,27 @@ async fn receive(engine: &Engine, mut payload: web::Payload) -> Result<ArchiveSo
                 })
                 .await?
             }
-            Ok(None) => return Ok(ArchiveSource::Upload(path)),
+            Ok(None) => {
+                partial.0 = None;
+                return Ok(ArchiveSource::Upload(path));
+            }
             Err(error) => Err(error),
         };
         match received {
             Ok(back) => file = back,
-            Err(error) => {
-                // What cannot be removed now is removed at the next start.
-                let _ = blocking(move || std::fs::remove_file(path)).await;
-                return Err(error);
-            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// An archive that did not come whole; removed when it is dropped, as when its client goes away.
+struct Partial(Option<PathBuf>);
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        if let Some(path) = self.0.take() {
+            // What cannot be removed now is removed at the next start.
+            tokio::task::spawn_blocking(move || std::fs::remove_file(path));
         }
     }
 }

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use crate::clip_as_service;
 use crate::engine::{Engine, Statistics};
 use crate::error::ApiError;
+use crate::pace::Pace;
 
 #[derive(Debug, Clone)]
 pub struct RestSettings {
@@ -21,6 +22,8 @@ pub struct RestSettings {
     pub max_body_bytes: usize,
     /// The longest line of NDJSON, in bytes.
     pub max_line_bytes: usize,
+    /// How slowly a client may send.
+    pub pace: Pace,
     pub clip_as_service: clip_as_service::Settings,
 }
 
@@ -48,6 +51,7 @@ impl Default for RestSettings {
             cors_origins: Vec::new(),
             max_body_bytes: 128 << 20,
             max_line_bytes: 48 << 20,
+            pace: Pace::default(),
             clip_as_service: clip_as_service::Settings::default(),
         }
     }

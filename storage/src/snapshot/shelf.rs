@@ -166,6 +166,17 @@ impl Shelf {
         Ok((path, file))
     }
 
+    /// A new file that no name leads to: it is gone once it is closed.
+    pub fn nameless(&self) -> Result<File, StorageError> {
+        fs::create_dir_all(&self.dir).map_err(StorageError::io("create", &self.dir))?;
+        let path = self.dir.join(format!("{}.{PARTIAL}", uuid::Uuid::now_v7()));
+        let mut options = File::options();
+        let file = options.read(true).write(true).create_new(true).open(&path);
+        let file = file.map_err(StorageError::io("create", &path))?;
+        fs::remove_file(&path).map_err(StorageError::io("remove", &path))?;
+        Ok(file)
+    }
+
     fn describe(&self, info: &SnapshotInfo) -> Result<(), StorageError> {
         let path = self.path(&info.collection, &info.id, DESCRIPTION);
         let write = || -> std::io::Result<()> {

@@ -1,12 +1,13 @@
 //! `?wait=false`: documents that are taken now and stored by a task.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use actix_web::HttpResponse;
 use futures_util::{Stream, StreamExt, pin_mut, stream};
 use tokio::sync::mpsc;
 
-use crate::engine::{Collection, Engine, Incoming};
+use super::reader::DocumentReader;
+use crate::engine::{Collection, Engine, Incoming, Task};
 use crate::error::ApiError;
 use crate::memory::Share;
 use crate::rest::tasks;
@@ -18,13 +19,21 @@ const WAITING: usize = 64;
 pub(super) fn batch(
     engine: &Arc<Engine>,
     collection: &Arc<Collection>,
-    items: Vec<Incoming>,
+    documents: DocumentReader,
     share: Share,
 ) -> Result<HttpResponse, ApiError> {
-    let total = items.len();
-    let task = engine.ingest_behind(collection, stream::iter(items), share)?;
-    (0..total).for_each(|_| task.expect_one());
-    Ok(tasks::accepted(&task))
+    if let Some(count) = documents.known_count() {
+        let task = engine.ingest_behind(collection, documents.stream(), share)?;
+        task.expect(count);
+        return Ok(tasks::accepted(&task));
+    }
+    // Which files are documents is known once the documents that name files are read.
+    let task = Arc::new(OnceLock::<Arc<Task>>::new());
+    let own = Arc::clone(&task);
+    // Set by the time that the task's thread looks, or soon.
+    let counted = documents.stream().inspect(move |_| own.wait().expect_one());
+    let begun = engine.ingest_behind(collection, counted, share)?;
+    Ok(tasks::accepted(task.get_or_init(|| begun)))
 }
 
 /// Answers when the last line has come; all but the last few are stored by then.

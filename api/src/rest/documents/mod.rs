@@ -1,9 +1,12 @@
 //! Documents over HTTP: add, read, change, delete, list, and their images.
 
+mod array;
 mod behind;
 mod intake;
+mod loose;
 mod ndjson;
 mod read;
+mod reader;
 mod results;
 pub(super) mod wire;
 
@@ -12,10 +15,12 @@ use std::sync::Arc;
 use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::stream;
 use serde::{Deserialize, Deserializer};
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 use super::collections::collection_name;
+use super::multipart::Files;
 use super::state::{Open, RestState};
+use super::strict::UniqueMap;
 use super::{body, filter_parameter, method_not_allowed, query_string};
 use crate::engine::{Change, Collection, Engine, Incoming, Revision, Wanted};
 use crate::error::ApiError;
@@ -92,14 +97,11 @@ async fn put(
     state: web::Data<RestState>,
     path: web::Path<(String, String)>,
     request: HttpRequest,
-    mut payload: web::Payload,
+    payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
     let (collection, id) = place(&engine, &path)?;
-    let limit = state.settings.max_body_bytes;
-    let share = engine
-        .admit(body::announced_length(&request, limit)?)
-        .await?;
-    let mut document: wire::DocumentBody = body::read_json(&mut payload, limit).await?;
+    let (mut document, share): (wire::DocumentBody, _) =
+        body::read_strict_json(&engine, &state.settings, &request, payload).await?;
     if document
         .id
         .as_ref()
@@ -110,14 +112,14 @@ async fn put(
         )));
     }
     document.id = Some(id.to_string());
-    let draft = document.into_draft(&mut Vec::new());
+    let draft = document.into_draft(&mut Files::default());
     let item = Incoming {
         id: Some(id.to_string()),
         draft,
         share: Some(share),
     };
-    let answer = results::collect(engine.ingest(&collection, stream::iter([item]))).await;
-    Ok(answer.respond(true))
+    let answers = engine.ingest(&collection, stream::iter([item]));
+    Ok(results::collect(&engine, answers).await?.respond(true))
 }
 
 /// A field that is absent stays, `null` removes it.
@@ -129,7 +131,7 @@ struct RevisionBody {
     #[serde(default, deserialize_with = "present")]
     image: Option<Option<wire::ImageBody>>,
     #[serde(default)]
-    metadata: Map<String, Value>,
+    metadata: UniqueMap,
 }
 
 fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
@@ -153,14 +155,16 @@ async fn patch(
     Open(engine): Open,
     state: web::Data<RestState>,
     path: web::Path<(String, String)>,
-    mut payload: web::Payload,
+    request: HttpRequest,
+    payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
     let (collection, id) = place(&engine, &path)?;
-    let body: RevisionBody = body::read_json(&mut payload, state.settings.max_body_bytes).await?;
+    let (body, _share): (RevisionBody, _) =
+        body::read_strict_json(&engine, &state.settings, &request, payload).await?;
     let revision = Revision {
         text: change(body.text, Ok)?,
-        image: change(body.image, |image| image.into_source(&mut Vec::new()))?,
-        metadata: body.metadata,
+        image: change(body.image, |image| image.into_source(&mut Files::default()))?,
+        metadata: body.metadata.0,
     };
     engine.revise(&collection, id.clone(), revision).await?;
     read::answer(&engine, &collection, id).await

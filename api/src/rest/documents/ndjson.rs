@@ -3,77 +3,98 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use actix_web::web;
+use actix_web::{HttpRequest, web};
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, stream};
 
-use super::intake;
-use crate::engine::{Engine, Incoming};
+use super::reader::{self, BATCH_BYTES, failed};
+use crate::engine::{Engine, Incoming, blocking};
 use crate::error::ApiError;
-use crate::rest::body;
+use crate::memory::Share;
+use crate::rest::RestSettings;
+use crate::rest::body::without_byte_order_mark;
+use crate::rest::body_reader::BodyReader;
+use crate::rest::multipart::Files;
+
+/// Lines that are read at once.
+const BATCH: usize = 128;
+/// What comes at once of a body, and may lie behind the longest line.
+const CHUNK: usize = 64 << 10;
 
 /// The drafts of the body's lines; empty lines are passed over. A line that is too
 /// long fails alone; a body that breaks off ends the stream after what came whole.
-pub(super) fn read(
-    engine: Arc<Engine>,
+pub(super) async fn read(
+    engine: &Arc<Engine>,
+    settings: &RestSettings,
+    request: &HttpRequest,
     payload: web::Payload,
-    max_line: usize,
-) -> impl Stream<Item = Incoming> {
-    let state = (LineSplitter::new(max_line), payload, false);
-    stream::unfold(state, move |(mut lines, mut payload, mut ended)| {
-        let engine = Arc::clone(&engine);
-        async move {
-            loop {
-                if let Some(line) = lines.next() {
-                    let item = admit(&engine, line).await;
-                    return Some((item, (lines, payload, ended)));
-                }
-                if ended {
-                    return None;
-                }
-                match body::next_chunk(&mut payload).await {
-                    Ok(Some(chunk)) => lines.push(&chunk),
-                    Ok(None) => {
-                        ended = true;
-                        lines.finish();
-                    }
-                    Err(error) => {
-                        let item = Incoming {
-                            id: None,
-                            draft: Err(error),
-                            share: None,
-                        };
-                        lines.abandon();
-                        return Some((item, (lines, payload, true)));
-                    }
-                }
-            }
-        }
-    })
+) -> Result<impl Stream<Item = Incoming> + use<>, ApiError> {
+    let pace = settings.pace.of_stream();
+    let body = BodyReader::open(engine, request, payload, pace).await?;
+    let max = settings.max_line_bytes;
+    let share = engine.admit_growing(max.saturating_add(CHUNK));
+    let state = State {
+        body: Some(body),
+        lines: LineSplitter::new(max, share),
+        ready: VecDeque::new(),
+    };
+    Ok(stream::unfold(state, |mut state| async move {
+        let item = state.next().await?;
+        Some((item, state))
+    }))
 }
 
-async fn admit(engine: &Engine, line: Result<Bytes, ApiError>) -> Incoming {
-    let failed = |error| Incoming {
-        id: None,
-        draft: Err(error),
-        share: None,
-    };
-    let line = match line {
-        Ok(line) => line,
-        Err(error) => return failed(error),
-    };
-    let share = match engine.admit(line.len()).await {
-        Ok(share) => share,
-        Err(error) => return failed(error),
-    };
-    match crate::engine::blocking(move || intake::incoming(&line, &mut Vec::new())).await {
-        Ok(item) => Incoming {
+struct State {
+    /// `None` when it is at its end.
+    body: Option<BodyReader>,
+    lines: LineSplitter,
+    ready: VecDeque<Incoming>,
+}
+
+impl State {
+    async fn next(&mut self) -> Option<Incoming> {
+        loop {
+            if let Some(item) = self.ready.pop_front() {
+                return Some(item);
+            }
+            let batch = self.lines.batch();
+            if !batch.is_empty() {
+                match blocking(move || batch.into_iter().map(incoming).collect()).await {
+                    Ok(ready) => self.ready = ready,
+                    Err(error) => return Some(failed(error)),
+                }
+                continue;
+            }
+            let chunk = match self.body.as_mut()?.next_of_stream().await {
+                Ok(Some(chunk)) => self.lines.push(&chunk).await,
+                Ok(None) => {
+                    self.body = None;
+                    self.lines.close_line();
+                    Ok(())
+                }
+                Err(error) => Err(error),
+            };
+            if let Err(error) = chunk {
+                // The open line did not come whole.
+                self.body = None;
+                return Some(failed(error));
+            }
+        }
+    }
+}
+
+fn incoming((line, share): Line) -> Incoming {
+    match line {
+        Ok(line) => Incoming {
             share: Some(share),
-            ..item
+            ..reader::incoming(&line, &mut Files::default())
         },
         Err(error) => failed(error),
     }
 }
+
+/// A line, or why there is none, and its memory.
+type Line = (Result<Bytes, ApiError>, Share);
 
 /// Cuts chunks into lines of at most `max` bytes.
 struct LineSplitter {
@@ -81,24 +102,43 @@ struct LineSplitter {
     open: BytesMut,
     /// The open line is over the limit: its rest is dropped up to the next line.
     overlong: bool,
-    ready: VecDeque<Result<Bytes, ApiError>>,
+    /// No line has ended so far.
+    at_first: bool,
+    /// What the open line and a chunk take.
+    share: Share,
+    ready: VecDeque<Line>,
 }
 
 impl LineSplitter {
-    fn new(max: usize) -> Self {
+    fn new(max: usize, share: Share) -> Self {
         Self {
             max,
             open: BytesMut::new(),
             overlong: false,
+            at_first: true,
+            share,
             ready: VecDeque::new(),
         }
     }
 
-    fn next(&mut self) -> Option<Result<Bytes, ApiError>> {
-        self.ready.pop_front()
+    /// The next lines that came whole.
+    fn batch(&mut self) -> Vec<Line> {
+        let mut bytes = 0;
+        let count = self
+            .ready
+            .iter()
+            .take(BATCH)
+            .take_while(|(line, _)| {
+                let fits = bytes < BATCH_BYTES;
+                bytes += line.as_ref().map_or(0, Bytes::len);
+                fits
+            })
+            .count();
+        self.ready.drain(..count).collect()
     }
 
-    fn push(&mut self, chunk: &[u8]) {
+    async fn push(&mut self, chunk: &[u8]) -> Result<(), ApiError> {
+        self.share.grow(chunk.len()).await?;
         let mut pieces = chunk.split(|byte| *byte == b'\n');
         if let Some(first) = pieces.next() {
             self.extend(first);
@@ -107,6 +147,8 @@ impl LineSplitter {
             self.close_line();
             self.extend(piece);
         }
+        self.share.shrink_to(self.open.len());
+        Ok(())
     }
 
     fn extend(&mut self, piece: &[u8]) {
@@ -119,63 +161,77 @@ impl LineSplitter {
     }
 
     fn close_line(&mut self) {
+        let mut line = self.open.split().freeze();
+        if std::mem::take(&mut self.at_first) {
+            line = without_byte_order_mark(line);
+        }
         if std::mem::take(&mut self.overlong) {
-            self.ready.push_back(Err(ApiError::TooLarge {
+            let error = ApiError::TooLarge {
                 what: "the line",
                 limit: self.max as u64,
                 setting: "max_line_bytes",
-            }));
-        } else if !self.open.trim_ascii().is_empty() {
-            self.ready.push_back(Ok(self.open.split().freeze()));
+            };
+            self.ready.push_back((Err(error), self.share.cut(0)));
+        } else if !line.trim_ascii().is_empty() {
+            let share = self.share.cut(line.len());
+            self.ready.push_back((Ok(line), share));
         }
-        self.open.clear();
-    }
-
-    fn finish(&mut self) {
-        self.close_line();
-    }
-
-    /// Forgets the open line, which did not come whole.
-    fn abandon(&mut self) {
-        self.open.clear();
-        self.overlong = false;
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::memory::Memory;
 
-    fn lines(chunks: &[&str], max: usize) -> Vec<Option<String>> {
-        let mut splitter = LineSplitter::new(max);
+    async fn lines(chunks: &[&str], max: usize) -> Vec<Option<String>> {
+        let memory = Memory::new(1 << 20);
+        let mut splitter = LineSplitter::new(max, memory.growing(1 << 16));
         for chunk in chunks {
-            splitter.push(chunk.as_bytes());
+            splitter.push(chunk.as_bytes()).await.unwrap();
         }
-        splitter.finish();
-        std::iter::from_fn(|| splitter.next())
-            .map(|line| {
+        splitter.close_line();
+        let batch = splitter.batch();
+        assert!(splitter.batch().is_empty());
+        batch
+            .into_iter()
+            .map(|(line, _)| {
                 line.ok()
                     .map(|line| String::from_utf8_lossy(&line).into_owned())
             })
             .collect()
     }
 
-    #[test]
-    fn lines_are_cut_wherever_the_chunks_end() {
+    #[tokio::test]
+    async fn lines_are_cut_wherever_the_chunks_end() {
         let whole = [
             Some("ab".to_owned()),
             Some("cd".to_owned()),
             Some("e".to_owned()),
         ];
-        assert_eq!(lines(&["ab\ncd\ne"], 9), whole);
-        assert_eq!(lines(&["a", "b\n", "\nc", "d\ne", "\n\n"], 9), whole);
+        assert_eq!(lines(&["ab\ncd\ne"], 9).await, whole);
+        assert_eq!(lines(&["a", "b\n", "\nc", "d\ne", "\n\n"], 9).await, whole);
+        assert_eq!(lines(&["\u{feff}ab\ncd\ne"], 9).await, whole);
     }
 
-    #[test]
-    fn an_overlong_line_fails_alone() {
+    #[tokio::test]
+    async fn an_overlong_line_fails_alone() {
         assert_eq!(
-            lines(&["ab\ncde", "fg\nh"], 3),
+            lines(&["ab\ncde", "fg\nh"], 3).await,
             [Some("ab".to_owned()), None, Some("h".to_owned())]
         );
+    }
+
+    #[tokio::test]
+    async fn batches_are_bounded() {
+        let memory = Memory::new(64 << 20);
+        let mut splitter = LineSplitter::new(1 << 20, memory.growing(8 << 20));
+        splitter.push("{}\n".repeat(300).as_bytes()).await.unwrap();
+        let large = format!("{}\n", "x".repeat(700_000));
+        splitter.push(large.repeat(3).as_bytes()).await.unwrap();
+        let sizes: Vec<usize> = std::iter::repeat_with(|| splitter.batch().len())
+            .take_while(|size| *size > 0)
+            .collect();
+        assert_eq!(sizes, [128, 128, 46, 1]);
     }
 }

@@ -1,81 +1,248 @@
 //! What became of each document of an ingest request, in its order.
+//!
+//! The list is kept as the JSON that it is answered as: its beginning in memory, a long one in
+//! a file that has no name, so that a stream of any length is answered in bounded memory.
 
+use std::fs::File;
+use std::io::{Seek, Write};
+
+use actix_web::body::SizedStream;
 use actix_web::{HttpResponse, ResponseError};
-use futures_util::{Stream, StreamExt, pin_mut};
+use bytes::Bytes;
+use clipdb_storage::StorageError;
+use futures_util::stream::{self, Stream, StreamExt};
+use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::engine::Ingested;
+use crate::engine::{Engine, Ingested, blocking};
 use crate::error::ApiError;
+use crate::rest::peer::{self, Peer};
 use crate::rest::problem;
+use crate::rest::snapshots::chunks;
+
+/// Bytes of a list that stay in memory.
+const IN_MEMORY: usize = 256 << 10;
+/// Failures that are listed; the others are counted.
+const LISTED_FAILURES: u64 = 1000;
+/// After so many documents others on this thread have their turn.
+const TURN: u64 = 32;
 
 #[derive(Default)]
 pub(super) struct IngestAnswer {
-    results: Vec<Value>,
+    list: List,
     created: u64,
     updated: u64,
     failed: u64,
+    /// Failures that are not in the list.
+    cut: u64,
     /// The first failure, which is the answer of a request of one document.
     failure: Option<ApiError>,
 }
 
-pub(super) async fn collect(answers: impl Stream<Item = Ingested>) -> IngestAnswer {
-    pin_mut!(answers);
+#[derive(Serialize)]
+struct Line<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<Value>,
+    id: Option<&'a str>,
+    /// Its place in the request, once failures before it were left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    index: Option<u64>,
+    status: &'static str,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    truncated: bool,
+}
+
+/// The same as [`collect`] while `peer` is there: what it sent before it left is not worked off.
+pub(super) async fn collect_for(
+    peer: Option<Peer<'_>>,
+    engine: &Engine,
+    answers: impl Stream<Item = Ingested>,
+) -> Result<IngestAnswer, ApiError> {
+    let left = async {
+        match peer {
+            None => std::future::pending().await,
+            Some(peer) => {
+                while !peer.has_left() {
+                    tokio::time::sleep(peer::EVERY).await;
+                }
+            }
+        }
+    };
+    tokio::select! {
+        biased;
+        () = left => Err(ApiError::BrokenBody("it closed the connection".to_owned())),
+        answer = collect(engine, answers) => answer,
+    }
+}
+
+pub(super) async fn collect(
+    engine: &Engine,
+    answers: impl Stream<Item = Ingested>,
+) -> Result<IngestAnswer, ApiError> {
+    futures_util::pin_mut!(answers);
     let mut whole = IngestAnswer::default();
     while let Some(answer) = answers.next().await {
-        whole.add(answer);
+        whole.add(answer)?;
+        if whole.list.tail.len() >= IN_MEMORY {
+            whole.list.spill(engine).await?;
+        }
+        if whole.count().is_multiple_of(TURN) {
+            tokio::task::yield_now().await;
+        }
     }
-    whole
+    whole.list.finish()?;
+    Ok(whole)
 }
 
 impl IngestAnswer {
-    fn add(&mut self, answer: Ingested) {
-        let mut result = match &answer.outcome {
-            Ok(stored) => {
-                let status = if stored.created { "created" } else { "updated" };
-                json!({ "id": answer.id, "status": status })
+    fn count(&self) -> u64 {
+        self.created + self.updated + self.failed
+    }
+
+    /// Whether the body itself failed before any document came.
+    pub(super) fn is_of_the_body_alone(&self) -> bool {
+        let of_body = matches!(
+            self.failure,
+            Some(
+                ApiError::SlowBody(_)
+                    | ApiError::BrokenBody(_)
+                    | ApiError::BrokenEncoding(..)
+                    | ApiError::InflatesTooMuch(_)
+                    | ApiError::Overloaded(_)
+            )
+        );
+        of_body && self.count() == 1
+    }
+
+    fn add(&mut self, answer: Ingested) -> Result<(), ApiError> {
+        let index = (self.cut > 0).then_some(self.count());
+        let (status, error, truncated) = match answer.outcome {
+            Ok(stored) if stored.created => {
+                self.created += 1;
+                ("created", None, stored.truncated)
             }
-            Err(error) => {
-                json!({ "id": answer.id, "status": "failed", "error": problem::body(error) })
-            }
-        };
-        match answer.outcome {
             Ok(stored) => {
-                if stored.truncated {
-                    result["truncated"] = Value::Bool(true);
-                }
-                if stored.created {
-                    self.created += 1
-                } else {
-                    self.updated += 1
-                }
+                self.updated += 1;
+                ("updated", None, stored.truncated)
             }
             Err(error) => {
                 self.failed += 1;
+                if self.failed > LISTED_FAILURES {
+                    self.cut += 1;
+                    return Ok(());
+                }
+                let problem = problem::body(&error);
                 self.failure.get_or_insert(error);
+                ("failed", Some(problem), false)
             }
-        }
-        self.results.push(result);
+        };
+        self.list.push(&Line {
+            error,
+            id: answer.id.as_deref(),
+            index,
+            status,
+            truncated,
+        })
     }
 
     /// The request's answer. One document alone (`single`) that failed has its
     /// failure's status, as a problem that carries the results as well.
     pub(super) fn respond(self, single: bool) -> HttpResponse {
-        let mut body = json!({
-            "results": self.results,
+        let head = Bytes::from_static(b"{\"results\":[");
+        let mut counts = json!({
             "created": self.created,
             "updated": self.updated,
             "failed": self.failed,
         });
+        if self.cut > 0 {
+            counts["failures_not_listed"] = self.cut.into();
+        }
+        // Behind the list in place of the object's opening brace.
+        let tail = Bytes::from(counts.to_string().replacen('{', "],", 1));
+        let list = Bytes::from(self.list.tail);
+        if let Some(file) = self.list.file {
+            let end = [list, tail].into_iter().map(Ok);
+            let length = self.list.spilled + head.len() as u64;
+            let length = end
+                .clone()
+                .flatten()
+                .fold(length, |sum, bytes| sum + bytes.len() as u64);
+            let pieces = stream::iter([Ok(head)])
+                .chain(chunks(file))
+                .chain(stream::iter(end));
+            return HttpResponse::Ok()
+                .content_type("application/json")
+                .body(SizedStream::new(length, pieces));
+        }
+        let body = [head, list, tail].concat();
         match self.failure {
             Some(error) if single => {
-                if let (Value::Object(body), Value::Object(problem)) =
-                    (&mut body, problem::body(&error))
+                // Of one result.
+                let mut answer: Value = serde_json::from_slice(&body).unwrap_or_default();
+                if let (Value::Object(answer), Value::Object(problem)) =
+                    (&mut answer, problem::body(&error))
                 {
-                    body.extend(problem);
+                    answer.extend(problem);
                 }
-                problem::response(error.status_code(), &error, &body)
+                problem::response(error.status_code(), &error, &answer)
             }
-            _ => HttpResponse::Ok().json(body),
+            _ => HttpResponse::Ok()
+                .content_type("application/json")
+                .body(body),
         }
+    }
+}
+
+/// JSON values with commas between them.
+#[derive(Default)]
+struct List {
+    file: Option<File>,
+    /// Bytes in the file.
+    spilled: u64,
+    /// What is not in the file.
+    tail: Vec<u8>,
+}
+
+impl List {
+    fn push(&mut self, line: &Line) -> Result<(), ApiError> {
+        if self.spilled > 0 || !self.tail.is_empty() {
+            self.tail.push(b',');
+        }
+        // Strings and numbers alone; an error would be of the memory that is written to.
+        serde_json::to_writer(&mut self.tail, line).map_err(|_| ApiError::Interrupted)
+    }
+
+    async fn spill(&mut self, engine: &Engine) -> Result<(), ApiError> {
+        let tail = std::mem::take(&mut self.tail);
+        let length = tail.len() as u64;
+        let (file, shelf) = (self.file.take(), engine.shelf().clone());
+        let file = blocking(move || {
+            let mut file = match file {
+                Some(file) => file,
+                None => shelf.nameless()?,
+            };
+            file.write_all(&tail).map_err(unusable)?;
+            Ok::<_, ApiError>(file)
+        })
+        .await??;
+        self.file = Some(file);
+        self.spilled += length;
+        Ok(())
+    }
+
+    /// It is read from its beginning now.
+    fn finish(&mut self) -> Result<(), ApiError> {
+        match &mut self.file {
+            Some(file) => Ok(file.rewind().map_err(unusable)?),
+            None => Ok(()),
+        }
+    }
+}
+
+fn unusable(source: std::io::Error) -> StorageError {
+    StorageError::Io {
+        action: "write",
+        path: "a list of results".into(),
+        source,
     }
 }

@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 use crate::data_uri::decode_base64;
 use crate::engine::{Draft, ImageSource};
 use crate::error::ApiError;
-use crate::rest::multipart::FilePart;
+use crate::rest::multipart::Files;
+use crate::rest::strict::UniqueMap;
 use crate::rest::vector::VectorBody;
 use crate::{CollectionName, DocumentId};
 
@@ -19,7 +20,7 @@ pub(in crate::rest) struct DocumentBody {
     image: Option<ImageBody>,
     vectors: Option<VectorsBody>,
     #[serde(default)]
-    metadata: Option<Map<String, Value>>,
+    metadata: Option<UniqueMap>,
 }
 
 /// Vectors that are taken instead of embedding.
@@ -42,8 +43,8 @@ pub(in crate::rest) struct ImageBody {
 }
 
 impl DocumentBody {
-    /// Checks the document; a picture named by `file` is taken out of `files`.
-    pub(in crate::rest) fn into_draft(self, files: &mut Vec<FilePart>) -> Result<Draft, ApiError> {
+    /// Checks the document; a picture named by `file` is one of `files`.
+    pub(in crate::rest) fn into_draft(self, files: &mut Files) -> Result<Draft, ApiError> {
         let id = self.id.map(|id| id.parse::<DocumentId>()).transpose()?;
         let image = match self.image {
             None => None,
@@ -60,7 +61,7 @@ impl DocumentBody {
             text: self.text,
             image,
             vectors: self.vectors.map_or_else(Vec::new, VectorsBody::into_list),
-            metadata: self.metadata.unwrap_or_default(),
+            metadata: self.metadata.unwrap_or_default().0,
         })
     }
 }
@@ -74,20 +75,15 @@ impl VectorsBody {
 }
 
 impl ImageBody {
-    /// The picture; one named by `file` is taken out of `files`.
-    pub(in crate::rest) fn into_source(
-        self,
-        files: &mut Vec<FilePart>,
-    ) -> Result<ImageSource, ApiError> {
+    /// The picture; one named by `file` is one of `files`.
+    pub(in crate::rest) fn into_source(self, files: &mut Files) -> Result<ImageSource, ApiError> {
         match (self.base64, self.url, self.file) {
             (Some(base64), None, None) => decode_base64(&base64).map(ImageSource::Bytes),
             (None, Some(url), None) => Ok(ImageSource::Url(url)),
-            (None, None, Some(name)) => {
-                let position = files.iter().position(|file| file.is_called(&name));
-                position
-                    .map(|at| ImageSource::Bytes(files.remove(at).bytes))
-                    .ok_or(ApiError::MissingPart(name))
-            }
+            (None, None, Some(name)) => files
+                .take(&name)
+                .map(ImageSource::Bytes)
+                .ok_or(ApiError::MissingPart(name)),
             _ => Err(ApiError::InvalidField(
                 "an image is exactly one of {\"base64\"}, {\"url\"} and {\"file\"}".to_owned(),
             )),
@@ -162,7 +158,7 @@ mod tests {
     use super::*;
 
     fn draft(json: &str) -> Result<Draft, ApiError> {
-        crate::rest::body::parse::<DocumentBody>(json.as_bytes())?.into_draft(&mut Vec::new())
+        crate::rest::body::parse::<DocumentBody>(json.as_bytes())?.into_draft(&mut Files::default())
     }
 
     #[test]

@@ -12,8 +12,8 @@ use super::OpenAiProblem;
 use crate::data_uri::decode_base64;
 use crate::engine::{Encoded, Input, blocking};
 use crate::error::ApiError;
-use crate::rest::body;
 use crate::rest::state::{Open, RestState};
+use crate::rest::{body, large_answer};
 
 /// As many as OpenAI takes.
 const INPUTS: usize = 2048;
@@ -44,10 +44,10 @@ enum Format {
 }
 
 #[derive(Serialize)]
-struct EmbeddingsAnswer<'a> {
+struct EmbeddingsAnswer {
     object: &'static str,
     data: Vec<Embedding>,
-    model: &'a str,
+    model: String,
     usage: Usage,
 }
 
@@ -79,14 +79,11 @@ pub(super) async fn create(
     opened: Result<Open, ApiError>,
     state: web::Data<RestState>,
     request: HttpRequest,
-    mut payload: web::Payload,
+    payload: web::Payload,
 ) -> Result<HttpResponse, OpenAiProblem> {
     let Open(engine) = opened?;
-    let limit = state.settings.max_body_bytes;
-    let _share = engine
-        .admit(body::announced_length(&request, limit)?)
-        .await?;
-    let wanted: EmbeddingsBody = body::read_json(&mut payload, limit).await?;
+    let (wanted, _share): (EmbeddingsBody, _) =
+        body::read_json(&engine, &state.settings, &request, payload).await?;
     let encoder = engine.models().chosen(wanted.model.as_deref())?;
     let card = encoder.card();
     if let Some(dimensions) = wanted.dimensions.filter(|wanted| *wanted != card.dim) {
@@ -108,15 +105,16 @@ pub(super) async fn create(
         .into_iter()
         .enumerate()
         .map(|(index, input)| embedding(index, input, wanted.encoding_format));
-    Ok(HttpResponse::Ok().json(EmbeddingsAnswer {
+    let answer = EmbeddingsAnswer {
         object: "list",
         data: data.collect(),
-        model: &card.name,
+        model: card.name.clone(),
         usage: Usage {
             prompt_tokens: tokens,
             total_tokens: tokens,
         },
-    }))
+    };
+    Ok(large_answer::ok(answer).await?)
 }
 
 fn embedding(index: usize, input: Encoded, format: Format) -> Embedding {

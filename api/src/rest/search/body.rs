@@ -10,7 +10,8 @@ use crate::engine::{Query, View};
 use crate::error::ApiError;
 use crate::rest::body;
 use crate::rest::documents::wire::ImageBody;
-use crate::rest::multipart::FilePart;
+use crate::rest::multipart::Files;
+use crate::rest::strict::UniqueValue;
 use crate::rest::vector::VectorBody;
 
 const LIMIT: usize = 1000;
@@ -35,7 +36,7 @@ pub(super) struct SearchBody {
     pub(super) limit: Option<usize>,
     pub(super) offset: Option<usize>,
     pub(super) min_score: Option<f32>,
-    pub(super) filter: Option<Value>,
+    pub(super) filter: Option<UniqueValue>,
     pub(super) sort: Option<Value>,
     pub(super) facets: Option<Vec<FieldBody>>,
     pub(super) group_by: Option<FieldBody>,
@@ -102,7 +103,7 @@ pub(super) struct WeightsBody {
 }
 
 impl SearchBody {
-    pub(super) fn into_query(self, files: &mut Vec<FilePart>) -> Result<Query, ApiError> {
+    pub(super) fn into_query(self, files: &mut Files) -> Result<Query, ApiError> {
         let mut parts = Vec::new();
         push_parts(&mut parts, self.text, self.image, self.vector, 1.0, files)?;
         let lone = parts.len();
@@ -169,7 +170,7 @@ impl SearchBody {
             limit: self.limit.unwrap_or(10),
             offset: self.offset.unwrap_or(0),
             min_score: self.min_score,
-            filter: self.filter,
+            filter: self.filter.map(|filter| filter.0),
             view: View {
                 order: view::order(self.sort)?,
                 facets: view::facets(self.facets)?,
@@ -215,7 +216,7 @@ fn push_parts(
     image: Option<ImageBody>,
     vector: Option<VectorBody>,
     weight: f32,
-    files: &mut Vec<FilePart>,
+    files: &mut Files,
 ) -> Result<(), ApiError> {
     if !weight.is_finite() || weight == 0.0 {
         return Err(invalid("a 'weight' is a number other than zero"));

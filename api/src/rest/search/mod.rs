@@ -14,8 +14,9 @@ use self::body::{ModeBody, SearchBody};
 use super::body as request_body;
 use super::collections::collection_name;
 use super::documents::wire::ImageBody;
-use super::multipart::FilePart;
+use super::multipart::{FilePart, Files};
 use super::state::{Open, RestState};
+use super::strict::UniqueValue;
 use super::{filter_parameter, method_not_allowed, multipart, query_string};
 use crate::CollectionName;
 use crate::clip_as_service::http;
@@ -67,26 +68,27 @@ async fn respond(
     state: &RestState,
     name: CollectionName,
     request: &HttpRequest,
-    mut payload: web::Payload,
+    payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let limit = state.settings.max_body_bytes;
-    let _share = engine
-        .admit(request_body::announced_length(request, limit)?)
-        .await?;
+    let settings = &state.settings;
+    let _share;
     let (query, shape) = if request_body::media_type(request) == "multipart/form-data" {
-        let files = multipart::read(request, payload, limit).await?;
+        let (parts, share) = multipart::read(&engine, settings, request, payload).await?;
+        _share = share;
         blocking(move || {
-            let (search, files) = search_with_files(files)?;
+            let (search, files) = search_with_files(parts)?;
             asked(search, files)
         })
         .await??
     } else {
-        let json = request_body::read_whole(&mut payload, limit).await?;
+        let body = request_body::read_json_text(&engine, settings, request, payload).await?;
+        let json = body.bytes;
+        _share = body.share;
         if http::is_request(&json) {
             return http::respond(engine, state, request, json).await;
         }
         let json_bytes = json.len();
-        let read = move || asked(request_body::parse(&json)?, Vec::new());
+        let read = move || asked(request_body::parse(&json)?, Files::default());
         if json_bytes <= READ_AT_ONCE {
             read()?
         } else {
@@ -97,21 +99,29 @@ async fn respond(
 }
 
 /// What a body asks for, and how the answer is to look.
-fn asked(search: SearchBody, mut files: Vec<FilePart>) -> Result<(Query, Shape), ApiError> {
+fn asked(search: SearchBody, mut files: Files) -> Result<(Query, Shape), ApiError> {
     let shape = Shape {
         explain: search.explain,
         fields: search.fields.clone(),
     };
-    Ok((search.into_query(&mut files)?, shape))
+    let query = search.into_query(&mut files)?;
+    match files.next_unnamed() {
+        None => Ok((query, shape)),
+        // It would look as if it had been searched by.
+        Some(part) => Err(ApiError::UnnamedPart(part.filename.unwrap_or(part.name))),
+    }
 }
 
 /// The part `search` holds the JSON; a file alone is searched by.
-fn search_with_files(mut files: Vec<FilePart>) -> Result<(SearchBody, Vec<FilePart>), ApiError> {
-    if let Some(at) = files.iter().position(|file| file.name == "search") {
-        let json = files.remove(at).bytes;
-        return Ok((request_body::parse(&json)?, files));
+fn search_with_files(mut parts: Vec<FilePart>) -> Result<(SearchBody, Files), ApiError> {
+    if let Some(fault) = parts.iter_mut().find_map(|part| part.fault.take()) {
+        return Err(ApiError::InvalidMultipart(fault));
     }
-    let [file] = files.as_slice() else {
+    if let Some(at) = parts.iter().position(|part| part.name == "search") {
+        let json = request_body::without_byte_order_mark(parts.remove(at).bytes);
+        return Ok((request_body::parse(&json)?, Files::new(parts)));
+    }
+    let [file] = parts.as_slice() else {
         return Err(ApiError::InvalidMultipart(
             "a multipart search is one file, or a part 'search' with the JSON and the files it names".to_owned(),
         ));
@@ -127,7 +137,7 @@ fn search_with_files(mut files: Vec<FilePart>) -> Result<(SearchBody, Vec<FilePa
             image: Some(image),
             ..SearchBody::default()
         },
-        files,
+        Files::new(parts),
     ))
 }
 
@@ -161,7 +171,12 @@ async fn search_by_words(
         limit: words.limit,
         offset: words.offset,
         mode: words.mode,
-        filter: words.filter.as_deref().map(filter_parameter).transpose()?,
+        filter: words
+            .filter
+            .as_deref()
+            .map(filter_parameter)
+            .transpose()?
+            .map(UniqueValue),
         typos: words.typos,
         highlight: words.highlight,
         ..SearchBody::default()
@@ -169,7 +184,7 @@ async fn search_by_words(
     run(
         &engine,
         &name,
-        search.into_query(&mut Vec::new())?,
+        search.into_query(&mut Files::default())?,
         &Shape {
             explain: words.explain,
             fields: None,

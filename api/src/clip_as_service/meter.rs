@@ -1,0 +1,144 @@
+//! What the messages of a long-lived connection take while they come: the client's time, of
+//! which a message that has begun gets no more than a body, and memory, counted as it comes.
+//! Between messages a connection may rest.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
+
+use crate::engine::Engine;
+use crate::error::ApiError;
+use crate::memory::Share;
+use crate::pace::{Pace, Pacer};
+
+/// What comes at once, and may lie behind the longest message.
+const CHUNK: usize = 64 << 10;
+
+/// Finds the messages in a connection's bytes.
+pub(super) trait Framing {
+    /// Follows `bytes`; returns how many belong to messages, and adds to `ended` the lengths of
+    /// the messages that ended in them.
+    ///
+    /// # Errors
+    /// A message is larger than it may be.
+    fn follow(&mut self, bytes: &[u8], ended: &mut Vec<usize>) -> Result<usize, ApiError>;
+
+    /// What came of the message that has begun; `None` between messages.
+    fn begun(&self) -> Option<usize>;
+}
+
+/// The memory of messages that came whole, in their order.
+#[derive(Clone, Default)]
+pub(super) struct Shares(Arc<Mutex<VecDeque<Share>>>);
+
+impl Shares {
+    /// That of the oldest message that was not asked for yet.
+    pub(super) fn next(&self) -> Option<Share> {
+        self.0.lock().pop_front()
+    }
+}
+
+/// A share for messages of at most `limit` bytes, one after the other.
+pub(super) fn share_of(engine: &Engine, limit: usize) -> Share {
+    engine.admit_growing(limit.saturating_add(CHUNK))
+}
+
+pub(super) struct MessageMeter<F> {
+    framing: F,
+    pacer: Pacer,
+    /// `None` while it waits for memory.
+    share: Option<Share>,
+    waiting: Option<Waiting>,
+    whole: Shares,
+}
+
+/// Bytes that came and wait for their memory.
+type Waiting = (Bytes, BoxFuture<'static, (Share, Result<(), ApiError>)>);
+
+impl<F: Framing> MessageMeter<F> {
+    /// `share` is [`share_of`] the messages.
+    pub(super) fn new(framing: F, share: Share, pace: Pace) -> Self {
+        Self {
+            framing,
+            pacer: Pacer::new(pace),
+            share: Some(share),
+            waiting: None,
+            whole: Shares::default(),
+        }
+    }
+
+    pub(super) fn shares(&self) -> Shares {
+        self.whole.clone()
+    }
+
+    /// What `next` has, once there is memory for it.
+    pub(super) fn poll_next<E>(
+        &mut self,
+        context: &mut Context<'_>,
+        mut next: impl FnMut(&mut Context<'_>) -> Poll<Option<Result<Bytes, E>>>,
+    ) -> Poll<Option<Result<Bytes, Metered<E>>>> {
+        loop {
+            if let Some((bytes, growth)) = &mut self.waiting {
+                let (share, grown) = ready!(growth.as_mut().poll(context));
+                let bytes = std::mem::take(bytes);
+                self.waiting = None;
+                if let Err(error) = grown.and_then(|()| self.follow(share, &bytes)) {
+                    return Poll::Ready(Some(Err(Metered::Refused(error))));
+                }
+                return Poll::Ready(Some(Ok(bytes)));
+            }
+            let bytes = match next(context) {
+                Poll::Ready(Some(Ok(bytes))) => bytes,
+                Poll::Ready(Some(Err(error))) => {
+                    return Poll::Ready(Some(Err(Metered::Broken(error))));
+                }
+                Poll::Ready(None) => return Poll::Ready(None),
+                Poll::Pending if self.framing.begun().is_some() => {
+                    let error = ready!(self.pacer.poll_too_slow(context));
+                    return Poll::Ready(Some(Err(Metered::Refused(error))));
+                }
+                Poll::Pending => return Poll::Pending,
+            };
+            let Some(mut share) = self.share.take() else {
+                // It ended with an error.
+                return Poll::Ready(None);
+            };
+            let length = bytes.len();
+            let growth = if share.add(length) {
+                Box::pin(std::future::ready((share, Ok(()))))
+                    as BoxFuture<'static, (Share, Result<(), ApiError>)>
+            } else {
+                Box::pin(async move {
+                    let settled = share.settled().await;
+                    (share, settled)
+                })
+            };
+            self.waiting = Some((bytes, growth));
+        }
+    }
+
+    fn follow(&mut self, mut share: Share, bytes: &[u8]) -> Result<(), ApiError> {
+        let mut ended = Vec::new();
+        let came = self.framing.follow(bytes, &mut ended)?;
+        if ended.is_empty() {
+            self.pacer.came(came);
+        } else {
+            self.pacer.restart();
+        }
+        let mut whole = self.whole.0.lock();
+        whole.extend(ended.into_iter().map(|length| share.cut(length)));
+        share.shrink_to(self.framing.begun().unwrap_or(0));
+        self.share = Some(share);
+        Ok(())
+    }
+}
+
+pub(super) enum Metered<E> {
+    /// The connection's own error.
+    Broken(E),
+    Refused(ApiError),
+}

@@ -1,0 +1,18 @@
+//! Answers that may be large are written as JSON on the pool for blocking work: the threads that
+//! serve HTTP have others to answer meanwhile.
+
+use actix_web::HttpResponse;
+use serde::Serialize;
+
+use super::body::json_error;
+use crate::engine::blocking;
+use crate::error::ApiError;
+
+pub(super) async fn ok<T: Serialize + Send + 'static>(value: T) -> Result<HttpResponse, ApiError> {
+    let json = blocking(move || serde_json::to_vec(&value))
+        .await?
+        .map_err(json_error)?;
+    Ok(HttpResponse::Ok()
+        .content_type("application/json")
+        .body(json))
+}
