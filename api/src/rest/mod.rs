@@ -63,6 +63,8 @@ pub fn bind(
     })
     .workers(workers)
     .keep_alive(Duration::from_secs(KEEP_ALIVE_SECONDS))
+    // A client that closes its connection is gone: what it asked for and has not begun is not done.
+    .h1_allow_half_closed(false)
     .shutdown_timeout(SHUTDOWN_SECONDS)
     .disable_signals();
     let server = match tls {
