@@ -1,5 +1,5 @@
 //! Compiles the C++ that multiplies by panels, once for each set of instructions; which of them
-//! the processor has is asked when it runs.
+//! the processor has is asked when it runs. And the C that speaks to libjpeg-turbo.
 
 use std::env;
 
@@ -10,7 +10,20 @@ const KERNELS: [(&str, &[&str]); 2] = [
     ("clipdb_panel_avx2", &["-mavx2", "-mfma", "-mno-avx512f"]),
 ];
 
+const JPEG: &str = "src/image/native/jpeg.c";
+
 fn main() {
+    println!("cargo::rerun-if-changed={JPEG}");
+    let mut jpeg = cc::Build::new();
+    jpeg.std("c11").opt_level(2).file(JPEG);
+    // From turbojpeg-sys, which builds the library.
+    for folder in env::var("DEP_TURBOJPEG_INCLUDE")
+        .iter()
+        .flat_map(|folders| folders.split(','))
+    {
+        jpeg.include(folder);
+    }
+    jpeg.compile("clipdb_jpeg");
     println!("cargo::rerun-if-changed={SOURCE}");
     if env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "x86_64") {
         for (name, flags) in KERNELS {

@@ -10,6 +10,7 @@ import family_tokens
 import formats
 import graphs
 import images
+import kinds
 import mclip
 import openclip
 import openclip_roberta
@@ -32,6 +33,7 @@ MAKERS = {
     "siglip": siglip.make,
     "sentences": sentences.make,
     "formats": formats.make,
+    "kinds": kinds.make,
     # After those whose folders they read.
     "graphs": graphs.make,
     "family_tokens": family_tokens.make,

@@ -7,16 +7,17 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 use tracing::Instrument;
 
-use crate::image::{self, ImageLimits, Pixels, Preprocessor};
+use crate::decoding::Decoding;
+use crate::image::{ImageLimits, Preprocessor, Wanted};
 use crate::layouts;
-use crate::pool::Pool;
+use crate::pool::{Pool, Weight};
 use crate::queue::{Embedded, Entry, Queue};
 use crate::sources::PREPROCESSOR;
 use crate::statistics::{Counters, QueueStatistics, micros};
 use crate::tokens::Tokens;
 use crate::worker::{self, DeviceThread};
 use crate::{
-    EmbedError, EncoderSettings, ImageEmbedding, ImageInfo, LongText, ModelCard, ModelSource,
+    EmbedError, EncoderSettings, ImageEmbedding, LongText, ModelCard, ModelSource,
     PassageEmbedding, Priority, TextEmbedding, TextRole, TextTokens, Timings,
 };
 
@@ -35,10 +36,9 @@ struct Shared {
     tokens: Arc<Tokens>,
     /// None when the model has no image tower.
     preprocessor: Option<Arc<Preprocessor>>,
-    limits: ImageLimits,
+    decoding: Decoding,
     queue: Arc<Queue>,
     counters: Arc<Counters>,
-    pool: Pool,
     places: usize,
     _devices: Vec<DeviceThread>,
 }
@@ -99,12 +99,14 @@ impl Encoder {
             tokens: Arc::new(tokens),
             card,
             preprocessor: preprocessor.map(Arc::new),
-            limits: ImageLimits {
-                max_pixels: settings.max_image_pixels,
+            decoding: Decoding {
+                pool: Pool::new(settings.decode_threads, settings.decode_memory)?,
+                limits: ImageLimits {
+                    max_pixels: settings.max_image_pixels,
+                },
             },
             queue,
             counters,
-            pool: Pool::new(settings.decode_threads, settings.decode_memory)?,
             places,
             _devices: devices,
         };
@@ -164,9 +166,10 @@ impl Encoder {
         let shared = &self.shared;
         let begun = Instant::now();
         let (tokens, preprocess) = {
-            let _turn = shared.pool.turn(priority).await?;
+            let pool = &shared.decoding.pool;
+            let _turn = pool.turn(Weight::Light, priority).await?;
             let tokenizer = Arc::clone(&shared.tokens);
-            let job = move || {
+            let job = move |_: Wanted<'_>| {
                 let begun = Instant::now();
                 let tokens = texts
                     .iter()
@@ -174,7 +177,7 @@ impl Encoder {
                     .collect::<Result<Vec<_>, _>>()?;
                 Ok((tokens, begun.elapsed()))
             };
-            shared.pool.run("making tokens", job).await?
+            pool.run(Weight::Light, "making tokens", job).await?
         };
         shared.embed(tokens, begun, preprocess, priority).await
     }
@@ -207,14 +210,15 @@ impl Encoder {
         let shared = &self.shared;
         let begun = Instant::now();
         let (split, preprocess) = {
-            let _turn = shared.pool.turn(priority).await?;
+            let pool = &shared.decoding.pool;
+            let _turn = pool.turn(Weight::Light, priority).await?;
             let tokenizer = Arc::clone(&shared.tokens);
-            let job = move || {
+            let job = move |_: Wanted<'_>| {
                 let begun = Instant::now();
                 let split = tokenizer.passages(&text, role, most)?;
                 Ok((split, begun.elapsed()))
             };
-            shared.pool.run("making tokens", job).await?
+            pool.run(Weight::Light, "making tokens", job).await?
         };
         let (ranges, tokens): (Vec<_>, Vec<_>) = split
             .passages
@@ -259,13 +263,19 @@ impl Encoder {
             .preprocessor
             .as_ref()
             .ok_or(EmbedError::NoImageTower)?;
-        // A place first: decoded pictures wait only where their number is bounded.
-        let place = shared.queue.place(priority).await?;
-        let (info, pixels, preprocess) = shared.decode(preprocessor, bytes, priority).await?;
+        let preprocessor = Arc::clone(preprocessor);
+        let make = move |bytes: &[u8], limits: &ImageLimits, wanted: Wanted<'_>| {
+            preprocessor.pixels_while(bytes, limits, wanted)
+        };
+        let decoded = shared.decoding.decode(bytes, priority, make).await?;
+        let preprocess = decoded.took;
         shared.counters.image_stages.preprocessed(preprocess);
+        // A place only now: whoever waits for a decode would keep it from others.
+        let place = shared.queue.place(priority).await?;
+        drop(decoded.turn);
         let (reply, answer) = oneshot::channel();
         let entry = Entry {
-            input: pixels,
+            input: decoded.made,
             reply,
             _place: place,
         };
@@ -276,7 +286,7 @@ impl Encoder {
         Ok(ImageEmbedding {
             timings,
             embedding: embedded.embedding,
-            info,
+            info: decoded.info,
         })
     }
 
@@ -287,7 +297,7 @@ impl Encoder {
             replicas: self.shared.card.replicas,
             waiting_search,
             waiting_ingest,
-            decoding_bytes: self.shared.pool.reserved_bytes(),
+            decoding_bytes: self.shared.decoding.pool.reserved_bytes(),
             ..self.shared.counters.snapshot()
         }
     }
@@ -337,31 +347,6 @@ impl Shared {
         };
         self.queue.push(priority, entry)?;
         Ok(answer)
-    }
-
-    /// Judges a picture by its header, reserves what it takes, decodes it.
-    async fn decode(
-        &self,
-        preprocessor: &Arc<Preprocessor>,
-        bytes: Bytes,
-        priority: Priority,
-    ) -> Result<(ImageInfo, Pixels, Duration), EmbedError> {
-        let _turn = self.pool.turn(priority).await?;
-        let limits = self.limits;
-        let header = bytes.clone();
-        let inspect = move || Ok(image::inspect(&header, &limits)?);
-        let info = self.pool.run("reading a picture's header", inspect).await?;
-        let reservation = self.pool.reserve(image::decode_cost(&info)).await?;
-        let limits = self.limits;
-        let preprocessor = Arc::clone(preprocessor);
-        let decode = move || {
-            let begun = Instant::now();
-            let pixels = preprocessor.pixels(&bytes, &limits)?;
-            drop(reservation);
-            Ok((pixels, begun.elapsed()))
-        };
-        let (pixels, preprocess) = self.pool.run("decoding a picture", decode).await?;
-        Ok((info, pixels, preprocess))
     }
 }
 

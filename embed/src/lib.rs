@@ -13,6 +13,7 @@
 
 mod allocation;
 mod card;
+mod decoding;
 mod device;
 mod embedding;
 mod encoder;
@@ -35,6 +36,7 @@ mod weights;
 mod worker;
 
 pub use card::ModelCard;
+pub use decoding::Thumbnails;
 pub use embedding::{
     Embedding, ImageEmbedding, LongText, PassageEmbedding, TextEmbedding, Timings,
 };

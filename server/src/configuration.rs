@@ -458,6 +458,7 @@ impl Settings {
             image_limits: ImageLimits {
                 max_pixels: encoder.max_image_pixels,
             },
+            thumbnail_memory: encoder.decode_memory,
             ..EngineSettings::default()
         };
         let rest = RestSettings {

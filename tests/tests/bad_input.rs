@@ -202,8 +202,8 @@ fn pictures_that_are_none() {
         (
             "thin",
             pictures::png_claiming(0x7fff_ffff, 1),
-            422,
-            "invalid_image",
+            413,
+            "image_too_large",
         ),
         (
             "larger-than-its-data",

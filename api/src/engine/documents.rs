@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use clipdb_embed::{EmbedError, Embedding, Thumbnail};
+use clipdb_embed::{Embedding, Thumbnail};
 use clipdb_storage::{Document, DocumentId, NewText, Outcome, Part, StoredImage, Write};
 use serde_json::{Map, Value};
 
@@ -157,15 +157,6 @@ impl Engine {
         width: u32,
     ) -> Result<Thumbnail, ApiError> {
         let (_, bytes) = self.image(collection, id).await?;
-        let _turn = self
-            .thumbnails
-            .acquire()
-            .await
-            .map_err(|_| ApiError::Stopping)?;
-        let limits = self.settings.image_limits;
-        blocking(move || {
-            Ok(clipdb_embed::thumbnail(&bytes, width, &limits).map_err(EmbedError::from)?)
-        })
-        .await?
+        Ok(self.thumbnails.draw(bytes, width).await?)
     }
 }

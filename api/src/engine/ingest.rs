@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 use super::collection::Collection;
 use super::tasks::{Task, TaskKind};
-use super::{Engine, ImageSource, NO_MODEL, Ticket};
+use super::{Engine, ImageSource, NO_MODEL, Ticket, blocking};
 use crate::error::ApiError;
 use crate::memory::Share;
 
@@ -248,8 +248,9 @@ impl Engine {
             return Ok((Some(embedding), image));
         }
         let bytes = self.image_bytes(source).await?;
-        let info = clipdb_embed::image::inspect(&bytes, &self.settings.image_limits)
-            .map_err(EmbedError::from)?;
+        let (header, limits) = (bytes.clone(), self.settings.image_limits);
+        let inspect = move || clipdb_embed::image::inspect(&header, &limits);
+        let info = blocking(inspect).await?.map_err(EmbedError::from)?;
         let image = NewImage {
             bytes,
             media_type: info.media_type.to_string(),

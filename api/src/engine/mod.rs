@@ -45,9 +45,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
+use clipdb_embed::Thumbnails;
 use clipdb_storage::{CollectionName, CollectionStore, DamagedCollection, Store, StoreOptions};
 use parking_lot::{Mutex, RwLock};
-use tokio::sync::Semaphore;
 
 pub use agreement::{Agreement, Difference};
 pub(crate) use call_statistics::CallSeen;
@@ -95,8 +95,7 @@ pub struct Engine {
     fetcher: Option<Fetcher>,
     /// What requests may hold in memory, all together.
     under_way: Memory,
-    /// Bounds the memory that drawing thumbnails takes.
-    thumbnails: Semaphore,
+    thumbnails: Thumbnails,
     tasks: Tasks,
 }
 
@@ -122,7 +121,11 @@ impl Engine {
             collections: RwLock::default(),
             defining: Mutex::default(),
             under_way: Memory::new(settings.ingest_bytes),
-            thumbnails: Semaphore::new(settings.thumbnail_threads),
+            thumbnails: Thumbnails::new(
+                settings.thumbnail_threads,
+                settings.thumbnail_memory,
+                settings.image_limits,
+            )?,
             tasks: Tasks::default(),
             settings,
             statistics,

@@ -34,6 +34,8 @@ pub struct EngineSettings {
     pub image_limits: ImageLimits,
     /// Thumbnails that are drawn at the same time.
     pub thumbnail_threads: usize,
+    /// Bytes that drawing thumbnails may take, all together.
+    pub thumbnail_memory: u64,
 }
 
 impl Default for EngineSettings {
@@ -51,6 +53,7 @@ impl Default for EngineSettings {
             url_ingest: UrlIngestSettings::default(),
             image_limits: ImageLimits::default(),
             thumbnail_threads: 2,
+            thumbnail_memory: 1 << 30,
         }
     }
 }

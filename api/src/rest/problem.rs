@@ -133,9 +133,8 @@ fn classify_storage(error: &StorageError) -> (StatusCode, &'static str) {
 
 fn classify_embed(error: &EmbedError) -> (StatusCode, &'static str) {
     match error {
-        EmbedError::Image(ImageError::TooManyPixels { .. }) | EmbedError::DecodeMemory { .. } => {
-            (StatusCode::PAYLOAD_TOO_LARGE, "image_too_large")
-        }
+        EmbedError::Image(ImageError::TooManyPixels { .. } | ImageError::TooCostly { .. })
+        | EmbedError::DecodeMemory { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "image_too_large"),
         EmbedError::Image(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_image"),
         EmbedError::NoImageTower => (StatusCode::UNPROCESSABLE_ENTITY, "model_without_images"),
         EmbedError::Tokens { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_text"),

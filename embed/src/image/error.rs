@@ -32,6 +32,15 @@ pub enum ImageError {
         format: &'static str,
         reason: String,
     },
+    /// More work than an image of its size is worth.
+    #[error("the {format} costs too much to decode: {reason}; save it as a plain JPEG or PNG")]
+    TooCostly {
+        format: &'static str,
+        reason: String,
+    },
+    /// Reaches no client: the one that sent the image is gone.
+    #[error("decoding was stopped: the result is no longer wanted")]
+    Abandoned,
     #[error("preprocessor_config.json: {field}: {reason}")]
     Config { field: &'static str, reason: String },
     #[error("the pixels make no picture: {reason}")]

@@ -1,10 +1,11 @@
 //! Judging a picture by its header, before any of it is decoded.
 
-use std::io::Cursor;
+use std::time::Duration;
 
-use ::image::{ImageDecoder, ImageFormat, ImageReader, Limits, metadata::Orientation};
+use ::image::{DynamicImage, ImageFormat, metadata::Orientation};
 
-use super::{ImageError, decode, jpeg};
+use super::budget::Budget;
+use super::{ImageError, decode, jpeg, others, png, tiff};
 
 /// What a picture may ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,18 +32,26 @@ pub struct ImageInfo {
     /// In pixels, after the EXIF orientation.
     pub height: u32,
     peak_bytes: u64,
+    expected: Duration,
 }
 
 /// Reads the header alone. Zero sizes and more than `limits.max_pixels` are refused.
 pub fn inspect(bytes: &[u8], limits: &ImageLimits) -> Result<ImageInfo, ImageError> {
     let format = Format::of(bytes)?;
-    decode::guarded(format.name, || open(bytes, format, limits)).map(|header| header.info)
+    let budget = Budget::new(&|| true);
+    let opened = decode::guarded(format.name, || open(bytes, format, limits, &budget));
+    budget.settle(format.name, opened.map(|opened| opened.info(format)))
 }
 
 /// The most bytes of memory that decoding and converting the picture takes at one time,
 /// beside the file's own bytes.
 pub fn decode_cost(info: &ImageInfo) -> u64 {
     info.peak_bytes
+}
+
+/// About how long decoding takes a core of a server, as the header lets expect.
+pub(crate) fn expected_time(info: &ImageInfo) -> Duration {
+    info.expected
 }
 
 /// A format that is read, by its signature.
@@ -62,6 +71,7 @@ impl Format {
             Ok(format @ ImageFormat::Gif) => ("GIF", format, "image/gif"),
             Ok(format @ ImageFormat::Bmp) => ("BMP", format, "image/bmp"),
             Ok(format @ ImageFormat::Tiff) => ("TIFF", format, "image/tiff"),
+            _ if tiff::is_big(bytes) => ("TIFF", ImageFormat::Tiff, "image/tiff"),
             _ => {
                 return Err(ImageError::NotAnImage {
                     reason: foreign(bytes),
@@ -100,33 +110,52 @@ fn foreign(bytes: &[u8]) -> String {
     }
 }
 
-/// A decoder that has read its header, and what that header says.
-pub(super) struct Header<'a> {
-    pub info: ImageInfo,
+/// An image whose header was read.
+pub(super) struct Opened<'a> {
+    /// Width and height before the orientation is applied, in pixels.
+    pub stored: (u32, u32),
     pub orientation: Orientation,
-    pub decoder: Box<dyn ImageDecoder + 'a>,
+    /// As [`decode_cost`].
+    pub memory: u64,
+    /// As [`expected_time`].
+    pub expected_ns: u64,
+    pub decode: Box<dyn FnOnce() -> Result<DynamicImage, ImageError> + 'a>,
 }
 
-/// Beside the pixels: tables, one frame's palette, metadata.
-const DECODER_SLACK: u64 = 32 << 20;
+impl Opened<'_> {
+    pub fn info(&self, format: Format) -> ImageInfo {
+        let (width, height) = self.stored;
+        let (width, height) = super::orient::upright_size(self.orientation, width, height);
+        ImageInfo {
+            media_type: format.media_type,
+            width,
+            height,
+            peak_bytes: self.memory,
+            expected: Duration::from_nanos(self.expected_ns),
+        }
+    }
+}
 
 pub(super) fn open<'a>(
     bytes: &'a [u8],
     format: Format,
     limits: &ImageLimits,
-) -> Result<Header<'a>, ImageError> {
-    let damage = |error| decode::explain(format.name, error);
-    let mut reader = ImageReader::with_format(Cursor::new(bytes), format.format);
-    // PNG's decoder takes its limit when it is made, before a size is known: 16 bytes
-    // (four channels of 16 bits, twice) for every pixel that could be allowed.
-    reader.limits(allowance(
-        limits
-            .max_pixels
-            .saturating_mul(16)
-            .saturating_add(DECODER_SLACK),
-    ));
-    let mut decoder = reader.into_decoder().map_err(damage)?;
-    let (width, height) = decoder.dimensions();
+    budget: &'a Budget<'a>,
+) -> Result<Opened<'a>, ImageError> {
+    match format.format {
+        ImageFormat::Jpeg => jpeg::open(bytes, format, limits, budget),
+        ImageFormat::Png => png::open(bytes, format, limits, budget),
+        ImageFormat::Tiff => tiff::open(bytes, format, limits, budget),
+        _ => others::open(bytes, format, limits, budget),
+    }
+}
+
+/// Refuses an image without pixels or with too many.
+pub(super) fn check_size(
+    format: Format,
+    (width, height): (u32, u32),
+    limits: &ImageLimits,
+) -> Result<(), ImageError> {
     if width == 0 || height == 0 {
         return Err(ImageError::Empty {
             format: format.name,
@@ -134,60 +163,12 @@ pub(super) fn open<'a>(
             height,
         });
     }
-    let pixels = u64::from(width) * u64::from(height);
-    if pixels > limits.max_pixels {
+    if u64::from(width) * u64::from(height) > limits.max_pixels {
         return Err(ImageError::TooManyPixels {
             width,
             height,
             max_pixels: limits.max_pixels,
         });
     }
-    let color = decoder.color_type();
-    // The conversion to 8-bit RGB(A) and the decoder's own working memory are not
-    // alive at the same time, the decoded picture is beside either.
-    let converted = if color.has_alpha() { 4 } else { 3 };
-    let working = working_bytes(format.format, bytes);
-    let per_pixel = u64::from(color.bytes_per_pixel()) + working.max(converted);
-    let input_copy = match format.format {
-        ImageFormat::Jpeg => bytes.len() as u64,
-        _ => 0,
-    };
-    let peak_bytes = pixels * per_pixel + input_copy;
-    decoder
-        .set_limits(allowance(peak_bytes.saturating_add(DECODER_SLACK)))
-        .map_err(damage)?;
-    // Unreadable metadata is no reason to refuse the picture.
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let (width, height) = super::orient::upright_size(orientation, width, height);
-    Ok(Header {
-        info: ImageInfo {
-            media_type: format.media_type,
-            width,
-            height,
-            peak_bytes,
-        },
-        orientation,
-        decoder: Box::new(decoder),
-    })
-}
-
-/// Bytes per pixel that a decoder holds beside its output.
-fn working_bytes(format: ImageFormat, bytes: &[u8]) -> u64 {
-    match format {
-        // The coefficients of the whole picture, 16 bits for up to four components.
-        ImageFormat::Jpeg if jpeg::is_progressive(bytes) => 8,
-        ImageFormat::Jpeg => 0,
-        // An animation's canvas beside the frame.
-        ImageFormat::WebP => 8,
-        ImageFormat::Gif => 5,
-        // CMYK of up to 16 bits before it becomes RGB.
-        ImageFormat::Tiff => 8,
-        _ => 0,
-    }
-}
-
-fn allowance(bytes: u64) -> Limits {
-    let mut limits = Limits::no_limits();
-    limits.max_alloc = Some(bytes);
-    limits
+    Ok(())
 }

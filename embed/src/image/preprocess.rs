@@ -9,7 +9,7 @@ use super::open_clip_config;
 use super::pixels::{Levels, Pixels};
 use super::processor_config::{Cut, Resize, Settings};
 use super::resize::{Raster, Region, resize_part};
-use super::{ImageError, ImageLimits, decode, orient};
+use super::{ImageError, ImageLimits, Wanted, decode, orient};
 
 /// A model's preprocessing, ready to run. Cheap to share between threads.
 #[derive(Debug, Clone)]
@@ -55,13 +55,32 @@ impl Preprocessor {
 
     /// Decodes a file and prepares it. Blocks for as long as decoding takes.
     pub fn pixels(&self, bytes: &[u8], limits: &ImageLimits) -> Result<Pixels, ImageError> {
-        let picture = self.cropped(bytes, limits)?;
+        self.pixels_while(bytes, limits, &|| true)
+    }
+
+    /// The same for as long as it is `wanted`.
+    pub(crate) fn pixels_while(
+        &self,
+        bytes: &[u8],
+        limits: &ImageLimits,
+        wanted: Wanted<'_>,
+    ) -> Result<Pixels, ImageError> {
+        let picture = self.cropped_while(bytes, limits, wanted)?;
         Ok(Pixels::new(picture, Arc::clone(&self.levels)))
     }
 
     /// The 8-bit picture before normalising: upright, resized, cropped, over white.
     pub fn cropped(&self, bytes: &[u8], limits: &ImageLimits) -> Result<RgbImage, ImageError> {
-        let decoded = decode::decode(bytes, limits)?;
+        self.cropped_while(bytes, limits, &|| true)
+    }
+
+    fn cropped_while(
+        &self,
+        bytes: &[u8],
+        limits: &ImageLimits,
+        wanted: Wanted<'_>,
+    ) -> Result<RgbImage, ImageError> {
+        let decoded = decode::decode(bytes, limits, wanted)?;
         let full = self.full_size(decoded.info.width, decoded.info.height);
         let (crop_width, crop_height) = self.settings.crop;
         let across = Window::centred(full.0, crop_width, self.settings.cut);

@@ -7,7 +7,7 @@ use ::image::{DynamicImage, ImageFormat, RgbImage, RgbaImage};
 
 use super::filter::Filter;
 use super::resize::{Raster, Region, resize_part};
-use super::{ImageError, ImageLimits, decode, orient};
+use super::{ImageError, ImageLimits, Wanted, decode, orient};
 
 /// An encoded small picture.
 #[derive(Debug, Clone)]
@@ -24,7 +24,17 @@ const TALLEST: u32 = 4;
 /// The (first) frame, upright, `width` pixels wide or less: it is never enlarged, and
 /// never taller than four times `width`.
 pub fn thumbnail(bytes: &[u8], width: u32, limits: &ImageLimits) -> Result<Thumbnail, ImageError> {
-    let decoded = decode::decode(bytes, limits)?;
+    thumbnail_while(bytes, width, limits, &|| true)
+}
+
+/// The same for as long as it is `wanted`.
+pub(crate) fn thumbnail_while(
+    bytes: &[u8],
+    width: u32,
+    limits: &ImageLimits,
+    wanted: Wanted<'_>,
+) -> Result<Thumbnail, ImageError> {
+    let decoded = decode::decode(bytes, limits, wanted)?;
     let (wide, high) = (decoded.info.width, decoded.info.height);
     let width = width.max(1);
     let share = (f64::from(width) / f64::from(wide))
