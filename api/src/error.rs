@@ -73,6 +73,12 @@ pub enum ApiError {
         existing: String,
         wanted: String,
     },
+    #[error(
+        "the server has {0} collections, as many as 'max_collections' allows: tell documents apart \
+         by a metadata field and filter by it, delete collections, or start the server with a \
+         larger --max-collections"
+    )]
+    TooManyCollections(usize),
     #[error("collection '{0}' was replaced by a restore meanwhile; send the request again")]
     CollectionReplaced(CollectionName),
     #[error("there is no snapshot '{}' of collection '{collection}'", quoted(.id))]

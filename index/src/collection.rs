@@ -210,6 +210,42 @@ impl CollectionIndex {
         }
     }
 
+    /// The segments of images and of texts as they lie in `dir`, if they are those of this
+    /// sequence; for a collection that is not open. Reads one small file.
+    pub fn peek(dir: &Path, dim: usize, sequence: u64) -> Option<[Vec<SegmentSize>; 2]> {
+        VectorStore::peek(&dir.join("vectors"), dim, sequence)
+    }
+
+    /// Whether files that it was opened from or has written are gone. What is mapped can still be
+    /// searched, and nothing can be written any more: it has to be opened again.
+    pub fn is_lost(&self) -> bool {
+        self.writer.lock().words.is_lost() || self.vectors.is_lost()
+    }
+
+    /// Stops all that writes, for good, and forgets what is not on disk: another is about to be
+    /// opened over the same folder. Searches go on.
+    pub fn abandon(&self) {
+        self.vectors.stop();
+        self.writer.lock().words.roll_back();
+    }
+
+    /// Stops what goes on in the background, for good, and writes to disk what is not there yet.
+    /// Searches go on.
+    ///
+    /// # Errors
+    /// The disk's; what is missing then is read from the documents by the next who opens it.
+    pub fn close(&self) -> Result<(), IndexError> {
+        self.vectors.stop();
+        let mut writer = self.writer.lock();
+        writer.words.close();
+        self.vectors.save(writer.sequence)
+    }
+
+    /// Whether there is anything for [`CollectionIndex::verify`] to read.
+    pub fn has_stored_vectors(&self) -> bool {
+        self.vectors.has_stored()
+    }
+
     /// Removes rows and adds others as one write: durable in tantivy, and everything of it
     /// found, when this returns. A row that is there already is not added twice.
     ///
@@ -230,7 +266,7 @@ impl CollectionIndex {
             .stage(remove, add)
             .and_then(|()| writer.words.commit(sequence));
         if let Err(error) = written {
-            writer.words.roll_back()?;
+            writer.words.roll_back();
             return Err(error);
         }
         writer.sequence = sequence;

@@ -40,4 +40,5 @@ pub use vectors::{
 };
 pub use words::{
     Analyzer, FieldWording, Highlighter, KeywordHits, KeywordQuery, UnknownAnalyzer, Wording,
+    set_open_writers,
 };

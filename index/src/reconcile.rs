@@ -68,7 +68,7 @@ impl CollectionIndex {
             Ok(writer.words.commit(sequence)?)
         };
         if let Err(error) = bring() {
-            writer.words.roll_back()?;
+            writer.words.roll_back();
             return Err(error);
         }
         writer.sequence = sequence;

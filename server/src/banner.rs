@@ -4,7 +4,6 @@
 use std::net::SocketAddr;
 
 use clipdb_api::Engine;
-use clipdb_api::engine::CollectionSummary;
 
 use crate::configuration::Configuration;
 
@@ -18,15 +17,8 @@ pub struct Addresses {
 pub fn print(engine: &Engine, configuration: &Configuration, addresses: Addresses) {
     let tls = if configuration.tls.is_some() { "s" } else { "" };
     let url = format!("http{tls}://{}", addresses.main);
-    let collections = engine.collections();
-    let mut documents = 0;
-    let mut damaged = Vec::new();
-    for collection in &collections {
-        match collection {
-            CollectionSummary::Open(open) => documents += open.documents,
-            CollectionSummary::Damaged(one) => damaged.push(one.name.as_str()),
-        }
-    }
+    let overview = engine.overview();
+    let (documents, damaged) = (overview.documents, &overview.damaged);
     let data = configuration.engine.data.display();
     println!("clipdb {} is ready\n", env!("CARGO_PKG_VERSION"));
     println!("  address  {url}");
@@ -53,7 +45,7 @@ pub fn print(engine: &Engine, configuration: &Configuration, addresses: Addresse
     } else {
         println!(
             "  data     {data}: {documents} documents in {} collections",
-            collections.len() - damaged.len()
+            overview.served
         );
     }
     if !damaged.is_empty() {

@@ -150,6 +150,17 @@ pub struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     max_fields: Option<usize>,
 
+    /// The most collections; one more is refused [default: 20000]
+    #[arg(long, env = "CLIPDB_MAX_COLLECTIONS", value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_collections: Option<usize>,
+
+    /// Collections whose search indexes are open at once; the others are opened when they are used
+    /// [default: 256]
+    #[arg(long, env = "CLIPDB_OPEN_COLLECTIONS", value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    open_collections: Option<usize>,
+
     /// How long a start waits for search indexes that lack documents before it serves what can be
     /// read, in seconds [default: 2]
     #[arg(long, env = "CLIPDB_START_PATIENCE_SECONDS", value_name = "N")]
@@ -446,6 +457,16 @@ impl Settings {
             max_text_bytes: at_least("max_text_bytes", self.max_text_bytes.unwrap_or(1 << 20), 1)?,
             start_patience: Duration::from_secs(self.start_patience_seconds.unwrap_or(2)),
             max_fields: at_least("max_fields", self.max_fields.unwrap_or(10_000), 1)?,
+            max_collections: at_least(
+                "max_collections",
+                self.max_collections.unwrap_or(20_000),
+                1,
+            )?,
+            open_collections: at_least(
+                "open_collections",
+                self.open_collections.unwrap_or(256),
+                1,
+            )?,
             url_ingest: UrlIngestSettings {
                 enabled: self.url_ingest,
                 allow: self.url_ingest_allow,

@@ -20,9 +20,6 @@ const INCOMING: &str = "incoming";
 
 pub(crate) struct ImageFolder {
     dir: PathBuf,
-    /// The folder itself, open since before anything was written: an error of writing back later
-    /// is reported to those who had the filesystem open when it happened.
-    handle: File,
 }
 
 impl ImageFolder {
@@ -31,8 +28,7 @@ impl ImageFolder {
         let dir = images.join(collection.to_string());
         let incoming = dir.join(INCOMING);
         fs::create_dir_all(&incoming).map_err(StorageError::io("create", incoming))?;
-        let handle = File::open(&dir).map_err(StorageError::io("open", &dir))?;
-        Ok(ImageFolder { dir, handle })
+        Ok(ImageFolder { dir })
     }
 
     pub(crate) fn path(&self, hash: &BlobHash) -> PathBuf {
@@ -60,11 +56,14 @@ impl ImageFolder {
     }
 
     fn write_through_incoming(&self, images: &[(&BlobHash, &Bytes)]) -> Result<(), StorageError> {
+        // Open before anything is written: an error of writing back later is reported to those
+        // who had the filesystem open when it happened.
+        let folder = File::open(&self.dir).map_err(StorageError::io("open", &self.dir))?;
         for (hash, bytes) in images {
             let path = self.incoming_path(hash);
             fs::write(&path, bytes).map_err(StorageError::io("write", path))?;
         }
-        self.sync()?;
+        self.sync(&folder)?;
         for (hash, _) in images {
             let shard = self.shard(hash.as_bytes()[0]);
             match fs::create_dir(&shard) {
@@ -77,7 +76,7 @@ impl ImageFolder {
             fs::rename(self.incoming_path(hash), &path)
                 .map_err(StorageError::io("rename a file to", path))?;
         }
-        self.sync()
+        self.sync(&folder)
     }
 
     /// The image's bytes, checked against the hash; `None` where there is no file.
@@ -121,9 +120,12 @@ impl ImageFolder {
             remove_file(&incoming.join(name))?;
             removed += 1;
         }
+        // Most collections have few of the 256 folders that there may be.
+        let shards: BTreeSet<_> = names(&self.dir)?.into_iter().collect();
         for first in 0..=u8::MAX {
             let shard = self.shard(first);
-            let present = names(&shard)?;
+            let is_there = shard.file_name().is_some_and(|name| shards.contains(name));
+            let present = if is_there { names(&shard)? } else { Vec::new() };
             if present.is_empty() {
                 continue;
             }
@@ -192,8 +194,8 @@ impl ImageFolder {
     }
 
     /// One sync of the whole filesystem costs less than those of even one file and its folder.
-    fn sync(&self) -> Result<(), StorageError> {
-        rustix::fs::syncfs(&self.handle)
+    fn sync(&self, folder: &File) -> Result<(), StorageError> {
+        rustix::fs::syncfs(folder)
             .map_err(|errno| StorageError::io("sync", &self.dir)(errno.into()))
     }
 }

@@ -56,9 +56,9 @@ impl Engine {
     pub async fn agreement(&self, collection: &Arc<Collection>) -> Result<Agreement, ApiError> {
         let store = collection.store.clone();
         let unreadable = blocking(move || store.unreadable()).await??;
-        let (store, index) = (collection.store.clone(), Arc::clone(&collection.index));
+        let store = collection.store.clone();
         let mut agreement = collection
-            .between_groups(move || compare(&store, &index))
+            .between_groups(move |index| compare(&store, index))
             .await??;
         agreement.agrees &= unreadable.is_empty();
         agreement.damaged = Damaged {

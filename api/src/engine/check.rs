@@ -2,7 +2,7 @@
 //! then each collection's indexes against its documents.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clipdb_index::{CollectionIndex, Held, Reason};
@@ -14,6 +14,7 @@ use super::definition::index_configuration;
 use super::rows;
 use super::served::index_folder;
 use super::settings::EngineSettings;
+use super::shared::Shared;
 use super::statistics::Statistics;
 use crate::error::ApiError;
 
@@ -36,16 +37,17 @@ pub fn check_folder(settings: &EngineSettings, repair: bool) -> Result<Checked, 
     // Indexes of documents that are not whole say nothing.
     if checked.findings.iter().all(servable) {
         let store = Store::open(&settings.data, &options)?;
+        let statistics = Statistics::new().map_err(|error| ApiError::Metrics(error.to_string()))?;
+        let shared = repair
+            .then(|| Shared::start(settings, &Arc::new(statistics)))
+            .transpose()?;
         for definition in store.collections() {
             let collection = store.collection(&definition.name)?;
             let folder = index_folder(&definition.name, collection.number());
             let folder = settings.data.join("index").join(folder);
             let mut findings = check_index(&collection, &folder)?;
-            if repair {
-                let statistics =
-                    Statistics::new().map_err(|error| ApiError::Metrics(error.to_string()))?;
-                Collection::open(collection, &folder, settings, &Arc::new(statistics))?
-                    .close(Closed::Stopping);
+            if let Some((shared, ..)) = &shared {
+                bring_up_to_date(collection, folder, shared)?;
                 for finding in &mut findings {
                     finding.repaired = Some("made anew from the documents".to_owned());
                 }
@@ -54,6 +56,18 @@ pub fn check_folder(settings: &EngineSettings, repair: bool) -> Result<Checked, 
         }
     }
     Ok(checked)
+}
+
+fn bring_up_to_date(
+    store: clipdb_storage::CollectionStore,
+    folder: PathBuf,
+    shared: &Arc<Shared>,
+) -> Result<(), ApiError> {
+    let collection = Collection::new(store, folder, shared)?;
+    collection.open()?;
+    let done = collection.wait_until_searchable(None);
+    collection.close(Closed::Stopping);
+    done
 }
 
 fn check_index(

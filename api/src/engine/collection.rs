@@ -1,30 +1,32 @@
-//! One open collection: its documents, its indexes and its committer.
+//! One collection: its documents, its committer, and its indexes, which are open while they are
+//! used.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Instant;
 
-use clipdb_index::{CollectionIndex, Fields, State, VectorKind};
-use clipdb_storage::{CollectionDefinition, CollectionName, CollectionStore, Outcome, Write};
-use parking_lot::Mutex;
+use clipdb_index::{CollectionIndex, Fields, VectorKind};
+use clipdb_storage::{CollectionDefinition, CollectionStore, Outcome, Write};
+use tokio::sync::oneshot;
 
 use super::committer::{Closed, Committer, GroupCommit, Ticket};
 use super::definition::{FieldDefinitions, analyzer_name, declared, index_configuration};
+use super::lazy_index::LazyIndex;
 use super::readiness::{CatchingUp, Readiness};
 use super::served::CollectionSummary;
-use super::settings::EngineSettings;
-use super::statistics::Statistics;
+use super::shared::Shared;
 use super::vector_index;
 use crate::error::ApiError;
 
 pub struct Collection {
     pub(super) store: CollectionStore,
-    pub(super) index: Arc<CollectionIndex>,
     fields: Fields,
+    index: Arc<LazyIndex>,
     committer: Arc<Committer>,
-    verifier: Mutex<Option<JoinHandle<()>>>,
     readiness: Arc<Readiness>,
+    /// Held by the one request that opens the indexes, while others wait.
+    opening: tokio::sync::Mutex<()>,
+    shared: Arc<Shared>,
 }
 
 /// What `GET /collections/{name}` tells.
@@ -34,8 +36,9 @@ pub struct OpenSummary {
     pub model: String,
     pub dim: usize,
     pub documents: u64,
-    pub images: usize,
-    pub texts: usize,
+    /// Vectors of images and of texts; not known of indexes that are not open and lack documents.
+    pub images: Option<usize>,
+    pub texts: Option<usize>,
     /// Of texts and undeclared metadata.
     pub analyzer: String,
     pub fields: FieldDefinitions,
@@ -47,50 +50,35 @@ pub struct OpenSummary {
 }
 
 impl Collection {
-    /// Opens the indexes in `folder` and begins to bring them up to date with `store`. Blocks.
-    pub(super) fn open(
+    /// A collection whose indexes lie in `folder`; they are not opened yet.
+    pub(super) fn new(
         store: CollectionStore,
-        folder: &Path,
-        settings: &EngineSettings,
-        statistics: &Arc<Statistics>,
+        folder: PathBuf,
+        shared: &Arc<Shared>,
     ) -> Result<Self, ApiError> {
-        let definition = store.definition().clone();
-        let (index, opened) = CollectionIndex::open(folder, &index_configuration(&definition)?)?;
-        let sequence = store.sequence();
-        let current = State::Loaded { sequence };
-        let index = Arc::new(index);
-        let readiness = Arc::new(Readiness::new(definition.name.clone()));
-        let committer = Committer::start(GroupCommit {
+        // What this program cannot index is told now and not by the first search.
+        index_configuration(store.definition())?;
+        let readiness = Arc::new(Readiness::new(store.definition().name.clone()));
+        let index = Arc::new(LazyIndex::new(
+            store.clone(),
+            folder,
+            Arc::clone(&readiness),
+        ));
+        let commit = GroupCommit {
             store: store.clone(),
             index: Arc::clone(&index),
             readiness: Arc::clone(&readiness),
-            settings: settings.clone(),
-            statistics: Arc::clone(statistics),
+            shared: Arc::clone(shared),
             fields: None,
-        })
-        .map_err(ApiError::Thread)?;
-        if opened.vectors != current || opened.words != current {
-            tracing::info!(
-                collection = %definition.name,
-                vectors = %opened.vectors,
-                words = %opened.words,
-                sequence,
-                "bringing the search index up to date"
-            );
-            readiness.begin();
-            // Before any write: the committer takes one thing after the other.
-            committer.reconcile();
-        }
-        let committer = Arc::new(committer);
-        let verifier = verify_beside(&index, &readiness, &committer, definition.name.clone())
-            .map_err(ApiError::Thread)?;
+        };
         Ok(Self {
-            fields: declared(&definition.fields),
-            store,
+            fields: declared(&store.definition().fields),
+            committer: Committer::new(commit),
             index,
-            committer,
-            verifier: Mutex::new(Some(verifier)),
+            store,
             readiness,
+            opening: tokio::sync::Mutex::default(),
+            shared: Arc::clone(shared),
         })
     }
 
@@ -103,25 +91,77 @@ impl Collection {
         &self.fields
     }
 
+    /// Reads a small file where the indexes are not open.
     pub fn summary(&self) -> CollectionSummary {
         let definition = self.definition();
+        let index = self.index.get();
+        let building = index.as_ref().is_some_and(|index| index.is_building());
+        let segments = match index {
+            Some(index) => {
+                Some([VectorKind::Image, VectorKind::Text].map(|kind| index.segments(kind)))
+            }
+            None => self.index.peek(),
+        };
+        let vectors = |at: usize| {
+            let segments = segments.as_ref().and_then(|segments| segments.get(at))?;
+            Some(segments.iter().map(|segment| segment.vectors).sum())
+        };
         CollectionSummary::Open(Box::new(OpenSummary {
             name: definition.name.to_string(),
             model: definition.model.clone(),
             dim: definition.dim,
             documents: self.store.len(),
-            images: self.index.len(VectorKind::Image),
-            texts: self.index.len(VectorKind::Text),
+            images: vectors(0),
+            texts: vectors(1),
             analyzer: analyzer_name(&definition.analyzer).to_owned(),
             fields: definition.fields.clone(),
-            index: vector_index::summary(&definition.index, &self.index),
+            index: vector_index::summary(&definition.index, segments, building),
             catching_up: self.readiness.progress(self.store.len()),
             created_at: definition.created_at,
         }))
     }
 
-    pub(super) fn is_catching_up(&self) -> bool {
-        self.readiness.progress(0).is_some()
+    /// Whether its search index could not be made.
+    pub(super) fn is_unavailable(&self) -> bool {
+        self.readiness.is_lost()
+    }
+
+    /// The indexes where they are open.
+    pub(super) fn open_index(&self) -> Option<Arc<CollectionIndex>> {
+        self.index.get()
+    }
+
+    /// Opens the indexes where they are not and begins to bring them up to date. Blocks.
+    pub(super) fn open(&self) -> Result<Arc<CollectionIndex>, ApiError> {
+        self.committer.open_index()
+    }
+
+    /// Opens the indexes where they are not, for work that is about to use them on a thread that
+    /// may block. Waits a moment for what they lack. One request opens them, others wait here and
+    /// hold no thread.
+    pub async fn wake(self: &Arc<Self>) -> Result<(), ApiError> {
+        if self.index.is_open() {
+            return Ok(());
+        }
+        let _alone = self.opening.lock().await;
+        if self.index.is_open() {
+            return Ok(());
+        }
+        let openers = Arc::clone(&self.shared.open_indexes.openers);
+        let permit = openers.acquire_owned().await;
+        let (reply, opened) = oneshot::channel();
+        let collection = Arc::clone(self);
+        tokio::task::spawn_blocking(move || {
+            let patience = Instant::now() + collection.shared.settings.start_patience;
+            let done = collection
+                .open()
+                .and_then(|_| collection.wait_until_searchable(Some(patience)));
+            // Nobody waits any more where the client has gone.
+            let _ = reply.send(done);
+            collection.shared.open_indexes.trim();
+            drop(permit);
+        });
+        opened.await.map_err(|_| ApiError::Interrupted)?
     }
 
     /// Blocks until the indexes are up to date, or until `deadline`; an error where they cannot be.
@@ -136,10 +176,12 @@ impl Collection {
         Ok(())
     }
 
-    /// The indexes, unless they lack documents.
-    pub(super) fn searchable(&self) -> Result<&CollectionIndex, ApiError> {
+    /// The indexes, unless they lack documents. Opens them where they are not, and then blocks;
+    /// see [`Collection::wake`].
+    pub(super) fn searchable(&self) -> Result<Arc<CollectionIndex>, ApiError> {
+        let index = self.open()?;
         self.readiness.check(self.store.len())?;
-        Ok(&self.index)
+        Ok(index)
     }
 
     pub(super) async fn submit(&self, write: Write) -> Result<Ticket, ApiError> {
@@ -154,7 +196,7 @@ impl Collection {
     /// Does `work` while no write is half-way; see [`Committer::between_groups`].
     pub(super) async fn between_groups<T: Send + 'static>(
         &self,
-        work: impl FnOnce() -> T + Send + 'static,
+        work: impl FnOnce(&CollectionIndex) -> T + Send + 'static,
     ) -> Result<T, ApiError> {
         self.committer.between_groups(work).await
     }
@@ -163,39 +205,6 @@ impl Collection {
     pub(super) fn close(&self, why: Closed) {
         self.readiness.give_up();
         self.committer.close(why);
-        self.index.stop_building();
-        if let Some(verifier) = self.verifier.lock().take()
-            && verifier.join().is_err()
-        {
-            tracing::error!("the thread that verifies vectors panicked");
-        }
-        if let Err(error) = self.index.save() {
-            tracing::warn!(%error, "the newest vectors were not written to disk; the next start reads them from the documents");
-        }
+        self.index.close(why);
     }
-}
-
-/// Reads every stored vector once while the collection is served already: at a million
-/// vectors that takes longer than anybody wants to wait for a start.
-fn verify_beside(
-    index: &Arc<CollectionIndex>,
-    readiness: &Arc<Readiness>,
-    committer: &Arc<Committer>,
-    name: CollectionName,
-) -> std::io::Result<JoinHandle<()>> {
-    let (index, committer) = (Arc::clone(index), Arc::clone(committer));
-    let readiness = Arc::clone(readiness);
-    std::thread::Builder::new()
-        .name(format!("verify-{name}"))
-        .spawn(move || match index.verify() {
-            Ok(lost) if lost.is_empty() => {}
-            Ok(lost) => {
-                tracing::warn!(collection = %name, ?lost, "damaged vectors were left out: they are read from the documents");
-                readiness.begin();
-                committer.reconcile();
-            }
-            Err(error) => {
-                tracing::warn!(collection = %name, %error, "the stored vectors could not be verified");
-            }
-        })
 }

@@ -1,14 +1,15 @@
-//! One thread a collection turns writes into groups and makes them durable and
-//! searchable: image files and one sled batch, flushed; then FAISS; then a
-//! tantivy commit; then everybody in the group is answered.
+//! A collection's writes, in groups that are made durable and searchable: image files and one
+//! sled batch, flushed; then FAISS; then a tantivy commit; then everybody in the group is
+//! answered. The threads are the pool's, one at a time for a collection.
 //!
-//! Whatever waits when the thread is free forms the next group, so a lone write
+//! Whatever waits when a thread is free forms the next group, so a lone write
 //! pays for one flush and a thousand concurrent writes share one.
 
 use std::collections::HashSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::thread::JoinHandle;
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use clipdb_index::{CollectionIndex, OwnedRow, RowId};
 use clipdb_storage::{CollectionName, CollectionStore, DocumentKey, Outcome, Part, Write};
@@ -16,10 +17,13 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
 use super::field_limit::FieldLimit;
+use super::lazy_index::LazyIndex;
+use super::open_indexes::OpenIndexes;
+use super::pool::{Job, Length, Queue};
 use super::readiness::Readiness;
 use super::rows;
-use super::settings::EngineSettings;
-use super::statistics::Statistics;
+use super::served::damage;
+use super::shared::Shared;
 use crate::error::ApiError;
 
 /// A write on its way; resolves once it is durable and searchable.
@@ -40,10 +44,10 @@ struct Entry {
 enum Work {
     Write(Box<Entry>),
     /// Done between two groups, when documents and indexes agree.
-    Between(Box<dyn FnOnce() + Send>),
-    /// Bring the indexes to agree with the documents.
-    Reconcile,
+    Between(Between),
 }
+
+type Between = Box<dyn FnOnce(Result<&CollectionIndex, ApiError>) + Send>;
 
 /// Why a committer takes no more writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,30 +58,67 @@ pub(super) enum Closed {
     Replaced,
 }
 
-/// The handle to the thread; closing it finishes what was accepted.
+impl Closed {
+    /// What whoever uses it afterwards is answered.
+    pub(super) fn error(self, name: &CollectionName) -> ApiError {
+        match self {
+            Self::Stopping => ApiError::Stopping,
+            Self::Dropped => ApiError::CollectionNotFound(name.clone()),
+            Self::Replaced => ApiError::CollectionReplaced(name.clone()),
+        }
+    }
+}
+
+/// A collection's queue of writes; closing it finishes what was accepted.
 pub(super) struct Committer {
     name: CollectionName,
     sender: Mutex<Result<mpsc::Sender<Work>, Closed>>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    /// Held by the thread that commits.
+    turn: Mutex<Turn>,
+    /// Whether it waits for a thread or has one.
+    queued: AtomicBool,
+    /// Whether the indexes have to be brought to agree with the documents, before any write.
+    reconcile: AtomicBool,
+    pool: Arc<Queue>,
+    index: Arc<LazyIndex>,
+    readiness: Arc<Readiness>,
+    open_indexes: Arc<OpenIndexes>,
+}
+
+struct Turn {
+    receiver: mpsc::Receiver<Work>,
+    /// What came behind a group and is no write: it may take long.
+    next: Option<Between>,
+    commit: GroupCommit,
+    /// Whether the last turn ended with a panic.
+    panicked: bool,
 }
 
 impl Committer {
-    pub(super) fn start(work: GroupCommit) -> std::io::Result<Self> {
+    pub(super) fn new(commit: GroupCommit) -> Arc<Self> {
+        let shared = &commit.shared;
         // Twice a group: the next one gathers while one is being committed.
-        let (sender, receiver) = mpsc::channel(2 * work.settings.group_documents);
-        let name = work.store.definition().name.clone();
-        let thread = std::thread::Builder::new()
-            .name(format!("commit-{name}"))
-            .spawn(move || work.run(receiver))?;
-        Ok(Self {
-            name,
+        let (sender, receiver) = mpsc::channel(2 * shared.settings.group_documents);
+        Arc::new(Self {
+            name: commit.store.definition().name.clone(),
             sender: Mutex::new(Ok(sender)),
-            thread: Mutex::new(Some(thread)),
+            queued: AtomicBool::new(false),
+            reconcile: AtomicBool::new(false),
+            pool: Arc::clone(&shared.pool),
+            index: Arc::clone(&commit.index),
+            readiness: Arc::clone(&commit.readiness),
+            open_indexes: Arc::clone(&shared.open_indexes),
+            turn: Mutex::new(Turn {
+                receiver,
+                next: None,
+                commit,
+                panicked: false,
+            }),
         })
     }
 
     /// Queues `write` behind those submitted before it. Waits while the queue is full.
-    pub(super) async fn submit(&self, write: Write) -> Result<Ticket, ApiError> {
+    pub(super) async fn submit(self: &Arc<Self>, write: Write) -> Result<Ticket, ApiError> {
         let (reply, receiver) = oneshot::channel();
         let bytes = size_of_write(&write);
         self.send(Work::Write(Box::new(Entry {
@@ -89,49 +130,218 @@ impl Committer {
         Ok(Ticket(receiver))
     }
 
-    /// Does `work` on the committer's thread between two groups: what it sees holds every
-    /// write that was answered, and no write is half-way.
+    /// Does `work` between two groups: what it sees holds every write that was answered, and no
+    /// write is half-way.
     pub(super) async fn between_groups<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
+        self: &Arc<Self>,
+        work: impl FnOnce(&CollectionIndex) -> T + Send + 'static,
     ) -> Result<T, ApiError> {
         let (reply, done) = oneshot::channel();
-        self.send(Work::Between(Box::new(move || {
+        self.send(Work::Between(Box::new(move |index| {
             // Nobody waits any more where the client has gone.
-            let _ = reply.send(work());
+            let _ = reply.send(index.map(work));
         })))
         .await?;
-        done.await.map_err(|_| ApiError::Interrupted)
+        done.await.map_err(|_| ApiError::Interrupted)?
     }
 
     /// Has the indexes brought to agree with the documents: another thread could not tell a
-    /// write on its way from a row too many. Blocks while the queue is full.
-    pub(super) fn reconcile(&self) {
+    /// write on its way from a row too many.
+    pub(super) fn reconcile(self: &Arc<Self>) {
+        self.reconcile.store(true, Ordering::Release);
+        self.wait_for_thread();
+    }
+
+    async fn send(self: &Arc<Self>, work: Work) -> Result<(), ApiError> {
         let sender = self.sender.lock().clone();
-        if let Ok(sender) = sender {
-            // Without the thread the next start reconciles.
-            let _ = sender.blocking_send(Work::Reconcile);
+        let sender = sender.map_err(|why| why.error(&self.name))?;
+        if sender.send(work).await.is_err() {
+            let why = self.sender.lock().as_ref().err().copied();
+            return Err(why.unwrap_or(Closed::Stopping).error(&self.name));
+        }
+        self.wait_for_thread();
+        Ok(())
+    }
+
+    fn wait_for_thread(self: &Arc<Self>) {
+        self.wait_for_thread_of(self.length());
+    }
+
+    fn wait_for_thread_of(self: &Arc<Self>, length: Length) {
+        if !self.queued.swap(true, Ordering::AcqRel) {
+            let job: Arc<dyn Job> = Arc::<Self>::clone(self);
+            self.pool.push(job, length);
         }
     }
 
-    async fn send(&self, work: Work) -> Result<(), ApiError> {
-        let sender = self.sender.lock().clone();
-        match sender {
-            Ok(sender) => sender.send(work).await.map_err(|_| ApiError::Stopping),
-            Err(Closed::Stopping) => Err(ApiError::Stopping),
-            Err(Closed::Dropped) => Err(ApiError::CollectionNotFound(self.name.clone())),
-            Err(Closed::Replaced) => Err(ApiError::CollectionReplaced(self.name.clone())),
+    /// How long a write may take now.
+    fn length(&self) -> Length {
+        let is_short = self.index.is_open()
+            && self.readiness.is_searchable()
+            && !self.reconcile.load(Ordering::Acquire);
+        if is_short {
+            Length::Short
+        } else {
+            Length::Long
         }
     }
 
-    /// Takes no more writes, finishes those accepted and joins the thread. Blocks.
-    pub(super) fn close(&self, why: Closed) {
-        *self.sender.lock() = Err(why);
-        if let Some(thread) = self.thread.lock().take()
-            && thread.join().is_err()
+    pub(super) fn name(&self) -> &CollectionName {
+        &self.name
+    }
+
+    /// Searches are refused from now on, until the indexes agree with the documents.
+    pub(super) fn begin_reconcile(self: &Arc<Self>) {
+        self.readiness.begin();
+        self.reconcile();
+    }
+
+    /// The index, opened where it is not; what it lacks is brought in the background. Blocks; not
+    /// for the thread that commits.
+    pub(super) fn open_index(self: &Arc<Self>) -> Result<Arc<CollectionIndex>, ApiError> {
+        self.index.touch(self.open_indexes.now());
+        let opened = self.index.open()?;
+        if opened.is_new {
+            self.open_indexes.add(self, &opened.index);
+            if !self.readiness.is_searchable() {
+                self.reconcile();
+            }
+        }
+        Ok(opened.index)
+    }
+
+    pub(super) fn take_unverified(&self, index: &CollectionIndex) -> bool {
+        self.index.take_unverified(index)
+    }
+
+    /// When the index was used last.
+    pub(super) fn used(&self) -> u64 {
+        self.index.used()
+    }
+
+    /// Closes the index unless it is being used or written. Blocks.
+    pub(super) fn close_index_if_unused(&self) {
+        let Some(mut turn) = self.turn.try_lock() else {
+            return;
+        };
+        let idle = turn.is_idle() && !self.reconcile.load(Ordering::Acquire);
+        if idle
+            && self
+                .index
+                .close_if_unused(|| self.open_indexes.remove(self))
         {
-            tracing::error!("a committer thread panicked; what it had acknowledged is safe");
+            turn.commit.fields = None;
         }
+    }
+
+    /// Takes no more writes and finishes those accepted, on this thread. Blocks.
+    pub(super) fn close(self: &Arc<Self>, why: Closed) {
+        *self.sender.lock() = Err(why);
+        let mut turn = self.turn.lock();
+        turn.receiver.close();
+        loop {
+            let rest = catch_unwind(AssertUnwindSafe(|| turn.finish(self)));
+            match rest {
+                Ok(()) => break,
+                Err(_) => turn.note_panic(self),
+            }
+        }
+        self.open_indexes.remove(self);
+    }
+}
+
+impl Job for Committer {
+    fn run(self: Arc<Self>, length: Length) {
+        let mut turn = self.turn.lock();
+        match catch_unwind(AssertUnwindSafe(|| turn.take(&self, length))) {
+            Ok(()) => turn.panicked = false,
+            Err(_) => turn.note_panic(&self),
+        }
+        // Before it looks: a write that came since then sees this and waits for a thread itself.
+        self.queued.swap(false, Ordering::AcqRel);
+        if turn.next.is_some() {
+            self.wait_for_thread_of(Length::Long);
+        } else if !turn.is_idle() || self.reconcile.load(Ordering::Acquire) {
+            self.wait_for_thread();
+        }
+        drop(turn);
+        self.open_indexes.trim();
+    }
+}
+
+impl Turn {
+    fn is_idle(&self) -> bool {
+        self.next.is_none() && self.receiver.is_empty()
+    }
+
+    /// Does one thing that is due; only what is short where `length` says so.
+    fn take(&mut self, committer: &Arc<Committer>, length: Length) {
+        if length == Length::Short && committer.length() == Length::Long {
+            return;
+        }
+        if committer.reconcile.swap(false, Ordering::AcqRel) {
+            // Logged where it fails; searches then say that there is no index.
+            let _ = self.commit.reconcile(committer);
+            return;
+        }
+        if self.next.is_none() {
+            match self.receiver.try_recv() {
+                Ok(Work::Write(first)) => return self.commit_group(committer, *first),
+                Ok(Work::Between(work)) => self.next = Some(work),
+                Err(_) => {}
+            }
+        }
+        if length == Length::Long {
+            self.do_between(committer);
+        }
+    }
+
+    /// Does all that is left, after the receiver was closed.
+    fn finish(&mut self, committer: &Arc<Committer>) {
+        loop {
+            self.do_between(committer);
+            match self.receiver.blocking_recv() {
+                Some(Work::Write(first)) => self.commit_group(committer, *first),
+                Some(Work::Between(work)) => self.next = Some(work),
+                None => return,
+            }
+        }
+    }
+
+    fn do_between(&mut self, committer: &Arc<Committer>) {
+        let Some(work) = self.next.take() else {
+            return;
+        };
+        match self.commit.open_index(committer) {
+            Ok(index) => work(Ok(&index)),
+            Err(error) => work(Err(error)),
+        }
+    }
+
+    fn commit_group(&mut self, committer: &Arc<Committer>, first: Entry) {
+        let (group, after) = self.commit.gather(first, &mut self.receiver);
+        self.next = after;
+        let started = Instant::now();
+        let documents = group.len();
+        let _span = tracing::info_span!("commit", documents).entered();
+        self.commit.commit(committer, group);
+        let statistics = &self.commit.shared.statistics;
+        statistics.group_committed(documents, started.elapsed());
+    }
+
+    /// What the panic left half-way is brought in order before the next write.
+    fn note_panic(&mut self, committer: &Arc<Committer>) {
+        tracing::error!(
+            collection = %committer.name,
+            "a commit panicked; what was acknowledged is safe, and the search index is compared with the documents"
+        );
+        self.commit.fields = None;
+        committer.readiness.ended(Err(ApiError::Interrupted));
+        // Once: what panics again waits for the next write.
+        if !self.panicked {
+            committer.reconcile.store(true, Ordering::Release);
+        }
+        self.panicked = true;
     }
 }
 
@@ -164,69 +374,66 @@ fn size_of_write(write: &Write) -> usize {
     }
 }
 
-/// What the thread owns.
+/// What a commit needs.
 pub(super) struct GroupCommit {
     pub(super) store: CollectionStore,
-    pub(super) index: Arc<CollectionIndex>,
+    pub(super) index: Arc<LazyIndex>,
     pub(super) readiness: Arc<Readiness>,
-    pub(super) settings: EngineSettings,
-    pub(super) statistics: Arc<Statistics>,
+    pub(super) shared: Arc<Shared>,
     /// Counted when the first write comes, and anew after a group that failed half-way.
     pub(super) fields: Option<FieldLimit>,
 }
 
+/// A collection whose documents are damaged.
+pub(super) struct DamageReport {
+    /// The collection's.
+    pub(super) number: u64,
+    pub(super) reason: String,
+}
+
+/// How often an index is made again whose files vanish meanwhile, and the wait before that.
+const TRIES: usize = 3;
+const TRY_AGAIN: Duration = Duration::from_millis(200);
+
 impl GroupCommit {
-    fn run(mut self, mut queue: mpsc::Receiver<Work>) {
-        let mut next = None;
-        while let Some(work) = next.take().or_else(|| queue.blocking_recv()) {
-            let group = match work {
-                Work::Between(work) => {
-                    work();
-                    continue;
-                }
-                Work::Reconcile => {
-                    // Logged where it fails; searches then say that there is no index.
-                    let _ = self.reconcile();
-                    continue;
-                }
-                Work::Write(first) => {
-                    let (group, after) = self.gather(*first, &mut queue);
-                    next = after;
-                    group
-                }
-            };
-            let started = Instant::now();
-            let documents = group.len();
-            let _span = tracing::info_span!("commit", documents).entered();
-            self.commit(group);
-            self.statistics
-                .group_committed(documents, started.elapsed());
+    fn open_index(&self, committer: &Arc<Committer>) -> Result<Arc<CollectionIndex>, ApiError> {
+        self.index.touch(committer.open_indexes.now());
+        let opened = self.index.open()?;
+        if opened.is_new {
+            committer.open_indexes.add(committer, &opened.index);
         }
+        Ok(opened.index)
     }
 
     /// The group that begins with `first`, and what came behind it that is no write.
-    fn gather(&self, first: Entry, queue: &mut mpsc::Receiver<Work>) -> (Vec<Entry>, Option<Work>) {
+    fn gather(
+        &self,
+        first: Entry,
+        queue: &mut mpsc::Receiver<Work>,
+    ) -> (Vec<Entry>, Option<Between>) {
         let mut bytes = first.bytes;
         let mut group = vec![first];
-        while group.len() < self.settings.group_documents && bytes < self.settings.group_bytes {
+        while group.len() < self.shared.settings.group_documents
+            && bytes < self.shared.settings.group_bytes
+        {
             match queue.try_recv() {
                 Ok(Work::Write(entry)) => {
                     bytes += entry.bytes;
                     group.push(*entry);
                 }
-                Ok(other) => return (group, Some(other)),
+                Ok(Work::Between(work)) => return (group, Some(work)),
                 Err(_) => break,
             }
         }
         (group, None)
     }
 
-    fn commit(&mut self, group: Vec<Entry>) {
+    fn commit(&mut self, committer: &Arc<Committer>, group: Vec<Entry>) {
         let (writes, replies): (Vec<_>, Vec<_>) = group
             .into_iter()
             .map(|entry| (entry.write, entry.reply))
             .unzip();
-        match self.make_durable_and_searchable(writes) {
+        match self.make_durable_and_searchable(committer, writes) {
             Ok(outcomes) => {
                 for (reply, outcome) in replies.into_iter().zip(outcomes) {
                     // The client may have gone; its write stands all the same.
@@ -246,16 +453,16 @@ impl GroupCommit {
     /// What each write came to, or why the group failed.
     fn make_durable_and_searchable(
         &mut self,
+        committer: &Arc<Committer>,
         writes: Vec<Write>,
     ) -> Result<Vec<Result<Outcome, ApiError>>, ApiError> {
+        let mut index = self.open_index(committer)?;
+        if !self.readiness.is_searchable() {
+            index = self.reconcile(committer)?;
+        }
         let mut fields = match self.fields.take() {
             Some(fields) => fields,
-            None => {
-                if !self.readiness.is_searchable() {
-                    self.reconcile()?;
-                }
-                FieldLimit::of(&self.index, self.settings.max_fields)?
-            }
+            None => FieldLimit::of(&index, self.shared.settings.max_fields)?,
         };
         let mut asked = false;
         let mut guard = |before: Option<&_>, after: Option<&_>| {
@@ -269,14 +476,11 @@ impl GroupCommit {
         }
         let committed = committed?;
         let (removed, added) = changed_keys(&committed.outcomes);
-        let applied = if self.readiness.is_searchable() {
-            self.apply(&removed, &added, committed.sequence)
-        } else {
-            self.reconcile()
-        };
+        let applied = self.apply(&index, &removed, &added, committed.sequence);
+        drop(index);
         if let Err(error) = applied {
             tracing::error!(%error, "the search index took no write: rebuilding it from the stored documents");
-            self.reconcile()?;
+            self.reconcile(committer)?;
         }
         let mut refused = refused.into_iter();
         Ok(committed
@@ -293,6 +497,7 @@ impl GroupCommit {
 
     fn apply(
         &self,
+        index: &CollectionIndex,
         removed: &[RowId],
         added: &[DocumentKey],
         sequence: u64,
@@ -302,23 +507,60 @@ impl GroupCommit {
             .map(|key| rows::read(&self.store, *key))
             .collect::<Result<Vec<_>, _>>()?;
         let borrowed: Vec<_> = rows.iter().map(OwnedRow::as_row).collect();
-        Ok(self.index.apply(removed, &borrowed, sequence)?)
+        Ok(index.apply(removed, &borrowed, sequence)?)
     }
 
-    fn reconcile(&self) -> Result<(), ApiError> {
+    /// Brings the indexes to agree with the documents; from stored vectors, whatever is missing.
+    fn reconcile(&mut self, committer: &Arc<Committer>) -> Result<Arc<CollectionIndex>, ApiError> {
+        // What is open may be another index afterwards.
+        self.fields = None;
         self.readiness.begin();
-        let outcome = rows::reconcile(&self.store, &self.index, &self.readiness);
-        let done = outcome.is_ok();
-        if let Err(error) = &outcome {
-            tracing::error!(%error, "the search index could not be rebuilt");
+        let error = match self.bring_up_to_date(committer) {
+            Ok(index) => {
+                self.readiness.ended(Ok(()));
+                return Ok(index);
+            }
+            Err(error) => error,
+        };
+        tracing::error!(%error, "the search index could not be rebuilt");
+        if let Some(reason) = damage(&error) {
+            // Nobody listens while the server starts or stops: the start looks itself.
+            let _ = self.shared.damage.send(DamageReport {
+                number: self.store.number(),
+                reason,
+            });
         }
-        self.readiness.ended(outcome);
-        if done {
-            return Ok(());
-        }
+        self.readiness.ended(Err(error));
         Err(ApiError::IndexUnavailable(
             self.store.definition().name.clone(),
         ))
+    }
+
+    fn bring_up_to_date(
+        &self,
+        committer: &Arc<Committer>,
+    ) -> Result<Arc<CollectionIndex>, ApiError> {
+        let mut tries = TRIES;
+        loop {
+            let mut index = self.open_index(committer)?;
+            if index.is_lost() {
+                tracing::warn!(
+                    collection = %committer.name,
+                    "files of the search index are gone: it is made again from the documents"
+                );
+                drop(index);
+                index = self.index.reopen()?;
+            }
+            match rows::reconcile(&self.store, &index, &self.readiness) {
+                Ok(()) => return Ok(index),
+                // Whoever removes them may still be at it.
+                Err(_) if tries > 1 && index.is_lost() => {
+                    tries -= 1;
+                    std::thread::sleep(TRY_AGAIN);
+                }
+                Err(error) => return Err(error),
+            }
+        }
     }
 }
 

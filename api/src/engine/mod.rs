@@ -16,11 +16,14 @@ mod encode;
 mod field_limit;
 mod image_source;
 mod ingest;
+mod lazy_index;
 mod metric;
 mod model_metrics;
 mod models;
+mod open_indexes;
 mod page;
 mod passage;
+mod pool;
 pub mod query;
 mod query_vector;
 mod rank;
@@ -32,7 +35,9 @@ mod search;
 mod selection;
 mod served;
 mod settings;
+mod shared;
 mod snapshots;
+mod start;
 mod statistics;
 mod tasks;
 mod vector_index;
@@ -43,10 +48,10 @@ use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::mpsc::Receiver;
 
 use clipdb_embed::Thumbnails;
-use clipdb_storage::{CollectionName, CollectionStore, DamagedCollection, Store, StoreOptions};
+use clipdb_storage::{CollectionName, CollectionStore, Store};
 use parking_lot::{Mutex, RwLock};
 
 pub use agreement::{Agreement, Difference};
@@ -68,15 +73,17 @@ pub use rank::{Ranked, Ranking, rank};
 pub use readiness::CatchingUp;
 pub use recall::{Recall, RecallRequest};
 pub use search::{Answer, Hit, SearchTimings, TotalKind};
-pub use served::{CollectionSummary, DamagedSummary};
+pub use served::{CollectionSummary, DamagedSummary, Overview};
 pub use settings::EngineSettings;
 pub use snapshots::ArchiveSource;
 pub use statistics::Statistics;
 pub use tasks::{Task, TaskError, TaskKind, TaskState, TaskView};
 pub use view::{Cursor, GroupBy, View};
 
-use self::committer::Closed;
+use self::committer::{Closed, DamageReport};
+use self::pool::Pool;
 use self::served::{Served, index_folder};
+use self::shared::Shared;
 use self::tasks::Tasks;
 use crate::error::ApiError;
 use crate::memory::{Memory, Share};
@@ -90,6 +97,11 @@ pub struct Engine {
     /// collection that had it is gone.
     defining: Mutex<()>,
     settings: EngineSettings,
+    shared: Arc<Shared>,
+    /// Ends its threads when the engine is dropped.
+    _pool: Pool,
+    /// What committers report, until somebody listens.
+    damage_reports: Mutex<Option<Receiver<DamageReport>>>,
     statistics: Arc<Statistics>,
     /// None where URL ingest is off.
     fetcher: Option<Fetcher>,
@@ -100,117 +112,6 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Opens the data folder, migrates it, and begins to bring every derived index up to date
-    /// with the stored documents; waits for that as long as the settings say. A collection that is
-    /// damaged is not served, and the others are. Blocks.
-    pub fn open(
-        settings: EngineSettings,
-        models: Models,
-        statistics: Arc<Statistics>,
-    ) -> Result<Self, ApiError> {
-        let store = Store::open(
-            &settings.data,
-            &StoreOptions {
-                cache_bytes: settings.cache_bytes,
-                reserve_bytes: settings.disk_reserve_bytes,
-            },
-        )?;
-        let engine = Self {
-            fetcher: Fetcher::new(&settings.url_ingest, settings.ingest_bytes)?,
-            models,
-            collections: RwLock::default(),
-            defining: Mutex::default(),
-            under_way: Memory::new(settings.ingest_bytes),
-            thumbnails: Thumbnails::new(
-                settings.thumbnail_threads,
-                settings.thumbnail_memory,
-                settings.image_limits,
-            )?,
-            tasks: Tasks::default(),
-            settings,
-            statistics,
-            store,
-        };
-        let mut opened = Vec::new();
-        for definition in engine.store.collections() {
-            let name = definition.name;
-            match engine.open_index(engine.store.collection(&name)?) {
-                Ok(collection) => opened.push(collection),
-                Err(error) => engine.store.set_damaged(&name, served::damage(error)?),
-            }
-        }
-        let deadline = Instant::now() + engine.settings.start_patience;
-        for collection in opened {
-            let name = collection.definition().name.clone();
-            match collection.wait_until_searchable(Some(deadline)) {
-                Ok(()) => engine.serve(name, Served::Open(collection)),
-                Err(error) => {
-                    collection.close(Closed::Stopping);
-                    engine.store.set_damaged(&name, served::damage(error)?);
-                }
-            }
-        }
-        for damaged in engine.store.damaged() {
-            engine.serve_damaged(damaged);
-        }
-        engine.sweep_index_folders();
-        Ok(engine)
-    }
-
-    /// Waits, on threads of their own, for the indexes that [`Engine::open`] did not wait for: where
-    /// a document turns out to be damaged, its collection is no longer served.
-    pub fn watch_catching_up(self: &Arc<Self>) -> Result<(), ApiError> {
-        let all: Vec<_> = self.collections.read().values().cloned().collect();
-        for served in all {
-            let Served::Open(collection) = served else {
-                continue;
-            };
-            if !collection.is_catching_up() {
-                continue;
-            }
-            let engine = Arc::clone(self);
-            std::thread::Builder::new()
-                .name(format!("catch-up-{}", collection.definition().name))
-                .spawn(move || {
-                    if let Err(error) = collection.wait_until_searchable(None)
-                        && let Ok(reason) = served::damage(error)
-                    {
-                        engine.serve_no_longer(&collection, reason);
-                    }
-                })
-                .map_err(ApiError::Thread)?;
-        }
-        Ok(())
-    }
-
-    fn serve_no_longer(&self, collection: &Arc<Collection>, reason: String) {
-        let _alone = self.defining.lock();
-        let name = &collection.definition().name;
-        let is_this =
-            |served: &Served| matches!(served, Served::Open(open) if Arc::ptr_eq(open, collection));
-        if !self.collections.read().get(name).is_some_and(is_this) {
-            return;
-        }
-        // Its writers are told to send again: then they hear what is damaged.
-        collection.close(Closed::Replaced);
-        self.store.set_damaged(name, reason);
-        let damaged = self.store.damaged();
-        let mut damaged = damaged.into_iter();
-        if let Some(damaged) = damaged.find(|damaged| damaged.definition().name == *name) {
-            self.serve_damaged(damaged);
-        }
-    }
-
-    fn serve_damaged(&self, damaged: DamagedCollection) {
-        tracing::error!(error = %damaged.error(), "a collection is not served");
-        let name = damaged.definition().name.clone();
-        self.serve(name, Served::Damaged(damaged));
-    }
-
-    fn serve(&self, name: CollectionName, served: Served) {
-        self.collections.write().insert(name, served);
-    }
-
     pub fn models(&self) -> &Models {
         &self.models
     }
@@ -246,12 +147,15 @@ impl Engine {
         &self.statistics
     }
 
+    /// Blocks: a file is read of each collection that is not open.
     pub fn collections(&self) -> Vec<CollectionSummary> {
-        self.collections
-            .read()
-            .values()
-            .map(Served::summary)
-            .collect()
+        let all: Vec<Served> = self.collections.read().values().cloned().collect();
+        all.iter().map(Served::summary).collect()
+    }
+
+    /// Sums that no index is opened for.
+    pub fn overview(&self) -> Overview {
+        served::overview(&self.collections.read())
     }
 
     /// How many collections are damaged and not served.
@@ -259,9 +163,14 @@ impl Engine {
         served::damaged(&self.collections.read())
     }
 
-    /// How many collections are served and how many are damaged, in Prometheus' text format.
+    /// How many collections have lost their search index and could not make it again.
+    pub fn unavailable(&self) -> usize {
+        served::unavailable(&self.collections.read())
+    }
+
+    /// How many collections are served, damaged and loaded, in Prometheus' text format.
     pub fn collection_metrics(&self) -> String {
-        served::metrics(&self.collections.read())
+        served::metrics(&self.collections.read(), self.shared.open_indexes.len())
     }
 
     pub fn collection(&self, name: &CollectionName) -> Result<Arc<Collection>, ApiError> {
@@ -280,6 +189,13 @@ impl Engine {
         name: CollectionName,
         wanted: Wanted,
     ) -> Result<(Arc<Collection>, bool), ApiError> {
+        if name == CollectionName::default()
+            && wanted.is_anything()
+            && let Ok(existing) = self.collection(&name)
+        {
+            // Whoever fills it waits for nobody who makes or drops another.
+            return Ok((existing, false));
+        }
         let engine = Arc::clone(self);
         blocking(move || engine.create_collection_now(name, wanted)).await?
     }
@@ -290,9 +206,7 @@ impl Engine {
         wanted: Wanted,
     ) -> Result<(Arc<Collection>, bool), ApiError> {
         let _alone = self.defining.lock();
-        // Held while the indexes are opened, so that two requests open them once.
-        let mut collections = self.collections.write();
-        let existing = match collections.get(&name) {
+        let existing = match self.collections.read().get(&name) {
             Some(served) => Some(Arc::clone(served.open()?)),
             None => None,
         };
@@ -306,9 +220,13 @@ impl Engine {
             definition::check_same(existing.definition(), &definition)?;
             return Ok((existing, false));
         }
+        let most = self.settings.max_collections;
+        if self.collections.read().len() >= most {
+            return Err(ApiError::TooManyCollections(most));
+        }
         self.store.create_collection(definition)?;
-        let collection = self.open_collection(&name)?;
-        collections.insert(name, Served::Open(Arc::clone(&collection)));
+        let collection = self.make_collection(self.store.collection(&name)?)?;
+        self.serve(name, Served::Open(Arc::clone(&collection)));
         Ok((collection, true))
     }
 
@@ -346,65 +264,28 @@ impl Engine {
     pub fn close(&self) {
         self.tasks.close();
         let collections = std::mem::take(&mut *self.collections.write());
-        for served in collections.values() {
+        start::each(collections.into_values(), |served| {
             if let Served::Open(collection) = served {
                 collection.close(Closed::Stopping);
             }
-        }
+        });
     }
 
-    fn open_collection(&self, name: &CollectionName) -> Result<Arc<Collection>, ApiError> {
-        self.open_stored(self.store.collection(name)?)
+    fn serve(&self, name: CollectionName, served: Served) {
+        self.collections.write().insert(name, served);
     }
 
-    /// Opens the indexes of a collection, up to date. Blocks.
-    fn open_stored(&self, store: CollectionStore) -> Result<Arc<Collection>, ApiError> {
-        let collection = self.open_index(store)?;
-        if let Err(error) = collection.wait_until_searchable(None) {
-            collection.close(Closed::Stopping);
-            return Err(error);
-        }
-        Ok(collection)
-    }
-
-    /// Opens the indexes of a collection and begins to bring them up to date. Blocks.
-    fn open_index(&self, store: CollectionStore) -> Result<Arc<Collection>, ApiError> {
+    /// The collection of a store; its indexes are not opened yet.
+    fn make_collection(&self, store: CollectionStore) -> Result<Arc<Collection>, ApiError> {
         let folder = index_folder(&store.definition().name, store.number());
         let folder = self.index_root().join(folder);
-        Ok(Arc::new(Collection::open(
-            store,
-            &folder,
-            &self.settings,
-            &self.statistics,
-        )?))
+        Ok(Arc::new(Collection::new(store, folder, &self.shared)?))
     }
 
     /// Deletes the index folder of a collection that is closed and no more. Only its own: others may
     /// belong to collections that are just being restored, which no name leads to yet.
     fn remove_index(&self, served: &Served) {
         remove_folder(&self.index_root().join(served.index_folder()));
-    }
-
-    /// Deletes index folders of collections that are no more: a crash may leave one. At the start,
-    /// when nothing else makes any.
-    fn sweep_index_folders(&self) {
-        let live: Vec<String> = self
-            .collections
-            .read()
-            .values()
-            .map(Served::index_folder)
-            .collect();
-        let Ok(entries) = std::fs::read_dir(self.index_root()) else {
-            return;
-        };
-        entries
-            .flatten()
-            .filter(|entry| {
-                !live
-                    .iter()
-                    .any(|folder| entry.file_name() == folder.as_str())
-            })
-            .for_each(|entry| remove_folder(&entry.path()));
     }
 
     fn index_root(&self) -> PathBuf {

@@ -91,10 +91,10 @@ pub(super) struct Ranker<'a> {
 impl<'a> Ranker<'a> {
     pub(super) fn new(
         collection: &'a Collection,
+        index: &'a CollectionIndex,
         query: &'a Query,
         vector: Option<&'a [f32]>,
     ) -> Result<Self, ApiError> {
-        let index = collection.searchable()?;
         let within = query
             .filter
             .as_ref()

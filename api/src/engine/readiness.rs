@@ -78,6 +78,11 @@ impl Readiness {
         matches!(*self.state.lock(), State::Searchable)
     }
 
+    /// Whether they could not be brought up to date.
+    pub(super) fn is_lost(&self) -> bool {
+        matches!(*self.state.lock(), State::Lost(_))
+    }
+
     /// Of so many documents, while it lasts.
     pub(super) fn progress(&self, documents: u64) -> Option<CatchingUp> {
         matches!(*self.state.lock(), State::CatchingUp).then(|| CatchingUp {

@@ -54,13 +54,14 @@ impl Engine {
         collection: &Arc<Collection>,
         request: RecallRequest,
     ) -> Result<Recall, ApiError> {
+        collection.wake().await?;
         let collection = Arc::clone(collection);
         blocking(move || {
             let index = collection.searchable()?;
             Ok(Recall {
                 k: request.k,
-                image: measure(index, VectorKind::Image, &request)?,
-                text: measure(index, VectorKind::Text, &request)?,
+                image: measure(&index, VectorKind::Image, &request)?,
+                text: measure(&index, VectorKind::Text, &request)?,
             })
         })
         .await?

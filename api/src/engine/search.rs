@@ -87,6 +87,7 @@ impl Engine {
         let started = Instant::now();
         let mut timings = SearchTimings::default();
         let mut truncated = false;
+        collection.wake().await?;
         let vector = if query.wants(ListKind::Image) || query.wants(ListKind::Text) {
             Some(
                 self.query_vector(collection, &query.parts, &mut timings, &mut truncated)
@@ -145,12 +146,12 @@ fn rank_and_fetch(
     mut timings: SearchTimings,
 ) -> Result<Answer, ApiError> {
     let index = collection.searchable()?;
-    let ranker = Ranker::new(collection, query, vector)?;
+    let ranker = Ranker::new(collection, &index, query, vector)?;
     let Page {
         hits,
         next,
         ranking,
-    } = page::find(index, &ranker, query, &mut timings)?;
+    } = page::find(&index, &ranker, query, &mut timings)?;
     let mut counted = ranking.counted;
 
     let stage = Stage::begin(tracing::info_span!("facets"));

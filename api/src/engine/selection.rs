@@ -19,6 +19,7 @@ impl Engine {
         after: Option<DocumentId>,
         limit: usize,
     ) -> Result<Vec<Document>, ApiError> {
+        collection.wake().await?;
         let collection = Arc::clone(collection);
         blocking(move || {
             let filter = collection.filter(&filter)?;
@@ -53,6 +54,7 @@ impl Engine {
         collection: &Arc<Collection>,
         filter: Value,
     ) -> Result<u64, ApiError> {
+        collection.wake().await?;
         let picked = Arc::clone(collection);
         let rows: RowSet = blocking(move || {
             let filter = picked.filter(&filter)?;

@@ -75,6 +75,33 @@ pub(super) fn index_folder(name: &CollectionName, number: u64) -> String {
     format!("{name}-{number}")
 }
 
+/// What the server has, in short.
+#[derive(Debug, Clone, Default)]
+pub struct Overview {
+    /// Collections that are served.
+    pub served: usize,
+    /// Documents in them.
+    pub documents: u64,
+    /// Names of those that are damaged.
+    pub damaged: Vec<String>,
+}
+
+pub(super) fn overview(all: &BTreeMap<CollectionName, Served>) -> Overview {
+    let mut overview = Overview::default();
+    for served in all.values() {
+        match served {
+            Served::Open(collection) => {
+                overview.served += 1;
+                overview.documents += collection.store.len();
+            }
+            Served::Damaged(damaged) => {
+                overview.damaged.push(damaged.definition().name.to_string());
+            }
+        }
+    }
+    overview
+}
+
 /// How many are not served.
 pub(super) fn damaged(all: &BTreeMap<CollectionName, Served>) -> usize {
     all.values()
@@ -82,28 +109,38 @@ pub(super) fn damaged(all: &BTreeMap<CollectionName, Served>) -> usize {
         .count()
 }
 
-/// How many are served and how many are not, in Prometheus' text format.
-pub(super) fn metrics(all: &BTreeMap<CollectionName, Served>) -> String {
+/// How many have lost their search index.
+pub(super) fn unavailable(all: &BTreeMap<CollectionName, Served>) -> usize {
+    all.values()
+        .filter(|served| matches!(served, Served::Open(collection) if collection.is_unavailable()))
+        .count()
+}
+
+/// How many are served and how many are not, and how many of the served ones have their indexes
+/// open, in Prometheus' text format.
+pub(super) fn metrics(all: &BTreeMap<CollectionName, Served>, loaded: usize) -> String {
     let damaged = damaged(all);
     format!(
         "# HELP clipdb_collections Collections, by whether they are served\n\
          # TYPE clipdb_collections gauge\n\
          clipdb_collections{{status=\"open\"}} {}\n\
-         clipdb_collections{{status=\"damaged\"}} {damaged}\n",
+         clipdb_collections{{status=\"damaged\"}} {damaged}\n\
+         # HELP clipdb_collections_loaded Collections whose indexes are open\n\
+         # TYPE clipdb_collections_loaded gauge\n\
+         clipdb_collections_loaded {loaded}\n",
         all.len() - damaged
     )
 }
 
-/// What is damaged, where a failure to open a collection says that its documents are; the failure
-/// otherwise.
-pub(super) fn damage(error: ApiError) -> Result<String, ApiError> {
+/// What is damaged, where a failure to open a collection says that its documents are.
+pub(super) fn damage(error: &ApiError) -> Option<String> {
     match error {
         ApiError::Storage(StorageError::Damaged { what, reason }) => {
-            Ok(format!("{what}: {reason}"))
+            Some(format!("{what}: {reason}"))
         }
-        ApiError::LostVersion { key, .. } => Ok(format!(
+        ApiError::LostVersion { key, .. } => Some(format!(
             "version {key} of a document is listed and is not there"
         )),
-        other => Err(other),
+        _ => None,
     }
 }

@@ -1,5 +1,6 @@
 //! The engine's limits and sizes. The server's configuration fills them in.
 
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -18,6 +19,12 @@ pub struct EngineSettings {
     /// How long a start waits for search indexes that lack documents, before it serves what can be
     /// read.
     pub start_patience: Duration,
+    /// The most collections.
+    pub max_collections: usize,
+    /// Collections whose indexes are open at once; those that were used last.
+    pub open_collections: usize,
+    /// Threads that commit writes, of all collections together.
+    pub commit_threads: usize,
     /// The most documents that one group commits together.
     pub group_documents: usize,
     /// The most bytes of pictures and texts that one group holds.
@@ -40,11 +47,15 @@ pub struct EngineSettings {
 
 impl Default for EngineSettings {
     fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(2, NonZero::get);
         Self {
             data: PathBuf::from("./data"),
             cache_bytes: 256 << 20,
             disk_reserve_bytes: 64 << 20,
             start_patience: Duration::from_secs(2),
+            max_collections: 20_000,
+            open_collections: 256,
+            commit_threads: (2 * cores).clamp(4, 32),
             group_documents: 512,
             group_bytes: 64 << 20,
             ingest_bytes: 512 << 20,

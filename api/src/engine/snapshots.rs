@@ -129,10 +129,17 @@ impl Engine {
         })?;
         let archive = BufReader::with_capacity(1 << 18, file);
         let incoming = self.store.restore(archive, definition, task)?;
-        let restored = self.open_stored(incoming.collection().clone())?;
+        let restored = self.make_collection(incoming.collection().clone())?;
+        if let Err(error) = restored
+            .open()
+            .and_then(|_| restored.wait_until_searchable(None))
+        {
+            restored.close(Closed::Dropped);
+            return Err(error);
+        }
         let served = Served::Open(Arc::clone(&restored));
         let give_up = || {
-            restored.close(Closed::Replaced);
+            restored.close(Closed::Dropped);
             self.remove_index(&served);
         };
         if task.is_cancelled() {
@@ -146,17 +153,15 @@ impl Engine {
             // From here on its writers are told to send again: to the restored one.
             replaced.close(Closed::Replaced);
         }
-        let mut collections = self.collections.write();
         if let Err(error) = self.store.adopt(incoming) {
             give_up();
             if let Some(Served::Open(_)) = &replaced {
-                let reopened = self.open_stored(self.store.collection(&name)?)?;
-                collections.insert(name, Served::Open(reopened));
+                let again = self.make_collection(self.store.collection(&name)?)?;
+                self.serve(name, Served::Open(again));
             }
             return Err(error.into());
         }
-        collections.insert(name, served.clone());
-        drop(collections);
+        self.serve(name, served.clone());
         if let Some(replaced) = &replaced {
             self.remove_index(replaced);
         }

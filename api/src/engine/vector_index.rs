@@ -1,8 +1,6 @@
 //! A collection's index configuration: what was asked for, checked, as the index takes it.
 
-use clipdb_index::{
-    BuiltKind, CollectionIndex, IndexKind, SegmentSize, VectorKind, VectorSettings,
-};
+use clipdb_index::{BuiltKind, IndexKind, SegmentSize, VectorSettings};
 use clipdb_storage::{VectorIndex, VectorIndexKind};
 
 use crate::error::ApiError;
@@ -24,8 +22,9 @@ pub struct IndexSummary {
     seal_at: usize,
     /// Whether vectors are being sealed, built or merged, or about to be.
     building: bool,
-    image: KindSummary,
-    text: KindSummary,
+    /// Not known of indexes that are not open and lack documents.
+    image: Option<KindSummary>,
+    text: Option<KindSummary>,
 }
 
 #[derive(Debug, Clone, serde::Serialize)]
@@ -81,11 +80,20 @@ pub(super) fn settings(index: &VectorIndex) -> VectorSettings {
     }
 }
 
-pub(super) fn summary(asked: &VectorIndex, index: &CollectionIndex) -> IndexSummary {
-    let settings = index.vector_settings();
-    let of = |kind| KindSummary {
-        built_as: settings.built_as(index.len(kind)),
-        segments: index.segments(kind),
+/// Of the segments of images and of texts, where they are known.
+pub(super) fn summary(
+    asked: &VectorIndex,
+    segments: Option<[Vec<SegmentSize>; 2]>,
+    building: bool,
+) -> IndexSummary {
+    let settings = settings(asked);
+    let of = |segments: Vec<SegmentSize>| KindSummary {
+        built_as: settings.built_as(segments.iter().map(|segment| segment.vectors).sum()),
+        segments,
+    };
+    let (image, text) = match segments {
+        Some([images, texts]) => (Some(of(images)), Some(of(texts))),
+        None => (None, None),
     };
     IndexSummary {
         kind: asked.kind,
@@ -96,8 +104,8 @@ pub(super) fn summary(asked: &VectorIndex, index: &CollectionIndex) -> IndexSumm
         nprobe: settings.nprobe,
         pq_m: settings.pq_m,
         seal_at: settings.seal_at,
-        building: index.is_building(),
-        image: of(VectorKind::Image),
-        text: of(VectorKind::Text),
+        building,
+        image,
+        text,
     }
 }

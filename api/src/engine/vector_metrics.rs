@@ -74,7 +74,8 @@ impl Engine {
             .iter()
             .filter_map(|(name, served)| {
                 let labels = format!("collection=\"{}\"", label(name.as_str()));
-                Some((labels, served.open().ok()?.index.clone()))
+                // What is not open has nothing in memory and builds nothing.
+                Some((labels, served.open().ok()?.open_index()?))
             })
             .collect();
         let segments: Vec<(String, Segments)> = indexes

@@ -14,7 +14,7 @@ use super::body;
 use super::state::{Open, RestState};
 use super::{method_not_allowed, query_string, sole};
 use crate::CollectionName;
-use crate::engine::{RecallRequest, Wanted, blocking};
+use crate::engine::{Collection, CollectionSummary, RecallRequest, Wanted, blocking};
 use crate::error::ApiError;
 
 /// The most fields that a collection declares.
@@ -110,8 +110,9 @@ struct RecallQuery {
     nprobe: Option<usize>,
 }
 
-async fn list(Open(engine): Open) -> HttpResponse {
-    HttpResponse::Ok().json(json!({ "collections": engine.collections() }))
+async fn list(Open(engine): Open) -> Result<HttpResponse, ApiError> {
+    let collections = blocking(move || engine.collections()).await?;
+    Ok(HttpResponse::Ok().json(json!({ "collections": collections })))
 }
 
 async fn create(
@@ -137,12 +138,19 @@ async fn create(
     } else {
         HttpResponse::Ok()
     };
-    Ok(answer.json(collection.summary()))
+    Ok(answer.json(summary(&collection).await?))
 }
 
 async fn show(Open(engine): Open, name: web::Path<String>) -> Result<HttpResponse, ApiError> {
     let collection = engine.collection(&collection_name(&name)?)?;
-    Ok(HttpResponse::Ok().json(collection.summary()))
+    // What cannot be opened is described all the same, as what is not loaded.
+    let _ = collection.wake().await;
+    Ok(HttpResponse::Ok().json(summary(&collection).await?))
+}
+
+async fn summary(collection: &Arc<Collection>) -> Result<CollectionSummary, ApiError> {
+    let collection = Arc::clone(collection);
+    blocking(move || collection.summary()).await
 }
 
 async fn drop_collection(
@@ -157,9 +165,10 @@ async fn drop_collection(
 /// tells when it is done.
 async fn compact(Open(engine): Open, name: web::Path<String>) -> Result<HttpResponse, ApiError> {
     let collection = engine.collection(&collection_name(&name)?)?;
+    collection.wake().await?;
     let asked = Arc::clone(&collection);
     blocking(move || asked.compact()).await??;
-    Ok(HttpResponse::Accepted().json(collection.summary()))
+    Ok(HttpResponse::Accepted().json(summary(&collection).await?))
 }
 
 /// Compares the index with an exact search of the collection's own vectors.

@@ -16,10 +16,14 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
 
 /// The process answers; `degraded` where it does not serve every collection that it has.
 async fn health(state: web::Data<RestState>) -> HttpResponse {
-    let damaged = state.engine().map_or(0, |engine| engine.damaged());
-    let status = if damaged == 0 { "ok" } else { "degraded" };
+    let (damaged, unavailable) = state
+        .engine()
+        .map_or((0, 0), |engine| (engine.damaged(), engine.unavailable()));
+    let whole = damaged == 0 && unavailable == 0;
+    let status = if whole { "ok" } else { "degraded" };
     HttpResponse::Ok().json(json!({
         "status": status, "version": env!("CARGO_PKG_VERSION"), "damaged_collections": damaged,
+        "unavailable_collections": unavailable,
     }))
 }
 

@@ -36,6 +36,9 @@ fn classify(error: &ApiError) -> (StatusCode, &'static str) {
         }
         ApiError::NoDirection { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "no_direction"),
         ApiError::CollectionDiffers { .. } => (StatusCode::CONFLICT, "collection_exists"),
+        ApiError::TooManyCollections(_) => {
+            (StatusCode::UNPROCESSABLE_ENTITY, "too_many_collections")
+        }
         ApiError::CollectionReplaced(_) => (StatusCode::SERVICE_UNAVAILABLE, "collection_replaced"),
         ApiError::SnapshotNotFound { .. } => (StatusCode::NOT_FOUND, "snapshot_not_found"),
         ApiError::TaskNotFound(_) => (StatusCode::NOT_FOUND, "task_not_found"),

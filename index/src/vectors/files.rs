@@ -374,6 +374,22 @@ pub(super) fn remove(folder: &Path, number: u64) -> Result<(), IndexError> {
     Ok(())
 }
 
+/// Whether the files that the manifest names of it are there; nothing of them is read.
+pub(super) fn is_there(folder: &Path, entry: &Entry) -> bool {
+    let index = entry.index.map(|_| index_path(folder, entry.number));
+    let codes =
+        (entry.index.and_then(|index| index.codes_crc)).map(|_| codes_path(folder, entry.number));
+    let always = [
+        vectors_path(folder, entry.number),
+        ids_path(folder, entry.number),
+    ];
+    always
+        .iter()
+        .chain(&index)
+        .chain(&codes)
+        .all(|path| path.exists())
+}
+
 pub(super) fn index_path(folder: &Path, number: u64) -> PathBuf {
     folder.join(format!("{number}.index"))
 }

@@ -28,8 +28,12 @@ pub(super) struct Shared {
     /// Held by whoever changes the lanes.
     pub disk: Mutex<Disk>,
     pub signals: Mutex<Signals>,
-    pub woken: Condvar,
+    /// Notified when a thread has left the store.
+    pub idle: Condvar,
     pub stopping: AtomicBool,
+    /// Whether there may be something to seal, and to build.
+    pub seal_due: AtomicBool,
+    pub build_due: AtomicBool,
     /// Vectors that the build that is running has done.
     pub built: AtomicUsize,
 }
@@ -45,6 +49,8 @@ pub(super) struct Signals {
     /// How often compaction was asked for, and up to which time of asking it is done.
     pub compact_asked: u64,
     pub compact_done: u64,
+    /// Threads that are at work on the store.
+    pub at_work: usize,
     pub sealing: bool,
     pub building_since: Option<Instant>,
     /// Builds that ended, and the time that they took.

@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, RwLock};
 
+use super::files::Entry;
 use super::id::{self, VectorId};
 use super::lanes::Lanes;
 use super::manifest::{Manifest, Named};
 use super::segment::{Segment, Wanted, best_of_each_row};
 use super::settings::{BuiltKind, VectorSettings};
 use super::shared::{Builds, Disk, KINDS, Shared, drop_growing, remove_files};
-use super::worker::Workers;
-use super::{build, files, opening};
+use super::{build, files, opening, worker};
 use crate::collection::{Held, Reason, State};
 use crate::error::IndexError;
 use crate::row::{Row, RowId, Scored, VectorKind};
@@ -53,7 +53,6 @@ pub struct SegmentSize {
 /// The vectors of one collection. Searches never wait for a write, a seal or a build.
 pub(crate) struct VectorStore {
     shared: Arc<Shared>,
-    workers: Workers,
 }
 
 impl VectorStore {
@@ -88,13 +87,14 @@ impl VectorStore {
                 last_write: Instant::now(),
             }),
             signals: Mutex::default(),
-            woken: Condvar::new(),
+            idle: Condvar::new(),
             stopping: AtomicBool::new(false),
+            seal_due: AtomicBool::new(false),
+            build_due: AtomicBool::new(false),
             built: AtomicUsize::new(0),
         });
-        let workers =
-            Workers::start(&shared).map_err(IndexError::io("start a thread for", folder))?;
-        Ok((Self { shared, workers }, state))
+        worker::register(&shared).map_err(IndexError::io("start a thread for", folder))?;
+        Ok((Self { shared }, state))
     }
 
     /// What `folder` has, every byte of it checked; it stays as it is.
@@ -124,6 +124,49 @@ impl VectorStore {
             sequence: manifest.complete_at,
             rows,
         })
+    }
+
+    /// The segments of each kind that `folder` names, if they hold all up to the write of this
+    /// sequence. Reads the manifest alone.
+    pub(crate) fn peek(folder: &Path, dim: usize, sequence: u64) -> Option<[Vec<SegmentSize>; 2]> {
+        let manifest = Manifest::read(folder, dim).ok()?;
+        if manifest.complete_at != Some(sequence) {
+            return None;
+        }
+        let size = |named: &Named| {
+            let Entry {
+                held, dead, index, ..
+            } = named.entry;
+            let full = (held * dim * size_of::<f32>()) as u64;
+            SegmentSize {
+                kind: index.map_or(BuiltKind::Flat, |index| index.kind),
+                vectors: held - dead,
+                removed: dead,
+                stored: !named.growing,
+                disk_bytes: full + index.map_or(0, |index| index.bytes),
+                memory_bytes: 0,
+            }
+        };
+        Some(KINDS.map(|kind| {
+            let of_kind = manifest
+                .segments
+                .iter()
+                .filter(|named| named.kind() == kind);
+            of_kind.map(size).collect()
+        }))
+    }
+
+    /// Whether a file that the manifest names is gone.
+    pub(crate) fn is_lost(&self) -> bool {
+        let disk = self.shared.disk.lock();
+        let mut segments = disk.manifest.segments.iter();
+        segments.any(|named| !files::is_there(&self.shared.folder, &named.entry))
+    }
+
+    /// Whether there are segments for [`VectorStore::verify`] to read.
+    pub(crate) fn has_stored(&self) -> bool {
+        let disk = self.shared.disk.lock();
+        disk.manifest.segments.iter().any(|named| !named.growing)
     }
 
     /// Checks what [`VectorStore::apply`] would be given, so that a batch that cannot be
@@ -166,7 +209,7 @@ impl VectorStore {
         }
         self.shared.show(next);
         if full || !remove.is_empty() {
-            self.shared.woken.notify_all();
+            worker::wake(&self.shared);
         }
         Ok(())
     }
@@ -282,20 +325,21 @@ impl VectorStore {
         }
         // Only now: the wish is forgotten as soon as nothing is left to do.
         self.shared.signals.lock().compact_asked += 1;
-        self.shared.woken.notify_all();
+        worker::wake(&self.shared);
     }
 
     /// Waits until what came so far is sealed and built, or the store stops.
     pub(crate) fn settle(&self) {
-        self.shared.woken.notify_all();
+        worker::wake(&self.shared);
         while self.is_busy() && !self.shared.stopping.load(Ordering::Acquire) {
             std::thread::sleep(Duration::from_millis(10));
         }
     }
 
-    /// Stops the threads; a build that is running is given up. Searches and writes go on.
+    /// Ends what is done to it in the background; a build that is running is given up. Searches
+    /// and writes go on.
     pub(crate) fn stop(&self) {
-        self.workers.stop(&self.shared);
+        worker::unregister(&self.shared);
     }
 
     /// Makes the present state durable as that of `sequence`; nothing is written when it is
@@ -342,6 +386,9 @@ impl VectorStore {
     /// all: reconciling brings them back.
     pub(crate) fn verify(&self) -> Result<Vec<String>, IndexError> {
         let shared = &self.shared;
+        let Some(_at_work) = worker::enter(shared) else {
+            return Ok(Vec::new());
+        };
         let entries: Vec<Named> = {
             let disk = shared.disk.lock();
             disk.manifest

@@ -1,14 +1,14 @@
-//! The two threads of a collection's vectors: one seals what grew in memory, one builds what
-//! lies on disk. A seal never waits for a build, so memory stays bounded during a long one;
-//! in the whole process one build runs at a time.
+//! The process's two threads for vectors, which all collections share: one seals what grew in
+//! memory, one builds what lies on disk. A seal never waits for a build, so memory stays bounded
+//! during a long one. Each thread does one job of a collection, then looks at the next one.
 
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::thread::JoinHandle;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 
 use super::lanes::Lane;
 use super::plan::{self, Job, Zeal};
@@ -23,75 +23,177 @@ const IDLE: Duration = Duration::from_secs(30);
 /// How often a thread looks for work unasked, and again after a failure.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// Held by the one who builds.
-static BUILDING: Mutex<()> = Mutex::new(());
+/// A thread's kind of work.
+struct Role {
+    thread: &'static str,
+    is_build: bool,
+    /// Does the next job; false where there is none.
+    work: fn(&Shared) -> Result<bool, IndexError>,
+    /// The flag of a store that says that it may have work.
+    due: fn(&Shared) -> &AtomicBool,
+    started: AtomicBool,
+    failed: &'static str,
+}
 
-pub(super) struct Workers(Mutex<Vec<JoinHandle<()>>>);
+static ROLES: [Role; 2] = [
+    Role {
+        thread: "vectors-seal",
+        is_build: false,
+        work: seal,
+        due: |shared| &shared.seal_due,
+        started: AtomicBool::new(false),
+        failed: "new vectors stay in memory for now",
+    },
+    Role {
+        thread: "vectors-build",
+        is_build: true,
+        work: build_next,
+        due: |shared| &shared.build_due,
+        started: AtomicBool::new(false),
+        failed: "a segment was not built; it is scanned for now",
+    },
+];
 
-impl Workers {
-    pub(super) fn start(shared: &Arc<Shared>) -> io::Result<Self> {
-        let spawn = |name: &str, work: fn(&Shared)| {
-            let shared = Arc::clone(shared);
-            let thread = std::thread::Builder::new().name(name.to_owned());
-            thread.spawn(move || work(&shared))
-        };
-        let workers = Self(Mutex::default());
-        let sealer = spawn("vectors-seal", seal_until_stopped)?;
-        workers.0.lock().push(sealer);
-        match spawn("vectors-build", build_until_stopped) {
-            Ok(builder) => workers.0.lock().push(builder),
-            Err(error) => {
-                workers.stop(shared);
-                return Err(error);
-            }
+static STORES: Mutex<Stores> = Mutex::new(Stores {
+    open: Vec::new(),
+    signals: 0,
+});
+static WOKEN: Condvar = Condvar::new();
+
+/// The stores that the threads look after.
+struct Stores {
+    open: Vec<Weak<Shared>>,
+    /// Counts wake-ups, so that none is missed between a look and a sleep.
+    signals: u64,
+}
+
+/// Looks after a store's vectors from now on; starts the threads where they are not running.
+pub(super) fn register(shared: &Arc<Shared>) -> io::Result<()> {
+    let mut stores = STORES.lock();
+    for role in &ROLES {
+        if !role.started.load(Ordering::Acquire) {
+            std::thread::Builder::new()
+                .name(role.thread.to_owned())
+                .spawn(|| work_for_ever(role))?;
+            role.started.store(true, Ordering::Release);
         }
-        Ok(workers)
     }
+    stores.open.push(Arc::downgrade(shared));
+    drop(stores);
+    wake(shared);
+    Ok(())
+}
 
-    /// Ends and joins both.
-    pub(super) fn stop(&self, shared: &Shared) {
-        {
-            // Under the lock, so that no thread checks before and sleeps after.
-            let _signals = shared.signals.lock();
-            shared.stopping.store(true, Ordering::Release);
-            shared.woken.notify_all();
-        }
-        for thread in self.0.lock().drain(..) {
-            if thread.join().is_err() {
-                tracing::error!(
-                    "a thread that tends vectors panicked; what it worked on is as it was before"
-                );
-            }
-        }
+/// There may be work for this store.
+pub(super) fn wake(shared: &Shared) {
+    for role in &ROLES {
+        (role.due)(shared).store(true, Ordering::Release);
     }
+    STORES.lock().signals += 1;
+    WOKEN.notify_all();
+}
+
+/// Keeps [`unregister`] waiting until it is dropped.
+pub(super) struct AtWork<'a>(&'a Shared);
+
+/// None where the store is closing.
+pub(super) fn enter(shared: &Shared) -> Option<AtWork<'_>> {
+    let mut signals = shared.signals.lock();
+    if stopping(shared) {
+        return None;
+    }
+    signals.at_work += 1;
+    Some(AtWork(shared))
+}
+
+impl Drop for AtWork<'_> {
+    fn drop(&mut self) {
+        self.0.signals.lock().at_work -= 1;
+        self.0.idle.notify_all();
+    }
+}
+
+/// Looks after it no more, and waits for what is being done to it: a build is given up.
+pub(super) fn unregister(shared: &Shared) {
+    let mut signals = shared.signals.lock();
+    // Under the lock, so that no thread begins after it was looked at here.
+    shared.stopping.store(true, Ordering::Release);
+    while signals.at_work > 0 {
+        shared.idle.wait(&mut signals);
+    }
+    drop(signals);
+    let is_other = |store: &Weak<Shared>| !std::ptr::eq(store.as_ptr(), shared);
+    STORES.lock().open.retain(is_other);
 }
 
 fn stopping(shared: &Shared) -> bool {
     shared.stopping.load(Ordering::Acquire)
 }
 
-/// Sleeps until there may be work.
-fn pause(shared: &Shared) {
-    let mut signals = shared.signals.lock();
-    if !stopping(shared) {
-        shared.woken.wait_for(&mut signals, PAUSE);
+fn work_for_ever(role: &'static Role) {
+    if role.is_build {
+        threads::give_way();
+    }
+    let mut looked_at_all = Instant::now();
+    loop {
+        let (stores, signals) = {
+            let stores = STORES.lock();
+            (stores.open.clone(), stores.signals)
+        };
+        // Some work falls due by time alone, and what failed is tried again.
+        let all = looked_at_all.elapsed() >= PAUSE;
+        if all {
+            looked_at_all = Instant::now();
+        }
+        let mut worked = false;
+        for shared in stores.iter().filter_map(Weak::upgrade) {
+            if ((role.due)(&shared).swap(false, Ordering::AcqRel) || all) && do_job(role, &shared) {
+                (role.due)(&shared).store(true, Ordering::Release);
+                worked = true;
+            }
+        }
+        let mut stores = STORES.lock();
+        if !worked && stores.signals == signals {
+            WOKEN.wait_for(&mut stores, PAUSE);
+        }
     }
 }
 
-fn seal_until_stopped(shared: &Shared) {
-    while !stopping(shared) {
+/// Does one job of a store; false where there is none or it failed.
+fn do_job(role: &Role, shared: &Shared) -> bool {
+    let Some(at_work) = enter(shared) else {
+        return false;
+    };
+    if !role.is_build {
         shared.signals.lock().sealing = true;
-        let sealed = seal(shared);
-        shared.signals.lock().sealing = false;
-        match sealed {
-            Ok(true) => {
-                shared.woken.notify_all();
+    }
+    // A job changes what is shared only at its end, under a lock: a panic leaves it as it was.
+    let done = catch_unwind(AssertUnwindSafe(|| (role.work)(shared)));
+    {
+        let mut signals = shared.signals.lock();
+        if role.is_build {
+            signals.building_since = None;
+        } else {
+            signals.sealing = false;
+        }
+    }
+    drop(at_work);
+    match done {
+        Ok(Ok(worked)) => {
+            if worked && !role.is_build {
+                // What was sealed may be built.
+                wake(shared);
             }
-            Ok(false) => pause(shared),
-            Err(error) => {
-                tracing::warn!(%error, folder = %shared.folder.display(), "new vectors stay in memory for now");
-                pause(shared);
-            }
+            worked
+        }
+        Ok(Err(_)) if stopping(shared) => false,
+        Ok(Err(error)) => {
+            tracing::warn!(%error, folder = %shared.folder.display(), "{}", role.failed);
+            false
+        }
+        Err(_) => {
+            tracing::error!(folder = %shared.folder.display(), "a thread that tends vectors panicked; {}", role.failed);
+            false
         }
     }
 }
@@ -123,21 +225,6 @@ fn seal(shared: &Shared) -> Result<bool, IndexError> {
     Ok(true)
 }
 
-fn build_until_stopped(shared: &Shared) {
-    threads::give_way();
-    while !stopping(shared) {
-        match build_next(shared) {
-            Ok(true) => {}
-            Ok(false) => pause(shared),
-            Err(_) if stopping(shared) => {}
-            Err(error) => {
-                tracing::warn!(%error, folder = %shared.folder.display(), "a segment was not built; it is scanned for now");
-                pause(shared);
-            }
-        }
-    }
-}
-
 /// Does the next job; whether there was any.
 fn build_next(shared: &Shared) -> Result<bool, IndexError> {
     // Read first: what is asked for from here on is not done by finding nothing to do.
@@ -156,14 +243,6 @@ fn build_next(shared: &Shared) -> Result<bool, IndexError> {
         }
         return Ok(false);
     };
-    let _turn = loop {
-        if let Some(turn) = BUILDING.try_lock_for(Duration::from_millis(100)) {
-            break turn;
-        }
-        if stopping(shared) {
-            return Ok(false);
-        }
-    };
     let begun = Instant::now();
     shared.signals.lock().building_since = Some(begun);
     shared.built.store(0, Ordering::Relaxed);
@@ -176,7 +255,6 @@ fn build_next(shared: &Shared) -> Result<bool, IndexError> {
     drop(signals);
     done.map(|()| true)
 }
-
 fn next_job(shared: &Shared, compact: bool) -> Option<(VectorKind, Job)> {
     let zeal = if compact {
         Zeal::Compact

@@ -8,14 +8,16 @@ mod matching;
 mod parse;
 mod schema;
 mod vocabulary;
+mod writers;
 
 pub use analysis::{Analyzer, UnknownAnalyzer};
 pub use choice::{FieldWording, Wording};
 pub use highlight::Highlighter;
 pub use parse::KeywordQuery;
+pub use writers::set_open_writers;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -24,17 +26,17 @@ use tantivy::collector::sort_key::SortByStaticFastValue;
 use tantivy::collector::{Collector, Count, FilterCollector, TopDocs};
 use tantivy::directory::MmapDirectory;
 use tantivy::index::SegmentComponent;
-use tantivy::indexer::IndexWriterOptions;
 use tantivy::query::Query;
 use tantivy::schema::Schema;
 use tantivy::{
-    Index, IndexReader, IndexWriter, Order, ReloadPolicy, Searcher, TantivyDocument, TantivyError,
+    Index, IndexReader, Order, ReloadPolicy, Searcher, SegmentMeta, TantivyDocument, TantivyError,
     Term,
 };
 
 pub(crate) use self::schema::ROW;
 
 use self::schema::Fields;
+use self::writers::Writer;
 use crate::collection::{Held, Reason, State};
 use crate::columns;
 use crate::error::IndexError;
@@ -43,10 +45,6 @@ use crate::row_set::RowSet;
 
 /// Written with each commit; raised whenever the schema or the analysis changes.
 const FORMAT: u32 = 5;
-
-/// Bytes of words gathered before tantivy writes a segment; it takes no less than 15 MB,
-/// and only as they fill.
-const WRITER_BYTES: usize = 32 << 20;
 
 /// The answer to a keyword query.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -74,7 +72,7 @@ pub(crate) struct WordWriter {
     fields: Fields,
     wording: Wording,
     declared: columns::Fields,
-    writer: IndexWriter,
+    writer: Arc<Writer>,
     reader: IndexReader,
     /// The largest row ever added: a larger one needs no deletion before it is added.
     highest: Option<u64>,
@@ -103,14 +101,6 @@ pub(crate) fn open(
         .reload_policy(ReloadPolicy::Manual)
         .try_into()
         .map_err(IndexError::tantivy("open a reader"))?;
-    let options = IndexWriterOptions::builder()
-        .num_worker_threads(1)
-        .num_merge_threads(1)
-        .memory_budget_per_thread(WRITER_BYTES)
-        .build();
-    let writer = index
-        .writer_with_options(options)
-        .map_err(IndexError::tantivy("open a writer"))?;
     let words = WordIndex {
         fields: fields.clone(),
         wording: wording.clone(),
@@ -121,7 +111,7 @@ pub(crate) fn open(
         fields,
         wording: wording.clone(),
         declared,
-        writer,
+        writer: Writer::new(index),
         reader,
         highest,
     };
@@ -263,17 +253,20 @@ impl WordWriter {
     /// Removes and adds without committing: nothing of it is found before
     /// [`WordWriter::commit`].
     pub(crate) fn stage(&mut self, remove: &[RowId], add: &[Row<'_>]) -> Result<(), IndexError> {
+        let delete = |row: RowId| Term::from_field_u64(self.fields.row, row.0);
+        let mut writer = self.writer.open()?;
         for row in remove {
-            self.delete(*row);
+            writer.stage()?.delete_term(delete(*row));
         }
         for row in add {
             if self.highest.is_some_and(|highest| row.id.0 <= highest) {
-                self.delete(row.id);
+                writer.stage()?.delete_term(delete(row.id));
             }
             self.highest = self.highest.max(Some(row.id.0));
             let document: TantivyDocument =
                 schema::document(&self.fields, &self.wording, &self.declared, row);
-            self.writer
+            writer
+                .stage()?
                 .add_document(document)
                 .map_err(IndexError::tantivy("take a document"))?;
         }
@@ -289,28 +282,25 @@ impl WordWriter {
         let payload = serde_json::to_string(&payload)
             .map_err(|error| TantivyError::InternalError(error.to_string()))
             .map_err(IndexError::tantivy("describe a commit"))?;
-        let mut commit = self
-            .writer
-            .prepare_commit()
-            .map_err(IndexError::tantivy("prepare a commit"))?;
-        commit.set_payload(&payload);
-        commit.commit().map_err(IndexError::tantivy("commit"))?;
+        self.writer.open()?.commit(&payload)?;
         self.reader
             .reload()
             .map_err(IndexError::tantivy("show a commit"))
     }
 
     /// Forgets what was staged since the last commit.
-    pub(crate) fn roll_back(&mut self) -> Result<(), IndexError> {
-        self.writer
-            .rollback()
-            .map(drop)
-            .map_err(IndexError::tantivy("roll back"))
+    pub(crate) fn roll_back(&mut self) {
+        self.writer.roll_back();
     }
 
-    fn delete(&self, row: RowId) {
-        self.writer
-            .delete_term(Term::from_field_u64(self.fields.row, row.0));
+    /// Whether files of the last commit are gone.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.writer.is_lost()
+    }
+
+    /// Lets go of tantivy's threads until the next write.
+    pub(crate) fn close(&mut self) {
+        self.writer.close();
     }
 }
 
@@ -358,14 +348,9 @@ fn load(folder: &Path, expected: &Schema) -> Result<(Index, u64), Reason> {
         )));
     }
     let segments = index.searchable_segment_metas().map_err(damaged)?;
-    for segment in segments {
-        for component in SegmentComponent::iterator() {
-            let file = segment.relative_path(*component);
-            let due = *component != SegmentComponent::Delete || segment.has_deletes();
-            if due && !folder.join(&file).exists() {
-                return Err(Reason::Damaged(format!("{} is gone", file.display())));
-            }
-        }
+    let mut files = segments.iter().flat_map(files_of);
+    if let Some(file) = files.find(|file| !folder.join(file).exists()) {
+        return Err(Reason::Damaged(format!("{} is gone", file.display())));
     }
     let broken = index.validate_checksum().map_err(damaged)?;
     if let Some(file) = broken.iter().next() {
@@ -375,6 +360,14 @@ fn load(folder: &Path, expected: &Schema) -> Result<(Index, u64), Reason> {
         )));
     }
     Ok((index, payload.sequence))
+}
+
+/// The files that a segment has to have.
+fn files_of(segment: &SegmentMeta) -> Vec<PathBuf> {
+    SegmentComponent::iterator()
+        .filter(|component| **component != SegmentComponent::Delete || segment.has_deletes())
+        .map(|component| segment.relative_path(*component))
+        .collect()
 }
 
 fn create(folder: &Path, schema: Schema) -> Result<Index, IndexError> {
