@@ -19,6 +19,9 @@ step "crates and end to end"
 export NVIDIA_TF32_OVERRIDE=0
 cargo test --release --locked --workspace
 
+step "the API and its description"
+./tests/api_check.sh
+
 step "the page in a browser"
 if command -v chromium >/dev/null; then
     (cd tests/page && npm test --silent)
