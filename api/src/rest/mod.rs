@@ -2,12 +2,17 @@
 //! call one engine function, map the answer. Decisions belong to the engine.
 
 mod access;
+mod base_path;
 pub(crate) mod body;
+mod callers;
 mod collections;
+mod compression;
+mod conditional;
 mod documents;
 mod encode;
 mod health;
 mod input;
+mod methods;
 mod multipart;
 mod openai;
 mod page;
@@ -27,9 +32,13 @@ use std::time::Duration;
 
 use actix_cors::Cors;
 use actix_web::dev::Server;
-use actix_web::middleware::{Compress, from_fn};
+use actix_web::http::header;
+use actix_web::middleware::{Compress, DefaultHeaders, from_fn};
 use actix_web::{App, HttpRequest, HttpServer, web};
 
+pub use base_path::BasePath;
+pub use callers::Hosts;
+pub(crate) use callers::{Sender, check_origin};
 pub use state::{ApiKey, RestSettings, RestState};
 
 use crate::TlsIdentity;
@@ -55,12 +64,23 @@ pub fn bind(
             .app_data(web::Data::from(Arc::clone(&state)))
             .configure(routes)
             .default_service(web::to(no_such_route))
+            .wrap(from_fn(methods::name_allowed))
             .wrap(from_fn(access::require_key))
             .wrap(cors(&state.settings))
+            .wrap(from_fn(callers::admit))
             .wrap(from_fn(websocket::answer_whole))
+            .wrap(from_fn(compression::leave_short))
             .wrap(Compress::default())
+            .wrap(from_fn(compression::remove_mark))
+            .wrap(from_fn(methods::answer_head))
+            // What is stored here is data: no browser is to guess another type for it.
+            .wrap(DefaultHeaders::new().add((header::X_CONTENT_TYPE_OPTIONS, "nosniff")))
+            .wrap(from_fn(base_path::strip))
             .wrap(from_fn(request_log::log))
     })
+    // A response in several pieces would wait for the client to acknowledge the first one, which
+    // it delays by 40 ms.
+    .tcp_nodelay(true)
     .workers(workers)
     .keep_alive(Duration::from_secs(KEEP_ALIVE_SECONDS))
     .shutdown_timeout(SHUTDOWN_SECONDS)
@@ -128,18 +148,7 @@ fn filter_parameter(filter: &str) -> Result<serde_json::Value, ApiError> {
     })
 }
 
-/// A path with one method; others are told that they are not allowed.
+/// A path with one method; `methods` answers the others.
 pub(crate) fn sole(path: &str, route: actix_web::Route) -> actix_web::Resource {
-    web::resource(path)
-        .route(route)
-        .default_service(web::to(method_not_allowed))
-}
-
-/// For a path that exists with other methods.
-async fn method_not_allowed(request: HttpRequest) -> Result<&'static str, ApiError> {
-    Err(ApiError::MethodNotAllowed(format!(
-        "{} {}",
-        request.method(),
-        request.path()
-    )))
+    web::resource(path).route(route)
 }
