@@ -19,12 +19,12 @@ step "crates and end to end"
 export NVIDIA_TF32_OVERRIDE=0
 cargo test --release --locked --workspace
 
-step "the API and its description"
-./tests/api_check.sh
-
 step "the page in a browser"
 if command -v chromium >/dev/null; then
     (cd tests/page && npm test --silent)
 else
     echo "test: there is no chromium here (Ubuntu has it only as a snap): the page's tests did not run" >&2
 fi
+
+step "the API and its description"
+./tests/api_check.sh

@@ -4,6 +4,7 @@ Each is a `format` of the description. Without these hooks schemathesis sends an
 place, which the server rightly refuses.
 """
 import base64
+import re
 import struct
 import zlib
 
@@ -53,6 +54,9 @@ def completed(value, within=None):
         if within == "$geo_box":
             # The first lies north of the second.
             return {"top_left": {"lat": 50, "lon": 1}, "bottom_right": {"lat": 40, "lon": 9}}
+        if isinstance(value.get("weight"), float) and abs(value["weight"]) < 1e-3:
+            # Next to nothing has no direction.
+            value = {**value, "weight": 1.0}
         inner = within == "vectors"
         return {key: VECTOR if (inner or key == "vector") and item is not None else completed(item, key)
                 for key, item in value.items() if key != "cursor"}
@@ -73,6 +77,9 @@ def before_call(context, case, kwargs):
         case.query = {name: value for name, value in case.query.items() if name != "cursor"}
         if "$geo_box" in str(case.query.get("filter")):
             case.query["filter"] = '{"year": {"$gte": 2020}}'
+    if isinstance(case.body, dict) and case.media_type == "multipart/form-data":
+        # Which names a part may have, the form's syntax says.
+        case.body = {name: part for name, part in case.body.items() if re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", name)}
     if isinstance(case.body, (dict, list)) and case.media_type == "application/json":
         case.body = completed(case.body)
         if case.method.upper() == "PATCH" and isinstance(case.body, dict):
