@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Holds the server to its own description: schemathesis makes requests of /openapi.json, right ones
 # and wrong ones, and compares what comes with what is described. Bounded in time (SECONDS_MOST) and
-# in requests; the same seed makes the same requests.
+# in requests; the same seed makes the same requests. PHASES=examples,coverage,fuzzing,stateful makes
+# random ones as well, some of which no schema can tell from right ones.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -50,5 +51,5 @@ PYTHON
 cd tests/api_check
 SCHEMATHESIS_HOOKS=hooks NO_PROXY='*' PYTHONPATH=. PYTHONDONTWRITEBYTECODE=1 timeout --foreground "$((seconds_most + 60))" \
     "$venv/bin/schemathesis" run "$base/openapi.json" --url "$base" --checks all \
-    --phases "${PHASES:-examples,coverage,fuzzing,stateful}" --max-examples "$examples" --max-time "$seconds_most" --seed "$seed" \
+    --phases "${PHASES:-examples,coverage}" --max-examples "$examples" --max-time "$seconds_most" --seed "$seed" \
     --request-timeout 60 --suppress-health-check all --warnings off --continue-on-failure "$@"
