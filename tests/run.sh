@@ -25,3 +25,6 @@ if command -v chromium >/dev/null; then
 else
     echo "test: there is no chromium here (Ubuntu has it only as a snap): the page's tests did not run" >&2
 fi
+
+step "the API and its description"
+./tests/api_check.sh

@@ -51,12 +51,15 @@ function problemOf(status, text) {
   }
 }
 
+/** The address of a path of the API: the page may be served under any path, and the API with it. */
+export const under = (path) => new URL(path.replace(/^\/+/, "./"), document.baseURI);
+
 async function send(method, path, { json, signal } = {}) {
   for (;;) {
     const used = key;
     let response;
     try {
-      response = await fetch(path, {
+      response = await fetch(under(path), {
         method,
         signal,
         headers: { ...authorization(), ...(json === undefined ? {} : { "Content-Type": "application/json" }) },
@@ -77,14 +80,23 @@ const document_ = (name, id) => inCollection(name, `/documents/${encodeURICompon
 
 export const collections = async () => (await json("GET", "/collections")).collections;
 export const openapi = () => json("GET", "/openapi.json");
-export const search = (name, body, signal) => json("POST", inCollection(name, "/search"), { json: body, signal });
-export const readDocument = (name, id) => json("GET", document_(name, id));
+export const readDocument = async (name, id) => located(name, await json("GET", document_(name, id)));
+
+export async function search(name, body, signal) {
+  const answer = await json("POST", inCollection(name, "/search"), { json: body, signal });
+  return { ...answer, hits: answer.hits.map((hit) => located(name, hit)) };
+}
+
+/** The document with its picture's address as this page finds it: a proxy may have moved both. */
+function located(name, found) {
+  return found.image ? { ...found, image: under(`${document_(name, found.id)}/image`).href } : found;
+}
 export const deleteDocument = (name, id) => send("DELETE", document_(name, id));
 
 /** Whatever the server answers to a request written by hand: its status, then its body. */
 export async function answerTo(method, path, body) {
   try {
-    const response = await fetch(path, {
+    const response = await fetch(under(path), {
       method,
       headers: { ...authorization(), ...(body === undefined ? {} : { "Content-Type": "application/json" }) },
       body,
@@ -107,13 +119,13 @@ function indented(text) {
 /** True once the server is ready to answer. */
 export async function ready() {
   try {
-    return (await fetch("/ready")).ok;
+    return (await fetch(under("/ready"))).ok;
   } catch {
     return false;
   }
 }
 
-/** An address for an `<img>`: the path itself, or a blob of it where a key must go along. */
+/** An address for an `<img>`: the picture's own, or a blob of it where a key must go along. */
 export async function imageSource(path) {
   if (key === null) return path;
   return URL.createObjectURL(await (await send("GET", path)).blob());
@@ -139,7 +151,7 @@ function post(path, body, { sent, signal }) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     const stopped = () => reject(new DOMException("stopped", "AbortError"));
-    request.open("POST", path);
+    request.open("POST", under(path));
     for (const [name, value] of Object.entries(authorization())) request.setRequestHeader(name, value);
     if (typeof body === "string") request.setRequestHeader("Content-Type", "application/x-ndjson");
     request.upload.onprogress = (event) => event.lengthComputable && sent(event.loaded / event.total);

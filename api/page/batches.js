@@ -1,7 +1,7 @@
 // Turns chosen files into requests of a bounded size: pictures as multipart, the lines of .txt and
 // .ndjson files as NDJSON. Files are read as they are needed, never all at once.
 
-import { isPicture } from "/page/drop.js";
+import { isPicture } from "./drop.js";
 
 const PICTURES = 8;
 const LINES = 64;

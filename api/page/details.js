@@ -1,10 +1,10 @@
 // One document in full: its picture, text, metadata, why it was found, and what can be done to it.
 
-import { needsKey } from "/page/api.js";
-import { drawing, element } from "/page/element.js";
-import { picture } from "/page/picture.js";
-import { nameOf } from "/page/results.js";
-import { explanation } from "/page/score.js";
+import { needsKey } from "./api.js";
+import { drawing, element } from "./element.js";
+import { picture } from "./picture.js";
+import { nameOf } from "./results.js";
+import { explanation } from "./score.js";
 
 /**
  * `actions`: { read(found) → Promise of the stored document, like(found), remove(found) → Promise,

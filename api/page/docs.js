@@ -1,10 +1,10 @@
 // The API's pages: /openapi.json as a list of routes, each with its parameters, bodies, answers,
 // and a form that sends a request to this server.
 
-import * as api from "/page/api.js";
-import { element } from "/page/element.js";
-import { keyDialog } from "/page/key.js";
-import { exampleOf, fields, resolve, typeOf } from "/page/schema.js";
+import * as api from "./api.js";
+import { element } from "./element.js";
+import { keyDialog } from "./key.js";
+import { exampleOf, fields, resolve, typeOf } from "./schema.js";
 
 const METHODS = ["get", "post", "put", "patch", "delete", "head", "options"];
 const REST = "Other";

@@ -1,7 +1,7 @@
 // Values that tell documents apart, each with how many of the result have it; pressing one keeps
 // the documents that have it.
 
-import { element } from "/page/element.js";
+import { element } from "./element.js";
 
 /** Documents to learn a collection's fields from. */
 export const SAMPLE = 50;

@@ -1,16 +1,16 @@
 // The page: what is asked, what is shown, and the events that lead from one to the other.
 // Every search carries the number of the question it answers; an answer to an older one is dropped.
 
-import * as api from "/page/api.js";
-import { Details } from "/page/details.js";
-import { isPicture, takeFiles } from "/page/drop.js";
-import { counted, element } from "/page/element.js";
-import { facetRows, fieldsOf, SAMPLE } from "/page/facets.js";
-import { keyDialog } from "/page/key.js";
-import { picture } from "/page/picture.js";
-import { base64, fromAddress, PAGE, Question } from "/page/question.js";
-import { card, moveByArrows, nameOf } from "/page/results.js";
-import { Upload } from "/page/upload.js";
+import * as api from "./api.js";
+import { Details } from "./details.js";
+import { isPicture, takeFiles } from "./drop.js";
+import { counted, element } from "./element.js";
+import { facetRows, fieldsOf, SAMPLE } from "./facets.js";
+import { keyDialog } from "./key.js";
+import { picture } from "./picture.js";
+import { base64, fromAddress, PAGE, Question } from "./question.js";
+import { card, moveByArrows, nameOf } from "./results.js";
+import { Upload } from "./upload.js";
 
 const TYPING_PAUSE_MS = 120;
 const RETRY_MS = 2500;
@@ -50,7 +50,7 @@ const cardActions = { open: (found) => details.open(found), like };
 async function ask({ remember = false } = {}) {
   clearTimeout(typing);
   const here = question.address(collections.length > 1 ? collection : null);
-  if (here !== location.pathname + location.search) history[remember ? "pushState" : "replaceState"](null, "", here);
+  if (here !== location.search) history[remember ? "pushState" : "replaceState"](null, "", location.pathname + here);
   cursor = null;
   await fetchPage(0, replaceCards);
 }
@@ -208,7 +208,7 @@ function showCollection() {
   at("collection-size").textContent = current && Number.isFinite(current.documents) ? counted(current.documents, "document") : "";
   at("model").textContent = current ? [current.model, current.dim ? `${current.dim} dimensions` : null].filter(Boolean).join(" · ") : "";
   at("drop-collection").textContent = collection;
-  at("empty-curl").textContent = [`curl ${location.origin}/documents`, api.needsKey() ? "-H 'Authorization: Bearer KEY'" : null,
+  at("empty-curl").textContent = [`curl ${api.under("/documents")}`, api.needsKey() ? "-H 'Authorization: Bearer KEY'" : null,
     "-H 'Content-Type: application/json'", `-d '{"text": "a cat on a mat"}'`].filter(Boolean).join(" \\\n  ");
 }
 

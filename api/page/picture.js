@@ -2,8 +2,8 @@
 // fetched, since an `<img>` cannot send one. Once loaded, a picture is looked at to choose the
 // tile under it: black line drawings vanish on a dark page, white ones on a light page.
 
-import { imageSource, needsKey } from "/page/api.js";
-import { element } from "/page/element.js";
+import { imageSource, needsKey } from "./api.js";
+import { element } from "./element.js";
 
 const PROBE = 24;
 const SMALL = 128;

@@ -1,7 +1,7 @@
 // What is being looked for: words, something pinned to them (a picture at hand, or a stored
 // document to find more like), and the mode. It becomes a search's body and the page's address.
 
-import { VALUES } from "/page/facets.js";
+import { VALUES } from "./facets.js";
 
 export const PAGE = 30;
 export const MODES = ["hybrid", "vector", "keyword"];
@@ -36,7 +36,7 @@ export class Question {
     return { query: [pinned, { text: words }], mode: "vector", ...page };
   }
 
-  /** The page's address for this question; a picture that is not stored cannot be in it. */
+  /** The query of the page's address for this question; a picture that is not stored cannot be in it. */
   address(collection) {
     const parameters = new URLSearchParams();
     if (collection !== null) parameters.set("collection", collection);
@@ -45,7 +45,7 @@ export class Question {
     if (this.pin?.kind === "document") parameters.set("like", this.pin.id);
     if (this.filters.size > 0) parameters.set("where", JSON.stringify(Object.fromEntries(this.filters)));
     const query = parameters.toString();
-    return query === "" ? "/" : `/?${query}`;
+    return query === "" ? "" : `?${query}`;
   }
 }
 

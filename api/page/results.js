@@ -1,8 +1,8 @@
 // The grid: a card a document, and moving among cards with the arrow keys.
 
-import { element } from "/page/element.js";
-import { picture } from "/page/picture.js";
-import { bar, figure, LISTS } from "/page/score.js";
+import { element } from "./element.js";
+import { picture } from "./picture.js";
+import { bar, figure, LISTS } from "./score.js";
 
 const THUMBNAIL = 320;
 

@@ -1,6 +1,6 @@
 // JSON Schema, as OpenAPI 3.1 uses it, shown as nested lists; and an example made of one.
 
-import { element } from "/page/element.js";
+import { element } from "./element.js";
 
 const DEEPEST = 6;
 

@@ -1,6 +1,6 @@
 // Scores as figures and as bars whose pieces are the lists that a score comes from.
 
-import { element } from "/page/element.js";
+import { element } from "./element.js";
 
 export const LISTS = { image: "picture", text: "text", keyword: "keyword" };
 

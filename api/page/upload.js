@@ -1,9 +1,9 @@
 // Adds files to a collection and shows how far it is. The bar's solid part is what the server has
 // stored and made searchable; the pale part ahead of it is what has been sent.
 
-import { addDocuments, Problem, Unreachable } from "/page/api.js";
-import { batches, documentsIn, halves } from "/page/batches.js";
-import { counted, element } from "/page/element.js";
+import { addDocuments, Problem, Unreachable } from "./api.js";
+import { batches, documentsIn, halves } from "./batches.js";
+import { counted, element } from "./element.js";
 
 /** Two requests under way keep the server's model busy while the next one is being sent. */
 const AT_ONCE = 2;

@@ -86,6 +86,8 @@ pub enum ApiError {
         collection: CollectionName,
         id: String,
     },
+    #[error("the range lies behind the end of the {bytes} bytes that there are")]
+    NoSuchRange { bytes: u64 },
     #[error("there is no task '{0}'; a restart forgets them")]
     TaskNotFound(String),
     #[error("task '{0}' was cancelled")]
@@ -135,12 +137,18 @@ pub enum ApiError {
 
     #[error("the request has no valid API key; send 'Authorization: Bearer KEY'")]
     Unauthorized,
-    #[error("pages of {0} may not call here; allow them with --cors-origin {0}")]
+    #[error("pages of '{}' may not change anything here; allow them with --cors-origin", quoted(.0))]
     ForeignOrigin(String),
+    #[error(
+        "this server has no API key and is not asked as '{}'; start it with --allowed-host to allow that \
+         name, or with --api-key",
+        quoted(.0)
+    )]
+    ForeignHost(String),
     #[error("there is nothing at {0}; GET /openapi.json lists the routes")]
     NoSuchRoute(String),
-    #[error("{0} is not allowed here")]
-    MethodNotAllowed(String),
+    #[error("{asked} is not allowed here; allowed are: {allowed}")]
+    MethodNotAllowed { asked: String, allowed: String },
     #[error("the body is not JSON: {0}")]
     InvalidJson(String),
     #[error("{0}")]

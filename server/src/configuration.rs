@@ -4,6 +4,7 @@
 //! TOML file, under one name; flags win over environment, environment over file.
 //! What is wrong is told at start-up with the key's name.
 
+mod key;
 mod models;
 
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
@@ -12,7 +13,7 @@ use std::time::Duration;
 
 use clap::Args;
 use clipdb_api::pace::Pace;
-use clipdb_api::rest::{ApiKey, RestSettings};
+use clipdb_api::rest::{Hosts, RestSettings};
 use clipdb_api::{EngineSettings, TlsIdentity, UrlIngestSettings, clip_as_service};
 use clipdb_embed::EncoderSettings;
 use clipdb_embed::image::ImageLimits;
@@ -253,6 +254,12 @@ pub struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     api_key: Option<String>,
 
+    /// A file that holds the key, or '-' for standard input: a key in the command line can be seen
+    /// by every user of the machine for a moment
+    #[arg(long, env = "CLIPDB_API_KEY_FILE", value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    api_key_file: Option<PathBuf>,
+
     /// Serve others than this machine without a key, on purpose
     #[arg(long, env = "CLIPDB_NO_AUTH")]
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -270,6 +277,26 @@ pub struct Settings {
         deserialize_with = "one_or_many"
     )]
     cors_origin: Vec<String>,
+
+    /// A host name that a server without a key may be asked by, or '*'; may repeat [default:
+    /// localhost, loopback addresses and the listen address]
+    #[arg(
+        long,
+        env = "CLIPDB_ALLOWED_HOST",
+        value_name = "HOST",
+        value_delimiter = ','
+    )]
+    #[serde(
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "one_or_many"
+    )]
+    allowed_host: Vec<String>,
+
+    /// A path that everything is served under as well, as a reverse proxy sends it on, such as
+    /// /clipdb [default: none]
+    #[arg(long, env = "CLIPDB_BASE_PATH", value_name = "PATH")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    base_path: Option<String>,
 
     /// The collection of CLIP-as-service's clients, unless their requests name one
     /// [default: default]
@@ -320,7 +347,7 @@ pub enum ConfigurationError {
     #[error("the setting '{key}' is wrong: {reason}")]
     Setting { key: &'static str, reason: String },
     #[error(
-        "'{0}' can be reached by others and no API key is set: give --api-key KEY (or CLIPDB_API_KEY), \
+        "'{0}' can be reached by others and no API key is set: give --api-key-file FILE (or --api-key, CLIPDB_API_KEY), \
          or --no-auth to serve everybody on purpose"
     )]
     Open(SocketAddr),
@@ -374,6 +401,9 @@ impl Settings {
     /// These settings, and those of `file` where these say nothing.
     fn over(self, mut file: Self, path: &Path) -> Result<Self, ConfigurationError> {
         self.keep_models(&mut file)?;
+        if self.api_key.is_some() || self.api_key_file.is_some() {
+            (file.api_key, file.api_key_file) = (None, None);
+        }
         let mut merged = toml::Table::try_from(file).map_err(|error| wrong_file(path, &error))?;
         merged.extend(toml::Table::try_from(self).map_err(|error| wrong_file(path, &error))?);
         merged.try_into().map_err(|error| wrong_file(path, &error))
@@ -385,14 +415,22 @@ impl Settings {
         let listen = address("listen", self.listen.as_deref().unwrap_or("127.0.0.1:8080"))?;
         let grpc = self
             .grpc
-            .take()
-            .map(|grpc| address("grpc", &grpc))
+            .as_deref()
+            .map(|grpc| address("grpc", grpc))
             .transpose()?;
-        let api_key = match self.api_key.take() {
-            Some(key) if key.len() < 8 => {
-                return Err(wrong("api_key", "it is shorter than 8 characters"));
+        let api_key = key::read(self.api_key.take(), self.api_key_file.take())?;
+        let hosts = match &api_key {
+            Some(_) => Hosts::every(),
+            None => {
+                // A listen address may be given as a name.
+                let listened = [self.listen.as_deref(), self.grpc.as_deref()].into_iter();
+                let named: Vec<String> = listened
+                    .flatten()
+                    .map(str::to_owned)
+                    .chain(self.allowed_host.drain(..))
+                    .collect();
+                Hosts::of([Some(listen), grpc].into_iter().flatten(), &named)
             }
-            key => key.map(|key| ApiKey::new(&key)),
         };
         let mut open = [Some(listen), grpc].into_iter().flatten();
         if api_key.is_none()
@@ -485,6 +523,8 @@ impl Settings {
         let rest = RestSettings {
             api_key,
             cors_origins: self.cors_origin,
+            hosts,
+            base_path: parsed("base_path", self.base_path.as_deref().unwrap_or_default())?,
             max_body_bytes: at_least(
                 "max_body_bytes",
                 self.max_body_bytes.unwrap_or(128 << 20),

@@ -1,6 +1,8 @@
 //! What OpenMP, LibTorch and NVIDIA's libraries read from the environment, OpenMP before `main`.
 
 use std::env;
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
@@ -41,16 +43,31 @@ const ATTENTION: Setting = Setting {
     value: "1",
 };
 
+/// The flag that is moved out of the command line, which every user of the machine can read, into
+/// the environment, which only this one can.
+const KEY_FLAG: &str = "--api-key";
+const KEY_VARIABLE: &str = "CLIPDB_API_KEY";
+
 /// Starts this program anew with what is not set by whoever started it. The process keeps its id.
 pub fn prepare() {
     let missing: Vec<Setting> = [WAITING, PAGES, EXACT, ATTENTION]
         .into_iter()
         .filter(|setting| setting.names.iter().all(|name| env::var_os(name).is_none()))
         .collect();
-    if missing.is_empty() {
+    start_again(missing);
+}
+
+/// The same for a command that computes nothing: the key alone leaves the command line.
+pub fn hide_key() {
+    start_again(Vec::new());
+}
+
+fn start_again(missing: Vec<Setting>) {
+    let (arguments, key) = without_key(env::args_os());
+    if missing.is_empty() && key.is_none() {
         return;
     }
-    let mut arguments = env::args_os();
+    let mut arguments = arguments.into_iter();
     let Ok(program) = env::current_exe() else {
         return;
     };
@@ -62,10 +79,71 @@ pub fn prepare() {
     for setting in missing {
         command.env(setting.names[0], setting.value);
     }
+    if let Some(key) = key {
+        command.env(KEY_VARIABLE, key);
+    }
     let error = command.exec();
     // Only a failure returns: the server works all the same, slower, and on a GPU less exactly.
     eprintln!(
         "clipdb: could not start anew with settings for its libraries ({error}): it is slower, and \
          f32 on a GPU is rounded"
     );
+}
+
+/// The arguments without `--api-key KEY`, and the key.
+fn without_key(arguments: impl Iterator<Item = OsString>) -> (Vec<OsString>, Option<OsString>) {
+    let mut arguments = arguments.peekable();
+    let mut kept = Vec::new();
+    let mut key = None;
+    let with_value = format!("{KEY_FLAG}=");
+    while let Some(argument) = arguments.next() {
+        if argument == "--" {
+            kept.push(argument);
+            kept.extend(arguments);
+            break;
+        }
+        if argument == KEY_FLAG && arguments.peek().is_some() {
+            key = arguments.next();
+        } else if let Some(value) = argument.as_bytes().strip_prefix(with_value.as_bytes()) {
+            key = Some(OsString::from_vec(value.to_vec()));
+        } else {
+            kept.push(argument);
+        }
+    }
+    (kept, key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_leaves_the_command_line() {
+        let split = |line: &str| {
+            let (kept, key) = without_key(line.split(' ').map(OsString::from));
+            let kept: Vec<String> = kept
+                .into_iter()
+                .map(|argument| argument.into_string().unwrap())
+                .collect();
+            (kept.join(" "), key.and_then(|key| key.into_string().ok()))
+        };
+        let secret = Some("a-secret".to_owned());
+        for line in [
+            "clipdb serve --api-key a-secret --data d",
+            "clipdb serve --api-key=a-secret --data d",
+        ] {
+            assert_eq!(
+                split(line),
+                ("clipdb serve --data d".to_owned(), secret.clone())
+            );
+        }
+        for line in [
+            "clipdb serve --data d",
+            "clipdb serve --api-key-file f",
+            "clipdb serve --api-key",
+            "clipdb search -- --api-key words",
+        ] {
+            assert_eq!(split(line), (line.to_owned(), None));
+        }
+    }
 }

@@ -26,7 +26,11 @@ use command_line::{Command, CommandLine};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    match CommandLine::parse().command {
+    let command = CommandLine::parse().command;
+    if !matches!(command, Command::Serve(_) | Command::Models(_)) {
+        environment::hide_key();
+    }
+    match command {
         Command::Serve(arguments) => {
             environment::prepare();
             lifecycle::serve(arguments)

@@ -86,9 +86,14 @@ refused(bad, "invalid_field", "token numbers", model=model, input=[1, 2, 3])
 refused(bad, "invalid_field", "token numbers", model=model, input=[[1, 2], [3]])
 refused(bad, "invalid_field", "1 to 2048", model=model, input=[])
 refused(bad, "invalid_field", "hex", model=model, input="a", encoding_format="hex")
-refused(bad, "unknown_field", "colour", model=model, input="a", extra_body={"colour": 1})
 refused(bad, "invalid_image", "", model=model, input="data:image/png;base64,aGk=")
-refused(openai.NotFoundError, "unknown_model", model, model="text-embedding-3-small", input="a")
+refused(openai.NotFoundError, "unknown_model", model, model="another", input="a")
+
+# What other servers take, and the names that clients have as their default.
+near(create(model=model, input=texts[0], extra_body={"input_type": "query"}).data[0].embedding, expected[0])
+answer = create(model="text-embedding-3-small", input=texts[0])
+near(answer.data[0].embedding, expected[0])
+assert answer.model == model, answer.model
 
 stranger = openai.OpenAI(base_url=f"{base}/v1", api_key="wrong", max_retries=0)
 try:

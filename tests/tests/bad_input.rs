@@ -495,7 +495,7 @@ fn clients_that_go_away_amid_their_body() {
     let path = collection.path("/documents");
     let head = |kind: &str, length: usize| {
         format!(
-            "POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n\r\n"
+            "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n\r\n"
         )
     };
     for round in 0..5 {
@@ -557,7 +557,7 @@ fn ingests_that_are_abandoned_do_not_stop_others() {
     assert!(body.len() < MAX_BODY);
     for _ in 0..3 {
         let request = format!(
-            "POST /collections/bad/documents HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            "POST /collections/bad/documents HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
         );
         break_off(&request);

@@ -48,7 +48,7 @@ fn a_connection_that_was_idle_for_a_while_takes_another_request() {
     for pause in [0, 8] {
         std::thread::sleep(Duration::from_secs(pause));
         connection
-            .write_all(b"GET /health HTTP/1.1\r\nhost: clipdb\r\n\r\n")
+            .write_all(b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n")
             .unwrap();
         let mut answer = [0; 15];
         connection.read_exact(&mut answer).unwrap();

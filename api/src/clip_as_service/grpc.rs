@@ -29,7 +29,7 @@ use super::meter::{self, Shares};
 use crate::TlsIdentity;
 use crate::error::ApiError;
 use crate::quoted::quoted;
-use crate::rest::{RestState, problem};
+use crate::rest::{RestState, Sender, check_origin, problem};
 use crate::trace_context::TRACEPARENT;
 
 const MOST_IN_FLIGHT: usize = 1000;
@@ -157,6 +157,9 @@ impl Service<HttpRequest<Body>> for JinaRpc {
     }
 
     fn call(&mut self, request: HttpRequest<Body>) -> Self::Future {
+        if let Err(error) = admit(&self.state, &request) {
+            return Box::pin(ready(Ok(Status::from(error).into_http())));
+        }
         match request.uri().path() {
             "/jina.JinaRPC/Call" => {
                 let settings = &self.state.settings;
@@ -277,12 +280,32 @@ impl CallService {
     }
 }
 
+/// The same rules as for HTTP: over TLS a browser may send a page's bytes here too.
+fn admit<B>(state: &RestState, request: &HttpRequest<B>) -> Result<(), ApiError> {
+    let authority = request
+        .uri()
+        .authority()
+        .map(|authority| authority.as_str());
+    let header = |name: &str| request.headers().get(name).map(|value| value.as_bytes());
+    let host = header("host").map(|host| std::str::from_utf8(host).unwrap_or_default());
+    let sender = Sender {
+        origin: header("origin"),
+        site: header("sec-fetch-site"),
+    };
+    let settings = &state.settings;
+    settings.hosts.check(authority.into_iter().chain(host))?;
+    check_origin(sender, authority.or(host), &settings.cors_origins)
+}
+
 /// For what goes wrong beside the calls, whose own failures are responses.
 impl From<ApiError> for Status {
     fn from(error: ApiError) -> Self {
         match error {
             ApiError::Unauthorized => Self::unauthenticated(problem::detail(&error)),
             ApiError::SlowBody(_) => Self::deadline_exceeded(problem::detail(&error)),
+            ApiError::ForeignHost(_) | ApiError::ForeignOrigin(_) => {
+                Self::permission_denied(problem::detail(&error))
+            }
             _ => Self::unavailable(problem::detail(&error)),
         }
     }

@@ -119,7 +119,6 @@ async fn connect(
     request: &HttpRequest,
     payload: web::Payload,
 ) -> Result<(Arc<Engine>, HttpResponse, Frames), actix_web::Error> {
-    check_origin(request, &state.settings.cors_origins)?;
     let engine = state.engine()?;
     let limit = state.settings.max_body_bytes;
     let pace = state.settings.pace;
@@ -142,25 +141,6 @@ async fn connect(
         shares,
     };
     Ok((engine, response, frames))
-}
-
-/// A browser lets any page open a WebSocket to any address, CORS or not: a page of
-/// another origin is let in only where the settings name it.
-fn check_origin(request: &HttpRequest, allowed: &[String]) -> Result<(), ApiError> {
-    let headers = request.headers();
-    let Some(origin) = headers.get(header::ORIGIN) else {
-        return Ok(());
-    };
-    let origin = origin.to_str().unwrap_or_default();
-    let own = headers
-        .get(header::HOST)
-        .and_then(|host| host.to_str().ok())
-        .is_some_and(|host| origin.split_once("://").is_some_and(|(_, of)| of == host));
-    if own || allowed.iter().any(|one| one == "*" || one == origin) {
-        Ok(())
-    } else {
-        Err(ApiError::ForeignOrigin(origin.to_owned()))
-    }
 }
 
 async fn talk(
@@ -355,28 +335,7 @@ fn from_protobuf(frame: Bytes) -> Result<DataRequest, ApiError> {
 
 #[cfg(test)]
 mod tests {
-    use actix_web::test::TestRequest;
-
     use super::*;
-
-    #[test]
-    fn pages_of_other_origins_are_kept_out() {
-        let check = |origin: Option<&str>, allowed: &[&str]| {
-            let request = TestRequest::get().insert_header((header::HOST, "localhost:8080"));
-            let request = match origin {
-                Some(origin) => request.insert_header((header::ORIGIN, origin)),
-                None => request,
-            };
-            let allowed: Vec<String> = allowed.iter().map(|one| (*one).to_owned()).collect();
-            check_origin(&request.to_http_request(), &allowed)
-        };
-        assert!(check(None, &[]).is_ok());
-        assert!(check(Some("http://localhost:8080"), &[]).is_ok());
-        assert!(check(Some("https://evil.example"), &[]).is_err());
-        assert!(check(Some("null"), &[]).is_err());
-        assert!(check(Some("https://mine.example"), &["https://mine.example"]).is_ok());
-        assert!(check(Some("https://any.example"), &["*"]).is_ok());
-    }
 
     #[test]
     fn a_reason_fits_its_frame() {

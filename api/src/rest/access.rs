@@ -3,7 +3,7 @@
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::{Method, header};
+use actix_web::http::header;
 use actix_web::middleware::Next;
 use actix_web::{ResponseError, web};
 
@@ -29,10 +29,10 @@ pub(super) async fn require_key(
     Ok(request.into_response(answer).map_into_boxed_body())
 }
 
-/// Liveness, readiness and the page's own files need no key; a browser sends none with OPTIONS.
+/// Liveness, readiness and the page's own files need no key. A browser's question what another
+/// origin may do (`OPTIONS`) is answered before, without a look at the path.
 fn is_public(request: &ServiceRequest) -> bool {
-    request.method() == Method::OPTIONS
-        || matches!(request.path(), "/health" | "/ready")
+    matches!(request.path(), "/health" | "/ready")
         || (page::is_page_file(request.path()) && !websocket::is_upgrade(request.headers()))
 }
 

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::body;
 use super::state::{Open, RestState};
-use super::{method_not_allowed, query_string, sole};
+use super::{query_string, sole};
 use crate::CollectionName;
 use crate::engine::{Collection, CollectionSummary, RecallRequest, Wanted, blocking};
 use crate::error::ApiError;
@@ -20,22 +20,20 @@ use crate::error::ApiError;
 /// The most fields that a collection declares.
 const FIELDS: usize = 1000;
 
+/// The largest `ef` or `nprobe`, as in a search.
+const EFFORT: usize = 65_536;
+
 /// Bytes of the longest name of a declared field.
 const FIELD_PATH: usize = 1024;
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config
-        .service(
-            web::resource("/collections")
-                .route(web::get().to(list))
-                .default_service(web::to(method_not_allowed)),
-        )
+        .service(web::resource("/collections").route(web::get().to(list)))
         .service(
             web::resource("/collections/{name}")
                 .route(web::put().to(create))
                 .route(web::get().to(show))
-                .route(web::delete().to(drop_collection))
-                .default_service(web::to(method_not_allowed)),
+                .route(web::delete().to(drop_collection)),
         )
         .service(sole("/collections/{name}/check", web::get().to(check)))
         .service(sole("/collections/{name}/recall", web::get().to(recall)))
@@ -185,8 +183,13 @@ async fn recall(
         ef: query.ef,
         nprobe: query.nprobe,
     };
-    for (name, value, most) in [("k", wanted.k, 1000), ("queries", wanted.queries, 10_000)] {
-        if !(1..=most).contains(&value) {
+    for (name, value, most) in [
+        ("k", Some(wanted.k), 1000),
+        ("queries", Some(wanted.queries), 10_000),
+        ("ef", wanted.ef, EFFORT),
+        ("nprobe", wanted.nprobe, EFFORT),
+    ] {
+        if let Some(value) = value.filter(|value| !(1..=most).contains(value)) {
             return Err(ApiError::InvalidField(format!(
                 "'{name}' is {value}; it goes from 1 to {most}"
             )));

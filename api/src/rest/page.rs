@@ -1,10 +1,15 @@
 //! The web page, `GET /docs` and `GET /openapi.json`, all inside the binary.
 
 use actix_web::http::header;
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
+use bytes::Bytes;
+use clipdb_embed::Encoder;
 use include_dir::{Dir, include_dir};
+use serde_json::{Value, json};
 
+use super::conditional::Version;
 use super::sole;
+use super::state::RestState;
 use crate::clip_as_service::websocket;
 use crate::error::ApiError;
 
@@ -17,17 +22,22 @@ const POLICY: &str = "default-src 'self'; img-src 'self' blob: data:; object-src
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config
-        .service(
-            sole("/", websocket::upgrade()).route(web::get().to(|| async { file("index.html") })),
-        )
-        .service(sole("/docs", web::get().to(|| async { file("docs.html") })))
+        .service(sole("/", websocket::upgrade()).route(
+            web::get().to(|request: HttpRequest| async move { file(&request, "index.html") }),
+        ))
+        .service(sole(
+            "/docs",
+            web::get().to(|request: HttpRequest| async move { file(&request, "docs.html") }),
+        ))
         .service(sole(
             "/favicon.ico",
-            web::get().to(|| async { file("icon.svg") }),
+            web::get().to(|request: HttpRequest| async move { file(&request, "icon.svg") }),
         ))
         .service(sole(
             "/page/{file}",
-            web::get().to(|name: web::Path<String>| async move { file(&name) }),
+            web::get().to(|request: HttpRequest, name: web::Path<String>| async move {
+                file(&request, &name)
+            }),
         ))
         .service(sole("/openapi.json", web::get().to(openapi)));
 }
@@ -37,13 +47,65 @@ pub(super) fn is_page_file(path: &str) -> bool {
     matches!(path, "/" | "/docs" | "/favicon.ico") || path.starts_with("/page/")
 }
 
-async fn openapi() -> HttpResponse {
-    HttpResponse::Ok()
-        .content_type("application/json")
-        .body(OPENAPI)
+/// The description, in which the models' names are those of this server once they are loaded.
+async fn openapi(request: HttpRequest, state: web::Data<RestState>) -> HttpResponse {
+    let Ok(engine) = state.engine() else {
+        return fixed(
+            &request,
+            "application/json",
+            Bytes::from_static(OPENAPI.as_bytes()),
+        );
+    };
+    let cards = engine.models().all().iter().map(Encoder::card);
+    let models: Vec<(&str, usize)> = cards.map(|card| (card.name.as_str(), card.dim)).collect();
+    let described = with_models(OPENAPI, &models);
+    fixed(&request, "application/json", Bytes::from(described))
 }
 
-fn file(name: &str) -> Result<HttpResponse, ApiError> {
+/// Where the description says `"format": "model"` or `"format": "dimensions"`, a list of what that
+/// may be.
+fn with_models(description: &str, models: &[(&str, usize)]) -> String {
+    let listed = |values: Vec<Value>| {
+        let values: Vec<Value> = values.into_iter().chain([Value::Null]).collect();
+        format!("\"enum\": {}", Value::from(values))
+    };
+    let names: Vec<Value> = models.iter().map(|(name, _)| json!(name)).collect();
+    let mut lengths: Vec<usize> = models.iter().map(|(_, dimensions)| *dimensions).collect();
+    lengths.sort_unstable();
+    lengths.dedup();
+    let or_none = names.iter().cloned().chain([json!("none")]).collect();
+    description
+        .replace(r#""format": "model-or-none""#, &listed(or_none))
+        .replace(r#""format": "model""#, &listed(names))
+        .replace(
+            r#""format": "dimensions""#,
+            &listed(lengths.into_iter().map(Value::from).collect()),
+        )
+}
+
+/// Content that is part of the program: it is asked for each time, since the next version of the
+/// program has another, and sent when it changed.
+fn fixed(request: &HttpRequest, media_type: &str, content: Bytes) -> HttpResponse {
+    let version = Version::of_content(&content);
+    let unchanged = version.is_known_to(request);
+    let mut answer = if unchanged {
+        HttpResponse::NotModified()
+    } else {
+        HttpResponse::Ok()
+    };
+    version
+        .write(&mut answer)
+        .insert_header((header::CONTENT_SECURITY_POLICY, POLICY))
+        .insert_header((header::REFERRER_POLICY, "no-referrer"))
+        .insert_header((header::CACHE_CONTROL, "no-cache"));
+    if unchanged {
+        answer.finish()
+    } else {
+        answer.content_type(media_type).body(content)
+    }
+}
+
+fn file(request: &HttpRequest, name: &str) -> Result<HttpResponse, ApiError> {
     let file = PAGE
         .get_file(name)
         .ok_or_else(|| ApiError::NoSuchRoute(format!("/page/{name}")))?;
@@ -54,11 +116,33 @@ fn file(name: &str) -> Result<HttpResponse, ApiError> {
         Some("svg") => "image/svg+xml",
         _ => "application/octet-stream",
     };
-    Ok(HttpResponse::Ok()
-        .content_type(media_type)
-        .insert_header((header::CONTENT_SECURITY_POLICY, POLICY))
-        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .insert_header((header::REFERRER_POLICY, "no-referrer"))
-        .insert_header((header::CACHE_CONTROL, "no-cache"))
-        .body(file.contents()))
+    Ok(fixed(
+        request,
+        media_type,
+        Bytes::from_static(file.contents()),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_description_names_the_models_that_are_loaded() {
+        let described = with_models(OPENAPI, &[("a", 384), ("b/c", 512)]);
+        let described: Value = serde_json::from_str(&described).unwrap();
+        let body = |path: &str, method: &str| {
+            &described["paths"][path][method]["requestBody"]["content"]["application/json"]["schema"]
+                ["properties"]["model"]["enum"]
+        };
+        assert_eq!(body("/encode", "post"), &json!(["a", "b/c", null]));
+        assert_eq!(
+            body("/collections/{name}", "put"),
+            &json!(["a", "b/c", "none", null])
+        );
+        let length = &described["paths"]["/v1/embeddings"]["post"]["requestBody"]["content"]["application/json"]
+            ["schema"]["properties"]["dimensions"]["enum"];
+        assert_eq!(length, &json!([384, 512, null]));
+        serde_json::from_str::<Value>(OPENAPI).unwrap();
+    }
 }

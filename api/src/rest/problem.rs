@@ -41,6 +41,9 @@ fn classify(error: &ApiError) -> (StatusCode, &'static str) {
         }
         ApiError::CollectionReplaced(_) => (StatusCode::SERVICE_UNAVAILABLE, "collection_replaced"),
         ApiError::SnapshotNotFound { .. } => (StatusCode::NOT_FOUND, "snapshot_not_found"),
+        ApiError::NoSuchRange { .. } => {
+            (StatusCode::RANGE_NOT_SATISFIABLE, "range_not_satisfiable")
+        }
         ApiError::TaskNotFound(_) => (StatusCode::NOT_FOUND, "task_not_found"),
         ApiError::TaskCancelled(_) => (StatusCode::CONFLICT, "cancelled"),
         ApiError::TooManyTasks(_) => (StatusCode::TOO_MANY_REQUESTS, "too_many_tasks"),
@@ -55,8 +58,9 @@ fn classify(error: &ApiError) -> (StatusCode, &'static str) {
         ApiError::UnknownModel { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "unknown_model"),
         ApiError::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized"),
         ApiError::ForeignOrigin(_) => (StatusCode::FORBIDDEN, "foreign_origin"),
+        ApiError::ForeignHost(_) => (StatusCode::FORBIDDEN, "foreign_host"),
         ApiError::NoSuchRoute(_) => (StatusCode::NOT_FOUND, "no_such_route"),
-        ApiError::MethodNotAllowed(_) => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
+        ApiError::MethodNotAllowed { .. } => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
         ApiError::InvalidJson(_) => (StatusCode::BAD_REQUEST, "invalid_json"),
         ApiError::UnknownField(_) => (StatusCode::UNPROCESSABLE_ENTITY, "unknown_field"),
         ApiError::InvalidField(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_field"),

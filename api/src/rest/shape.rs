@@ -71,6 +71,8 @@ fn field_that_fails<'json, T: Deserialize<'json>>(json: &'json [u8], is_unknown:
 
 const NATURAL: &str = "a whole number from 0";
 const WHOLE: &str = "a whole number";
+/// Whole numbers below it are exact as floating-point numbers: 2^53.
+const EXACT: f64 = 9_007_199_254_740_992.0;
 const NUMBER: &str = "a number";
 const LIST: &str = "a list";
 const OBJECT: &str = "an object";
@@ -192,9 +194,24 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Worded<V> {
         visit_bool(bool) => Unexpected::Bool;
         visit_i64(i64) => Unexpected::Signed;
         visit_u64(u64) => Unexpected::Unsigned;
-        visit_f64(f64) => Unexpected::Float;
         visit_str(&str) => Unexpected::Str;
         visit_borrowed_str(&'de str) => Unexpected::Str;
+    }
+
+    /// JSON knows one kind of numbers: 18.0 is 18.
+    fn visit_f64<E: Error>(self, value: f64) -> Result<V::Value, E> {
+        let wants_whole = self
+            .expected
+            .is_some_and(|expected| expected.starts_with(WHOLE));
+        if wants_whole && value.fract() == 0.0 && value.abs() < EXACT {
+            return if value < 0.0 {
+                self.visit_i64(value as i64)
+            } else {
+                self.visit_u64(value as u64)
+            };
+        }
+        let visited = self.visitor.visit_f64(value);
+        Self::worded(self.expected, Unexpected::Float(value), visited)
     }
 
     fn visit_string<E: Error>(self, value: String) -> Result<V::Value, E> {
@@ -350,6 +367,16 @@ mod tests {
         let raw: Vec<&RawValue> = read(br#"[{"a": 1}, [2 ]]"#).unwrap();
         assert_eq!([raw[0].get(), raw[1].get()], [r#"{"a": 1}"#, "[2 ]"]);
         assert!(read::<Value>(b"{} {}").is_err());
+        for json in [r#"{"size": 3.0}"#, r#"{"size": 0.3e1}"#] {
+            assert_eq!(read::<Outer>(json.as_bytes()).unwrap().size, Some(3));
+        }
+        for json in [
+            r#"{"size": -3.0}"#,
+            r#"{"size": 3.5}"#,
+            r#"{"size": 1e300}"#,
+        ] {
+            assert!(read::<Outer>(json.as_bytes()).is_err(), "{json}");
+        }
     }
 
     #[test]

@@ -1,14 +1,15 @@
 //! Snapshots of a collection: take, list, download, remove; and its restore.
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use actix_web::body::SizedStream;
 use actix_web::http::header::{
-    self, ContentDisposition, ContentEncoding, DispositionParam, DispositionType, ETag, EntityTag,
+    self, ContentDisposition, ContentEncoding, ContentRange, ContentRangeSpec, DispositionParam,
+    DispositionType, EntityTag, TryIntoHeaderValue,
 };
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
 use bytes::Bytes;
 use clipdb_storage::{SnapshotId, StorageError};
 use futures_util::{Stream, stream};
@@ -17,8 +18,9 @@ use serde_json::json;
 
 use super::body_reader::BodyReader;
 use super::collections::collection_name;
+use super::conditional::{Part, Version, settled};
 use super::state::{Open, RestState};
-use super::{body, method_not_allowed, query_string, sole, tasks};
+use super::{body, query_string, sole, tasks};
 use crate::CollectionName;
 use crate::engine::{ArchiveSource, Engine, blocking};
 use crate::error::ApiError;
@@ -31,14 +33,12 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .service(
             web::resource("/collections/{name}/snapshots")
                 .route(web::post().to(take))
-                .route(web::get().to(list))
-                .default_service(web::to(method_not_allowed)),
+                .route(web::get().to(list)),
         )
         .service(
             web::resource("/collections/{name}/snapshots/{id}")
                 .route(web::get().to(download))
-                .route(web::delete().to(remove))
-                .default_service(web::to(method_not_allowed)),
+                .route(web::delete().to(remove)),
         )
         .service(sole("/collections/{name}/restore", web::post().to(restore)));
 }
@@ -96,34 +96,70 @@ fn place(path: &(String, String)) -> Result<(CollectionName, SnapshotId), ApiErr
 async fn download(
     Open(engine): Open,
     path: web::Path<(String, String)>,
+    request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let (name, id) = place(&path)?;
     let file_name = format!("{name}-{}.snapshot", id.as_str());
     let (info, file) = engine.open_snapshot(name, id).await?;
-    Ok(HttpResponse::Ok()
+    let version = Version {
+        tag: EntityTag::new_strong(info.sha256),
+        modified: settled(info.taken_at),
+    };
+    if version.is_known_to(&request) {
+        return Ok(version.write(&mut HttpResponse::NotModified()).finish());
+    }
+    let range = |range| {
+        ContentRange(ContentRangeSpec::Bytes {
+            range,
+            instance_length: Some(info.bytes),
+        })
+    };
+    let (mut answer, first, bytes) = match version.part_for(&request, info.bytes) {
+        Part::Whole => (HttpResponse::Ok(), 0, info.bytes),
+        Part::Some { first, last } => {
+            let mut answer = HttpResponse::PartialContent();
+            answer.insert_header(range(Some((first, last))));
+            (answer, first, last - first + 1)
+        }
+        Part::Unsatisfiable => {
+            let mut refused = ApiError::NoSuchRange { bytes: info.bytes }.error_response();
+            if let Ok(range) = range(None).try_into_value() {
+                refused.headers_mut().insert(header::CONTENT_RANGE, range);
+            }
+            return Ok(refused);
+        }
+    };
+    Ok(version
+        .write(&mut answer)
+        .insert_header((header::ACCEPT_RANGES, "bytes"))
         .content_type("application/octet-stream")
         // Vectors and pictures do not shrink.
         .insert_header(ContentEncoding::Identity)
-        .insert_header(ETag(EntityTag::new_strong(info.sha256)))
         .insert_header(ContentDisposition {
             disposition: DispositionType::Attachment,
             parameters: vec![DispositionParam::Filename(file_name)],
         })
-        .body(SizedStream::new(info.bytes, chunks(file))))
+        .body(SizedStream::new(bytes, chunks(file, first, bytes))))
 }
 
-/// The file's bytes, read on the pool for blocking work.
-pub(super) fn chunks(file: File) -> impl Stream<Item = Result<Bytes, ApiError>> {
-    stream::unfold(Some(file), |file| async move {
-        let mut file = file?;
+/// `bytes` of the file from `first` on, read on the pool for blocking work.
+pub(super) fn chunks(file: File, first: u64, bytes: u64) -> impl Stream<Item = Result<Bytes, ApiError>> {
+    stream::unfold(Some((file, first, bytes)), |rest| async move {
+        let (mut file, first, left) = rest?;
         let read = blocking(move || {
+            let length = left.min(CHUNK as u64);
             let mut chunk = Vec::with_capacity(CHUNK);
-            let read = (&mut file).take(CHUNK as u64).read_to_end(&mut chunk);
-            read.map(|_| (Bytes::from(chunk), file))
+            file.seek(SeekFrom::Start(first))?;
+            (&mut file).take(length).read_to_end(&mut chunk)?;
+            Ok::<_, std::io::Error>((Bytes::from(chunk), file))
         });
         match read.await {
             Ok(Ok((chunk, _))) if chunk.is_empty() => None,
-            Ok(Ok((chunk, file))) => Some((Ok(chunk), Some(file))),
+            Ok(Ok((chunk, file))) => {
+                let read = chunk.len() as u64;
+                let rest = left.saturating_sub(read);
+                Some((Ok(chunk), Some((file, first + read, rest))))
+            }
             // The client is told by a body that ends early.
             Ok(Err(error)) => Some((Err(ApiError::BrokenBody(error.to_string())), None)),
             Err(error) => Some((Err(error), None)),

@@ -8,6 +8,7 @@ use actix_web::{FromRequest, HttpRequest, web};
 use parking_lot::RwLock;
 use tokio::sync::watch;
 
+use super::{BasePath, Hosts};
 use crate::clip_as_service;
 use crate::engine::{Engine, Statistics};
 use crate::error::ApiError;
@@ -18,6 +19,10 @@ pub struct RestSettings {
     pub api_key: Option<ApiKey>,
     /// Origins that browsers may call from; `*` is any. Empty: only the server's own page.
     pub cors_origins: Vec<String>,
+    /// The hosts that requests may be sent to.
+    pub hosts: Hosts,
+    /// What a reverse proxy serves everything under; links begin with it.
+    pub base_path: BasePath,
     /// The largest body that is read whole (JSON, multipart), in bytes.
     pub max_body_bytes: usize,
     /// The longest line of NDJSON, in bytes.
@@ -49,6 +54,8 @@ impl Default for RestSettings {
         Self {
             api_key: None,
             cors_origins: Vec::new(),
+            hosts: Hosts::every(),
+            base_path: BasePath::default(),
             max_body_bytes: 128 << 20,
             max_line_bytes: 48 << 20,
             pace: Pace::default(),

@@ -5,8 +5,8 @@ use actix_web::{HttpResponse, web};
 use serde_json::{Value, json};
 
 use super::problem;
+use super::sole;
 use super::state::Open;
-use super::{method_not_allowed, sole};
 use crate::engine::Task;
 use crate::error::ApiError;
 
@@ -14,8 +14,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
     config.service(sole("/tasks", web::get().to(list))).service(
         web::resource("/tasks/{id}")
             .route(web::get().to(show))
-            .route(web::delete().to(end))
-            .default_service(web::to(method_not_allowed)),
+            .route(web::delete().to(end)),
     );
 }
 

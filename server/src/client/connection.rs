@@ -262,7 +262,7 @@ impl Connection {
         let problem: Problem = response.json().unwrap_or_default();
         let detail = problem.sentence().to_owned();
         match (status, problem.code.as_str()) {
-            (401 | 403, _) => ClientError::Unauthorized {
+            (401, _) => ClientError::Unauthorized {
                 server: self.server(),
                 detail,
             },

@@ -2,6 +2,7 @@
 //! while idle and during an ingest, time of a restart, and whether the drawings are
 //! found. Prints Markdown tables; run by `make bench`.
 
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use clipdb_tests::corpus::{self, Drawing};
-use clipdb_tests::{Client, Server, machine, table};
+use clipdb_tests::{Client, Python, Server, machine, table};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
@@ -137,8 +138,18 @@ fn main() {
     for kind in KINDS {
         table::row(&latency_row(kind, &mut idle, &mut during));
     }
+    print_clients(client);
     print_found(client, &drawings);
     print_memory_and_restart(server, idle_memory, after, first_start);
+}
+
+/// Clients in Python with the headers that they send by themselves.
+fn print_clients(client: &Client) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("python_clients");
+    let python = Python::environment("python-clients", &folder.join("requirements.txt"));
+    let arguments = [client.base(), "-", "--collection", COLLECTION];
+    let finished = python.run(&folder.join("latency.py"), &arguments);
+    println!("\n{}{}", finished.stdout, finished.stderr);
 }
 
 fn picture_document(drawing: &Drawing) -> Value {

@@ -21,37 +21,30 @@ use super::collections::collection_name;
 use super::multipart::Files;
 use super::state::{Open, RestState};
 use super::strict::UniqueMap;
-use super::{body, filter_parameter, method_not_allowed, query_string};
+use super::{body, filter_parameter, query_string};
 use crate::engine::{Change, Collection, Engine, Incoming, Revision, Wanted};
 use crate::error::ApiError;
 use crate::{CollectionName, DocumentId};
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config
-        .service(
-            web::resource("/documents")
-                .route(web::post().to(add_to_default))
-                .default_service(web::to(method_not_allowed)),
-        )
+        .service(web::resource("/documents").route(web::post().to(add_to_default)))
         .service(
             web::resource("/collections/{name}/documents")
                 .route(web::post().to(add))
                 .route(web::get().to(read::list))
-                .route(web::delete().to(delete_where))
-                .default_service(web::to(method_not_allowed)),
+                .route(web::delete().to(delete_where)),
         )
         .service(
             web::resource("/collections/{name}/documents/{id}")
                 .route(web::get().to(read::show))
                 .route(web::put().to(put))
                 .route(web::patch().to(patch))
-                .route(web::delete().to(delete))
-                .default_service(web::to(method_not_allowed)),
+                .route(web::delete().to(delete)),
         )
         .service(
             web::resource("/collections/{name}/documents/{id}/image")
-                .route(web::get().to(read::image))
-                .default_service(web::to(method_not_allowed)),
+                .route(web::get().to(read::image)),
         );
 }
 
@@ -167,7 +160,7 @@ async fn patch(
         metadata: body.metadata.0,
     };
     engine.revise(&collection, id.clone(), revision).await?;
-    read::answer(&engine, &collection, id).await
+    read::answer(&engine, &collection, id, &request).await
 }
 
 async fn delete(

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use actix_web::http::header::{self, CacheControl, CacheDirective, ETag, EntityTag};
+use actix_web::http::header::{self, CacheControl, CacheDirective, EntityTag};
 use actix_web::{HttpRequest, HttpResponse, web};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -15,8 +15,9 @@ use crate::DocumentId;
 use crate::engine::{Collection, Engine};
 use crate::error::ApiError;
 use crate::rest::collections::collection_name;
+use crate::rest::conditional::{Version, settled};
 use crate::rest::state::Open;
-use crate::rest::{filter_parameter, query_string};
+use crate::rest::{base_path, filter_parameter, query_string};
 
 const LIST_LIMIT: usize = 1000;
 const THUMBNAIL_WIDTHS: std::ops::RangeInclusive<u32> = 16..=2048;
@@ -25,17 +26,20 @@ pub(super) async fn answer(
     engine: &Engine,
     collection: &Arc<Collection>,
     id: DocumentId,
+    request: &HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let document = engine.document(collection, id).await?;
-    Ok(HttpResponse::Ok().json(DocumentAnswer::new(&collection.definition().name, document)))
+    let (base, name) = (base_path::of(request), &collection.definition().name);
+    Ok(HttpResponse::Ok().json(DocumentAnswer::new(&base, name, document)))
 }
 
 pub(super) async fn show(
     Open(engine): Open,
     path: web::Path<(String, String)>,
+    request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let (collection, id) = place(&engine, &path)?;
-    answer(&engine, &collection, id).await
+    answer(&engine, &collection, id, &request).await
 }
 
 #[derive(Deserialize)]
@@ -68,10 +72,10 @@ pub(super) async fn list(
         Some(last) if documents.len() == limit => Some(URL_SAFE_NO_PAD.encode(last.id.as_str())),
         _ => None,
     };
-    let name = &collection.definition().name;
+    let (base, name) = (base_path::of(&request), &collection.definition().name);
     let documents: Vec<_> = documents
         .into_iter()
-        .map(|document| DocumentAnswer::new(name, document))
+        .map(|document| DocumentAnswer::new(&base, name, document))
         .collect();
     Ok(HttpResponse::Ok().json(json!({ "documents": documents, "cursor": cursor })))
 }
@@ -109,34 +113,32 @@ pub(super) async fn image(
             THUMBNAIL_WIDTHS.end()
         )));
     }
-    let stored = engine
-        .document(&collection, id.clone())
-        .await?
+    let document = engine.document(&collection, id.clone()).await?;
+    let stored = document
         .image
         .ok_or_else(|| ApiError::NoImage(id.clone()))?;
     let tag = match query.width {
         Some(width) => format!("{}-{width}", stored.hash),
         None => stored.hash.to_string(),
     };
-    let known = request
-        .headers()
-        .get(header::IF_NONE_MATCH)
-        .and_then(|value| value.to_str().ok());
-    let unchanged = known.is_some_and(|known| known.trim_matches('"') == tag);
+    let version = Version {
+        tag: EntityTag::new_strong(tag),
+        modified: settled(document.updated_at),
+    };
+    let unchanged = version.is_known_to(&request);
     let mut answer = if unchanged {
         HttpResponse::NotModified()
     } else {
         HttpResponse::Ok()
     };
-    answer
-        .insert_header(ETag(EntityTag::new_strong(tag)))
+    version
+        .write(&mut answer)
         // The document may get another picture: ask again, and be told "not modified".
         .insert_header(CacheControl(vec![
             CacheDirective::Private,
             CacheDirective::NoCache,
         ]))
         // A stored file is data: it never runs in the server's origin.
-        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .insert_header((
             header::CONTENT_SECURITY_POLICY,
             "default-src 'none'; sandbox",

@@ -168,7 +168,7 @@ impl IngestAnswer {
                 .flatten()
                 .fold(length, |sum, bytes| sum + bytes.len() as u64);
             let pieces = stream::iter([Ok(head)])
-                .chain(chunks(file))
+                .chain(chunks(file, 0, self.list.spilled))
                 .chain(stream::iter(end));
             return HttpResponse::Ok()
                 .content_type("application/json")

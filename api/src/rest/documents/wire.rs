@@ -9,6 +9,7 @@ use crate::engine::{Draft, ImageSource};
 use crate::error::ApiError;
 use crate::rest::multipart::Files;
 use crate::rest::strict::UniqueMap;
+use crate::rest::BasePath;
 use crate::rest::vector::VectorBody;
 use crate::{CollectionName, DocumentId};
 
@@ -117,11 +118,15 @@ struct ImageInfo {
 }
 
 impl DocumentAnswer {
-    pub(in crate::rest) fn new(collection: &CollectionName, document: Document) -> Self {
+    pub(in crate::rest) fn new(
+        base: &BasePath,
+        collection: &CollectionName,
+        document: Document,
+    ) -> Self {
         let image = document
             .image
             .as_ref()
-            .map(|_| image_path(collection, &document.id));
+            .map(|_| format!("{base}{}", image_path(collection, &document.id)));
         Self {
             id: document.id.to_string(),
             text: document.text,

@@ -1,29 +1,38 @@
 //! `POST /v1/embeddings`: texts, and pictures as data URIs.
 
+use std::collections::BTreeMap;
+
+use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use clipdb_embed::Priority;
+use clipdb_embed::{Encoder, Priority};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::OpenAiProblem;
 use crate::data_uri::decode_base64;
-use crate::engine::{Encoded, Input, blocking};
+use crate::engine::{Encoded, Input, Models, blocking};
 use crate::error::ApiError;
+use crate::quoted::quoted;
 use crate::rest::state::{Open, RestState};
 use crate::rest::{body, large_answer};
 
 /// As many as OpenAI takes.
 const INPUTS: usize = 2048;
+/// What of a request was passed over, in words.
+const WARNING: HeaderName = HeaderName::from_static("x-clipdb-warning");
+/// How many unknown fields a warning names.
+const NAMED: usize = 8;
 const PICTURE: &str = "data:image/";
 const NOT_TEXT: &str = "'input' is a string or a list of strings";
 const TOKENS: &str = "'input' holds token numbers, which mean nothing to this server's models: \
                       send the text itself (in LangChain: check_embedding_ctx_length=False)";
 
+/// OpenAI's fields. What clients add for other servers (`input_type`, `truncate`, …) is named in
+/// the response's [`WARNING`] and otherwise as if it was not there.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct EmbeddingsBody {
     input: Value,
     model: Option<String>,
@@ -33,6 +42,8 @@ struct EmbeddingsBody {
     /// An end user's name, for OpenAI's own purposes.
     #[serde(rename = "user")]
     _user: Option<IgnoredAny>,
+    #[serde(flatten)]
+    others: BTreeMap<String, IgnoredAny>,
 }
 
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
@@ -84,7 +95,7 @@ pub(super) async fn create(
     let Open(engine) = opened?;
     let (wanted, _share): (EmbeddingsBody, _) =
         body::read_json(&engine, &state.settings, &request, payload).await?;
-    let encoder = engine.models().chosen(wanted.model.as_deref())?;
+    let (encoder, instead_of) = encoder_for(engine.models(), wanted.model.as_deref())?;
     let card = encoder.card();
     if let Some(dimensions) = wanted.dimensions.filter(|wanted| *wanted != card.dim) {
         return Err(ApiError::InvalidField(format!(
@@ -105,7 +116,7 @@ pub(super) async fn create(
         .into_iter()
         .enumerate()
         .map(|(index, input)| embedding(index, input, wanted.encoding_format));
-    let answer = EmbeddingsAnswer {
+    let body = EmbeddingsAnswer {
         object: "list",
         data: data.collect(),
         model: card.name.clone(),
@@ -114,7 +125,68 @@ pub(super) async fn create(
             total_tokens: tokens,
         },
     };
-    Ok(large_answer::ok(answer).await?)
+    let mut answer = large_answer::ok(body).await?;
+    if let Some(warning) = warning(&wanted.others, instead_of, &card.name)
+        && let Ok(warning) = HeaderValue::try_from(warning)
+    {
+        answer.headers_mut().insert(WARNING, warning);
+    }
+    Ok(answer)
+}
+
+/// The model of this name. A name of OpenAI's own, which clients have as their default and which
+/// no model here can have, is the default model.
+fn encoder_for<'a>(
+    models: &'a Models,
+    wanted: Option<&'a str>,
+) -> Result<(&'a Encoder, Option<&'a str>), ApiError> {
+    match (models.chosen(wanted), wanted) {
+        (Err(ApiError::UnknownModel { .. }), Some(name)) if is_openai_s(name) => {
+            Ok((models.chosen(None)?, Some(name)))
+        }
+        (chosen, _) => Ok((chosen?, None)),
+    }
+}
+
+/// `text-embedding-3-small`, `text-embedding-ada-002`, … also as routers write them.
+fn is_openai_s(name: &str) -> bool {
+    let name = name.strip_prefix("openai/").unwrap_or(name);
+    name.starts_with("text-embedding-")
+}
+
+fn warning(
+    others: &BTreeMap<String, IgnoredAny>,
+    instead_of: Option<&str>,
+    model: &str,
+) -> Option<String> {
+    let mut said = Vec::new();
+    if let Some(name) = instead_of {
+        said.push(format!(
+            "model '{}' is OpenAI's: '{model}' was used",
+            quoted(name)
+        ));
+    }
+    if !others.is_empty() {
+        let named: Vec<String> = others
+            .keys()
+            .take(NAMED)
+            .map(|name| format!("'{}'", quoted(name)))
+            .collect();
+        let more = match others.len().saturating_sub(NAMED) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        said.push(format!("ignored: {}{more}", named.join(", ")));
+    }
+    // A header holds no more than this.
+    let plain = |c: char| {
+        if c.is_ascii_graphic() || c == ' ' {
+            c
+        } else {
+            '?'
+        }
+    };
+    (!said.is_empty()).then(|| said.join("; ").chars().map(plain).collect())
 }
 
 fn embedding(index: usize, input: Encoded, format: Format) -> Embedding {

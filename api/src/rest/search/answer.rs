@@ -11,6 +11,7 @@ use super::view::{cursor_text, picked};
 use crate::CollectionName;
 use crate::engine::{Answer, Hit, HitPassage, SearchTimings, TotalKind};
 use crate::error::ApiError;
+use crate::rest::BasePath;
 use crate::rest::documents::wire::DocumentAnswer;
 
 /// What of an answer is shown.
@@ -84,13 +85,14 @@ struct PartBody {
 
 impl AnswerBody {
     pub(super) fn new(
+        base: &BasePath,
         name: &CollectionName,
         answer: Answer,
         shape: &Shape,
     ) -> Result<Self, ApiError> {
         let lists = answer.lists;
         let hits = answer.hits.into_iter();
-        let hits = hits.map(|hit| HitBody::new(name, hit, &lists, shape));
+        let hits = hits.map(|hit| HitBody::new(base, name, hit, &lists, shape));
         let (facets, facet_stats) = if answer.facets.is_empty() {
             (None, None)
         } else {
@@ -115,7 +117,13 @@ impl AnswerBody {
 
 impl HitBody {
     /// Explained by the lists that were asked, where that is wanted.
-    fn new(name: &CollectionName, hit: Hit, lists: &[(ListKind, f64)], shape: &Shape) -> Self {
+    fn new(
+        base: &BasePath,
+        name: &CollectionName,
+        hit: Hit,
+        lists: &[(ListKind, f64)],
+        shape: &Shape,
+    ) -> Self {
         let explain = shape.explain.then(|| Explanation {
             score: hit.score,
             parts: lists
@@ -132,7 +140,7 @@ impl HitBody {
             // A long text has several; the first stands for it.
             vectors.entry(kind).or_insert(vector);
         }
-        let document = DocumentAnswer::new(name, hit.document);
+        let document = DocumentAnswer::new(base, name, hit.document);
         Self {
             id: document.id,
             score: hit.score,

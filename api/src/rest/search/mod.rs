@@ -17,7 +17,7 @@ use super::documents::wire::ImageBody;
 use super::multipart::{FilePart, Files};
 use super::state::{Open, RestState};
 use super::strict::UniqueValue;
-use super::{filter_parameter, method_not_allowed, multipart, query_string};
+use super::{base_path, filter_parameter, multipart, query_string};
 use crate::CollectionName;
 use crate::clip_as_service::http;
 use crate::engine::{Engine, Query, blocking};
@@ -32,14 +32,9 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .service(
             web::resource("/search")
                 .route(web::post().to(search_default))
-                .route(web::get().to(search_by_words))
-                .default_service(web::to(method_not_allowed)),
+                .route(web::get().to(search_by_words)),
         )
-        .service(
-            web::resource("/collections/{name}/search")
-                .route(web::post().to(search))
-                .default_service(web::to(method_not_allowed)),
-        );
+        .service(web::resource("/collections/{name}/search").route(web::post().to(search)));
 }
 
 async fn search_default(
@@ -204,5 +199,6 @@ async fn run(
     let collection = engine.collection(name)?;
     let answer = engine.search(&collection, query).await?;
     request.extensions_mut().insert(answer.timings);
-    Ok(HttpResponse::Ok().json(AnswerBody::new(name, answer, shape)?))
+    let base = base_path::of(request);
+    Ok(HttpResponse::Ok().json(AnswerBody::new(&base, name, answer, shape)?))
 }
