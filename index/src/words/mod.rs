@@ -1,6 +1,7 @@
 //! Words: one tantivy index over text and metadata, searched by BM25.
 
 mod analysis;
+mod bounds;
 mod choice;
 mod compile;
 mod highlight;
@@ -10,6 +11,7 @@ mod schema;
 mod vocabulary;
 
 pub use analysis::{Analyzer, UnknownAnalyzer};
+pub use bounds::QueryTooLarge;
 pub use choice::{FieldWording, Wording};
 pub use highlight::Highlighter;
 pub use parse::KeywordQuery;
@@ -42,7 +44,7 @@ use crate::row::{Row, RowId, Scored};
 use crate::row_set::RowSet;
 
 /// Written with each commit; raised whenever the schema or the analysis changes.
-const FORMAT: u32 = 5;
+const FORMAT: u32 = 6;
 
 /// Bytes of words gathered before tantivy writes a segment; it takes no less than 15 MB,
 /// and only as they fill.
@@ -58,6 +60,9 @@ pub struct KeywordHits {
     /// The score of a row of average length that holds each asked word once: what the hits'
     /// scores mean. 0 when nothing was asked.
     pub full_score: f32,
+    /// Whether something was looked for, and not only left out: then no hit is better than
+    /// another.
+    pub asked: bool,
     /// Marks in a hit what the query looked for.
     pub highlighter: Highlighter,
 }
@@ -169,6 +174,7 @@ impl WordIndex {
             return Ok(KeywordHits::default());
         };
         let full_score = compiled.full_score;
+        let asked = compiled.asks;
         let highlighter = Highlighter::new(compiled.sought, self.wording.clone());
         let limit = limit.min(usize::try_from(searcher.num_docs()).unwrap_or(usize::MAX));
         if limit == 0 {
@@ -177,6 +183,7 @@ impl WordIndex {
                 hits: Vec::new(),
                 total,
                 full_score,
+                asked,
                 highlighter,
             });
         }
@@ -200,6 +207,7 @@ impl WordIndex {
             hits,
             total,
             full_score,
+            asked,
             highlighter,
         })
     }
