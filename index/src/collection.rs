@@ -311,6 +311,15 @@ impl CollectionIndex {
         filter::select(&self.words.searcher(), filter)
     }
 
+    /// Whether some document has, or had until its part of the index was merged, a field of
+    /// the metadata at this path.
+    ///
+    /// # Errors
+    /// Tantivy's failure to read.
+    pub fn has_field(&self, path: &str) -> Result<bool, IndexError> {
+        columns::has_field(&self.words.searcher(), path)
+    }
+
     /// All rows within a set, of all where none is given, that a keyword query matches with
     /// at least this score.
     ///

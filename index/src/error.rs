@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::row::RowId;
+use crate::words::QueryTooLarge;
 
 /// What can go wrong in an index. None of these loses a document: the index is derived,
 /// and reopening and reconciling it brings it back.
@@ -33,6 +34,9 @@ pub enum IndexError {
     /// A row has more vectors of one kind than can be told apart.
     #[error("row {} has more than 65,536 vectors of one kind; split its text over several documents", .0.0)]
     TooManyPassages(RowId),
+    /// A keyword query asks more than one may.
+    #[error(transparent)]
+    QueryTooLarge(#[from] QueryTooLarge),
     /// FAISS refused an operation.
     #[error("FAISS could not {doing}: {reason}")]
     Faiss {

@@ -26,8 +26,8 @@ pub use collection::{
     CollectionIndex, Configuration, Held, Inspected, Opened, Reason, State, Statistics,
 };
 pub use columns::{
-    Facet, Facets, FieldType, Fields, Group, MOST_SORT_KEYS, Order, Ordered, Place, Point,
-    TypeConflict, field_paths,
+    Facet, Facets, FieldType, Fields, Group, LONGEST_PATH, MOST_SORT_KEYS, Order, Ordered, Place,
+    Point, TypeConflict, field_paths,
 };
 pub use error::{IndexError, ReconcileError};
 pub use filter::{Filter, FilterError};
@@ -39,6 +39,6 @@ pub use vectors::{
     set_search_threads,
 };
 pub use words::{
-    Analyzer, FieldWording, Highlighter, KeywordHits, KeywordQuery, UnknownAnalyzer, Wording,
-    set_open_writers,
+    Analyzer, FieldWording, Highlighter, KeywordHits, KeywordQuery, QueryTooLarge, UnknownAnalyzer,
+    Wording, set_open_writers,
 };

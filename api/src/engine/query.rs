@@ -1,7 +1,7 @@
 //! A search on its way in, checked: what to look for, where, and how to rank it.
 
 use clipdb_index::fusion::Fusion;
-use clipdb_index::{KeywordQuery, ListKind};
+use clipdb_index::{IndexError, KeywordQuery, ListKind};
 use clipdb_storage::DocumentId;
 
 use super::ImageSource;
@@ -81,6 +81,24 @@ impl Query {
     /// query; a sentence that is searched by meaning gives its plain words.
     pub(super) fn words(&self) -> KeywordQuery {
         self.parsed().with_typos(self.typos)
+    }
+
+    /// Refuses words that ask more than a keyword query may.
+    pub fn check_words(&self) -> Result<(), IndexError> {
+        if self.wants(ListKind::Keyword) {
+            self.parsed().check()?;
+        }
+        Ok(())
+    }
+
+    /// What `keywords` say must not occur, where other lists than theirs are read too: no hit
+    /// of these may hold it.
+    pub(super) fn exclusions(&self) -> Option<KeywordQuery> {
+        let keywords = self.keywords.as_deref()?;
+        match self.mode {
+            Mode::Hybrid => KeywordQuery::parse(keywords).exclusions(),
+            Mode::Keyword | Mode::Vector | Mode::Browse => None,
+        }
     }
 
     fn parsed(&self) -> KeywordQuery {

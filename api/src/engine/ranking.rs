@@ -95,11 +95,14 @@ impl<'a> Ranker<'a> {
         query: &'a Query,
         vector: Option<&'a [f32]>,
     ) -> Result<Self, ApiError> {
-        let within = query
+        let mut within = query
             .filter
             .as_ref()
             .map(|filter| Ok::<_, ApiError>(index.select(&collection.filter(filter)?)?))
             .transpose()?;
+        if let Some(exclusions) = query.exclusions() {
+            within = Some(index.matching(&exclusions, within.as_ref(), None)?);
+        }
         let mut named = Vec::new();
         for part in &query.parts {
             if let Content::ImageOf(id) = &part.content
@@ -228,6 +231,10 @@ impl<'a> Ranker<'a> {
         let mut keyword = KeywordHits::default();
         if self.query.wants(ListKind::Keyword) {
             keyword = self.index.keyword(&self.query.words(), depth, within)?;
+            if !keyword.asked && self.query.mode == Mode::Hybrid {
+                // Only what must not occur: the list is in no order to be fused.
+                keyword.hits.clear();
+            }
             found.push((ListKind::Keyword, std::mem::take(&mut keyword.hits)));
         }
         timings.keyword_us += stage.end();

@@ -167,17 +167,16 @@ fn rank_and_fetch(
 
     let stage = Stage::begin(tracing::info_span!("fetch"));
     let store = &collection.store;
+    let highlighter = ranking.highlighter.for_hits(hits.len());
     let mut shown = Vec::with_capacity(hits.len());
     for candidate in hits {
         // A document that was replaced or deleted since the lists were read has no such version.
         let Some(document) = store.get_by_key(rows::document_key(candidate.row))? else {
             continue;
         };
-        let highlights = query.highlight.then(|| {
-            ranking
-                .highlighter
-                .highlight(document.text.as_deref(), &document.metadata)
-        });
+        let highlights = query
+            .highlight
+            .then(|| highlighter.highlight(document.text.as_deref(), &document.metadata));
         let vectors = if query.with_vectors {
             store.vectors(document.key)?
         } else {

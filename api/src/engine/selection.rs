@@ -1,5 +1,6 @@
 //! Documents picked by a filter alone: a page of them, or all of them to be deleted.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use clipdb_index::{Filter, Order, Place, RowId, RowSet};
@@ -108,6 +109,17 @@ impl Engine {
 impl Collection {
     /// A filter as this collection's fields read it.
     pub(super) fn filter(&self, filter: &Value) -> Result<Filter, ApiError> {
-        Ok(Filter::parse(filter, self.fields())?)
+        let failure = RefCell::new(None);
+        let is_field = |path: &str| {
+            self.index.has_field(path).unwrap_or_else(|error| {
+                *failure.borrow_mut() = Some(error);
+                false
+            })
+        };
+        let read = Filter::parse_where(filter, self.fields(), &is_field);
+        match failure.into_inner() {
+            Some(error) => Err(error.into()),
+            None => Ok(read?),
+        }
     }
 }

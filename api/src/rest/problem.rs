@@ -5,6 +5,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header;
 use actix_web::{HttpResponse, ResponseError};
 use clipdb_embed::{EmbedError, ImageError};
+use clipdb_index::IndexError;
 use clipdb_storage::StorageError;
 use serde_json::{Value, json};
 
@@ -19,6 +20,9 @@ fn classify(error: &ApiError) -> (StatusCode, &'static str) {
         ApiError::NotAllStored { first, .. } => classify(first),
         ApiError::Storage(error) => classify_storage(error),
         ApiError::Embed(error) => classify_embed(error),
+        ApiError::Index(IndexError::QueryTooLarge(_)) => {
+            (StatusCode::UNPROCESSABLE_ENTITY, "query_too_large")
+        }
         ApiError::Index(_) | ApiError::LostVersion { .. } => {
             (StatusCode::INTERNAL_SERVER_ERROR, "index_failed")
         }

@@ -27,14 +27,16 @@ pub use order::{MOST_SORT_KEYS, Order, Ordered, Place};
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
+use tantivy::Searcher;
 
+use crate::error::IndexError;
 use crate::row::{Row, VectorKind};
 
 /// The name of the field whose columns these are.
 pub(crate) const COLUMNS: &str = "columns";
 
 /// Bytes of the longest path that has a column.
-pub(crate) const LONGEST_PATH: usize = 1024;
+pub const LONGEST_PATH: usize = 1024;
 
 /// What of a document a column is of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,7 +58,7 @@ impl Source {
     pub(crate) fn named(name: &str) -> Self {
         match name {
             "$id" => Self::Id,
-            path => Self::Field(path.to_owned()),
+            path => Self::Field(unescaped(path).to_owned()),
         }
     }
 
@@ -72,9 +74,29 @@ impl Source {
     }
 }
 
+/// The path that a name means: `$$id` is the field `$id` and not the document's id.
+pub(crate) fn unescaped(name: &str) -> &str {
+    if name.starts_with("$$") {
+        &name[1..]
+    } else {
+        name
+    }
+}
+
 /// The paths of a document's metadata that have a column.
 pub fn field_paths(metadata: &Map<String, Value>) -> impl Iterator<Item = String> {
     terms_by_path(metadata, &Fields::default()).into_keys()
+}
+
+/// Whether a segment has a column of the path.
+pub(crate) fn has_field(searcher: &Searcher, path: &str) -> Result<bool, IndexError> {
+    let source = Source::Field(path.to_owned());
+    for segment in searcher.segment_readers() {
+        if read::Column::open(segment, &source)?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// A row's terms by column, each once.

@@ -13,6 +13,7 @@
 //! | `"$and": […]`, `"$or": […]`, `"$not": {…}` | for which all, one, or not this filter holds |
 //! | `"$id"` | whose id is so; as a field that holds a string |
 //! | `"$text": true`, `"$image": true` | that has a text, a picture; `false`: that has none |
+//! | `"$$name": value` | as `"field": value` of the field `$name` |
 //!
 //! | operator | holds when |
 //! |---|---|

@@ -6,12 +6,16 @@ use std::ops::Bound;
 use serde_json::{Map, Value};
 
 use super::{Filter, FilterError, GeoBox, Node, Test};
-use crate::columns::{FieldType, Fields, LONGEST_PATH, Point, Source, found, term};
+use crate::columns::{FieldType, Fields, LONGEST_PATH, Point, Source, found, term, unescaped};
 
 /// Filters within filters.
 const DEPTH: usize = 32;
+/// Filters in one filter, all that are nested together: each is a set of rows.
+const FILTERS: usize = 4096;
 /// Conditions in one filter: each is a scan.
 const CONDITIONS: usize = 1024;
+/// Conditions that look into every value of a field: `$contains`, `$geo_radius`, `$geo_box`.
+const SEARCHES: usize = 64;
 /// Values in one filter, those of `$in` lists together.
 const VALUES: usize = 65_536;
 
@@ -19,14 +23,31 @@ const OPERATORS: &str = "$eq, $ne, $gt, $gte, $lt, $lte, $in, $nin, $exists, $co
                          $geo_radius, $geo_box";
 
 impl Filter {
-    /// Reads a filter for a collection with these declared fields.
+    /// Reads a filter for a collection with these declared fields. A field whose name begins
+    /// with `$` is written with another `$` before it.
     ///
     /// # Errors
     /// An operator that is not known, an operand that does not fit, or too much of it.
     pub fn parse(filter: &Value, fields: &Fields) -> Result<Self, FilterError> {
+        Self::parse_where(filter, fields, &|_| false)
+    }
+
+    /// The same where it is known which fields documents have: the name of one is no unknown
+    /// operator, though it begins with `$`.
+    ///
+    /// # Errors
+    /// As [`Filter::parse`].
+    pub fn parse_where(
+        filter: &Value,
+        fields: &Fields,
+        is_field: &dyn Fn(&str) -> bool,
+    ) -> Result<Self, FilterError> {
         let mut parser = Parser {
             fields,
+            is_field,
+            filters: 0,
             conditions: 0,
+            searches: 0,
             values: 0,
         };
         let root = parser.filter(filter, &At::root())?;
@@ -36,7 +57,10 @@ impl Filter {
 
 struct Parser<'a> {
     fields: &'a Fields,
+    is_field: &'a dyn Fn(&str) -> bool,
+    filters: usize,
     conditions: usize,
+    searches: usize,
     values: usize,
 }
 
@@ -97,6 +121,10 @@ impl Parser<'_> {
                 found(filter)
             ));
         };
+        self.filters += 1;
+        if self.filters > FILTERS {
+            return at.wrong(format!("there are more than {FILTERS} filters in it"));
+        }
         let nodes = members
             .iter()
             .map(|(name, value)| self.member(name, value, &at.member(name)))
@@ -112,19 +140,28 @@ impl Parser<'_> {
             "$text" => self.presence(Source::Text, value, at),
             "$image" => self.presence(Source::Image, value, at),
             "$id" => self.field(Source::Id, Some(FieldType::String), value, at),
-            operator if operator.starts_with('$') => at.wrong(format!(
-                "there is no '{operator}' here; a filter has fields, $and, $or, $not, $id, $text and $image"
-            )),
             path if path.len() > LONGEST_PATH => {
                 at.wrong(format!("a field's name has at most {LONGEST_PATH} bytes"))
             }
-            path => self.field(
-                Source::Field(path.to_owned()),
-                self.fields.get(path),
-                value,
-                at,
-            ),
+            path => match unescaped(path) {
+                name if name.len() < path.len() || !name.starts_with('$') || self.is_known(name) => {
+                    let source = Source::Field(name.to_owned());
+                    self.field(source, self.fields.get(name), value, at)
+                }
+                unknown => at.wrong(format!(
+                    "there is no '{unknown}' here; a filter has fields, $and, $or, $not, $id, $text and \
+                     $image, and a field of this name is '${unknown}'"
+                )),
+            },
         }
+    }
+
+    /// Whether a name that begins with `$` is a field's. One that is an operator never is.
+    fn is_known(&self, name: &str) -> bool {
+        let is_operator = OPERATORS
+            .split(", ")
+            .any(|operator| operator.trim() == name);
+        !is_operator && (self.fields.get(name).is_some() || (self.is_field)(name))
     }
 
     fn list(&mut self, value: &Value, at: &At) -> Result<Vec<Node>, FilterError> {
@@ -153,6 +190,14 @@ impl Parser<'_> {
         self.conditions += 1;
         if self.conditions > CONDITIONS {
             return at.wrong(format!("there are more than {CONDITIONS} conditions"));
+        }
+        if matches!(test, Test::Holds(_) | Test::Within { .. } | Test::Inside(_)) {
+            self.searches += 1;
+            if self.searches > SEARCHES {
+                return at.wrong(format!(
+                    "there are more than {SEARCHES} of $contains, $geo_radius and $geo_box"
+                ));
+            }
         }
         Ok(Node::Field(source, test))
     }

@@ -4,13 +4,17 @@
 use std::collections::{BTreeMap, HashSet};
 
 use tantivy::query::{
-    BooleanQuery, BoostQuery, ConstScoreQuery, DisjunctionMaxQuery, EmptyQuery, Occur, PhraseQuery,
-    Query, TermQuery, TermSetQuery,
+    AllQuery, BooleanQuery, BoostQuery, ConstScoreQuery, DisjunctionMaxQuery, EmptyQuery, Occur,
+    PhraseQuery, Query, TermQuery, TermSetQuery,
 };
 use tantivy::schema::{Field, IndexRecordOption};
 use tantivy::{Searcher, Term};
 
-use super::analysis::{Analyzer, Word, words};
+use super::analysis::{Analyzer, Role, Word, words};
+use super::bounds::{
+    self, LONGEST_MISSPELT, MOST_LOOKED_UP, MOST_MISSPELT, MOST_PARTS, MOST_PLAIN, MOST_TOGETHER,
+    Spent,
+};
 use super::choice::Wording;
 use super::highlight::{Scope, Sought};
 use super::parse::{Clause, KeywordQuery, Need};
@@ -18,42 +22,50 @@ use super::schema::Fields;
 use super::vocabulary::{self, Meant};
 use crate::error::IndexError;
 
-/// Distinct words a query keeps; a pasted chapter is cut here, so that it cannot stall the
-/// searches beside it.
-const MOST_WORDS: usize = 128;
-
-/// Unknown words of a query that other spellings are looked for; a page in a language that
-/// the collection does not speak has more, and means none.
-const MOST_MISSPELT: usize = 16;
-
 /// What a word counts for when one letter of it is not as it was asked for, or two are.
 const WORTH_OF_ONE_TYPO: f32 = 0.5;
 const WORTH_OF_TWO_TYPOS: f32 = 0.25;
 
+/// What a document gains that has the parts of a word together and that word in one, which is
+/// how it is written with a hyphen.
+const WORTH_OF_BOTH: f32 = 0.5;
+
+/// Of which each finds what is meant.
+type Ways = Vec<Box<dyn Query>>;
+
 /// What to ask tantivy.
 pub(super) struct Compiled {
     pub(super) query: BooleanQuery,
+    /// Whether it looks for something, and does not only leave out.
+    pub(super) asks: bool,
     /// The score of a document of average length that holds each asked word once.
     pub(super) full_score: f32,
     /// What to mark in the hits.
     pub(super) sought: Sought,
 }
 
-/// `None` when nothing is left to look for: no words, or only such as must not occur.
+/// `None` when nothing is left to look for: no words. Where there are only such as must not
+/// occur, every document without them is found, and none is better than another.
 pub(super) fn compile(
     query: &KeywordQuery,
     fields: &Fields,
     wording: &Wording,
     searcher: &Searcher,
 ) -> Result<Option<Compiled>, IndexError> {
+    query.check()?;
     let mut compiler = Compiler {
         fields,
         wording,
         analyzers: wording.analyzers(),
         searcher,
         typos: query.typos,
+        is_sentence: query.is_sentence,
+        counts_words: !query.is_sentence && bounds::may_have_too_many_words(query.bytes),
+        spent: Spent::default(),
         reading_stop_words: Vec::new(),
         misspelt: 0,
+        together: 0,
+        pieces: Vec::new(),
         clauses: Vec::new(),
         seen: HashSet::new(),
         frequencies: Vec::new(),
@@ -63,7 +75,8 @@ pub(super) fn compile(
     for clause in &query.clauses {
         compiler.add(clause)?;
     }
-    if compiler.finds_nothing() {
+    compiler.add_pieces()?;
+    if compiler.clauses.is_empty() {
         return Ok(None);
     }
     Ok(Some(compiler.finish()))
@@ -78,12 +91,27 @@ struct Compiler<'a> {
     reading_stop_words: Vec<Analyzer>,
     searcher: &'a Searcher,
     typos: bool,
+    is_sentence: bool,
+    /// Whether the query is long enough to have too many words.
+    counts_words: bool,
+    spent: Spent,
     misspelt: usize,
+    /// Words of several parts that rank higher where these stand together.
+    together: usize,
+    /// The plain words.
+    pieces: Vec<Piece>,
     clauses: Vec<(Occur, Box<dyn Query>)>,
     seen: HashSet<(Analyzer, String)>,
     /// Of each asked word, in how many documents it occurs.
     frequencies: Vec<u64>,
     sought: Sought,
+}
+
+/// A plain word, as each analyzer reads it.
+struct Piece {
+    words: Vec<(Analyzer, Word)>,
+    /// In how many documents it occurs.
+    known: u64,
 }
 
 /// Where words are looked for.
@@ -149,8 +177,12 @@ impl Compiler<'_> {
     }
 
     fn add(&mut self, clause: &Clause) -> Result<(), IndexError> {
-        if self.seen.len() >= MOST_WORDS * self.analyzers.len() {
+        if self.is_sentence && self.seen.len() >= MOST_LOOKED_UP * self.analyzers.len() {
             return Ok(());
+        }
+        if self.counts_words {
+            let count = words(self.wording.analyzer, &clause.text).len();
+            self.spent.words(count)?;
         }
         if let Some(field) = &clause.field {
             if clause.need != Need::May || self.field_exists(field)? {
@@ -174,9 +206,10 @@ impl Compiler<'_> {
         let mut new = false;
         let mut most_words = 0;
         for analyzer in self.analyzers.clone() {
-            let words = words(analyzer, text);
+            let mut words = words(analyzer, text);
             let stop_words_count = self.reading_stop_words.contains(&analyzer);
-            most_words = most_words.max(words.len());
+            most_words = most_words.max(exactly(&words).len());
+            self.leave_parts_of_known_words(analyzer, &mut words)?;
             for word in words {
                 if (word.stop && !stop_words_count)
                     || !self.seen.insert((analyzer, word.stem.clone()))
@@ -189,37 +222,86 @@ impl Compiler<'_> {
             }
         }
         for words in pieces.into_values() {
-            self.add_word(&words)?;
+            let known = self.known(&words)?;
+            self.pieces.push(Piece { words, known });
         }
-        if new && most_words > 1 {
-            let together = self.anywhere(text, Scope::Anywhere);
-            self.clauses.push((Occur::Should, together));
+        if new && (2..=MOST_PARTS).contains(&most_words) && self.together < MOST_TOGETHER {
+            self.together += 1;
+            let (mut ways, joined) = self.ways_anywhere(text, &Scope::Anywhere);
+            ways.extend(joined);
+            let together = DisjunctionMaxQuery::with_tie_breaker(ways, WORTH_OF_BOTH);
+            self.clauses.push((Occur::Should, Box::new(together)));
         }
         Ok(())
     }
 
-    /// One word, as each analyzer reads it.
-    fn add_word(&mut self, words: &[(Analyzer, Word)]) -> Result<(), IndexError> {
-        let mut ways = Vec::new();
+    /// Leaves the words that may occur each: parts of a longer word only where no document
+    /// holds that one.
+    fn leave_parts_of_known_words(
+        &self,
+        analyzer: Analyzer,
+        words: &mut Vec<Word>,
+    ) -> Result<(), IndexError> {
+        words.retain(|word| !matches!(word.role, Role::Joined(_)));
+        if words.iter().all(|word| word.role != Role::Inner) {
+            return Ok(());
+        }
+        let places = self.places(analyzer);
+        let mut is_known = false;
+        let mut left = Vec::with_capacity(words.len());
+        for word in words.drain(..) {
+            match word.role {
+                Role::Plain => is_known = self.most_frequent(&places, &word.stem)? > 0,
+                Role::Inner if is_known => continue,
+                Role::Inner | Role::Signed | Role::Joined(_) => {}
+            }
+            left.push(word);
+        }
+        *words = left;
+        Ok(())
+    }
+
+    fn known(&self, words: &[(Analyzer, Word)]) -> Result<u64, IndexError> {
         let mut known = 0;
         for (analyzer, word) in words {
+            known = known.max(self.most_frequent(&self.places(*analyzer), &word.stem)?);
+        }
+        Ok(known)
+    }
+
+    /// The plain words; of too many, the rarest that documents hold.
+    fn add_pieces(&mut self) -> Result<(), IndexError> {
+        let mut pieces = std::mem::take(&mut self.pieces);
+        if pieces.len() > MOST_PLAIN {
+            pieces.sort_by_key(|piece| (piece.known == 0, piece.known));
+            pieces.truncate(MOST_PLAIN);
+        }
+        for piece in &pieces {
+            self.add_piece(piece)?;
+        }
+        Ok(())
+    }
+
+    fn add_piece(&mut self, piece: &Piece) -> Result<(), IndexError> {
+        let mut ways = Vec::new();
+        for (analyzer, word) in &piece.words {
             self.sought
                 .word(Scope::Anywhere, *analyzer, word.stem.clone());
             for place in self.places(*analyzer) {
-                let term = place.term(&word.stem);
-                known = known.max(self.frequency(&term)?);
-                ways.push(place.weighed(term_query(term)));
+                ways.push(place.weighed(term_query(place.term(&word.stem))));
             }
         }
-        if words
+        // A sign adds to a word that counts already.
+        let counts = piece
+            .words
             .iter()
-            .any(|(analyzer, _)| *analyzer == self.wording.analyzer)
-        {
-            self.frequencies.push(known);
+            .any(|(analyzer, word)| *analyzer == self.wording.analyzer && word.role == Role::Plain);
+        if counts {
+            self.frequencies.push(piece.known);
         }
-        if known == 0 && self.typos && self.misspelt < MOST_MISSPELT {
+        if piece.known == 0 && self.typos && self.misspelt < MOST_MISSPELT {
             self.misspelt += 1;
-            for (analyzer, word) in words {
+            for (analyzer, word) in &piece.words {
                 ways.extend(self.other_spellings(*analyzer, word)?);
             }
         }
@@ -235,7 +317,7 @@ impl Compiler<'_> {
         let Some(vocabulary) = self.fields.vocabulary(analyzer) else {
             return Ok(Vec::new());
         };
-        if analyzer == Analyzer::Exact {
+        if analyzer == Analyzer::Exact || word.surface.len() > LONGEST_MISSPELT {
             return Ok(Vec::new());
         }
         let near = vocabulary::spellings(self.searcher, vocabulary, analyzer, &word.surface)?;
@@ -257,8 +339,12 @@ impl Compiler<'_> {
 
     fn add_phrase(&mut self, occur: Occur, text: &str) -> Result<(), IndexError> {
         let words = words(self.wording.analyzer, text);
+        let exact = exactly(&words);
+        if exact.len() > 1 {
+            self.spent.phrase()?;
+        }
         if occur != Occur::MustNot {
-            for word in &words {
+            for word in exact {
                 let known = self.most_frequent(&self.places(self.wording.analyzer), &word.stem)?;
                 self.frequencies.push(known);
             }
@@ -271,7 +357,7 @@ impl Compiler<'_> {
         } else {
             Scope::Anywhere
         };
-        let phrase = self.anywhere(text, scope);
+        let phrase = self.anywhere(text, &scope);
         if !phrase.is::<EmptyQuery>() {
             self.clauses.push((occur, phrase));
         }
@@ -310,10 +396,12 @@ impl Compiler<'_> {
         scope: Scope,
     ) -> Result<(Option<Box<dyn Query>>, u64), IndexError> {
         let mut words = words(analyzer, text);
+        words.retain(|word| word.role == Role::Plain);
         let (Some(last), Some(vocabulary)) = (words.pop(), self.fields.vocabulary(analyzer)) else {
             return Ok((None, 0));
         };
-        let completions = vocabulary::completions(self.searcher, vocabulary, &last.surface)?;
+        let completions =
+            vocabulary::completions(self.searcher, vocabulary, &last.surface, &mut self.spent)?;
         let documents = self.searcher.num_docs();
         let frequency = completions
             .iter()
@@ -381,16 +469,18 @@ impl Compiler<'_> {
             }
         } else {
             let words = words(analyzer, &clause.text);
+            let exact = exactly(&words);
+            if exact.len() > 1 {
+                self.spent.phrase()?;
+            }
             if ways.is_empty() && counts {
-                for word in &words {
+                for word in exact {
                     let known = self.frequency(&place.term(&word.stem))?;
                     self.frequencies.push(known);
                 }
             }
-            if !words.is_empty() {
-                ways.push(place.weighed(sequence(&words, &place)));
-            }
-            self.sought.phrase(scope, analyzer, &words);
+            let (phrase, joined) = self.together(&words, &[place], &scope, analyzer);
+            ways.extend(phrase.into_iter().chain(joined));
         }
         if !ways.is_empty() {
             self.clauses.push((clause.need.into(), either(ways)));
@@ -399,19 +489,49 @@ impl Compiler<'_> {
     }
 
     /// These words, in this order, in the text or in one string of the metadata.
-    fn anywhere(&mut self, text: &str, scope: Scope) -> Box<dyn Query> {
-        let mut ways = Vec::new();
+    fn anywhere(&mut self, text: &str, scope: &Scope) -> Box<dyn Query> {
+        let (mut ways, joined) = self.ways_anywhere(text, scope);
+        ways.extend(joined);
+        either(ways)
+    }
+
+    fn ways_anywhere(&mut self, text: &str, scope: &Scope) -> (Ways, Ways) {
+        let mut all = (Vec::new(), Vec::new());
         for analyzer in self.analyzers.clone() {
             let words = words(analyzer, text);
-            if words.is_empty() {
-                continue;
-            }
-            for place in self.places(analyzer) {
-                ways.push(place.weighed(sequence(&words, &place)));
-            }
-            self.sought.phrase(scope.clone(), analyzer, &words);
+            let places = self.places(analyzer);
+            let (phrase, joined) = self.together(&words, &places, scope, analyzer);
+            all.0.extend(phrase);
+            all.1.extend(joined);
         }
-        either(ways)
+        all
+    }
+
+    /// These words, in this order; and all of them written as one.
+    fn together(
+        &mut self,
+        words: &[Word],
+        places: &[Place],
+        scope: &Scope,
+        analyzer: Analyzer,
+    ) -> (Ways, Ways) {
+        let exact = exactly(words);
+        let (mut phrase, mut one) = (Vec::new(), Vec::new());
+        if exact.is_empty() {
+            return (phrase, one);
+        }
+        let plain = words.iter().filter(|word| word.role == Role::Plain).count();
+        let joined = words.iter().find(|word| word.role == Role::Joined(plain));
+        for place in places {
+            phrase.push(place.weighed(sequence(&exact, place)));
+            one.extend(joined.map(|word| place.weighed(term_query(place.term(&word.stem)))));
+        }
+        if let Some(joined) = joined {
+            self.sought
+                .word(scope.clone(), analyzer, joined.stem.clone());
+        }
+        self.sought.phrase(scope.clone(), analyzer, &exact);
+        (phrase, one)
     }
 
     /// Where the words of this analyzer stand.
@@ -433,12 +553,6 @@ impl Compiler<'_> {
             }
         }
         places
-    }
-
-    fn finds_nothing(&self) -> bool {
-        self.clauses
-            .iter()
-            .all(|(occur, _)| *occur == Occur::MustNot)
     }
 
     fn most_frequent(&self, places: &[Place], stem: &str) -> Result<u64, IndexError> {
@@ -479,7 +593,15 @@ impl Compiler<'_> {
         Ok(false)
     }
 
-    fn finish(self) -> Compiled {
+    fn finish(mut self) -> Compiled {
+        let asks = self
+            .clauses
+            .iter()
+            .any(|(occur, _)| *occur != Occur::MustNot);
+        if !asks {
+            let all = ConstScoreQuery::new(Box::new(AllQuery), 0.0);
+            self.clauses.push((Occur::Must, Box::new(all)));
+        }
         let documents = self.searcher.num_docs();
         // A word that no document has weighs as an average word: it tells that no match is
         // full, but not by how much.
@@ -492,6 +614,7 @@ impl Compiler<'_> {
         let mean = known.iter().sum::<f32>() / known.len().max(1) as f32;
         Compiled {
             query: BooleanQuery::new(self.clauses),
+            asks,
             full_score: mean * self.frequencies.len() as f32,
             sought: self.sought,
         }
@@ -531,8 +654,24 @@ fn either(mut ways: Vec<Box<dyn Query>>) -> Box<dyn Query> {
     }
 }
 
+/// Each word once, with its sign where it has one: what must stand in a phrase.
+fn exactly(words: &[Word]) -> Vec<&Word> {
+    let mut exact: Vec<&Word> = Vec::with_capacity(words.len());
+    for word in words {
+        match word.role {
+            Role::Plain => exact.push(word),
+            Role::Signed => {
+                exact.pop();
+                exact.push(word);
+            }
+            Role::Inner | Role::Joined(_) => {}
+        }
+    }
+    exact
+}
+
 /// One term, or several one after the other.
-fn sequence(words: &[Word], place: &Place) -> Box<dyn Query> {
+fn sequence(words: &[&Word], place: &Place) -> Box<dyn Query> {
     match words {
         [] => Box::new(EmptyQuery),
         [only] => term_query(place.term(&only.stem)),

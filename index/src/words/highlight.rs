@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
-use super::analysis::{Analyzer, Word, each_word};
+use super::analysis::{Analyzer, Word, beginning, each_word};
 use super::choice::Wording;
 use super::schema::each_string;
 
@@ -20,6 +20,21 @@ const MOST_FRAGMENTS: usize = 3;
 
 /// Strings of one field, such as tags, that are shown.
 const MOST_STRINGS: usize = 10;
+
+/// Bytes of one document that are looked at.
+const MOST_BYTES: usize = 1 << 20;
+
+/// Bytes of a document that are looked at however many hits there are.
+const LEAST_BYTES: usize = 64 << 10;
+
+/// Bytes of all hits together that are looked at, unless [`LEAST_BYTES`] of each are more.
+const MOST_BYTES_OF_HITS: usize = 32 << 20;
+
+/// Places in one text that are marked.
+const MOST_MARKS: usize = 10_000;
+
+/// Words of a phrase that are compared.
+const MOST_OF_PHRASE: usize = 64;
 
 /// Where a query looks for a word.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -60,10 +75,11 @@ impl Sought {
         patterns.stems.insert(stem);
     }
 
-    pub(super) fn phrase(&mut self, scope: Scope, analyzer: Analyzer, words: &[Word]) {
+    pub(super) fn phrase(&mut self, scope: Scope, analyzer: Analyzer, words: &[&Word]) {
         let Some(first) = words.first() else { return };
         let phrase = words
             .iter()
+            .take(MOST_OF_PHRASE)
             .map(|word| (word.position - first.position, word.stem.clone()))
             .collect();
         self.of(scope, analyzer).phrases.push(phrase);
@@ -79,11 +95,25 @@ impl Sought {
 pub struct Highlighter {
     sought: Sought,
     wording: Wording,
+    /// Of one document.
+    most_bytes: usize,
 }
 
 impl Highlighter {
     pub(super) fn new(sought: Sought, wording: Wording) -> Self {
-        Self { sought, wording }
+        Self {
+            sought,
+            wording,
+            most_bytes: MOST_BYTES,
+        }
+    }
+
+    /// For so many hits together: of each document the first MiB is looked at, and less where
+    /// they are many.
+    #[must_use]
+    pub fn for_hits(self, hits: usize) -> Self {
+        let most_bytes = (MOST_BYTES_OF_HITS / hits.max(1)).clamp(LEAST_BYTES, MOST_BYTES);
+        Self { most_bytes, ..self }
     }
 
     /// The marked fragments of a document: under `text` its text's best ones in their order,
@@ -97,15 +127,16 @@ impl Highlighter {
         if self.sought.0.is_empty() {
             return highlights;
         }
+        let mut left = self.most_bytes;
         if let Some(text) = text {
-            let found = self.fragments(None, self.wording.analyzer, text);
+            let found = self.fragments(None, self.wording.analyzer, text, &mut left);
             if !found.is_empty() {
                 highlights.insert("text".to_owned(), found);
             }
         }
         each_string("", metadata, &mut |path, text| {
             let analyzer = self.wording.analyzer_of(path);
-            let found = self.fragments(Some(path), analyzer, text);
+            let found = self.fragments(Some(path), analyzer, text, &mut left);
             if !found.is_empty() {
                 let of_field = highlights
                     .entry(format!("metadata.{path}"))
@@ -117,7 +148,13 @@ impl Highlighter {
         highlights
     }
 
-    fn fragments(&self, path: Option<&str>, analyzer: Analyzer, text: &str) -> Vec<String> {
+    fn fragments(
+        &self,
+        path: Option<&str>,
+        analyzer: Analyzer,
+        text: &str,
+        left: &mut usize,
+    ) -> Vec<String> {
         let in_field = path.map(|path| Scope::Field(path.to_owned()));
         let patterns: Vec<&Patterns> = [Some(Scope::Anywhere), in_field]
             .into_iter()
@@ -127,7 +164,9 @@ impl Highlighter {
         if patterns.is_empty() {
             return Vec::new();
         }
-        let marks = marks(&patterns, analyzer, text);
+        let looked_at = beginning(text, *left);
+        *left -= looked_at.len();
+        let marks = marks(&patterns, analyzer, looked_at);
         choose(text, &marks)
             .into_iter()
             .map(|fragment| show(text, fragment, &marks))
@@ -146,17 +185,23 @@ struct Mark {
 
 /// In their order and apart from each other.
 fn marks(patterns: &[&Patterns], analyzer: Analyzer, text: &str) -> Vec<Mark> {
-    let has_phrases = patterns.iter().any(|of| !of.phrases.is_empty());
+    let mut phrases: HashMap<&str, Vec<&[(usize, String)]>> = HashMap::new();
+    for phrase in patterns.iter().flat_map(|of| &of.phrases) {
+        if let Some(((_, first), rest)) = phrase.split_first() {
+            phrases.entry(first).or_default().push(rest);
+        }
+    }
     let mut marks = Vec::new();
     let mut words: Vec<Word> = Vec::new();
     each_word(analyzer, text, |word| {
-        let sought = patterns.iter().any(|of| {
-            of.stems.contains(&word.stem)
-                || of
-                    .prefixes
-                    .iter()
-                    .any(|prefix| word.surface.starts_with(prefix.as_str()))
-        });
+        let sought = marks.len() < MOST_MARKS
+            && patterns.iter().any(|of| {
+                of.stems.contains(&word.stem)
+                    || of
+                        .prefixes
+                        .iter()
+                        .any(|prefix| word.surface.starts_with(prefix.as_str()))
+            });
         if sought {
             marks.push(Mark {
                 start: word.start,
@@ -164,13 +209,11 @@ fn marks(patterns: &[&Patterns], analyzer: Analyzer, text: &str) -> Vec<Mark> {
                 stem: word.stem.clone(),
             });
         }
-        if has_phrases {
+        if !phrases.is_empty() {
             words.push(word);
         }
     });
-    for phrase in patterns.iter().flat_map(|of| &of.phrases) {
-        add_phrase(phrase, &words, &mut marks);
-    }
+    add_phrases(&phrases, &words, &mut marks);
     marks.sort_by(|a, b| a.start.cmp(&b.start).then(b.end.cmp(&a.end)));
     let mut apart: Vec<Mark> = Vec::with_capacity(marks.len());
     for mark in marks {
@@ -182,34 +225,42 @@ fn marks(patterns: &[&Patterns], analyzer: Analyzer, text: &str) -> Vec<Mark> {
     apart
 }
 
-fn add_phrase(phrase: &[(usize, String)], words: &[Word], marks: &mut Vec<Mark>) {
-    let Some(((_, first), rest)) = phrase.split_first() else {
-        return;
-    };
+/// Phrases by their first word, with what follows it.
+fn add_phrases(
+    phrases: &HashMap<&str, Vec<&[(usize, String)]>>,
+    words: &[Word],
+    marks: &mut Vec<Mark>,
+) {
     for (at, start) in words.iter().enumerate() {
-        if start.stem != *first {
-            continue;
+        if marks.len() >= 2 * MOST_MARKS {
+            return;
         }
-        let mut end = start.end;
-        let whole = rest.iter().all(|(distance, stem)| {
-            let position = start.position + distance;
-            words[at..]
-                .iter()
-                .take_while(|word| word.position <= position)
-                .find(|word| word.position == position && word.stem == *stem)
-                .is_some_and(|word| {
-                    end = end.max(word.end);
-                    true
-                })
-        });
-        if whole {
-            marks.push(Mark {
-                start: start.start,
-                end,
-                stem: start.stem.clone(),
-            });
+        for rest in phrases.get(start.stem.as_str()).into_iter().flatten() {
+            if let Some(end) = phrase_end(rest, start, &words[at..]) {
+                marks.push(Mark {
+                    start: start.start,
+                    end,
+                    stem: start.stem.clone(),
+                });
+            }
         }
     }
+}
+
+/// Where a phrase ends whose first word is `start`, if the words from there on are it.
+fn phrase_end(rest: &[(usize, String)], start: &Word, mut words: &[Word]) -> Option<usize> {
+    let mut end = start.end;
+    for (distance, stem) in rest {
+        let position = start.position + distance;
+        let before = words.iter().take_while(|word| word.position < position);
+        words = &words[before.count()..];
+        let word = words
+            .iter()
+            .take_while(|word| word.position == position)
+            .find(|word| word.stem == *stem)?;
+        end = end.max(word.end);
+    }
+    Some(end)
 }
 
 /// The stretches of the text to show: those with the most different words, in their order.

@@ -1,6 +1,7 @@
 //! Words: one tantivy index over text and metadata, searched by BM25.
 
 mod analysis;
+mod bounds;
 mod choice;
 mod compile;
 mod highlight;
@@ -11,6 +12,7 @@ mod vocabulary;
 mod writers;
 
 pub use analysis::{Analyzer, UnknownAnalyzer};
+pub use bounds::QueryTooLarge;
 pub use choice::{FieldWording, Wording};
 pub use highlight::Highlighter;
 pub use parse::KeywordQuery;
@@ -44,7 +46,7 @@ use crate::row::{Row, RowId, Scored};
 use crate::row_set::RowSet;
 
 /// Written with each commit; raised whenever the schema or the analysis changes.
-const FORMAT: u32 = 5;
+const FORMAT: u32 = 6;
 
 /// The answer to a keyword query.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -56,6 +58,9 @@ pub struct KeywordHits {
     /// The score of a row of average length that holds each asked word once: what the hits'
     /// scores mean. 0 when nothing was asked.
     pub full_score: f32,
+    /// Whether something was looked for, and not only left out: then no hit is better than
+    /// another.
+    pub asked: bool,
     /// Marks in a hit what the query looked for.
     pub highlighter: Highlighter,
 }
@@ -159,6 +164,7 @@ impl WordIndex {
             return Ok(KeywordHits::default());
         };
         let full_score = compiled.full_score;
+        let asked = compiled.asks;
         let highlighter = Highlighter::new(compiled.sought, self.wording.clone());
         let limit = limit.min(usize::try_from(searcher.num_docs()).unwrap_or(usize::MAX));
         if limit == 0 {
@@ -167,6 +173,7 @@ impl WordIndex {
                 hits: Vec::new(),
                 total,
                 full_score,
+                asked,
                 highlighter,
             });
         }
@@ -190,6 +197,7 @@ impl WordIndex {
             hits,
             total,
             full_score,
+            asked,
             highlighter,
         })
     }

@@ -9,10 +9,14 @@ use tantivy::{InvertedIndexReader, Searcher};
 use tantivy_fst::Automaton;
 
 use super::analysis::{Analyzer, is_ideograph, split_entry, words};
+use super::bounds::Spent;
 use crate::error::IndexError;
 
 /// Stems that a prefix stands for; of more, those of the most frequent words.
 pub(super) const MOST_COMPLETIONS: usize = 1024;
+
+/// Stems that are counted at once: of more, half of them stay, those of frequent words.
+const MOST_COUNTED: usize = 64 << 10;
 
 /// Stems that a misspelt word may mean.
 const MOST_SPELLINGS: usize = 8;
@@ -41,6 +45,7 @@ pub(super) fn completions(
     searcher: &Searcher,
     vocabulary: Field,
     prefix: &str,
+    spent: &mut Spent,
 ) -> Result<Vec<Meant>, IndexError> {
     let mut found: HashMap<String, u64> = HashMap::new();
     for segment in searcher.segment_readers() {
@@ -52,6 +57,14 @@ pub(super) fn completions(
             .into_stream()
             .map_err(|error| reading(error.into()))?;
         while entries.advance() && entries.key().starts_with(prefix.as_bytes()) {
+            spent.completion()?;
+            if found.len() >= MOST_COUNTED {
+                let kept = most_frequent(found, MOST_COUNTED / 2);
+                found = kept
+                    .into_iter()
+                    .map(|meant| (meant.stem, meant.documents))
+                    .collect();
+            }
             if let Ok(entry) = std::str::from_utf8(entries.key()) {
                 let (_, stem) = split_entry(entry);
                 add(&mut found, stem, u64::from(entries.value().doc_freq));

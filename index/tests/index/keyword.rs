@@ -124,7 +124,7 @@ fn must_and_must_not() {
     assert_eq!(shelf.find("machine -espresso"), [4]);
     assert_eq!(shelf.find("machine -\"machine parts\""), [3]);
     assert_eq!(shelf.find("+machine +potato"), [] as [u64; 0]);
-    assert_eq!(shelf.find("-machine"), [] as [u64; 0]);
+    assert_eq!(shelf.find("-machine"), [1, 2, 5, 6, 7]);
     assert_eq!(shelf.find("+AB-1234"), [3]);
 }
 
@@ -204,21 +204,13 @@ fn a_sentence_is_never_an_error() {
 #[test]
 fn nothing_asked_finds_nothing() {
     let shelf = shelf();
-    for query in ["", "   ", "!?…", "🥔", "-the"] {
+    for query in ["", "   ", "!?…", "🥔", "-!?"] {
         let found = shelf
             .index
             .keyword(&KeywordQuery::parse(query), 10, None)
             .unwrap();
         assert_eq!((found.hits.len(), found.total), (0, 0), "{query}");
     }
-}
-
-#[test]
-fn a_pasted_chapter_is_cut_to_its_first_words() {
-    let shelf = shelf();
-    let chapter: String = (0..20_000).map(|word| format!("w{word} ")).collect();
-    assert_eq!(shelf.find(&format!("potato {chapter}")), [1]);
-    assert_eq!(shelf.find(&format!("{chapter} potato")), [] as [u64; 0]);
 }
 
 #[test]

@@ -8,6 +8,8 @@ mod filter;
 mod fusion;
 mod keyword;
 mod order;
+mod query_bounds;
+mod scripts;
 mod segments;
 mod support;
 mod wording;

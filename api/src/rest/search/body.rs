@@ -201,6 +201,7 @@ impl SearchBody {
                 query.offset
             )));
         }
+        query.check_words()?;
         if query.offset > 0 && query.view.cursor.is_some() {
             return Err(invalid(
                 "'offset' and 'cursor' exclude each other; a cursor is where the page starts",

@@ -95,6 +95,9 @@ async fn respond(
 
 /// What a body asks for, and how the answer is to look.
 fn asked(search: SearchBody, mut files: Files) -> Result<(Query, Shape), ApiError> {
+    if let Some(fields) = &search.fields {
+        view::check_shown(fields)?;
+    }
     let shape = Shape {
         explain: search.explain,
         fields: search.fields.clone(),

@@ -4,7 +4,7 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use clipdb_index::{Order, Point};
+use clipdb_index::{LONGEST_PATH, Order, Point};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -18,6 +18,7 @@ const FACETS: usize = 32;
 const FACET_VALUES: usize = 1000;
 const DEFAULT_FACET_VALUES: usize = 20;
 const GROUP_HITS: usize = 100;
+const SHOWN_FIELDS: usize = 1024;
 const SORT_SHAPES: &str = "\"field\", \"-field\", {\"field\": \"asc\"}, {\"field\": \"desc\"} \
                            or {\"field\": {\"$near\": {\"lat\", \"lon\"}}}";
 
@@ -79,6 +80,7 @@ pub(super) fn facets(wanted: Option<Vec<FieldBody>>) -> Result<Vec<(String, usiz
         .into_iter()
         .map(|facet| {
             let (field, limit) = facet.parts();
+            check_name(&field)?;
             let limit = limit.unwrap_or(DEFAULT_FACET_VALUES);
             if !(1..=FACET_VALUES).contains(&limit) {
                 return Err(invalid(format!(
@@ -94,6 +96,7 @@ pub(super) fn group_by(wanted: Option<FieldBody>) -> Result<Option<GroupBy>, Api
     let Some((field, limit)) = wanted.map(FieldBody::parts) else {
         return Ok(None);
     };
+    check_name(&field)?;
     let limit = limit.unwrap_or(1);
     if !(1..=GROUP_HITS).contains(&limit) {
         return Err(invalid(format!(
@@ -110,14 +113,33 @@ pub(super) fn order(wanted: Option<Value>) -> Result<Order, ApiError> {
         Some(Value::Array(keys)) => keys,
         Some(key) => vec![key],
     };
-    let order = keys.iter().try_fold(Order::default(), with_key)?;
-    if order.len() > SORT_KEYS {
+    if keys.len() > SORT_KEYS {
         return Err(invalid(format!(
             "'sort' has {} keys; it may have {SORT_KEYS}",
-            order.len()
+            keys.len()
         )));
     }
-    Ok(order)
+    keys.iter().try_fold(Order::default(), with_key)
+}
+
+/// Refuses the metadata's names that a search shows, where they are too many or too long.
+pub(super) fn check_shown(fields: &[String]) -> Result<(), ApiError> {
+    if fields.len() > SHOWN_FIELDS {
+        return Err(invalid(format!(
+            "'fields' names {} fields; it may name {SHOWN_FIELDS}",
+            fields.len()
+        )));
+    }
+    fields.iter().try_for_each(|field| check_name(field))
+}
+
+fn check_name(field: &str) -> Result<(), ApiError> {
+    if field.len() > LONGEST_PATH {
+        return Err(invalid(format!(
+            "a field's name has at most {LONGEST_PATH} bytes"
+        )));
+    }
+    Ok(())
 }
 
 fn with_key(order: Order, key: &Value) -> Result<Order, ApiError> {
@@ -130,6 +152,7 @@ fn with_key(order: Order, key: &Value) -> Result<Order, ApiError> {
             if field.is_empty() {
                 return Err(wrong_key(key));
             }
+            check_name(field)?;
             Ok(order.by(field, descending))
         }
         Value::Object(members) => {
@@ -137,6 +160,7 @@ fn with_key(order: Order, key: &Value) -> Result<Order, ApiError> {
             let (Some((field, direction)), None) = (members.next(), members.next()) else {
                 return Err(wrong_key(key));
             };
+            check_name(field)?;
             match direction {
                 Value::String(word) if word == "asc" => Ok(order.by(field, false)),
                 Value::String(word) if word == "desc" => Ok(order.by(field, true)),

@@ -1,15 +1,21 @@
 //! How text becomes words, the same for documents and queries.
 //!
-//! Words are cut out (`tokens`, or `segments` where a dictionary or a model must find them),
-//! lower-cased, stripped of accents and stemmed as their language says; longer ones than
-//! [`LONGEST`] are dropped. Of each word the index knows its stem, by which it is found, and
-//! its surface, the word as written but for case and accents, which prefixes and misspelt
-//! words are compared with.
+//! A text is brought into one form (`normal`) and cut into words (`tokens`, or `segments` where
+//! a dictionary or a model must find them), which are lower-cased, freed of accents and letters
+//! that are written in two ways (`letters`) and stemmed as their language says. Longer ones than
+//! [`long::LONGEST`] are kept as their beginning and a digest. Of each word the index knows its
+//! stem, by which it is found, and its surface, the word as written but for case and accents,
+//! which prefixes and misspelt words are compared with.
 //!
 //! Stop words are indexed, so that phrases made of them are found, and dropped from plain
 //! words of a query: else every text would be a keyword hit of every sentence.
 
 mod analyzer;
+mod dictionary;
+mod exact;
+mod letters;
+mod long;
+mod normal;
 mod segments;
 mod stem;
 mod stop_words;
@@ -17,21 +23,16 @@ mod tokens;
 
 pub use analyzer::{Analyzer, UnknownAnalyzer};
 
-use tantivy::tokenizer::{AsciiFoldingFilter, LowerCaser, RemoveLongFilter, TextAnalyzer};
+use tantivy::tokenizer::{AsciiFoldingFilter, TextAnalyzer};
 
+use self::exact::ExactTokenizer;
 use self::segments::SegmentTokenizer;
 use self::stem::{Keep, Stem};
 use self::tokens::WordTokenizer;
 
-pub(super) use self::tokens::is_ideograph;
-
+pub(super) use self::letters::{is_emoji, is_ideograph, is_mark};
+pub(super) use self::long::beginning;
 pub(super) use self::stem::split_entry;
-
-/// Bytes of the longest word kept.
-const LONGEST: usize = 64;
-
-/// Bytes of the longest value kept whole.
-const LONGEST_VALUE: usize = 512;
 
 /// A word of a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,12 +43,27 @@ pub(super) struct Word {
     pub(super) surface: String,
     /// Whether it says nothing about a text.
     pub(super) stop: bool,
+    pub(super) role: Role,
     /// Its place among the words, for phrases.
     pub(super) position: usize,
     /// Where it begins in the text, in bytes.
     pub(super) start: usize,
     /// Where it ends.
     pub(super) end: usize,
+}
+
+/// What a word is to those at its position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// One of the text's words.
+    Plain,
+    /// The plain word before it with its sign: more exactly what is meant.
+    Signed,
+    /// Part of the plain word before it, and a word itself.
+    Inner,
+    /// Several plain words as one, beginning with the one before it: another way to write
+    /// them. With how many they are.
+    Joined(usize),
 }
 
 /// The words of a query's text.
@@ -80,6 +96,12 @@ fn read(mut analyzer: TextAnalyzer, text: &str, mut take: impl FnMut(Word)) {
             stem: stem.to_owned(),
             surface: surface.to_owned(),
             stop: false,
+            role: match token.position_length {
+                0 if surface.chars().all(|c| c.is_alphanumeric() || is_mark(c)) => Role::Inner,
+                0 => Role::Signed,
+                1 => Role::Plain,
+                parts => Role::Joined(parts),
+            },
             position: token.position,
             start: token.offset_from,
             end: token.offset_to,
@@ -100,9 +122,7 @@ pub(super) fn of_vocabulary(analyzer: Analyzer) -> TextAnalyzer {
 fn chain(analyzer: Analyzer, keep: Keep) -> TextAnalyzer {
     let words = match analyzer {
         Analyzer::Exact => {
-            return TextAnalyzer::builder(tantivy::tokenizer::RawTokenizer::default())
-                .filter(LowerCaser)
-                .filter(RemoveLongFilter::limit(LONGEST_VALUE))
+            return TextAnalyzer::builder(ExactTokenizer::default())
                 .filter(Stem::new(None, keep))
                 .build();
         }
@@ -112,18 +132,16 @@ fn chain(analyzer: Analyzer, keep: Keep) -> TextAnalyzer {
         _ => TextAnalyzer::builder(WordTokenizer::new(analyzer)).dynamic(),
     };
     let stem = Stem::new(analyzer.stemming(), keep);
-    let lower = words.filter_dynamic(LowerCaser);
-    let chain = if analyzer == Analyzer::English {
+    if analyzer == Analyzer::English {
         // English has no accents but those of borrowed words, which stem as if they had none.
-        lower
+        words
             .filter_dynamic(AsciiFoldingFilter)
-            .filter_dynamic(RemoveLongFilter::limit(LONGEST))
             .filter_dynamic(stem)
+            .build()
     } else {
-        lower
-            .filter_dynamic(RemoveLongFilter::limit(LONGEST))
+        words
             .filter_dynamic(stem)
             .filter_dynamic(AsciiFoldingFilter)
-    };
-    chain.build()
+            .build()
+    }
 }

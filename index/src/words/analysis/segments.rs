@@ -12,7 +12,9 @@ use jieba_rs::Jieba;
 use tantivy::tokenizer::{Token, TokenStream, Tokenizer};
 
 use super::Analyzer;
-use super::tokens::{WordTokenizer, is_ideograph};
+use super::letters::is_ideograph;
+use super::normal::Normal;
+use super::tokens::Cutter;
 
 /// Read when the first Chinese text comes: it takes half a second and 20 MB.
 static JIEBA: LazyLock<Jieba> = LazyLock::new(Jieba::new);
@@ -51,14 +53,10 @@ impl SegmentTokenizer {
             .map(|word| (word.byte_start, word.word.to_owned()))
             .collect()
     }
-}
 
-impl Tokenizer for SegmentTokenizer {
-    type TokenStream<'a> = SegmentStream;
-
-    fn token_stream<'a>(&'a mut self, text: &'a str) -> SegmentStream {
+    /// The words of a text in its normal form.
+    fn tokens(&self, text: &str) -> Vec<Token> {
         let mut tokens = Vec::new();
-        let mut words = WordTokenizer::new(self.language);
         let mut position = 0;
         let mut rest = text;
         while let Some(first) = rest.chars().next() {
@@ -71,6 +69,9 @@ impl Tokenizer for SegmentTokenizer {
             rest = after;
             if in_run {
                 for (start, word) in self.segments(run) {
+                    if !word.contains(char::is_alphanumeric) {
+                        continue;
+                    }
                     tokens.push(Token {
                         offset_from: offset + start,
                         offset_to: offset + start + word.len(),
@@ -81,19 +82,36 @@ impl Tokenizer for SegmentTokenizer {
                 }
                 position += run.chars().count();
             } else {
-                words.token_stream(run).process(&mut |token| {
+                let mut cutter = Cutter::new(self.language);
+                let mut token = Token::default();
+                while cutter.next(run, &mut token) {
                     tokens.push(Token {
                         offset_from: offset + token.offset_from,
                         offset_to: offset + token.offset_to,
-                        position,
+                        position: position + token.position,
                         ..token.clone()
                     });
-                    position += 1;
-                });
+                }
+                position += cutter.position();
             }
         }
+        tokens
+    }
+}
+
+impl Tokenizer for SegmentTokenizer {
+    type TokenStream<'a> = SegmentStream;
+
+    fn token_stream<'a>(&'a mut self, text: &'a str) -> SegmentStream {
+        let normal = Normal::of(text);
+        let mut tokens = self.tokens(normal.text());
         // Tantivy wants positions that never go back.
         tokens.sort_by_key(|token| token.position);
+        for token in &mut tokens {
+            let original = normal.original(token.offset_from..token.offset_to);
+            token.offset_from = original.start;
+            token.offset_to = original.end;
+        }
         SegmentStream {
             tokens: tokens.into_iter(),
             token: Token::default(),

@@ -1,8 +1,12 @@
 //! The filter that takes a word's ending off, and an entry of the vocabulary: a word's
 //! surface, a zero byte, its stem.
 
+use std::borrow::Cow;
+
 use rust_stemmers::{Algorithm, Stemmer};
 use tantivy::tokenizer::{Language, Token, TokenFilter, TokenStream, Tokenizer};
+
+use super::long;
 
 /// No word holds it.
 const SEPARATOR: char = '\0';
@@ -23,17 +27,14 @@ pub(super) enum Keep {
 
 #[derive(Clone)]
 pub(super) struct Stem {
-    algorithm: Option<Algorithm>,
+    language: Option<Language>,
     keep: Keep,
 }
 
 impl Stem {
     /// Without a language a word is its own stem.
     pub(super) fn new(language: Option<Language>, keep: Keep) -> Self {
-        Self {
-            algorithm: language.and_then(algorithm),
-            keep,
-        }
+        Self { language, keep }
     }
 }
 
@@ -45,7 +46,7 @@ pub(super) struct StemTokenizer<T> {
 
 pub(super) struct StemStream<T> {
     inner: T,
-    stemmer: Option<Stemmer>,
+    stemmer: Option<(Language, Stemmer)>,
     keep: Keep,
 }
 
@@ -63,7 +64,10 @@ impl<T: Tokenizer> Tokenizer for StemTokenizer<T> {
     fn token_stream<'a>(&'a mut self, text: &'a str) -> Self::TokenStream<'a> {
         StemStream {
             inner: self.inner.token_stream(text),
-            stemmer: self.stem.algorithm.map(Stemmer::create),
+            stemmer: self.stem.language.and_then(|language| {
+                let algorithm = algorithm(language)?;
+                Some((language, Stemmer::create(algorithm)))
+            }),
             keep: self.stem.keep,
         }
     }
@@ -79,12 +83,20 @@ impl<T: TokenStream> TokenStream for StemStream<T> {
             // Only a value that is kept whole can hold it.
             *word = word.replace(SEPARATOR, " ");
         }
-        let stem = self.stemmer.as_ref().map(|stemmer| stemmer.stem(word));
+        let stem = match &self.stemmer {
+            _ if long::cut(word) => None,
+            Some((language, stemmer)) => {
+                let spelling = one_spelling(*language, word);
+                let stem = stemmer.stem(&spelling);
+                (stem != *word).then(|| stem.into_owned())
+            }
+            None => None,
+        };
         match (self.keep, stem) {
             (Keep::Stem, None) => {}
-            (Keep::Stem, Some(stem)) => *word = stem.into_owned(),
+            (Keep::Stem, Some(stem)) => *word = stem,
             (Keep::Both, stem) => {
-                let stem = stem.map_or_else(|| word.clone(), std::borrow::Cow::into_owned);
+                let stem = stem.unwrap_or_else(|| word.clone());
                 word.push(SEPARATOR);
                 word.push_str(&stem);
             }
@@ -99,6 +111,37 @@ impl<T: TokenStream> TokenStream for StemStream<T> {
     fn token_mut(&mut self) -> &mut Token {
         self.inner.token_mut()
     }
+}
+
+/// Letters that a language writes in two ways in one of them, as its stemmer knows it: of
+/// German "Mueller" and "Müller" (but "neue", "Quelle"), of Danish and Norwegian "Aarhus" and
+/// "Århus", and Swedish letters in Danish words and the other way.
+fn one_spelling(language: Language, word: &str) -> Cow<'_, str> {
+    let pairs: &[(&str, &str)] = match language {
+        Language::German => &[("ae", "ä"), ("oe", "ö"), ("ue", "ü")],
+        Language::Danish | Language::Norwegian => &[("aa", "å"), ("ä", "æ"), ("ö", "ø")],
+        Language::Swedish => &[("aa", "å"), ("æ", "ä"), ("ø", "ö")],
+        _ => return Cow::Borrowed(word),
+    };
+    if pairs.iter().all(|(from, _)| !word.contains(from)) {
+        return Cow::Borrowed(word);
+    }
+    let mut spelling = String::with_capacity(word.len());
+    let mut rest = word;
+    while let Some(c) = rest.chars().next() {
+        let pair = pairs.iter().find(|(from, _)| rest.starts_with(from));
+        match pair {
+            Some((from, to)) if *from != "ue" || !spelling.ends_with(['a', 'e', 'q', 'ä']) => {
+                spelling.push_str(to);
+                rest = &rest[from.len()..];
+            }
+            _ => {
+                spelling.push(c);
+                rest = &rest[c.len_utf8()..];
+            }
+        }
+    }
+    Cow::Owned(spelling)
 }
 
 /// `None` for a language that no analyzer has.

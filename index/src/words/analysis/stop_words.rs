@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use tantivy::tokenizer::{LowerCaser, StopWordFilter, TextAnalyzer};
+use tantivy::tokenizer::{StopWordFilter, TextAnalyzer};
 
 use super::Analyzer;
 use super::tokens::WordTokenizer;
@@ -19,7 +19,7 @@ pub(super) fn starts(language: Analyzer, text: &str) -> HashSet<usize> {
         });
         starts
     };
-    let words = || TextAnalyzer::builder(WordTokenizer::new(language)).filter(LowerCaser);
+    let words = || TextAnalyzer::builder(WordTokenizer::new(language));
     let mut stop = begin(words().build());
     for kept in begin(words().filter(filter).build()) {
         stop.remove(&kept);
