@@ -109,9 +109,10 @@ impl Engine {
 impl Collection {
     /// A filter as this collection's fields read it.
     pub(super) fn filter(&self, filter: &Value) -> Result<Filter, ApiError> {
+        let index = self.searchable()?;
         let failure = RefCell::new(None);
         let is_field = |path: &str| {
-            self.index.has_field(path).unwrap_or_else(|error| {
+            index.has_field(path).unwrap_or_else(|error| {
                 *failure.borrow_mut() = Some(error);
                 false
             })

@@ -143,7 +143,11 @@ async fn download(
 }
 
 /// `bytes` of the file from `first` on, read on the pool for blocking work.
-pub(super) fn chunks(file: File, first: u64, bytes: u64) -> impl Stream<Item = Result<Bytes, ApiError>> {
+pub(super) fn chunks(
+    file: File,
+    first: u64,
+    bytes: u64,
+) -> impl Stream<Item = Result<Bytes, ApiError>> {
     stream::unfold(Some((file, first, bytes)), |rest| async move {
         let (mut file, first, left) = rest?;
         let read = blocking(move || {

@@ -7,9 +7,9 @@ use serde_json::{Map, Value};
 use crate::data_uri::decode_base64;
 use crate::engine::{Draft, ImageSource};
 use crate::error::ApiError;
+use crate::rest::BasePath;
 use crate::rest::multipart::Files;
 use crate::rest::strict::UniqueMap;
-use crate::rest::BasePath;
 use crate::rest::vector::VectorBody;
 use crate::{CollectionName, DocumentId};
 
