@@ -105,7 +105,8 @@ impl<'a> Ranker<'a> {
             .map(|filter| Ok::<_, ApiError>(index.select(&collection.filter(filter)?)?))
             .transpose()?;
         if let Some(exclusions) = query.exclusions() {
-            within = Some(index.matching(&exclusions, within.as_ref(), None)?);
+            let left = index.matching(&exclusions, within.as_deref(), None)?;
+            within = Some(Arc::new(left));
         }
         let mut named = Vec::new();
         for part in &query.parts {
