@@ -9,10 +9,10 @@ use parking_lot::Mutex;
 
 use crate::columns::{self, Facets, Fields, Group, Order, Ordered, Place};
 use crate::error::IndexError;
-use crate::filter::{self, Filter};
+use crate::filter::{Filter, KeptSets};
 use crate::row::{Row, RowId, Scored, VectorKind};
 use crate::row_set::RowSet;
-use crate::vectors::{Builds, Nearest, SegmentSize, VectorSettings, VectorStore};
+use crate::vectors::{Builds, Compared, Nearest, SegmentSize, VectorSettings, VectorStore};
 use crate::words::{self, KeywordHits, KeywordQuery, WordIndex, WordWriter, Wording};
 
 /// The indexes of one collection.
@@ -23,14 +23,7 @@ pub struct CollectionIndex {
     pub(crate) vectors: VectorStore,
     pub(crate) words: WordIndex,
     pub(crate) writer: Mutex<Writer>,
-    with_vectors: Mutex<WithVectors>,
-}
-
-/// The rows with vectors of some kinds, as of one commit.
-#[derive(Default)]
-struct WithVectors {
-    generation: u64,
-    rows: Vec<(Vec<VectorKind>, Arc<RowSet>)>,
+    kept_sets: KeptSets,
 }
 
 /// What a write holds; its lock orders the writes.
@@ -197,7 +190,7 @@ impl CollectionIndex {
                 words: writer,
                 sequence,
             }),
-            with_vectors: Mutex::default(),
+            kept_sets: KeptSets::default(),
         };
         Ok((index, opened))
     }
@@ -275,7 +268,9 @@ impl CollectionIndex {
 
     /// About the `limit` rows whose vectors of this kind have the largest inner product with
     /// `query`, each with its best passage; best first, ties by row. Never fewer than the
-    /// smaller of `limit` and the rows that match. `query` has the index's dimension.
+    /// smaller of `limit` and the rows that match. Until something is written or built, a
+    /// smaller limit gives the beginning of what a larger one gives. `query` has the index's
+    /// dimension.
     ///
     /// # Errors
     /// The query's length or numbers, or FAISS's failure.
@@ -303,12 +298,13 @@ impl CollectionIndex {
         self.words.search(query, limit, within)
     }
 
-    /// The rows that pass a filter, exactly.
+    /// The rows that pass a filter, exactly; found once for each commit, as far as memory for
+    /// it goes.
     ///
     /// # Errors
     /// Tantivy's failure to read.
-    pub fn select(&self, filter: &Filter) -> Result<RowSet, IndexError> {
-        filter::select(&self.words.searcher(), filter)
+    pub fn select(&self, filter: &Filter) -> Result<Arc<RowSet>, IndexError> {
+        self.kept_sets.select(&self.words.searcher(), filter)
     }
 
     /// Whether some document has, or had until its part of the index was merged, a field of
@@ -334,26 +330,12 @@ impl CollectionIndex {
         self.words.matching(query, within, least_score)
     }
 
-    /// The rows that have a vector of one of these kinds; found once for each commit.
+    /// The rows that have a vector of one of these kinds.
     ///
     /// # Errors
     /// Tantivy's failure to read.
     pub fn with_vectors(&self, kinds: &[VectorKind]) -> Result<Arc<RowSet>, IndexError> {
-        let searcher = self.words.searcher();
-        let generation = searcher.generation().generation_id();
-        let mut known = self.with_vectors.lock();
-        if known.generation != generation {
-            *known = WithVectors {
-                generation,
-                ..WithVectors::default()
-            };
-        }
-        if let Some((_, rows)) = known.rows.iter().find(|(of, _)| of == kinds) {
-            return Ok(Arc::clone(rows));
-        }
-        let rows = Arc::new(filter::select(&searcher, &Filter::of_vectors(kinds))?);
-        known.rows.push((kinds.to_vec(), Arc::clone(&rows)));
-        Ok(rows)
+        self.select(&Filter::of_vectors(kinds))
     }
 
     /// Of each field the so many most frequent values among the rows of a set, among all
@@ -468,6 +450,11 @@ impl CollectionIndex {
     /// Up to `count` stored vectors of one kind, taken evenly from all.
     pub fn sample(&self, kind: VectorKind, count: usize) -> Vec<Vec<f32>> {
         self.vectors.sample(kind, count)
+    }
+
+    /// What searches by vectors compared since the index was opened.
+    pub fn compared(&self) -> Compared {
+        self.vectors.compared()
     }
 
     /// How the vectors are indexed.

@@ -35,8 +35,8 @@ pub use reconcile::Reconciled;
 pub use row::{ListKind, OwnedRow, Row, RowId, Scored, VectorKind};
 pub use row_set::RowSet;
 pub use vectors::{
-    Builds, BuiltKind, IndexKind, Nearest, SegmentSize, VectorSettings, set_build_threads,
-    set_search_threads,
+    Builds, BuiltKind, Compared, IndexKind, Nearest, SegmentSize, VectorSettings,
+    set_build_threads, set_search_threads,
 };
 pub use words::{
     Analyzer, FieldWording, Highlighter, KeywordHits, KeywordQuery, QueryTooLarge, UnknownAnalyzer,

@@ -81,6 +81,39 @@ impl RowSet {
         })
     }
 
+    /// The rows from `first` to `last`, ascending.
+    pub(crate) fn between(&self, first: u64, last: u64) -> impl Iterator<Item = RowId> + '_ {
+        let word_of = |row: u64| usize::try_from(row / BITS).unwrap_or(usize::MAX);
+        let to = word_of(last).saturating_add(1).min(self.words.len());
+        let from = word_of(first).min(to);
+        (from..to)
+            .flat_map(move |at| {
+                let mut left = self.words[at];
+                std::iter::from_fn(move || {
+                    (left != 0).then(|| {
+                        let bit = u64::from(left.trailing_zeros());
+                        left &= left - 1;
+                        RowId(at as u64 * BITS + bit)
+                    })
+                })
+            })
+            .skip_while(move |row| row.0 < first)
+            .take_while(move |row| row.0 <= last)
+    }
+
+    /// How many rows there are from `first` to `last`, give or take those of a word at each end.
+    pub(crate) fn about_between(&self, first: u64, last: u64) -> usize {
+        let word_of = |row: u64| usize::try_from(row / BITS).unwrap_or(usize::MAX);
+        let to = word_of(last).saturating_add(1).min(self.words.len());
+        let words = &self.words[word_of(first).min(to)..to];
+        words.iter().map(|word| word.count_ones() as usize).sum()
+    }
+
+    /// Bytes of memory that it takes.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.words.capacity() * size_of::<u64>()
+    }
+
     /// The rows, ascending, as an iterator of its own.
     pub fn into_rows(self) -> impl Iterator<Item = RowId> {
         let last = self.words.len() as u64 * BITS;
@@ -121,6 +154,11 @@ mod tests {
             prop_assert_eq!(set.len(), expected.len());
             prop_assert!(set.iter().eq(expected.iter().copied()));
             prop_assert!(set.clone().into_rows().eq(expected.iter().copied()));
+            for (first, last) in [(0, 2000), (100, 700), (63, 64), (500, 499)] {
+                let within = expected.iter().copied().filter(|row| (first..=last).contains(&row.0));
+                prop_assert!(set.between(first, last).eq(within.clone()));
+                prop_assert!(first > last || set.about_between(first, last) >= within.count());
+            }
             let mut fewer = set.clone();
             expected.iter().take(3).for_each(|row| fewer.remove(*row));
             prop_assert!(fewer.iter().eq(expected.iter().copied().skip(3)));

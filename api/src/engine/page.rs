@@ -77,7 +77,8 @@ fn by_score(
     let enough =
         |candidates: &[Candidate]| candidates.len() > start(candidates).saturating_add(query.limit);
     if let Some(by) = &query.view.group_by {
-        let mut depth = wanted.max(CANDIDATES);
+        // The same for every page: where one list ends, what is read behind it begins.
+        let mut depth = CANDIDATES;
         let mut ranking = ranker.rank(depth, timings)?;
         let mut groups = Groups::new(index, by);
         groups.take_ranked(&mut ranking)?;
@@ -225,7 +226,7 @@ fn by_fields(
         let mut others = match (left, rows) {
             (Some(left), _) => left,
             (None, Some(rows)) => rows.clone(),
-            (None, None) => index.select(&Filter::all())?,
+            (None, None) => RowSet::clone(&*index.select(&Filter::all())?),
         };
         others.leave_out(&groups.full()?);
         left = Some(others);

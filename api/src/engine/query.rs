@@ -120,6 +120,23 @@ impl Query {
         }
     }
 
+    /// Whether it looks for nothing but images; what it pushes away may be anything.
+    pub(super) fn is_by_images_alone(&self) -> bool {
+        let has_words = match self.mode {
+            Mode::Vector => false,
+            Mode::Hybrid => self.keywords.is_some(),
+            Mode::Keyword | Mode::Browse => true,
+        };
+        let is_image =
+            |part: &Part| matches!(part.content, Content::Image(_) | Content::ImageOf(_));
+        let mut sought = self
+            .parts
+            .iter()
+            .filter(|part| part.weight > 0.0)
+            .peekable();
+        !has_words && sought.peek().is_some() && sought.all(is_image)
+    }
+
     pub(super) fn wants(&self, list: ListKind) -> bool {
         let vectors = matches!(self.mode, Mode::Hybrid | Mode::Vector) && !self.parts.is_empty();
         match list {

@@ -10,9 +10,13 @@
 //! | hybrid | what fusion makes of the [`CANDIDATES`] best of each list | top, or exact where the lists held everything |
 //!
 //! None of this depends on the page that is asked for, so it is the same on all of them. Nor
-//! does the order: vectors' lists that are fused are read to one depth, and what is asked for
-//! beyond what that gives is put behind it, see [`Ranker::rank`]. For groups more is read, see
-//! [`Ranker::rank_others`].
+//! does the order: a list begins alike however deep it is read, vectors' lists that are fused
+//! are read to one depth, and what is asked for beyond what that gives is put behind it, see
+//! [`Ranker::rank`]. For groups more is read, see [`Ranker::rank_others`].
+//!
+//! A search by images alone ranks all images before texts ([`images_first`]): a model scores
+//! an image against an image far higher than against any text, and what is asked for is more
+//! like it.
 
 use std::sync::Arc;
 
@@ -83,7 +87,7 @@ pub(super) struct Ranker<'a> {
     index: &'a CollectionIndex,
     query: &'a Query,
     vector: Option<&'a [f32]>,
-    within: Option<RowSet>,
+    within: Option<Arc<RowSet>>,
     /// The documents that the query itself names, which are left out.
     named: Vec<RowId>,
 }
@@ -101,7 +105,8 @@ impl<'a> Ranker<'a> {
             .map(|filter| Ok::<_, ApiError>(index.select(&collection.filter(filter)?)?))
             .transpose()?;
         if let Some(exclusions) = query.exclusions() {
-            within = Some(index.matching(&exclusions, within.as_ref(), None)?);
+            let left = index.matching(&exclusions, within.as_deref(), None)?;
+            within = Some(Arc::new(left));
         }
         let mut named = Vec::new();
         for part in &query.parts {
@@ -136,7 +141,7 @@ impl<'a> Ranker<'a> {
         wanted: usize,
         timings: &mut SearchTimings,
     ) -> Result<Ranking, ApiError> {
-        let within = self.within.as_ref();
+        let within = self.within.as_deref();
         let mut depth = self.depth(wanted);
         let mut read = self.read(depth, within, timings)?;
         if !self.has_fixed_depth() && !self.is_one_list() {
@@ -177,8 +182,8 @@ impl<'a> Ranker<'a> {
         timings: &mut SearchTimings,
     ) -> Result<(), ApiError> {
         let mut within = match &self.within {
-            Some(rows) => rows.clone(),
-            None => self.index.select(&Filter::all())?,
+            Some(rows) => RowSet::clone(rows),
+            None => RowSet::clone(&*self.index.select(&Filter::all())?),
         };
         within.leave_out(others);
         let read = self.read(self.depth(wanted), Some(&within), timings)?;
@@ -221,6 +226,10 @@ impl<'a> Ranker<'a> {
                 nprobe: self.query.nprobe,
             };
             for kind in self.kinds() {
+                let enough = found.iter().any(|(_, images)| images.len() >= depth);
+                if self.ranks_images_first() && enough {
+                    break;
+                }
                 let hits = self.index.nearest(vector, kind, depth, &how)?;
                 found.push((kind.into(), hits));
             }
@@ -276,9 +285,18 @@ impl<'a> Ranker<'a> {
     pub(super) fn is_one_list(&self) -> bool {
         match self.query.mode {
             Mode::Keyword => true,
-            Mode::Vector => self.kinds().len() == 1,
+            Mode::Vector => self.kinds().len() == 1 || self.ranks_images_first(),
             Mode::Hybrid | Mode::Browse => false,
         }
+    }
+
+    /// Whether texts come behind all images, both of which are compared.
+    fn ranks_images_first(&self) -> bool {
+        let weights = self.query.fusion.weights();
+        self.query.is_by_images_alone()
+            && weights.image > 0.0
+            && weights.text > 0.0
+            && self.kinds().len() == 2
     }
 
     fn fuse(
@@ -286,7 +304,8 @@ impl<'a> Ranker<'a> {
         found: &[(ListKind, Vec<Scored>)],
         full_score: f32,
     ) -> (Vec<Fused>, Vec<(ListKind, f64)>) {
-        let alone = found.len() == 1 && self.query.mode != Mode::Hybrid;
+        let images_first = self.ranks_images_first();
+        let alone = images_first || (found.len() == 1 && self.query.mode != Mode::Hybrid);
         let lists = [ListKind::Keyword, ListKind::Image, ListKind::Text]
             .into_iter()
             .filter(|list| self.query.wants(*list))
@@ -300,6 +319,7 @@ impl<'a> Ranker<'a> {
             })
             .collect();
         let fused = match found {
+            found if images_first => self::images_first(found),
             [(kind, hits)] if alone => single_list(*kind, hits),
             found => {
                 let ranked: Vec<_> = found
@@ -335,7 +355,7 @@ impl<'a> Ranker<'a> {
         };
         match self.query.mode {
             Mode::Browse => Ok(match &self.within {
-                Some(rows) => exactly(Arc::new(rows.clone())),
+                Some(rows) => exactly(Arc::clone(rows)),
                 None => Counted {
                     rows: None,
                     total: self.index.documents(),
@@ -345,7 +365,7 @@ impl<'a> Ranker<'a> {
             Mode::Keyword if self.needs_rows() => {
                 let mut rows = self.index.matching(
                     &self.query.words(),
-                    self.within.as_ref(),
+                    self.within.as_deref(),
                     self.query.min_score,
                 )?;
                 self.named.iter().for_each(|row| rows.remove(*row));
@@ -386,21 +406,50 @@ impl<'a> Ranker<'a> {
 
 /// One list needs no fusion: its own scores (cosine or BM25) say more than ranks.
 fn single_list(list: ListKind, hits: &[Scored]) -> Vec<Fused> {
-    let part = |position: usize, hit: &Scored| fusion::Part {
+    (1..)
+        .zip(hits)
+        .map(|(rank, hit)| by_score(list, hit, rank, rank, f64::from(hit.score)))
+        .collect()
+}
+
+/// All images, then the texts of documents that have none, each by their cosine `c`. The score is
+/// `(3 + c) / 4` for an image and `(1 + c) / 4` for a text, so that it depends on nothing else
+/// that is found.
+fn images_first(found: &[(ListKind, Vec<Scored>)]) -> Vec<Fused> {
+    let hits_of = |kind| {
+        let list = found.iter().find(|(list, _)| *list == kind);
+        list.map_or(&[][..], |(_, hits)| hits)
+    };
+    let images = hits_of(ListKind::Image);
+    let with_image: RowSet = images.iter().map(|hit| hit.row).collect();
+    let images = (1..).zip(images).map(|(rank, hit)| {
+        let score = (3.0 + f64::from(hit.score)) / 4.0;
+        by_score(ListKind::Image, hit, rank, rank, score)
+    });
+    let texts = (1..).zip(hits_of(ListKind::Text));
+    let texts = texts.filter(|(_, hit)| !with_image.contains(hit.row));
+    let texts = (with_image.len() + 1..)
+        .zip(texts)
+        .map(|(place, (rank, hit))| {
+            let score = (1.0 + f64::from(hit.score)) / 4.0;
+            by_score(ListKind::Text, hit, rank, place, score)
+        });
+    images.chain(texts).collect()
+}
+
+fn by_score(list: ListKind, hit: &Scored, rank: usize, place: usize, score: f64) -> Fused {
+    let part = fusion::Part {
         list,
-        rank: position + 1,
+        rank,
         raw_score: hit.score,
-        place: (position + 1) as f64,
+        place: place as f64,
         closeness: 1.0,
         weight: 1.0,
-        contribution: f64::from(hit.score),
+        contribution: score,
     };
-    hits.iter()
-        .enumerate()
-        .map(|(position, hit)| Fused {
-            row: hit.row,
-            score: f64::from(hit.score),
-            parts: vec![part(position, hit)],
-        })
-        .collect()
+    Fused {
+        row: hit.row,
+        score,
+        parts: vec![part],
+    }
 }

@@ -57,7 +57,7 @@ impl Engine {
     ) -> Result<u64, ApiError> {
         collection.wake().await?;
         let picked = Arc::clone(collection);
-        let rows: RowSet = blocking(move || {
+        let rows: Arc<RowSet> = blocking(move || {
             let filter = picked.filter(&filter)?;
             if filter.is_empty() {
                 return Err(ApiError::EmptyFilter);
@@ -66,7 +66,7 @@ impl Engine {
         })
         .await??;
         let mut deleted = 0;
-        let mut rows = rows.into_rows().peekable();
+        let mut rows = Arc::unwrap_or_clone(rows).into_rows().peekable();
         while rows.peek().is_some() {
             let group: Vec<RowId> = rows.by_ref().take(self.settings.group_documents).collect();
             deleted += self.delete_rows(collection, group).await?;

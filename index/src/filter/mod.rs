@@ -44,6 +44,7 @@
 
 mod error;
 mod evaluate;
+mod kept;
 mod parse;
 
 pub use error::FilterError;
@@ -53,7 +54,7 @@ use std::ops::Bound;
 use crate::columns::{Point, Source};
 use crate::row::VectorKind;
 
-pub(crate) use evaluate::select;
+pub(crate) use kept::KeptSets;
 
 /// A filter, parsed and checked against the declared fields.
 #[derive(Debug, Clone, PartialEq)]

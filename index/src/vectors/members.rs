@@ -2,6 +2,7 @@
 
 use super::id::VectorId;
 use crate::row::RowId;
+use crate::row_set::RowSet;
 
 /// Names by position, and positions by row.
 pub(super) struct Members {
@@ -77,6 +78,32 @@ impl Members {
             .take_while(move |position| self.rows[*position] == row.0)
     }
 
+    /// The positions of the rows in a set, in the order of rows.
+    pub(super) fn positions_within(&self, within: &RowSet) -> Vec<u32> {
+        match &self.sorted {
+            None => self.merged(within, |at| at),
+            Some(order) => self.merged(within, |at| order[at] as usize),
+        }
+    }
+
+    /// Both sides are in the order of rows, so one pass finds all; `nth` is [`Members::nth`].
+    fn merged(&self, within: &RowSet, nth: impl Fn(usize) -> usize) -> Vec<u32> {
+        let Some((first, last)) = self.span() else {
+            return Vec::new();
+        };
+        let row_at = |at: usize| self.rows[nth(at)];
+        let mut positions = Vec::with_capacity(within.about_between(first, last).min(self.len()));
+        let mut at = 0;
+        for RowId(row) in within.between(first, last) {
+            at = first_from(at, self.len(), row, row_at);
+            while at < self.len() && row_at(at) == row {
+                positions.extend(u32::try_from(nth(at)).ok());
+                at += 1;
+            }
+        }
+        positions
+    }
+
     /// The position that is `at`-th in the order of rows.
     fn nth(&self, at: usize) -> usize {
         match &self.sorted {
@@ -89,6 +116,63 @@ impl Members {
         match &self.sorted {
             None => self.rows.partition_point(|held| *held < row),
             Some(order) => order.partition_point(|position| self.rows[*position as usize] < row),
+        }
+    }
+}
+
+/// The first of `from..len` whose row is not before `row`.
+fn first_from(from: usize, len: usize, row: u64, row_at: impl Fn(usize) -> u64) -> usize {
+    if from == len || row_at(from) >= row {
+        return from;
+    }
+    // Where no row is missing and each has one vector, the distance is known.
+    let guess = from.saturating_add(usize::try_from(row - row_at(from)).unwrap_or(usize::MAX));
+    if guess < len && row_at(guess) == row && row_at(guess - 1) < row {
+        return guess;
+    }
+    let (mut before, mut step) = (from, 1);
+    while before + step < len && row_at(before + step) < row {
+        before += step;
+        step *= 2;
+    }
+    let (mut low, mut high) = (before + 1, (before + step).min(len));
+    while low < high {
+        let middle = low + (high - low) / 2;
+        if row_at(middle) < row {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    low
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn one_pass_finds_what_lookups_find(
+            rows in prop::collection::vec((0u64..400, 0u16..3), 0..200),
+            in_order in any::<bool>(),
+            within in prop::collection::vec(0u64..500, 0..200),
+        ) {
+            let mut rows = rows;
+            if in_order {
+                rows.sort_unstable();
+            }
+            let ids = rows.iter().map(|(row, passage)| VectorId { row: RowId(*row), passage: *passage });
+            let members = Members::of(ids);
+            let within: RowSet = within.into_iter().map(RowId).collect();
+            let expected: Vec<u32> = within
+                .iter()
+                .flat_map(|row| members.positions(row))
+                .map(|position| position as u32)
+                .collect();
+            prop_assert_eq!(members.positions_within(&within), expected);
         }
     }
 }

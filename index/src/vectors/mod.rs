@@ -6,6 +6,7 @@
 
 mod build;
 mod codes;
+mod cost;
 mod files;
 mod id;
 mod lanes;
@@ -24,6 +25,7 @@ mod threads;
 mod worker;
 
 pub use id::{MAX_DIMENSIONS, MAX_ROW};
+pub use native::Compared;
 pub use settings::{BuiltKind, IndexKind, VectorSettings};
 pub use shared::Builds;
 pub(crate) use store::VectorStore;

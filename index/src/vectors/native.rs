@@ -26,8 +26,34 @@ pub(super) type Found = (u32, f32);
 pub(super) struct Filter<'a> {
     /// Bits of the positions that are not removed; `None` when all are.
     pub live: Option<&'a [AtomicU64]>,
-    /// The row of each position, and the rows that may be answered.
-    pub within: Option<(&'a [u64], &'a RowSet)>,
+    /// The row of each position, which also orders equal scores.
+    pub rows: &'a [u64],
+    /// The rows that may be answered; `None` when all may.
+    pub within: Option<&'a RowSet>,
+}
+
+/// Part of the list that a walk through a graph makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
+pub(super) struct Stretch {
+    /// Candidates that the walk keeps.
+    pub ef: usize,
+    /// Of these, what is not in the list yet, so many are ranked by the full vectors.
+    pub ranked: usize,
+    /// How long the list then is.
+    pub depth: usize,
+}
+
+/// Vectors that searches compared with their queries.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Compared {
+    /// By 8-bit codes, on walks through graphs.
+    pub walked: usize,
+    /// By 8-bit codes, in scans.
+    pub scanned: usize,
+    /// By the full vectors.
+    pub vectors: usize,
 }
 
 /// How a graph is built.
@@ -173,17 +199,53 @@ impl NativeIndex {
         })
     }
 
-    /// About the best `wanted` positions, best first; fewer where the search came across no
-    /// more. `effort` is a graph's ef or the number of lists that are looked into; of what is
-    /// come across the best `ranked` are compared by their full vectors. Also the share of the
-    /// vectors come across that the filter lets pass.
-    pub(super) fn search(
+    /// The list that a walk through a graph makes of `stretches`, the first `wanted` of it: fewer
+    /// where the graph leads to no more, or where a stretch would compare more than `budget`
+    /// codes. However many stretches there are, the list begins alike.
+    pub(super) fn walk(
+        &self,
+        query: &[f32],
+        stretches: &[Stretch],
+        budget: usize,
+        filter: Filter<'_>,
+        compared: &mut Compared,
+    ) -> Result<Vec<Found>, IndexError> {
+        debug_assert_eq!(query.len(), self.dim);
+        let longest = stretches.last().map_or(0, |stretch| stretch.depth);
+        let filter = filter.raw(self.count)?;
+        collect("search", longest, |positions, scores, found, message| {
+            // SAFETY: a live index; the query has `dim` numbers; both outputs have room for the
+            // longest stretch, and the list never gets longer; the filter's parts outlive the
+            // call and cover all positions.
+            unsafe {
+                clipdb_walk(
+                    self.pointer.as_ptr(),
+                    query.as_ptr(),
+                    stretches.as_ptr(),
+                    stretches.len(),
+                    budget,
+                    &filter,
+                    positions,
+                    scores,
+                    found,
+                    compared,
+                    message,
+                )
+            }
+        })
+    }
+
+    /// About the best `wanted` positions of the `probed` lists that are nearest; fewer where they
+    /// hold no more. The best `ranked` by product codes are compared by their full vectors. Also
+    /// the share of the vectors come across that the filter lets pass.
+    pub(super) fn probe(
         &self,
         query: &[f32],
         wanted: usize,
         ranked: usize,
-        effort: usize,
+        probed: usize,
         filter: Filter<'_>,
+        compared: &mut Compared,
     ) -> Result<(Vec<Found>, f32), IndexError> {
         debug_assert_eq!(query.len(), self.dim);
         let wanted = wanted.min(self.count);
@@ -194,25 +256,62 @@ impl NativeIndex {
         threads::apply_to_this_thread();
         let filter = filter.raw(self.count)?;
         let found = collect("search", wanted, |positions, scores, found, message| {
-            // SAFETY: a live index; the query has `dim` numbers; both outputs have room for
-            // `wanted`; the filter's parts outlive the call and cover all positions.
+            // SAFETY: as in `walk`, with room for `wanted`.
             unsafe {
-                clipdb_search(
+                clipdb_probe(
                     self.pointer.as_ptr(),
                     query.as_ptr(),
                     wanted,
                     ranked.min(self.count),
-                    effort.clamp(1, self.count),
+                    probed.clamp(1, self.count),
                     &filter,
                     positions,
                     scores,
                     found,
                     &mut share,
+                    compared,
                     message,
                 )
             }
         })?;
         Ok((found, share))
+    }
+
+    /// The best `wanted` of the vectors at `scanned`: a graph's codes choose what the full vectors
+    /// rank. Whatever is wanted, the list begins alike.
+    pub(super) fn scan_codes(
+        &self,
+        query: &[f32],
+        scanned: &[u32],
+        wanted: usize,
+        rows: &[u64],
+        compared: &mut Compared,
+    ) -> Result<Vec<Found>, IndexError> {
+        assert!(query.len() == self.dim && rows.len() == self.count && self.codes.is_some());
+        assert!(scanned.iter().all(|at| (*at as usize) < self.count));
+        let wanted = wanted.min(scanned.len());
+        if wanted == 0 {
+            return Ok(Vec::new());
+        }
+        collect("scan", wanted, |positions, scores, found, message| {
+            // SAFETY: a live index with codes; lengths and positions were checked above; both
+            // outputs have room for `wanted`.
+            unsafe {
+                clipdb_scan_codes(
+                    self.pointer.as_ptr(),
+                    query.as_ptr(),
+                    scanned.as_ptr(),
+                    scanned.len(),
+                    wanted,
+                    rows.as_ptr(),
+                    positions,
+                    scores,
+                    found,
+                    compared,
+                    message,
+                )
+            }
+        })
     }
 
     /// What it is walked by, of a graph.
@@ -249,7 +348,7 @@ impl Drop for NativeIndex {
     }
 }
 
-/// The best `wanted` positions of `vectors`, exactly; best first, of equal ones the earlier.
+/// The best `wanted` positions of `vectors`, exactly; best first, of equal ones the earlier row.
 pub(super) fn scan(
     vectors: &[f32],
     dim: usize,
@@ -284,29 +383,46 @@ pub(super) fn scan(
     })
 }
 
-/// The query's inner products with the vectors at `positions`, which must all be there.
-pub(super) fn scores(vectors: &[f32], dim: usize, query: &[f32], positions: &[u32]) -> Vec<f32> {
+/// The same of the vectors at `scanned` alone.
+pub(super) fn scan_some(
+    vectors: &[f32],
+    dim: usize,
+    query: &[f32],
+    scanned: &[u32],
+    wanted: usize,
+    rows: &[u64],
+) -> Result<Vec<Found>, IndexError> {
     let count = vectors.len() / dim;
-    assert!(query.len() == dim && positions.iter().all(|at| (*at as usize) < count));
-    let mut scores = vec![0.0; positions.len()];
-    // SAFETY: lengths and positions were checked above; `scores` has one place for each.
-    unsafe {
-        clipdb_scores(
-            vectors.as_ptr(),
-            dim,
-            query.as_ptr(),
-            positions.as_ptr(),
-            positions.len(),
-            scores.as_mut_ptr(),
-        );
+    assert!(query.len() == dim && rows.len() == count);
+    assert!(scanned.iter().all(|at| (*at as usize) < count));
+    let wanted = wanted.min(scanned.len());
+    if wanted == 0 {
+        return Ok(Vec::new());
     }
-    scores
+    collect("scan", wanted, |positions, scores, found, message| {
+        // SAFETY: lengths and positions were checked above; both outputs have room for `wanted`.
+        unsafe {
+            clipdb_scan_some(
+                vectors.as_ptr(),
+                dim,
+                query.as_ptr(),
+                scanned.as_ptr(),
+                scanned.len(),
+                wanted,
+                rows.as_ptr(),
+                positions,
+                scores,
+                found,
+                message,
+            )
+        }
+    })
 }
 
 impl Filter<'_> {
     fn raw(&self, count: usize) -> Result<RawFilter, IndexError> {
-        let short = self.live.is_some_and(|live| live.len() * 64 < count)
-            || self.within.is_some_and(|(rows, _)| rows.len() < count);
+        let short =
+            self.live.is_some_and(|live| live.len() * 64 < count) || self.rows.len() < count;
         if short {
             return Err(IndexError::Faiss {
                 doing: "filter",
@@ -315,11 +431,11 @@ impl Filter<'_> {
         }
         Ok(RawFilter {
             live: self.live.map_or(ptr::null(), |live| live.as_ptr().cast()),
-            rows: self.within.map_or(ptr::null(), |(rows, _)| rows.as_ptr()),
+            rows: self.rows.as_ptr(),
             within: self
                 .within
-                .map_or(ptr::null(), |(_, rows)| rows.words().as_ptr()),
-            within_words: self.within.map_or(0, |(_, rows)| rows.words().len()),
+                .map_or(ptr::null(), |rows| rows.words().as_ptr()),
+            within_words: self.within.map_or(0, |rows| rows.words().len()),
         })
     }
 }
@@ -430,17 +546,44 @@ unsafe extern "C" {
         out: *mut *mut RawIndex,
         message: *mut c_char,
     ) -> c_int;
-    fn clipdb_search(
+    fn clipdb_walk(
+        index: *const RawIndex,
+        query: *const f32,
+        stretches: *const Stretch,
+        count: usize,
+        budget: usize,
+        filter: *const RawFilter,
+        positions: *mut i64,
+        scores: *mut f32,
+        found: *mut usize,
+        compared: *mut Compared,
+        message: *mut c_char,
+    ) -> c_int;
+    fn clipdb_probe(
         index: *const RawIndex,
         query: *const f32,
         wanted: usize,
         ranked: usize,
-        effort: usize,
+        nprobe: usize,
         filter: *const RawFilter,
         positions: *mut i64,
         scores: *mut f32,
         found: *mut usize,
         share: *mut f32,
+        compared: *mut Compared,
+        message: *mut c_char,
+    ) -> c_int;
+    fn clipdb_scan_codes(
+        index: *const RawIndex,
+        query: *const f32,
+        scanned: *const u32,
+        count: usize,
+        wanted: usize,
+        rows: *const u64,
+        positions: *mut i64,
+        scores: *mut f32,
+        found: *mut usize,
+        compared: *mut Compared,
         message: *mut c_char,
     ) -> c_int;
     fn clipdb_scan(
@@ -455,14 +598,19 @@ unsafe extern "C" {
         found: *mut usize,
         message: *mut c_char,
     ) -> c_int;
-    fn clipdb_scores(
+    fn clipdb_scan_some(
         vectors: *const f32,
         dim: usize,
         query: *const f32,
-        positions: *const u32,
+        scanned: *const u32,
         count: usize,
+        wanted: usize,
+        rows: *const u64,
+        positions: *mut i64,
         scores: *mut f32,
-    );
+        found: *mut usize,
+        message: *mut c_char,
+    ) -> c_int;
     fn clipdb_free(index: *mut RawIndex);
 }
 

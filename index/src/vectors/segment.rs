@@ -1,25 +1,22 @@
 //! A segment: vectors that stay as they are, some of them removed, and how they are found.
+//!
+//! A segment answers a query with one list, whatever is wanted of it: the list for a smaller
+//! limit is the beginning of that for a larger one. Where there is an approximate index, its
+//! beginning comes from there, stretch by stretch ([`super::cost`]), and the rest from a scan.
 
-use std::cell::Cell;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use super::cost::{self, Cost};
 use super::files::IndexEntry;
 use super::id::VectorId;
 use super::live::Live;
 use super::mapped::Numbers;
 use super::members::Members;
-use super::native::{self, Filter, Found, NativeIndex};
+use super::native::{self, Compared, Filter, Found, NativeIndex, Stretch};
 use super::settings::{BuiltKind, VectorSettings};
 use crate::error::IndexError;
 use crate::row::{RowId, Scored};
 use crate::row_set::RowSet;
-
-/// A look at this share of a segment's rows, one by one, costs less than a look at all bits.
-const FEW_ROWS: usize = 16;
-
-/// Vectors that a graph search compares for each candidate it keeps, roughly: what decides
-/// whether a filtered search scans.
-const COMPARED_PER_CANDIDATE: usize = 16;
 
 /// A filter is unlike the query's surroundings if it lets pass less than this part of what it
 /// should.
@@ -34,13 +31,6 @@ pub(super) struct Wanted<'a> {
     pub exact: bool,
     pub ef: usize,
     pub nprobe: Option<usize>,
-}
-
-/// A segment's answer: each row once, best first.
-pub(super) struct Hits {
-    pub scored: Vec<Scored>,
-    /// Whether nothing that matches was overlooked.
-    pub exact: bool,
 }
 
 pub(super) struct Segment {
@@ -60,6 +50,8 @@ pub(super) struct BuiltIndex {
     pub kind: BuiltKind,
     /// Of an inverted file.
     pub lists: usize,
+    /// What a step of a walk compares, once it was tried.
+    compared_per_step: OnceLock<f64>,
     /// Bytes on disk: those of a graph are mapped, an inverted file is read into memory.
     pub bytes: u64,
 }
@@ -71,6 +63,7 @@ impl BuiltIndex {
             kind: entry.kind,
             lists: entry.lists,
             bytes: entry.bytes + codes as u64,
+            compared_per_step: OnceLock::new(),
             native,
         }
     }
@@ -207,149 +200,199 @@ impl Segment {
         full + self.index.as_ref().map_or(0, |index| index.bytes)
     }
 
-    /// The best rows of this segment.
+    /// The first `limit` rows of this segment's list, each once.
     pub(super) fn search(
         &self,
         wanted: &Wanted<'_>,
         settings: &VectorSettings,
-    ) -> Result<Hits, IndexError> {
-        if self.len() == 0 || wanted.limit == 0 {
-            return Ok(Hits {
-                scored: Vec::new(),
-                exact: true,
-            });
-        }
-        if let Some(within) = wanted.within
-            && within.len() <= self.held() / FEW_ROWS
-        {
-            let positions = self.positions_within(within);
-            if wanted.exact
-                || self.index.is_none()
-                || self.scan_is_cheaper(positions.len(), wanted.ef)
-            {
-                return Ok(Hits {
-                    scored: self.score(wanted, &positions),
-                    exact: true,
-                });
-            }
-        }
-        if let Some(index) = &self.index
-            && !wanted.exact
-            && let Some(scored) = self.ask(index, wanted, settings)?
-        {
-            return Ok(Hits {
-                scored,
-                exact: false,
-            });
-        }
-        Ok(Hits {
-            scored: self.scan(wanted)?,
-            exact: true,
-        })
-    }
-
-    /// The best rows, by comparing all that match.
-    pub(super) fn scan(&self, wanted: &Wanted<'_>) -> Result<Vec<Scored>, IndexError> {
-        self.distinct(wanted.limit, |count| {
-            native::scan(
-                self.vectors.as_slice(),
-                self.dim,
-                wanted.query,
-                count,
-                self.filter(wanted.within),
-            )
-        })
-    }
-
-    /// Asks the index; `None` where a scan is cheaper.
-    fn ask(
-        &self,
-        index: &BuiltIndex,
-        wanted: &Wanted<'_>,
-        settings: &VectorSettings,
-    ) -> Result<Option<Vec<Scored>>, IndexError> {
-        let mut matching = self.matching(wanted.within);
-        for _ in 0..2 {
-            if self.scan_is_cheaper(matching, wanted.ef) {
-                return Ok(None);
-            }
-            let (scored, share) = self.ask_as_if(matching, index, wanted, settings)?;
-            // A filter that leaves out what lies near the query leaves less of what the search
-            // comes across than of the whole: it must look further.
-            let met = (f64::from(share) * self.held() as f64) as usize;
-            if wanted.within.is_none() || met * UNLIKE >= matching {
-                return Ok(Some(scored));
-            }
-            matching = met.max(1);
-        }
-        Ok(None)
-    }
-
-    /// Asks the index for enough if so many of its vectors may be answered; also the share
-    /// that might be of those it came across.
-    fn ask_as_if(
-        &self,
-        matching: usize,
-        index: &BuiltIndex,
-        wanted: &Wanted<'_>,
-        settings: &VectorSettings,
-    ) -> Result<(Vec<Scored>, f32), IndexError> {
-        // A search keeps candidates that may not be answered too: to keep enough that may, it
-        // must keep more.
-        let enough = |effort: usize| effort.saturating_mul(self.held()).div_ceil(matching.max(1));
-        let effort = if index.kind.is_graph() {
-            enough(wanted.ef.max(wanted.limit))
-        } else {
-            let probed = wanted
-                .nprobe
-                .unwrap_or_else(|| settings.probed(index.lists));
-            enough(probed).min(index.lists)
-        };
-        let share = Cell::new(1.0);
-        let scored = self.distinct(wanted.limit, |count| {
-            // Codes only choose candidates; full vectors rank them.
-            let ranked = match index.kind {
-                BuiltKind::Hnsw | BuiltKind::Flat => (wanted.ef / 2).max(2 * count + 16),
-                BuiltKind::Sq8 => 2 * count + 16,
-                BuiltKind::IvfPq => (20 * count).max(400),
-            };
-            let filter = self.filter(wanted.within);
-            let (found, passed) =
-                index
-                    .native
-                    .search(wanted.query, count, ranked, effort, filter)?;
-            share.set(passed);
-            Ok(found)
-        })?;
-        Ok((scored, share.get()))
-    }
-
-    /// Asks for more vectors until they belong to `limit` rows, or there are no more.
-    fn distinct(
-        &self,
-        limit: usize,
-        ask: impl Fn(usize) -> Result<Vec<Found>, IndexError>,
+        compared: &mut Compared,
     ) -> Result<Vec<Scored>, IndexError> {
-        let mut count = limit.saturating_mul(self.members.most_passages().min(4));
+        if self.len() == 0 || wanted.limit == 0 {
+            return Ok(Vec::new());
+        }
+        // Several vectors may belong to one row.
+        let mut count = wanted
+            .limit
+            .saturating_mul(self.members.most_passages().min(4));
         loop {
-            let found = ask(count)?;
+            let found = self.list(wanted, count, settings, compared)?;
             let more = found.len() == count && count < self.held();
-            let rows = best_of_each_row(found.into_iter().map(|found| self.named(found)), limit);
-            if rows.len() == limit || !more {
+            let mut seen = std::collections::HashSet::with_capacity(wanted.limit.min(found.len()));
+            let rows: Vec<Scored> = found
+                .into_iter()
+                .map(|found| self.named(found))
+                .filter(|hit| seen.insert(hit.row))
+                .take(wanted.limit)
+                .collect();
+            if rows.len() == wanted.limit || !more {
                 return Ok(rows);
             }
             count = count.saturating_mul(4).min(self.held());
         }
     }
 
-    fn score(&self, wanted: &Wanted<'_>, positions: &[u32]) -> Vec<Scored> {
-        let scores = native::scores(self.vectors.as_slice(), self.dim, wanted.query, positions);
-        let named = positions
-            .iter()
-            .copied()
-            .zip(scores)
-            .map(|found| self.named(found));
-        best_of_each_row(named, wanted.limit)
+    /// The first `count` vectors of the list; fewer where no more match.
+    fn list(
+        &self,
+        wanted: &Wanted<'_>,
+        count: usize,
+        settings: &VectorSettings,
+        compared: &mut Compared,
+    ) -> Result<Vec<Found>, IndexError> {
+        let mut found = match &self.index {
+            Some(index) if !wanted.exact && index.kind.is_graph() => {
+                self.walk(index, wanted, count, compared)?
+            }
+            Some(index) if !wanted.exact => self.probe(index, wanted, count, settings, compared)?,
+            _ => Vec::new(),
+        };
+        found.truncate(count);
+        if found.len() < count {
+            let rest = self.scan(wanted, count - found.len(), &found, compared)?;
+            found.extend(rest);
+        }
+        Ok(found)
+    }
+
+    fn walk(
+        &self,
+        index: &BuiltIndex,
+        wanted: &Wanted<'_>,
+        count: usize,
+        compared: &mut Compared,
+    ) -> Result<Vec<Found>, IndexError> {
+        let mut cost = self.cost(wanted.within);
+        cost.compared_per_step = match index.compared_per_step.get() {
+            Some(known) => *known,
+            None => {
+                let tried = self.try_walks(index)?;
+                *index.compared_per_step.get_or_init(|| tried)
+            }
+        };
+        let stretches = cost::stretches(index.kind, wanted.ef, &cost, count);
+        if stretches.is_empty() {
+            return Ok(Vec::new());
+        }
+        let filter = self.filter(wanted.within);
+        index
+            .native
+            .walk(wanted.query, &stretches, cost.budget(), filter, compared)
+    }
+
+    /// What a step costs in walks to some of the segment's own vectors: always the same number,
+    /// on which it may depend how a list is found.
+    fn try_walks(&self, index: &BuiltIndex) -> Result<f64, IndexError> {
+        let ef = cost::TRIAL_EF.min(self.held().div_ceil(4));
+        let trial = Stretch {
+            ef,
+            ranked: 0,
+            depth: 0,
+        };
+        let mut compared = Compared::default();
+        let all = Filter {
+            live: None,
+            ..self.filter(None)
+        };
+        for walk in 0..cost::TRIAL_WALKS {
+            let query = self.vector(walk * self.held() / cost::TRIAL_WALKS);
+            index
+                .native
+                .walk(query, &[trial], usize::MAX, all, &mut compared)?;
+        }
+        Ok(compared.walked as f64 / (cost::TRIAL_WALKS * ef) as f64)
+    }
+
+    /// What the lists of an inverted file propose, more of them for each stretch.
+    fn probe(
+        &self,
+        index: &BuiltIndex,
+        wanted: &Wanted<'_>,
+        count: usize,
+        settings: &VectorSettings,
+        compared: &mut Compared,
+    ) -> Result<Vec<Found>, IndexError> {
+        let usual = wanted
+            .nprobe
+            .unwrap_or_else(|| settings.probed(index.lists));
+        let filter = self.filter(wanted.within);
+        let mut cost = self.cost(wanted.within);
+        let mut list: Vec<Found> = Vec::new();
+        for depth in cost::probed_depths() {
+            let ranked = cost::ranked_of_lists(depth);
+            let mut tries = 0;
+            let found = loop {
+                let probed = cost.probed(usual, depth, index.lists);
+                if tries == 3 || cost.prefers_scan_to_probing(probed, index.lists, ranked) {
+                    return Ok(list);
+                }
+                tries += 1;
+                let (found, share) =
+                    index
+                        .native
+                        .probe(wanted.query, depth, ranked, probed, filter, compared)?;
+                // A filter that leaves out what lies near the query leaves less of what the
+                // search comes across than of the whole: it must look further.
+                let met = (f64::from(share) * self.held() as f64) as usize;
+                if wanted.within.is_none() || met * UNLIKE >= cost.matching {
+                    break found;
+                }
+                cost.matching = met.max(1);
+            };
+            let listed = sorted(&list);
+            let new = found
+                .into_iter()
+                .filter(|(position, _)| listed.binary_search(position).is_err());
+            list.extend(new.take(depth - listed.len()));
+            if list.len() < depth || depth >= count {
+                break;
+            }
+        }
+        Ok(list)
+    }
+
+    /// The best `count` of those that match and are not `listed`: by a graph's codes, unless the
+    /// search is to be exact, else by the full vectors.
+    fn scan(
+        &self,
+        wanted: &Wanted<'_>,
+        count: usize,
+        listed: &[Found],
+        compared: &mut Compared,
+    ) -> Result<Vec<Found>, IndexError> {
+        let coded = self
+            .index
+            .as_ref()
+            .filter(|index| index.native.codes().is_some() && !wanted.exact);
+        let vectors = self.vectors.as_slice();
+        if coded.is_none() && wanted.within.is_none() && listed.is_empty() {
+            compared.vectors += self.len();
+            let filter = self.filter(None);
+            return native::scan(vectors, self.dim, wanted.query, count, filter);
+        }
+        let positions = self.matching_positions(wanted.within, listed);
+        let rows = self.members.rows();
+        if let Some(index) = coded {
+            return index
+                .native
+                .scan_codes(wanted.query, &positions, count, rows, compared);
+        }
+        compared.vectors += positions.len();
+        native::scan_some(vectors, self.dim, wanted.query, &positions, count, rows)
+    }
+
+    fn matching_positions(&self, within: Option<&RowSet>, listed: &[Found]) -> Vec<u32> {
+        let mut positions = match within {
+            Some(within) => self.members.positions_within(within),
+            None => (0..).take(self.held()).collect(),
+        };
+        if self.live.dead() > 0 {
+            positions.retain(|position| self.live.contains(*position as usize));
+        }
+        if !listed.is_empty() {
+            let listed = sorted(listed);
+            positions.retain(|position| listed.binary_search(position).is_err());
+        }
+        positions
     }
 
     fn named(&self, (position, score): Found) -> Scored {
@@ -364,18 +407,20 @@ impl Segment {
     fn filter<'a>(&'a self, within: Option<&'a RowSet>) -> Filter<'a> {
         Filter {
             live: self.live.bits(),
-            within: within.map(|rows| (self.members.rows(), rows)),
+            rows: self.members.rows(),
+            within,
         }
     }
 
-    fn positions_within(&self, within: &RowSet) -> Vec<u32> {
-        within
-            .iter()
-            .filter(|row| self.spans(*row))
-            .flat_map(|row| self.members.positions(row))
-            .filter(|position| self.live.contains(*position))
-            .filter_map(|position| u32::try_from(position).ok())
-            .collect()
+    fn cost(&self, within: Option<&RowSet>) -> Cost {
+        let codes = self.index.as_ref().and_then(|index| index.native.codes());
+        Cost {
+            held: self.held(),
+            matching: self.matching(within),
+            coded: codes.is_some(),
+            filtered: within.is_some(),
+            compared_per_step: 0.0,
+        }
     }
 
     /// About how many of its vectors may be answered.
@@ -383,43 +428,15 @@ impl Segment {
         let (Some(within), Some((first, last))) = (within, self.members.span()) else {
             return self.len();
         };
-        let words = within.words();
-        let from = usize::try_from(first / 64)
-            .unwrap_or(usize::MAX)
-            .min(words.len());
-        let to = usize::try_from(last / 64 + 1)
-            .unwrap_or(usize::MAX)
-            .min(words.len());
-        let rows: usize = words[from..to]
-            .iter()
-            .map(|word| word.count_ones() as usize)
-            .sum();
+        let rows = within.about_between(first, last);
         let spanned = usize::try_from(last - first + 1).unwrap_or(usize::MAX);
         // Rows in between may be other segments'.
         (rows.saturating_mul(self.len()) / spanned).clamp(1, self.len())
     }
-
-    /// A graph must look at `ef / s` candidates where a share `s` of them may be answered.
-    fn scan_is_cheaper(&self, matching: usize, ef: usize) -> bool {
-        let graph = (ef.saturating_mul(self.held()) / matching.max(1))
-            .saturating_mul(COMPARED_PER_CANDIDATE);
-        matching <= graph
-    }
 }
 
-/// The `limit` best, each row with its best passage; best first, ties by row.
-pub(super) fn best_of_each_row(
-    hits: impl IntoIterator<Item = Scored>,
-    limit: usize,
-) -> Vec<Scored> {
-    let mut hits: Vec<Scored> = hits.into_iter().collect();
-    hits.sort_by(|a, b| {
-        b.score
-            .total_cmp(&a.score)
-            .then(a.row.cmp(&b.row))
-            .then(a.passage.cmp(&b.passage))
-    });
-    let mut seen = std::collections::HashSet::with_capacity(limit.min(hits.len()));
-    hits.retain(|hit| seen.len() < limit && seen.insert(hit.row));
-    hits
+fn sorted(found: &[Found]) -> Vec<u32> {
+    let mut positions: Vec<u32> = found.iter().map(|(position, _)| *position).collect();
+    positions.sort_unstable();
+    positions
 }

@@ -1,5 +1,6 @@
 //! A collection's vectors: written, searched, sealed, built and saved.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -11,7 +12,8 @@ use super::files::Entry;
 use super::id::{self, VectorId};
 use super::lanes::Lanes;
 use super::manifest::{Manifest, Named};
-use super::segment::{Segment, Wanted, best_of_each_row};
+use super::native::Compared;
+use super::segment::Wanted;
 use super::settings::{BuiltKind, VectorSettings};
 use super::shared::{Builds, Disk, KINDS, Shared, drop_growing, remove_files};
 use super::{build, files, opening, worker};
@@ -53,6 +55,30 @@ pub struct SegmentSize {
 /// The vectors of one collection. Searches never wait for a write, a seal or a build.
 pub(crate) struct VectorStore {
     shared: Arc<Shared>,
+    compared: ComparedTotal,
+}
+
+#[derive(Default)]
+struct ComparedTotal {
+    walked: AtomicUsize,
+    scanned: AtomicUsize,
+    vectors: AtomicUsize,
+}
+
+impl ComparedTotal {
+    fn add(&self, compared: Compared) {
+        self.walked.fetch_add(compared.walked, Ordering::Relaxed);
+        self.scanned.fetch_add(compared.scanned, Ordering::Relaxed);
+        self.vectors.fetch_add(compared.vectors, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> Compared {
+        Compared {
+            walked: self.walked.load(Ordering::Relaxed),
+            scanned: self.scanned.load(Ordering::Relaxed),
+            vectors: self.vectors.load(Ordering::Relaxed),
+        }
+    }
 }
 
 impl VectorStore {
@@ -94,7 +120,11 @@ impl VectorStore {
             built: AtomicUsize::new(0),
         });
         worker::register(&shared).map_err(IndexError::io("start a thread for", folder))?;
-        Ok((Self { shared }, state))
+        let store = Self {
+            shared,
+            compared: ComparedTotal::default(),
+        };
+        Ok((store, state))
     }
 
     /// What `folder` has, every byte of it checked; it stays as it is.
@@ -214,8 +244,10 @@ impl VectorStore {
         Ok(())
     }
 
-    /// The `limit` best rows of one kind, each with its best passage; best first, ties by row.
-    /// Never fewer than the smaller of `limit` and the number of rows that match.
+    /// The first `limit` rows of one kind in the list that answers the query, each with its best
+    /// passage; best first, ties by row. Never fewer than the smaller of `limit` and the number
+    /// of rows that match. Until something is written or built, a smaller limit gives the
+    /// beginning of what a larger one gives.
     pub(crate) fn search(
         &self,
         query: &[f32],
@@ -234,23 +266,19 @@ impl VectorStore {
             nprobe: how.nprobe,
         };
         let lanes = self.shared.lanes();
-        let mut scored = Vec::new();
-        let mut unsure: Vec<&Arc<Segment>> = Vec::new();
-        for segment in lanes.of(kind).segments() {
-            let hits = segment.search(&wanted, settings)?;
-            if !hits.exact && hits.scored.len() < limit.min(segment.len()) {
-                unsure.push(segment);
-            }
-            scored.extend(hits.scored);
-        }
-        let mut best = best_of_each_row(scored, limit);
-        if best.len() < limit && !unsure.is_empty() {
-            for segment in unsure {
-                best.extend(segment.scan(&wanted)?);
-            }
-            best = best_of_each_row(best, limit);
-        }
-        Ok(best)
+        let mut compared = Compared::default();
+        let lists = lanes
+            .of(kind)
+            .segments()
+            .map(|segment| segment.search(&wanted, settings, &mut compared))
+            .collect::<Result<Vec<_>, _>>()?;
+        self.compared.add(compared);
+        Ok(merged(lists, limit))
+    }
+
+    /// What searches compared since the store was opened.
+    pub(crate) fn compared(&self) -> Compared {
+        self.compared.get()
     }
 
     pub(crate) fn len(&self, kind: VectorKind) -> usize {
@@ -449,4 +477,34 @@ impl Drop for VectorStore {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// One list of several, each of which keeps its order: always the best of those that are next.
+fn merged(mut lists: Vec<Vec<Scored>>, limit: usize) -> Vec<Scored> {
+    lists.retain(|list| !list.is_empty());
+    if lists.len() == 1 {
+        return lists.swap_remove(0);
+    }
+    let mut next = vec![0; lists.len()];
+    let mut seen = HashSet::with_capacity(limit.min(1024));
+    let mut merged = Vec::new();
+    while merged.len() < limit {
+        let heads = lists
+            .iter()
+            .zip(&next)
+            .enumerate()
+            .filter_map(|(at, (list, next))| Some((at, list.get(*next)?)));
+        let best = heads.min_by(|(_, a), (_, b)| {
+            let by_score = b.score.total_cmp(&a.score);
+            by_score.then(a.row.cmp(&b.row))
+        });
+        let Some((at, hit)) = best else {
+            break;
+        };
+        if seen.insert(hit.row) {
+            merged.push(*hit);
+        }
+        next[at] += 1;
+    }
+    merged
 }

@@ -4,7 +4,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod collection;
+mod deep_pages;
 mod filter;
+mod filter_cost;
 mod fusion;
 mod keyword;
 mod order;

@@ -17,7 +17,7 @@ use crate::support::{DIM, Truth, document, metadata};
 
 const WIDE: usize = 32;
 
-fn settings(kind: IndexKind, seal_at: usize) -> VectorSettings {
+pub fn settings(kind: IndexKind, seal_at: usize) -> VectorSettings {
     VectorSettings {
         kind,
         seal_at,
@@ -25,7 +25,7 @@ fn settings(kind: IndexKind, seal_at: usize) -> VectorSettings {
     }
 }
 
-fn open(dir: &Path, dim: usize, settings: VectorSettings) -> (CollectionIndex, State) {
+pub fn open(dir: &Path, dim: usize, settings: VectorSettings) -> (CollectionIndex, State) {
     let configuration = Configuration {
         vectors: settings,
         ..Configuration::new(dim)
@@ -35,7 +35,7 @@ fn open(dir: &Path, dim: usize, settings: VectorSettings) -> (CollectionIndex, S
 }
 
 /// Unit vectors around a few centres, always the same.
-fn clustered(count: usize, seed: u64) -> Vec<Vec<f32>> {
+pub fn clustered(count: usize, seed: u64) -> Vec<Vec<f32>> {
     let mut of_centres = StdRng::seed_from_u64(1);
     let centres: Vec<_> = (0..20)
         .map(|_| point(&mut of_centres, 1.0, &[0.0; WIDE]))
@@ -56,7 +56,7 @@ fn point(random: &mut StdRng, spread: f32, around: &[f32]) -> Vec<f32> {
     moved.iter().map(|x| x / norm).collect()
 }
 
-fn row(id: u64, vectors: Vec<(VectorKind, Vec<f32>)>) -> OwnedRow {
+pub fn row(id: u64, vectors: Vec<(VectorKind, Vec<f32>)>) -> OwnedRow {
     OwnedRow {
         id: RowId(id),
         document: format!("d{id}"),

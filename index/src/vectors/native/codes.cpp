@@ -193,6 +193,20 @@ void Codes::products_4(const CodedQuery& query, const uint32_t positions[4], flo
     }
 }
 
+void Codes::products(
+        const CodedQuery& query, const uint32_t* positions, size_t count, float* out) const {
+    size_t at = 0;
+    for (; at + 4 <= count; at += 4) {
+        for (size_t next = at + 8; next < std::min(at + 12, count); next++) {
+            prefetch(positions[next]);
+        }
+        products_4(query, positions + at, out + at);
+    }
+    for (; at < count; at++) {
+        out[at] = product(query, positions[at]);
+    }
+}
+
 float Codes::between(size_t one, size_t other) const {
     int32_t sum = kernels.between(bytes + one * stride, bytes + other * stride, stride);
     return scales[one] * scales[other] * float(sum);

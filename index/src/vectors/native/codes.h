@@ -42,6 +42,10 @@ class Codes {
 
     void products_4(const CodedQuery& query, const uint32_t positions[4], float out[4]) const;
 
+    /// The same for any number of positions, which a scan knows beforehand.
+    void products(
+            const CodedQuery& query, const uint32_t* positions, size_t count, float* out) const;
+
     /// About the inner product of two vectors.
     float between(size_t one, size_t other) const;
 

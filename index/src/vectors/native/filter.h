@@ -10,7 +10,7 @@
 struct clipdb_filter {
     /// Positions that are not removed; may change during a search. Null: all.
     const uint64_t* live;
-    /// The row of each position; read only with `within`.
+    /// The row of each position.
     const uint64_t* rows;
     /// Rows that may be answered. Null: all.
     const uint64_t* within;

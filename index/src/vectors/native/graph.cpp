@@ -22,86 +22,6 @@ struct BetterFirst {
     }
 };
 
-/// Positions that a walk has been at, a bit each. The memory is the thread's, and what a walk
-/// sets it clears: a graph is far larger than what one walk sees of it.
-class Visited {
-  public:
-    explicit Visited(size_t count) : of_this_thread(kept()) {
-        if (of_this_thread.bits.size() < (count + 63) / 64) {
-            of_this_thread.bits.resize((count + 63) / 64);
-        }
-    }
-
-    Visited(const Visited&) = delete;
-
-    ~Visited() {
-        for (uint32_t position : of_this_thread.entered) {
-            of_this_thread.bits[position / 64] = 0;
-        }
-        of_this_thread.entered.clear();
-    }
-
-    /// Whether it is the first time there.
-    bool enter(uint32_t position) {
-        uint64_t& word = of_this_thread.bits[position / 64];
-        uint64_t bit = uint64_t(1) << (position % 64);
-        if (word & bit) {
-            return false;
-        }
-        of_this_thread.entered.push_back(position);
-        word |= bit;
-        return true;
-    }
-
-  private:
-    struct Kept {
-        std::vector<uint64_t> bits;
-        std::vector<uint32_t> entered;
-    };
-
-    static Kept& kept() {
-        thread_local Kept kept;
-        return kept;
-    }
-
-    Kept& of_this_thread;
-};
-
-/// Positions whose codes are on their way from memory, and then their scores.
-class Batch {
-  public:
-    Batch(const Codes& codes, const CodedQuery& query) : codes(codes), query(query) {
-        positions.reserve(64);
-    }
-
-    void add(uint32_t position) {
-        codes.prefetch(position);
-        positions.push_back(position);
-    }
-
-    /// Gives `take` each with its score and starts anew.
-    template <typename Take>
-    void score(Take&& take) {
-        size_t at = 0;
-        for (; at + 4 <= positions.size(); at += 4) {
-            float scores[4];
-            codes.products_4(query, positions.data() + at, scores);
-            for (size_t one = 0; one < 4; one++) {
-                take(Candidate{scores[one], positions[at + one]});
-            }
-        }
-        for (; at < positions.size(); at++) {
-            take(Candidate{codes.product(query, positions[at]), positions[at]});
-        }
-        positions.clear();
-    }
-
-  private:
-    const Codes& codes;
-    const CodedQuery& query;
-    std::vector<uint32_t> positions;
-};
-
 /// Gives `take` the neighbours of `position` in a layer.
 template <typename Take>
 void neighbours(const faiss::HNSW& graph, uint32_t position, int layer, Take&& take) {
@@ -113,18 +33,44 @@ void neighbours(const faiss::HNSW& graph, uint32_t position, int layer, Take&& t
     }
 }
 
+/// Gives `take` each of `positions` with its score.
+template <typename Take>
+void score(
+        const Codes& codes,
+        const CodedQuery& query,
+        const std::vector<uint32_t>& positions,
+        Take&& take) {
+    size_t at = 0;
+    for (; at + 4 <= positions.size(); at += 4) {
+        float scores[4];
+        codes.products_4(query, positions.data() + at, scores);
+        for (size_t one = 0; one < 4; one++) {
+            take(Candidate{scores[one], positions[at + one]});
+        }
+    }
+    for (; at < positions.size(); at++) {
+        take(Candidate{codes.product(query, positions[at]), positions[at]});
+    }
+}
+
 /// The nearest that steps to ever nearer neighbours lead to, down to the layer above the
-/// lowest.
-Candidate descend(const faiss::HNSW& graph, const Codes& codes, const CodedQuery& query) {
+/// lowest; adds to `compared`.
+Candidate descend(
+        const faiss::HNSW& graph, const Codes& codes, const CodedQuery& query, size_t& compared) {
     uint32_t entry = graph.entry_point;
     Candidate nearest{codes.product(query, entry), entry};
-    Batch batch(codes, query);
+    std::vector<uint32_t> batch;
     for (int layer = graph.max_level; layer > 0; layer--) {
         uint32_t from;
         do {
             from = nearest.position;
-            neighbours(graph, from, layer, [&](uint32_t next) { batch.add(next); });
-            batch.score([&](Candidate next) {
+            batch.clear();
+            neighbours(graph, from, layer, [&](uint32_t next) {
+                codes.prefetch(next);
+                batch.push_back(next);
+            });
+            compared += batch.size();
+            score(codes, query, batch, [&](Candidate next) {
                 if (next.score > nearest.score) {
                     nearest = next;
                 }
@@ -136,47 +82,103 @@ Candidate descend(const faiss::HNSW& graph, const Codes& codes, const CodedQuery
 
 } // namespace
 
-std::vector<Candidate> walk(
-        const faiss::HNSW& graph, const Codes& codes, const CodedQuery& query, size_t ef) {
-    std::vector<Candidate> kept;
-    if (graph.entry_point < 0) {
-        return kept;
+Visited::Visited(size_t count) : of_this_thread(kept()) {
+    if (of_this_thread.bits.size() < (count + 63) / 64) {
+        of_this_thread.bits.resize((count + 63) / 64);
     }
-    kept.reserve(ef + 1);
-    std::vector<Candidate> ahead;
-    ahead.reserve(std::min<size_t>(4 * ef, 1024));
-    Visited visited(graph.levels.size());
-    Batch batch(codes, query);
-    Candidate first = descend(graph, codes, query);
+}
+
+Visited::~Visited() {
+    for (uint32_t position : of_this_thread.entered) {
+        of_this_thread.bits[position / 64] = 0;
+    }
+    of_this_thread.entered.clear();
+}
+
+Visited::Kept& Visited::kept() {
+    thread_local Kept kept;
+    return kept;
+}
+
+Walk::Walk(
+        const faiss::HNSW& graph,
+        const Codes& codes,
+        const CodedQuery& query,
+        const clipdb_filter& filter)
+        : graph(graph), codes(codes), query(query), filter(filter), visited(graph.levels.size()) {
+    if (graph.entry_point < 0) {
+        return;
+    }
+    Candidate first = descend(graph, codes, query, scored);
     visited.enter(first.position);
-    kept.push_back(first);
-    ahead.push_back(first);
+    rejected.push_back(first);
+}
+
+void Walk::keep(Candidate next) {
+    if (best.size() == width) {
+        std::pop_heap(best.begin(), best.end(), BetterFirst());
+        evicted.push_back(best.back());
+        best.pop_back();
+    }
+    best.push_back(next);
+    std::push_heap(best.begin(), best.end(), BetterFirst());
+}
+
+void Walk::admit(Candidate next) {
+    if (best.size() == width && next.score <= best.front().score) {
+        rejected.push_back(next);
+        return;
+    }
+    if (passes(filter, next.position)) {
+        keep(next);
+    }
+    ahead.push_back(next);
+    __builtin_prefetch(&graph.offsets[next.position]);
+    std::push_heap(ahead.begin(), ahead.end(), WorseFirst());
+}
+
+bool Walk::widen(size_t ef, size_t budget) {
+    width = ef;
+    best.reserve(ef + 1);
+    // What a narrower walk left aside may be among the best of a wider one.
+    std::vector<Candidate> aside;
+    aside.swap(evicted);
+    std::sort(aside.begin(), aside.end(), BetterFirst());
+    for (Candidate next : aside) {
+        if (best.size() == width && next.score <= best.front().score) {
+            evicted.push_back(next);
+        } else {
+            keep(next);
+        }
+    }
+    aside.clear();
+    aside.swap(rejected);
+    std::sort(aside.begin(), aside.end(), BetterFirst());
+    for (Candidate next : aside) {
+        admit(next);
+    }
     while (!ahead.empty()) {
-        std::pop_heap(ahead.begin(), ahead.end(), WorseFirst());
-        Candidate nearest = ahead.back();
-        ahead.pop_back();
-        if (kept.size() == ef && nearest.score < kept.front().score) {
+        Candidate nearest = ahead.front();
+        if (best.size() == width && nearest.score < best.front().score) {
             break;
         }
+        std::pop_heap(ahead.begin(), ahead.end(), WorseFirst());
+        ahead.pop_back();
+        batch.clear();
         neighbours(graph, nearest.position, 0, [&](uint32_t next) {
             if (visited.enter(next)) {
-                batch.add(next);
-            }
-        });
-        batch.score([&](Candidate next) {
-            if (kept.size() == ef) {
-                if (next.score <= kept.front().score) {
-                    return;
+                codes.prefetch(next);
+                if (filter.within) {
+                    __builtin_prefetch(filter.rows + next);
                 }
-                std::pop_heap(kept.begin(), kept.end(), BetterFirst());
-                kept.pop_back();
+                batch.push_back(next);
             }
-            kept.push_back(next);
-            std::push_heap(kept.begin(), kept.end(), BetterFirst());
-            ahead.push_back(next);
-            __builtin_prefetch(&graph.offsets[next.position]);
-            std::push_heap(ahead.begin(), ahead.end(), WorseFirst());
         });
+        scored += batch.size();
+        if (scored > budget) {
+            return false;
+        }
+        score(codes, query, batch, [&](Candidate next) { admit(next); });
         // One of these is most likely next.
         for (size_t at = 0; at < std::min<size_t>(ahead.size(), 3); at++) {
             const Link* links = graph.neighbors.data() + graph.offsets[ahead[at].position];
@@ -184,7 +186,7 @@ std::vector<Candidate> walk(
             __builtin_prefetch(links + 16);
         }
     }
-    return kept;
+    return true;
 }
 
 } // namespace clipdb

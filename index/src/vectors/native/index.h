@@ -25,6 +25,15 @@ struct clipdb_index {
     }
 };
 
+/// What searches compared with a query.
+struct clipdb_compared {
+    /// By code, on a walk and in a scan.
+    size_t walked;
+    size_t scanned;
+    /// By the full vectors.
+    size_t vectors;
+};
+
 namespace clipdb {
 
 /// Reads a graph, which was written without storage.

@@ -12,23 +12,6 @@ namespace {
 
 #define WIDE __attribute__((target("avx512f")))
 
-WIDE float wide(const float* x, const float* y, size_t dim) {
-    __m512 even = _mm512_setzero_ps();
-    __m512 odd = _mm512_setzero_ps();
-    size_t at = 0;
-    for (; at + 32 <= dim; at += 32) {
-        even = _mm512_fmadd_ps(_mm512_loadu_ps(x + at), _mm512_loadu_ps(y + at), even);
-        odd = _mm512_fmadd_ps(_mm512_loadu_ps(x + at + 16), _mm512_loadu_ps(y + at + 16), odd);
-    }
-    for (; at < dim; at += 16) {
-        size_t left = dim - at;
-        __mmask16 lanes = left >= 16 ? 0xffff : (1u << left) - 1;
-        even = _mm512_fmadd_ps(
-                _mm512_maskz_loadu_ps(lanes, x + at), _mm512_maskz_loadu_ps(lanes, y + at), even);
-    }
-    return _mm512_reduce_add_ps(_mm512_add_ps(even, odd));
-}
-
 WIDE void wide_4(
         const float* x,
         const float* y0,
@@ -56,10 +39,6 @@ WIDE void wide_4(
 const bool has_wide = __builtin_cpu_supports("avx512f") && may_use_avx512();
 
 } // namespace
-
-float inner_product(const float* x, const float* y, size_t dim) {
-    return has_wide ? wide(x, y, dim) : faiss::fvec_inner_product(x, y, dim);
-}
 
 void inner_product_4(
         const float* x,

@@ -2,11 +2,6 @@ use super::*;
 
 const DIM: usize = 8;
 
-const ALL: Filter<'_> = Filter {
-    live: None,
-    within: None,
-};
-
 /// As in the fixture, up to rounding.
 fn vectors() -> Vec<f32> {
     let vector = |i: usize| {
@@ -28,18 +23,27 @@ fn lists_of_8_bit_codes_are_still_searched() {
     let index = NativeIndex::open(&file, Arc::clone(&vectors), None, DIM).unwrap();
     let even: Vec<u64> = vec![0x5555_5555_5555_5555; 5];
     let live: Vec<AtomicU64> = even.into_iter().map(AtomicU64::new).collect();
-    let live = Filter {
-        live: Some(&live),
+    let rows: Vec<u64> = (0..300).collect();
+    let all = Filter {
+        live: None,
+        rows: &rows,
         within: None,
     };
+    let live = Filter {
+        live: Some(&live),
+        ..all
+    };
+    let mut compared = Compared::default();
     let (mut found, mut removed) = (0, 0);
     for (position, vector) in vectors.as_slice().chunks(DIM).enumerate() {
         // The best half by codes of one number are ranked.
-        let is_found = |filter| {
-            let (nearest, _) = index.search(vector, 1, 150, 4, filter).unwrap();
+        let mut is_found = |filter| {
+            let (nearest, _) = index
+                .probe(vector, 1, 150, 4, filter, &mut compared)
+                .unwrap();
             nearest[0].0 as usize == position
         };
-        found += usize::from(is_found(ALL));
+        found += usize::from(is_found(all));
         removed += usize::from(!position.is_multiple_of(2) && is_found(live));
     }
     assert!(found >= 290, "{found} of 300 find themselves");
