@@ -63,7 +63,8 @@ sentences="$(shelf)"
 answers || start_server
 
 say "sending emoji (their drawings, with names as metadata) and a novel's sentences"
-"$clipdb" ingest --skip-existing "$emoji/emoji.ndjson" "$sentences"
+"$clipdb" ingest --skip-existing "$emoji/emoji.ndjson"
+"$clipdb" ingest --skip-existing --id-prefix novel "$sentences"
 
 say "pictures and sentences by words"
 show search "a happy potato" --limit 5

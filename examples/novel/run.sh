@@ -15,7 +15,7 @@ if [ $# -gt 0 ]; then
     "$root/examples/novel/sentences.py" "$1" >"$sentences"
     shift
 fi
-"$clipdb" ingest "$sentences" --collection novel --skip-existing
+"$clipdb" ingest "$sentences" --id-prefix novel --collection novel --skip-existing
 
 if [ $# -eq 0 ]; then
     drawings="$("$root/examples/emoji/fetch.sh")/pictures"

@@ -3,14 +3,12 @@
 use console::{Term, measure_text_width, truncate_str};
 use std::borrow::Cow;
 
-/// Columns where the output is no terminal, such as a pipe.
-const COLUMNS_OF_A_PIPE: usize = 100;
-
-/// Columns of the terminal that standard output is.
+/// Columns of the terminal that standard output is. A pipe or a file gets everything: what reads it
+/// has no use for half an id.
 pub fn columns() -> usize {
     Term::stdout()
         .size_checked()
-        .map_or(COLUMNS_OF_A_PIPE, |(_, columns)| usize::from(columns))
+        .map_or(usize::MAX, |(_, columns)| usize::from(columns))
 }
 
 /// One line of at most `width` columns: control characters and runs of blanks

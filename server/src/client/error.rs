@@ -68,6 +68,11 @@ pub enum ClientError {
     )]
     Thread { source: std::io::Error },
 
+    #[error(
+        "with --id-prefix only one PATH can be given: files of the same name in two would have the same id"
+    )]
+    OnePath,
+
     #[error("cannot write the answer: {source}")]
     Output { source: std::io::Error },
 }

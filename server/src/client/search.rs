@@ -139,7 +139,11 @@ fn describe(answer: &Answer, collection: &str, columns: usize) -> String {
         [
             (place + 1).to_string(),
             format!("{:.4}", hit.score),
-            table::fit(&hit.id, columns / 2),
+            if columns == usize::MAX {
+                hit.id.clone()
+            } else {
+                table::fit(&hit.id, columns / 2)
+            },
             content(hit),
         ]
     };

@@ -1,6 +1,5 @@
 //! The models in the binary, in the cache and known on the hub, as one table.
 
-use std::io::IsTerminal;
 use std::path::Path;
 
 use clipdb_embed::sources::{
@@ -71,17 +70,11 @@ pub(super) fn table(cache: &Path) -> String {
         ]
     });
     let rows: Vec<[String; 6]> = bundled.chain(known).chain(service).chain(others).collect();
-    // Cut to a terminal's width; a program that reads it gets all.
-    let width = if std::io::stdout().is_terminal() {
-        table::columns()
-    } else {
-        usize::MAX
-    };
     format!(
         "{}\nPulled models are in {}. 'clipdb models pull NAME' fetches one; names \
          with '::' and their like are CLIP-as-service's. Any other model of the families that \
          docs/models.md lists works too, from the hub or a folder.\n",
-        table::render(HEADER, &rows, width),
+        table::render(HEADER, &rows, table::columns()),
         cache.display()
     )
 }

@@ -1,6 +1,8 @@
 //! Documents read out of one file, one at a time.
 
 use super::Failure;
+use super::files;
+use super::ids;
 use super::walk::{Kind, SourceFile};
 use serde_json::{Map, Value, json};
 use std::fs::File;
@@ -50,7 +52,7 @@ pub fn drafts<'a>(
     if file.kind == Kind::Picture {
         return Box::new(std::iter::once(picture_draft(&file, metadata)));
     }
-    match File::open(&file.path) {
+    match files::open(&file.path) {
         Ok(opened) => Box::new(LineDrafts {
             lines: BufReader::new(opened),
             number: 0,
@@ -58,9 +60,9 @@ pub fn drafts<'a>(
             file,
             metadata,
         }),
-        Err(error) => Box::new(std::iter::once(Err(Failure {
+        Err(detail) => Box::new(std::iter::once(Err(Failure {
             origin: file.path.display().to_string(),
-            detail: format!("cannot be read: {error}"),
+            detail,
             weight: file.bytes,
         }))),
     }
@@ -86,12 +88,14 @@ fn picture_draft(file: &SourceFile, metadata: &Map<String, Value>) -> Result<Dra
 }
 
 fn read_picture(path: &Path) -> Result<Picture, String> {
-    let unreadable = |error: std::io::Error| format!("cannot be read: {error}");
-    let file = File::open(path).map_err(unreadable)?;
     let mut bytes = Vec::new();
-    file.take(LARGEST_PICTURE + 1)
+    files::open(path)?
+        .take(LARGEST_PICTURE + 1)
         .read_to_end(&mut bytes)
-        .map_err(unreadable)?;
+        .map_err(|error| files::unreadable(&error))?;
+    if bytes.is_empty() {
+        return Err("is empty".to_owned());
+    }
     if bytes.len() as u64 > LARGEST_PICTURE {
         return Err(format!("it is over {} MiB", LARGEST_PICTURE >> 20));
     }
@@ -118,7 +122,7 @@ impl LineDrafts<'_> {
             .by_ref()
             .take(LONGEST_LINE + 1)
             .read_until(b'\n', line)
-            .map_err(|error| format!("cannot be read: {error}"))?;
+            .map_err(|error| files::unreadable(&error))?;
         if length as u64 > LONGEST_LINE {
             return Err(format!(
                 "the line is over {} MiB; the rest of the file is left out",
@@ -137,6 +141,7 @@ impl LineDrafts<'_> {
         document
             .entry("id")
             .or_insert_with(|| json!(format!("{}:{}", self.file.id, self.number)));
+        ids::check_document(&document)?;
         if !self.metadata.is_empty() {
             let own = document.entry("metadata").or_insert_with(|| json!({}));
             if let Value::Object(own) = own {

@@ -6,6 +6,9 @@
 mod batches;
 mod delivery;
 mod drafts;
+mod files;
+mod ids;
+mod interrupt;
 mod progress;
 mod walk;
 
@@ -14,7 +17,9 @@ use super::{ClientError, ServerArguments, print_out};
 use batches::Batch;
 use clap::Args;
 use drafts::{Draft, drafts};
-use progress::{Counts, Progress, summary};
+use ids::Ids;
+use interrupt::Interrupt;
+use progress::{Counts, Progress, summary, unfinished};
 use serde_json::{Map, Value};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -23,7 +28,12 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use walk::Walk;
 
+/// What scripts may go by.
+const EXIT_CODES: &str = "Exit codes: 0 everything is stored; 1 something is not, as standard error \
+    says; 2 the arguments are wrong; 130 it was interrupted";
+
 #[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES)]
 pub struct IngestArguments {
     /// Pictures, folders (searched for pictures, .txt and .ndjson), text files
     /// (a document a line), NDJSON (`.ndjson`, `.jsonl`)
@@ -39,6 +49,11 @@ pub struct IngestArguments {
     /// ingest that was cut short
     #[arg(long)]
     pub skip_existing: bool,
+
+    /// Ids begin with this and go on with the path below the one PATH that is given. Otherwise a
+    /// file's id is its full path
+    #[arg(long, value_name = "PREFIX")]
+    pub id_prefix: Option<String>,
 
     /// Requests on their way at once
     #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
@@ -74,22 +89,33 @@ impl Failure {
 /// What ends the whole ingest: no server, a wrong key. Documents that fail
 /// alone make the exit code 1 instead.
 pub fn run(arguments: &IngestArguments) -> Result<ExitCode, ClientError> {
+    if arguments.id_prefix.is_some() && arguments.paths.len() > 1 {
+        return Err(ClientError::OnePath);
+    }
     let connection = Connection::open(&arguments.server)?;
     connection.ensure_collection()?;
-    let bytes = Walk::new(&arguments.paths)
-        .filter_map(Result::ok)
-        .map(|file| file.bytes)
+    let interrupt = Interrupt::listen()?;
+    let ids = Ids::new(arguments.id_prefix.clone());
+    let bytes = Walk::new(&arguments.paths, &ids)
+        .take_while(|_| !interrupt.came())
+        .map(|file| file.map_or_else(|failure| failure.weight, |file| file.bytes))
         .sum();
     let progress = Progress::start(bytes);
-    let sent = send_all(arguments, &connection, &progress);
-    let (counts, elapsed) = progress.finish();
-    if counts != Counts::default() {
+    let sent = send_all(arguments, &ids, &connection, &progress, &interrupt);
+    let (counts, elapsed, left) = progress.finish();
+    let whole = sent.is_ok() && !interrupt.came();
+    if counts != Counts::default() || !whole {
         print_out(&summary(counts, elapsed))?;
-    } else if sent.is_ok() {
+    } else {
         print_out("nothing to send: no picture, .txt, .ndjson or .jsonl file was found\n")?;
     }
+    if !whole {
+        print_out(&unfinished(left, arguments.skip_existing))?;
+    }
     sent?;
-    Ok(if counts.failed == 0 {
+    Ok(if interrupt.came() {
+        ExitCode::from(interrupt::EXIT_CODE)
+    } else if counts.failed == 0 {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
@@ -98,8 +124,10 @@ pub fn run(arguments: &IngestArguments) -> Result<ExitCode, ClientError> {
 
 fn send_all(
     arguments: &IngestArguments,
+    ids: &Ids,
     connection: &Connection,
     progress: &Progress,
+    interrupt: &Interrupt,
 ) -> Result<(), ClientError> {
     let metadata: Map<String, Value> = arguments.metadata.iter().cloned().collect();
     let in_flight = usize::from(arguments.in_flight);
@@ -123,10 +151,11 @@ fn send_all(
             .map(|number| {
                 let receiver = Arc::clone(&receiver);
                 let (stopped, send) = (&stopped, &send);
+                let is_over = move || stopped.load(Ordering::Relaxed) || interrupt.came();
                 std::thread::Builder::new()
                     .name(format!("ingest-{number}"))
                     .spawn_scoped(scope, move || {
-                        let outcome = send_batches(&receiver, stopped, send);
+                        let outcome = send_batches(&receiver, is_over, send);
                         stopped.fetch_or(outcome.is_err(), Ordering::Relaxed);
                         outcome
                     })
@@ -137,11 +166,14 @@ fn send_all(
         // reading below would wait for ever after a failure of all.
         drop(receiver);
         let mut batch = Batch::default();
-        let documents = Walk::new(&arguments.paths).flat_map(|file| match file {
+        let documents = Walk::new(&arguments.paths, ids).flat_map(|file| match file {
             Ok(file) => drafts(file, &metadata),
             Err(failure) => Box::new(std::iter::once(Err(failure))),
         });
         for document in documents {
+            if interrupt.came() {
+                break;
+            }
             match document {
                 Ok(draft) => {
                     if let Some(full) = batch.push(draft)
@@ -168,13 +200,14 @@ fn send_all(
     })
 }
 
-/// Sends until there is no more, or another thread met an error that ends all.
+/// Sends until there is no more, or until it is over: another thread met an error that ends all, or
+/// the user wants an end.
 fn send_batches(
     batches: &Mutex<Receiver<Vec<Draft>>>,
-    stopped: &AtomicBool,
+    is_over: impl Fn() -> bool,
     send: impl Fn(&[Draft]) -> Result<(), ClientError>,
 ) -> Result<(), ClientError> {
-    while !stopped.load(Ordering::Relaxed) {
+    while !is_over() {
         let next = batches
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

@@ -1,7 +1,7 @@
 //! What the user sees while an ingest runs, and the counts at its end.
 
 use super::Failure;
-use indicatif::{HumanCount, ProgressBar, ProgressStyle};
+use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -69,18 +69,20 @@ impl Progress {
 
     pub fn failed(&self, failure: &Failure) {
         self.bar
-            .suspend(|| eprintln!("failed: {}: {}", failure.origin, failure.detail));
+            .suspend(|| eprintln!("failed: {}: {}", plain(&failure.origin), failure.detail));
         self.advance(failure.weight, |counts| counts.failed += 1);
     }
 
-    /// Takes the bar away and answers the counts and the time they took.
-    pub fn finish(self) -> (Counts, Duration) {
+    /// Takes the bar away; the counts, the time they took, and the bytes that are left.
+    pub fn finish(self) -> (Counts, Duration, u64) {
+        let total = self.bar.length().unwrap_or(0);
+        let left = total.saturating_sub(self.bar.position());
         self.bar.finish_and_clear();
         let state = self
             .state
             .into_inner()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
-        (state.counts, self.started.elapsed())
+        (state.counts, self.started.elapsed(), left)
     }
 
     fn advance(&self, weight: u64, count: impl FnOnce(&mut Counts)) {
@@ -125,6 +127,33 @@ pub fn summary(counts: Counts, elapsed: Duration) -> String {
         summary += &format!(", {} there already", HumanCount(counts.skipped));
     }
     summary + "\n"
+}
+
+/// The line behind it, where the end came early.
+pub fn unfinished(left: u64, skips: bool) -> String {
+    let how = if skips {
+        "The same command goes on where it ended"
+    } else {
+        "The same command with --skip-existing goes on where it ended"
+    };
+    format!(
+        "ended early: documents counted as created or updated are stored, {} of the files are not \
+         done. {how}\n",
+        HumanBytes(left)
+    )
+}
+
+/// A name as one line, whatever it holds: a terminal obeys control characters.
+fn plain(name: &str) -> String {
+    let mut plain = String::with_capacity(name.len());
+    for letter in name.chars() {
+        if letter.is_control() {
+            plain.extend(letter.escape_default());
+        } else {
+            plain.push(letter);
+        }
+    }
+    plain
 }
 
 fn rate(documents: u64, elapsed: Duration) -> String {

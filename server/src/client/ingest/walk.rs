@@ -2,8 +2,11 @@
 //! list of them.
 
 use super::Failure;
-use std::fs::File;
-use std::io::Read;
+use super::files;
+use super::ids::{self, Ids};
+use std::collections::VecDeque;
+use std::ffi::{OsStr, OsString};
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,8 +18,7 @@ pub enum Kind {
     Records,
 }
 
-/// One file to send. `id` is its path from the folder above the one that was
-/// named, so the same file has the same id from wherever it is sent.
+/// One file to send, and the id of what it holds; see [`ids`].
 #[derive(Debug, PartialEq, Eq)]
 pub struct SourceFile {
     pub path: PathBuf,
@@ -25,86 +27,120 @@ pub struct SourceFile {
     pub bytes: u64,
 }
 
-struct Entry {
+/// A folder that is being walked.
+struct Level {
     path: PathBuf,
     id: String,
-    /// Named on the command line: it is sent whatever its name ends in.
-    named: bool,
+    /// Those that are left, the next one last.
+    names: Vec<OsString>,
 }
 
 /// Walks files and folders depth first, each folder by name. Hidden files,
 /// links to folders (they may lead in circles) and, inside folders, files of
-/// other kinds are passed over.
+/// other kinds are passed over. What cannot be sent fails alone.
 pub struct Walk {
-    pending: Vec<Entry>,
-    unreadable: Vec<Failure>,
+    ids: Ids,
+    /// Those named on the command line that are left.
+    named: VecDeque<PathBuf>,
+    levels: Vec<Level>,
+    /// Of a folder whose other files are sent all the same.
+    failure: Option<Failure>,
 }
 
 impl Walk {
-    pub fn new(paths: &[PathBuf]) -> Self {
-        let mut walk = Self {
-            pending: Vec::new(),
-            unreadable: Vec::new(),
-        };
-        for path in paths.iter().rev() {
-            match stable_id(path) {
-                Ok(id) => walk.pending.push(Entry {
-                    path: path.clone(),
-                    id,
-                    named: true,
-                }),
-                Err(detail) => walk
-                    .unreadable
-                    .push(Failure::new(path.display().to_string(), detail)),
-            }
+    pub fn new(paths: &[PathBuf], ids: &Ids) -> Self {
+        Self {
+            ids: ids.clone(),
+            named: paths.iter().cloned().collect(),
+            levels: Vec::new(),
+            failure: None,
         }
-        walk
     }
 
-    fn enter(&mut self, folder: &Entry) -> Result<(), std::io::Error> {
-        let mut children = Vec::new();
-        for child in std::fs::read_dir(&folder.path)? {
-            let child = child?;
-            let path = child.path();
-            let Ok(name) = child.file_name().into_string() else {
-                self.unreadable.push(Failure::new(
-                    path.display().to_string(),
-                    "its name is not UTF-8, so no id can be made of it: rename it".to_owned(),
-                ));
-                continue;
-            };
-            let leads_away = child.file_type()?.is_symlink() && path.is_dir();
-            if !name.starts_with('.') && !leads_away {
-                children.push(Entry {
-                    id: format!("{}/{name}", folder.id),
-                    path,
-                    named: false,
-                });
-            }
-        }
-        children.sort_unstable_by(|left, right| right.id.cmp(&left.id));
-        self.pending.append(&mut children);
-        Ok(())
+    /// What the next name of the innermost folder leads to.
+    fn look_inside(&mut self) -> Option<Result<SourceFile, Failure>> {
+        let level = self.levels.last_mut()?;
+        let Some(name) = level.names.pop() else {
+            self.levels.pop();
+            return None;
+        };
+        let path = level.path.join(&name);
+        let looked = look_at(&path, false);
+        let found = match looked {
+            Ok(Some(found)) => found,
+            Ok(None) => return None,
+            Err(detail) => return Some(Err(failure(&path, detail))),
+        };
+        let Some(name) = name.to_str() else {
+            return Some(Err(failure(&path, ids::NOT_UTF8.to_owned())));
+        };
+        let id = ids::below(&level.id, name);
+        self.take(path, id, found)
     }
 
-    fn look_at(&mut self, entry: &Entry) -> Result<Option<SourceFile>, String> {
-        let unreadable = |error: std::io::Error| format!("cannot be read: {error}");
-        let about = std::fs::metadata(&entry.path).map_err(unreadable)?;
-        if about.is_dir() {
-            self.enter(entry).map_err(unreadable)?;
-            return Ok(None);
+    fn look_at_named(&mut self, path: PathBuf) -> Option<Result<SourceFile, Failure>> {
+        let looked = self.ids.of_named(&path).and_then(|id| {
+            let found = look_at(&path, true)?;
+            Ok((id, found))
+        });
+        match looked {
+            Ok((id, Some(found))) => self.take(path, id, found),
+            Ok((_, None)) => None,
+            Err(detail) => Some(Err(failure(&path, detail))),
         }
-        let kind = match (kind_by_name(&entry.path), entry.named) {
-            (Some(kind), _) => kind,
-            (None, true) => kind_by_content(&entry.path)?,
-            (None, false) => return Ok(None),
-        };
-        Ok(Some(SourceFile {
-            path: entry.path.clone(),
-            id: entry.id.clone(),
-            kind,
-            bytes: about.len(),
-        }))
+    }
+
+    fn take(
+        &mut self,
+        path: PathBuf,
+        id: String,
+        found: Found,
+    ) -> Option<Result<SourceFile, Failure>> {
+        match found {
+            Found::Folder => {
+                self.enter(path, id);
+                None
+            }
+            Found::File { kind, bytes } => {
+                let checked = match kind {
+                    Kind::Picture => ids::check(&id),
+                    // With the number of its first line.
+                    Kind::Lines => ids::check(&format!("{id}:1")),
+                    // Records may bring their own.
+                    Kind::Records => Ok(()),
+                };
+                Some(match checked {
+                    Ok(()) => Ok(SourceFile {
+                        path,
+                        id,
+                        kind,
+                        bytes,
+                    }),
+                    Err(detail) => Err(Failure {
+                        weight: bytes,
+                        ..failure(&path, detail)
+                    }),
+                })
+            }
+        }
+    }
+
+    fn enter(&mut self, path: PathBuf, id: String) {
+        let mut names = Vec::new();
+        let read = std::fs::read_dir(&path).and_then(|children| {
+            for child in children {
+                let name = child?.file_name();
+                if !name.as_encoded_bytes().starts_with(b".") {
+                    names.push(name);
+                }
+            }
+            Ok(())
+        });
+        if let Err(error) = read {
+            self.failure = Some(failure(&path, files::unreadable(&error)));
+        }
+        names.sort_unstable_by(|left, right| right.cmp(left));
+        self.levels.push(Level { path, id, names });
     }
 }
 
@@ -113,57 +149,72 @@ impl Iterator for Walk {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            if let Some(failure) = self.unreadable.pop() {
+            if let Some(failure) = self.failure.take() {
                 return Some(Err(failure));
             }
-            let entry = self.pending.pop()?;
-            match self.look_at(&entry) {
-                Ok(Some(file)) => return Some(Ok(file)),
-                Ok(None) => {}
-                Err(detail) => {
-                    return Some(Err(Failure::new(entry.path.display().to_string(), detail)));
-                }
+            let found = if self.levels.is_empty() {
+                let path = self.named.pop_front()?;
+                self.look_at_named(path)
+            } else {
+                self.look_inside()
+            };
+            if found.is_some() {
+                return found;
             }
         }
     }
 }
 
-/// A folder's own name; for a file, its folder's name and its own.
-fn stable_id(path: &Path) -> Result<String, String> {
-    let full = path
-        .canonicalize()
-        .map_err(|error| format!("cannot be read: {error}"))?;
-    // What a link is called is what the user sees, so only its folder is resolved.
-    let name = match path.file_name() {
-        Some(name) => name,
-        None => full.file_name().unwrap_or_default(),
+fn failure(path: &Path, detail: String) -> Failure {
+    Failure::new(path.display().to_string(), detail)
+}
+
+enum Found {
+    Folder,
+    File { kind: Kind, bytes: u64 },
+}
+
+/// What the path leads to; `None` where that is passed over. What was `named` on the command line
+/// and has no known name is judged by its content.
+fn look_at(path: &Path, named: bool) -> Result<Option<Found>, String> {
+    let known = kind_by_name(path);
+    let about = match std::fs::metadata(path) {
+        Ok(about) => about,
+        // A link to nothing, or what is gone by now, and nothing that would be sent.
+        Err(error) if error.kind() == ErrorKind::NotFound && known.is_none() && !named => {
+            return Ok(None);
+        }
+        Err(error) => return Err(files::unreadable(&error)),
     };
-    let name = name
-        .to_str()
-        .ok_or("its name is not UTF-8, so no id can be made of it: rename it")?;
-    let above = path
-        .parent()
-        .filter(|_| !full.is_dir())
-        .map(|parent| {
-            if parent.as_os_str().is_empty() {
-                Path::new(".")
-            } else {
-                parent
-            }
-        })
-        .and_then(|parent| parent.canonicalize().ok());
-    let above = above
-        .as_deref()
-        .and_then(Path::file_name)
-        .and_then(std::ffi::OsStr::to_str);
-    Ok(match above {
-        Some(folder) => format!("{folder}/{name}"),
-        None => name.to_owned(),
-    })
+    if about.is_dir() {
+        // One that was named is entered, link or not.
+        let leads_away =
+            !named && std::fs::symlink_metadata(path).is_ok_and(|about| about.is_symlink());
+        return Ok((!leads_away).then_some(Found::Folder));
+    }
+    let kind = match (known, named) {
+        (Some(kind), _) => {
+            files::check(&about)?;
+            kind
+        }
+        (None, true) => {
+            files::check(&about)?;
+            kind_by_content(path)?
+        }
+        (None, false) => return Ok(None),
+    };
+    let bytes = about.len();
+    if kind == Kind::Picture && bytes == 0 {
+        return Err("is empty".to_owned());
+    }
+    Ok(Some(Found::File { kind, bytes }))
 }
 
 fn kind_by_name(path: &Path) -> Option<Kind> {
-    let extension = path.extension()?.to_str()?.to_ascii_lowercase();
+    let extension = path
+        .extension()
+        .and_then(OsStr::to_str)?
+        .to_ascii_lowercase();
     match extension.as_str() {
         "jpg" | "jpeg" | "jfif" | "png" | "webp" | "gif" | "bmp" | "tif" | "tiff" => {
             Some(Kind::Picture)
@@ -193,9 +244,10 @@ fn kind_by_content(path: &Path) -> Result<Kind, String> {
         );
     }
     let mut head = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(4096).read_to_end(&mut head))
-        .map_err(|error| format!("cannot be read: {error}"))?;
+    files::open(path)?
+        .take(4096)
+        .read_to_end(&mut head)
+        .map_err(|error| files::unreadable(&error))?;
     let is_webp = head.starts_with(b"RIFF") && head.get(8..12) == Some(b"WEBP");
     if is_webp || PICTURES.iter().any(|magic| head.starts_with(magic)) {
         Ok(Kind::Picture)
@@ -210,9 +262,11 @@ fn kind_by_content(path: &Path) -> Result<Kind, String> {
 mod tests {
     use super::*;
     use std::fs;
+    use std::os::unix::ffi::OsStrExt;
+    use std::os::unix::fs::symlink;
 
     fn ids(paths: &[PathBuf]) -> Vec<(String, Kind)> {
-        Walk::new(paths)
+        Walk::new(paths, &Ids::new(Some("x".to_owned())))
             .map(|file| file.map(|file| (file.id, file.kind)).unwrap())
             .collect()
     }
@@ -233,13 +287,14 @@ mod tests {
         ] {
             fs::write(photos.join(name), b"x").unwrap();
         }
-        std::os::unix::fs::symlink(&photos, photos.join("circle")).unwrap();
+        symlink(&photos, photos.join("circle")).unwrap();
+        symlink("nowhere", photos.join("nothing")).unwrap();
         let expected = [
-            ("photos/2024/c.webp", Kind::Picture),
-            ("photos/a.png", Kind::Picture),
-            ("photos/b.JPG", Kind::Picture),
-            ("photos/notes.txt", Kind::Lines),
-            ("photos/x.ndjson", Kind::Records),
+            ("x/2024/c.webp", Kind::Picture),
+            ("x/a.png", Kind::Picture),
+            ("x/b.JPG", Kind::Picture),
+            ("x/notes.txt", Kind::Lines),
+            ("x/x.ndjson", Kind::Records),
         ]
         .map(|(id, kind)| (id.to_owned(), kind));
         assert_eq!(ids(std::slice::from_ref(&photos)), expected);
@@ -248,7 +303,106 @@ mod tests {
             expected,
             "however it is named"
         );
-        assert_eq!(ids(&[photos.join("a.png")])[0].0, "photos/a.png");
+        assert_eq!(
+            ids(&[photos.join("circle")]),
+            expected,
+            "a link that is named"
+        );
+        assert_eq!(ids(&[photos.join("a.png")])[0].0, "x/a.png");
+    }
+
+    #[test]
+    fn files_of_one_name_in_two_folders_have_two_ids_and_each_has_the_same_again() {
+        let top = tempfile::tempdir().unwrap();
+        let folders = ["a/photos", "b/photos"].map(|folder| top.path().join(folder));
+        for folder in &folders {
+            fs::create_dir_all(folder.join("deep")).unwrap();
+            fs::write(folder.join("1.png"), b"x").unwrap();
+            fs::write(folder.join("deep/2.png"), b"x").unwrap();
+        }
+        let found = |paths: &[PathBuf]| -> Vec<String> {
+            let files = Walk::new(paths, &Ids::default());
+            files.map(|file| file.unwrap().id).collect()
+        };
+        let mut all = found(&folders);
+        assert_eq!(found(&[top.path().to_owned()]), all, "from above");
+        let mut one_by_one: Vec<String> = folders
+            .iter()
+            .flat_map(|f| found(std::slice::from_ref(f)))
+            .collect();
+        assert_eq!(one_by_one, all);
+        one_by_one = found(&[folders[1].join("deep")]);
+        assert_eq!(one_by_one[..], all[3..4], "from below");
+        one_by_one = found(&[folders[0].join("1.png")]);
+        assert_eq!(one_by_one[..], all[0..1], "the file itself");
+        all.sort();
+        all.dedup();
+        assert_eq!(all.len(), 4);
+    }
+
+    #[test]
+    fn what_cannot_be_sent_fails_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        for name in [
+            "a.png",
+            "tab\t.png",
+            "line\n.png",
+            "z.png",
+            "-n.png",
+            "--help.png",
+        ] {
+            fs::write(path(name), b"x").unwrap();
+        }
+        fs::write(path(&("é".repeat(125) + ".png")), b"x").unwrap();
+        fs::write(
+            folder.path().join(OsStr::from_bytes(b"latin-\xe9.png")),
+            b"x",
+        )
+        .unwrap();
+        fs::write(
+            folder.path().join(OsStr::from_bytes(b"latin-\xe9.pdf")),
+            b"x",
+        )
+        .unwrap();
+        fs::write(path("empty.png"), b"").unwrap();
+        symlink("loop.png", path("loop.png")).unwrap();
+        symlink("gone", path("gone.png")).unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(path("socket.png")).unwrap();
+        let made = std::process::Command::new("mkfifo")
+            .arg(path("pipe.png"))
+            .status();
+        assert!(made.unwrap().success());
+        let (mut sent, mut failed) = (Vec::new(), Vec::new());
+        for found in Walk::new(
+            &[folder.path().to_owned()],
+            &Ids::new(Some("xxx".to_owned())),
+        ) {
+            match found {
+                Ok(file) => sent.push(file.id),
+                Err(failure) => failed.push(failure.detail),
+            }
+        }
+        assert_eq!(
+            sent,
+            ["xxx/--help.png", "xxx/-n.png", "xxx/a.png", "xxx/z.png"]
+        );
+        for reason in [
+            "256",
+            "control",
+            "UTF-8",
+            "empty",
+            "pipe",
+            "socket",
+            "No such file",
+            "symbolic links",
+        ] {
+            assert!(
+                failed.iter().any(|detail| detail.contains(reason)),
+                "{reason}: {failed:#?}"
+            );
+        }
+        assert_eq!(failed.len(), 9);
     }
 
     #[test]
@@ -267,8 +421,12 @@ mod tests {
             (write("program", b"\x7fELF\0\0"), "neither a picture"),
             (write("all.json", b"[]"), "NDJSON"),
             (folder.path().join("absent.png"), "No such file"),
+            (PathBuf::from("/dev/zero"), "a device"),
         ] {
-            let failure = Walk::new(&[path]).next().unwrap().unwrap_err();
+            let failure = Walk::new(&[path], &Ids::default())
+                .next()
+                .unwrap()
+                .unwrap_err();
             assert!(failure.detail.contains(reason), "{}", failure.detail);
         }
     }
