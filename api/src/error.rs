@@ -46,8 +46,8 @@ pub enum ApiError {
     #[error("a thread that the request waited for ended early; the request may be sent again")]
     Interrupted,
     #[error(
-        "collection '{0}' has lost its search index and could not rebuild it; \
-         its documents are safe: restart the server and look at its log"
+        "collection '{0}' has lost its search index and could not rebuild it yet; its documents are \
+         safe, it is tried again every few seconds, and the server's log says what is missing"
     )]
     IndexUnavailable(CollectionName),
     #[error(

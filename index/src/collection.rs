@@ -215,6 +215,11 @@ impl CollectionIndex {
         self.writer.lock().words.is_lost() || self.vectors.is_lost()
     }
 
+    /// The sequence of the last write that it holds. Waits for a write that is under way.
+    pub fn sequence(&self) -> u64 {
+        self.writer.lock().sequence
+    }
+
     /// Stops all that writes, for good, and forgets what is not on disk: another is about to be
     /// opened over the same folder. Searches go on.
     pub fn abandon(&self) {

@@ -1,10 +1,13 @@
 //! The list of collections: the tree `catalog`, in which a name leads to a number and a
 //! definition, and the empty key to the next number.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
-use sled::{Batch, Tree};
+use sled::Batch;
 
 use crate::database::Database;
+use crate::tree::{Instance, Tree};
 use crate::{CollectionDefinition, CollectionName, StorageError, frame, layout};
 
 /// No collection's name is empty.
@@ -23,9 +26,13 @@ impl Catalog {
         database.tree(layout::CATALOG).map(Catalog)
     }
 
+    pub(crate) fn of(instance: &Arc<Instance>) -> Self {
+        Catalog(instance.tree(layout::CATALOG))
+    }
+
     pub(crate) fn entries(&self) -> Result<Vec<Entry>, StorageError> {
         let mut entries = Vec::new();
-        for entry in &self.0 {
+        for entry in self.0.iter() {
             let (key, value) = entry.map_err(StorageError::sled("read the catalog"))?;
             if key != NEXT_NUMBER {
                 entries.push(decode(&key, &value)?);

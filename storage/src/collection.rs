@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
-use sled::{IVec, Tree};
+use sled::IVec;
 
 use crate::counters::Counters;
 use crate::database::{Database, past_damage};
 use crate::images::ImageFolder;
 use crate::snapshot::Copying;
+use crate::tree::Tree;
 use crate::{
     BlobHash, CollectionDefinition, Committed, Document, DocumentId, DocumentKey, Guard,
     StorageError, Vector, Write, catalog, commit, frame, layout, record,
@@ -93,6 +94,10 @@ impl CollectionStore {
     /// The number of groups that have changed this collection.
     pub fn sequence(&self) -> u64 {
         self.0.counters.read().sequence
+    }
+
+    pub(crate) fn counters(&self) -> Counters {
+        *self.0.counters.read()
     }
 
     pub fn get(&self, id: &DocumentId) -> Result<Option<Document>, StorageError> {
@@ -249,8 +254,9 @@ impl CollectionStore {
         self.0.files.images.write(&images)
     }
 
-    /// Reads the counters that a restore has put in.
+    /// Reads the counters that a restore has put in, or that a heal has found.
     pub(crate) fn refresh(&self) -> Result<(), StorageError> {
+        let _alone = self.0.committing.lock();
         *self.0.counters.write() = Counters::read(&self.0.files.tree)?;
         Ok(())
     }

@@ -1,9 +1,10 @@
 //! What a collection counts. Written in the same batch as the documents that it counts.
 
 use serde::{Deserialize, Serialize};
-use sled::{Batch, Tree};
+use sled::Batch;
 
 use crate::layout::COUNTERS;
+use crate::tree::Tree;
 use crate::{DocumentKey, StorageError, frame};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

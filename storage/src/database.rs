@@ -8,22 +8,32 @@
 use std::fs::{self, File};
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
+use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-use sled::{Batch, Db, Tree};
+use parking_lot::Mutex;
+use sled::{Batch, Db};
 
+use crate::ballast::{self, Ballast};
+use crate::blobs::LargePages;
 use crate::lock::FolderLock;
+use crate::stop::{Stop, Stopped};
+use crate::tree::{Instance, Tree, is_broken};
 use crate::witness::Witness;
 use crate::{StorageError, StoreOptions, layout};
 
 pub(crate) struct Database {
-    db: Db,
+    instance: Arc<Instance>,
+    config: sled::Config,
     log: File,
+    large_pages: LargePages,
     dir: PathBuf,
-    /// Why nothing may be written any more.
-    stopped: OnceLock<String>,
+    /// Why nothing may be written.
+    stopped: Mutex<Option<Stopped>>,
     reserve_bytes: u64,
+    ballast: Ballast,
+    watcher: OnceLock<Thread>,
     pub(crate) witness: Witness,
     _lock: FolderLock,
 }
@@ -33,14 +43,15 @@ impl Database {
     pub(crate) fn open(dir: &Path, options: &StoreOptions) -> Result<Self, StorageError> {
         let database = Self::open_as_it_is(dir, options)?;
         // sled's own tree is always there.
-        let empty = database.db.tree_names().len() <= 1;
+        let db = database.db()?;
+        let empty = db.tree_names().len() <= 1;
         if empty && database.witness.found.values().any(Option::is_some) {
             return Err(StorageError::LostWrites {
                 dir: dir.into(),
                 lost: "its database is gone".into(),
             });
         }
-        let report = clipdb_migrations::migrate(&database.db, dir)?;
+        let report = clipdb_migrations::migrate(&db, dir)?;
         if report.steps > 0 {
             tracing::info!(
                 from = report.from,
@@ -61,16 +72,22 @@ impl Database {
             .segment_size(layout::SEGMENT_BYTES)
             // Every commit flushes by itself. (`mode` has no effect in sled 0.34.)
             .flush_every_ms(None);
+        let ballast = Ballast::of(dir);
+        ballast.drop_on_a_full_disk()?;
         let witness = Witness::open(dir)?;
         let db = open_or_mend(&path, &config)?;
         let log_path = path.join("db");
         let log = File::open(&log_path).map_err(StorageError::io("open", log_path))?;
         Ok(Database {
-            db,
+            instance: Instance::new(db),
+            config,
             log,
+            large_pages: LargePages::open(&path.join("blobs"))?,
             dir: dir.into(),
-            stopped: OnceLock::new(),
+            stopped: Mutex::new(None),
             reserve_bytes: options.reserve_bytes,
+            ballast,
+            watcher: OnceLock::new(),
             witness,
             _lock: lock,
         })
@@ -78,7 +95,7 @@ impl Database {
 
     /// The format's version; `None` where none was ever written.
     pub(crate) fn format(&self) -> Result<Option<u32>, StorageError> {
-        Ok(clipdb_migrations::format(&self.db, &self.dir)?)
+        Ok(clipdb_migrations::format(&self.db()?, &self.dir)?)
     }
 
     pub(crate) fn dir(&self) -> &Path {
@@ -86,37 +103,45 @@ impl Database {
     }
 
     pub(crate) fn tree(&self, name: impl AsRef<[u8]>) -> Result<Tree, StorageError> {
-        self.db
-            .open_tree(name)
-            .map_err(StorageError::sled("open a collection"))
+        let tree = self.instance.tree(name);
+        // Made here, if it is new.
+        tree.now()
+            .map_err(StorageError::sled("open a collection"))?;
+        Ok(tree)
+    }
+
+    fn db(&self) -> Result<Db, StorageError> {
+        self.instance
+            .db()
+            .map_err(StorageError::sled("open the database"))
     }
 
     /// The numbers of all collections that have a tree.
-    pub(crate) fn tree_numbers(&self) -> Vec<u64> {
-        let names = self.db.tree_names();
-        names
-            .iter()
-            .filter_map(|name| layout::tree_number(name))
-            .collect()
+    pub(crate) fn tree_numbers(&self) -> Result<Vec<u64>, StorageError> {
+        let names = self.db()?.tree_names();
+        let numbers = names.iter().filter_map(|name| layout::tree_number(name));
+        Ok(numbers.collect())
     }
 
     /// Frees the tree's pages. Not durable by itself: a tree without an entry in the catalog is
     /// dropped again at the next start.
     pub(crate) fn drop_tree(&self, collection: u64) -> Result<(), StorageError> {
-        self.db
+        self.db()?
             .drop_tree(layout::tree_name(collection))
             .map(|_| ())
             .map_err(StorageError::sled("drop a collection"))
     }
 
-    /// Fails if a write has failed half-way before.
+    /// Fails if a write has failed half-way before, and no heal came since.
     pub(crate) fn check_writable(&self) -> Result<(), StorageError> {
-        match self.stopped.get() {
+        match &*self.stopped.lock() {
             None => Ok(()),
-            Some(reason) => Err(StorageError::Stopped {
-                reason: reason.clone(),
-            }),
+            Some(stopped) => Err(stopped.error()),
         }
+    }
+
+    pub(crate) fn stopped(&self) -> Option<Stopped> {
+        self.stopped.lock().clone()
     }
 
     /// Fails while the disk is so full that a write of `bytes` might not fit. sled cannot go on
@@ -148,32 +173,51 @@ impl Database {
 
     /// Applies the batch as one; durable when it returns.
     ///
-    /// After an error, memory may hold what the disk does not, so nothing is written any more.
+    /// After an error of sled's, memory may hold what the disk does not, so nothing is written until
+    /// a heal has opened sled again.
     pub(crate) fn apply(&self, tree: &Tree, batch: Batch) -> Result<(), StorageError> {
         self.check_writable()?;
-        let written = past_damage(|| tree.apply_batch(batch.clone()))
-            .and_then(|()| self.db.flush().map(|_| ()))
-            .map_err(StorageError::sled("write"))
-            .and_then(|()| self.sync());
-        written.inspect_err(|error| {
-            tracing::error!(%error, "storage takes no more writes");
-            // A failure before this one has set the reason already.
-            let _ = self.stopped.set(error.to_string());
-        })
+        let (generation, db, tree) = tree.current().map_err(StorageError::sled("write"))?;
+        let applied = apply_again(&db, &tree, &batch);
+        if let Err(error) = applied.and_then(|()| db.flush().map(|_| ())) {
+            let error = StorageError::sled("write")(error);
+            if is_broken(&db) {
+                self.stop_at(generation, Stop::Broken, &error);
+            } else {
+                self.stop_at(generation, Stop::Half, &error);
+                // Closed, it would write what it holds of the batch. It never is: this handle stays.
+                std::mem::forget(db);
+            }
+            return Err(error);
+        }
+        self.sync()
+            .inspect_err(|error| self.stop(Stop::NotSynced, error))
+    }
+
+    /// The same, unless another instance is open by now.
+    fn stop_at(&self, generation: u64, stop: Stop, error: &StorageError) {
+        if self.instance.is_current(generation) {
+            self.stop(stop, error);
+        }
+    }
+
+    /// Nothing is written from here on. What stopped it first stays the reason.
+    fn stop(&self, stop: Stop, error: &StorageError) {
+        let stopped = Stopped::new(stop, error.to_string());
+        tracing::error!(error = %stopped.error(), "storage takes no more writes");
+        self.stopped.lock().get_or_insert(stopped);
+        if let Some(watcher) = self.watcher.get() {
+            watcher.unpark();
+        }
     }
 
     fn sync(&self) -> Result<(), StorageError> {
-        let large_pages = self.dir.join("sled/blobs");
-        let none = fs::read_dir(&large_pages)
-            .map_err(StorageError::io("list", &large_pages))?
-            .next()
-            .is_none();
-        if none {
+        if self.large_pages.any()? {
+            self.sync_filesystem()
+        } else {
             self.log
                 .sync_data()
                 .map_err(StorageError::io("sync", self.dir.join("sled/db")))
-        } else {
-            self.sync_filesystem()
         }
     }
 
@@ -182,6 +226,82 @@ impl Database {
         rustix::fs::syncfs(&self.log)
             .map_err(|errno| StorageError::io("sync", &self.dir)(errno.into()))
     }
+
+    /// Looks after what nobody waits for, once in a while: a sled that broke without a word, room
+    /// that came back.
+    pub(crate) fn look_after(&self) {
+        if let Ok(db) = self.instance.db()
+            && let Err(error) = db.context.global_error()
+        {
+            // A write that waits for a flush which failed elsewhere is woken by another's.
+            let _ = db.flush();
+            let error = StorageError::sled("write")(error);
+            if self.stopped().is_none() {
+                self.stop(Stop::Broken, &error);
+            }
+        }
+        self.ballast.restore(self.reserve_bytes);
+    }
+
+    /// Opens sled again in the place of an instance that is broken, once that is safe: the log's
+    /// pages are all on the disk, there is room, and what was opened passes `verify`, which is
+    /// given trees by name. Until then there is no instance.
+    pub(crate) fn reopen(
+        &self,
+        verify: impl FnOnce(&Arc<Instance>) -> Result<(), StorageError>,
+    ) -> Result<(), StorageError> {
+        // Our own descriptor tells of every page since its last sync that could not be written
+        // back, to whomever that was told before.
+        if let Err(error) = self.sync() {
+            self.stopped.lock().take();
+            self.stop(Stop::NotSynced, &error);
+            return Err(error);
+        }
+        self.ballast.make_room()?;
+        ballast::try_write(&self.dir)?;
+        drop(self.instance.take());
+        let db = open_when_released(&self.config)?
+            .map_err(StorageError::sled("open the database again"))?;
+        if let Err(error) = verify(&Instance::new(db.clone())) {
+            self.stopped.lock().take();
+            self.stop(Stop::Lost, &error);
+            return Err(error);
+        }
+        self.instance.put(db);
+        Ok(())
+    }
+
+    /// The thread to be woken when something stops.
+    pub(crate) fn watched_by(&self, thread: Thread) {
+        // There is one, set before anything is written.
+        let _ = self.watcher.set(thread);
+    }
+
+    /// Writes are taken again.
+    pub(crate) fn resume(&self) {
+        self.stopped.lock().take();
+    }
+}
+
+/// Attempts of a batch that failed without breaking sled, and the pause between two.
+const ATTEMPTS: usize = 20;
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// A batch says what is there after it, so one that failed half-way is done again: files may have
+/// been all in use for a moment. What breaks sled fails each time, at once.
+fn apply_again(db: &Db, tree: &sled::Tree, batch: &Batch) -> sled::Result<()> {
+    let apply = || past_damage(|| tree.apply_batch(batch.clone()));
+    let mut done = apply();
+    for _ in 1..ATTEMPTS {
+        match &done {
+            Err(sled::Error::Io(_)) if !is_broken(db) => {
+                std::thread::sleep(PAUSE);
+                done = apply();
+            }
+            _ => break,
+        }
+    }
+    done
 }
 
 /// Pages that cannot be read and that one call gets past.

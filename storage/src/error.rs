@@ -103,9 +103,12 @@ pub enum StorageError {
     UnknownCollection { name: CollectionName },
 
     #[error(
-        "storage takes no more writes since one failed half-way ({reason}); free disk space if it ran out, then restart the server"
+        "storage takes no writes since one failed half-way ({reason}); {remedy}. What was acknowledged is safe"
     )]
-    Stopped { reason: String },
+    Stopped {
+        reason: String,
+        remedy: &'static str,
+    },
 }
 
 impl StorageError {
@@ -121,6 +124,29 @@ impl StorageError {
         }
     }
 
+    /// Whether there was no file left to be opened, in the process or on the machine: it passes.
+    pub fn is_out_of_files(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if out_of_files(source))
+            || matches!(self, Self::Sled { source: sled::Error::Io(source), .. } if out_of_files(source))
+    }
+
+    /// Whether the disk, or what this user may use of it, was full.
+    pub fn is_out_of_room(&self) -> bool {
+        let full = |error: &io::Error| {
+            use io::ErrorKind::{QuotaExceeded, StorageFull};
+            matches!(error.kind(), StorageFull | QuotaExceeded)
+        };
+        match self {
+            Self::DiskFull { .. } => true,
+            Self::Io { source, .. } => full(source),
+            Self::Sled {
+                source: sled::Error::Io(source),
+                ..
+            } => full(source),
+            _ => false,
+        }
+    }
+
     pub(crate) fn sled(action: &'static str) -> impl FnOnce(sled::Error) -> Self {
         move |source| match source {
             sled::Error::Corruption { at, .. } => StorageError::Damaged {
@@ -130,9 +156,24 @@ impl StorageError {
                 },
                 reason: format!("cannot {action}: its checksum is wrong"),
             },
+            // There is no instance just now.
+            sled::Error::Io(error) if error.kind() == io::ErrorKind::ResourceBusy => {
+                StorageError::Stopped {
+                    reason: format!("cannot {action}: {error}"),
+                    remedy: "send the request again in a moment",
+                }
+            }
             source => StorageError::Sled { action, source },
         }
     }
+}
+
+fn out_of_files(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::MFILE | Errno::NFILE)
+    )
 }
 
 fn holder(pid: Option<u32>) -> String {

@@ -8,6 +8,8 @@
 //! This crate searches nothing, embeds nothing and knows no HTTP. All of it blocks: call it from a
 //! thread that may.
 
+mod ballast;
+mod blobs;
 mod catalog;
 mod check;
 mod clock;
@@ -20,6 +22,7 @@ mod document;
 mod error;
 mod frame;
 mod hash;
+mod heal;
 mod held;
 mod id;
 mod images;
@@ -27,9 +30,12 @@ mod layout;
 mod lock;
 mod name;
 mod plan;
+mod private;
 mod record;
 mod snapshot;
+mod stop;
 mod store;
+mod tree;
 mod vector_index;
 mod witness;
 mod write;
@@ -44,6 +50,7 @@ pub use held::DamagedCollection;
 pub use id::{DocumentId, DocumentKey};
 pub use name::CollectionName;
 pub use snapshot::{Incoming, Manifest, Progress, Shelf, SnapshotId, SnapshotInfo, read_manifest};
+pub use stop::Stopped;
 pub use store::{Creation, Store, StoreOptions};
 pub use vector_index::{VectorIndex, VectorIndexKind};
 pub use write::{

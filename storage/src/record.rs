@@ -4,10 +4,9 @@
 //! A version's values never change and go all at once, so what was read of a version that is still
 //! there afterwards is all of it.
 
-use sled::Tree;
-
 use crate::database::past_damage;
 use crate::layout::{self, PART_BYTES};
+use crate::tree::Tree;
 use crate::{Document, DocumentKey, StorageError, Vector, VectorKind, frame};
 
 /// A key and its framed value.
@@ -206,12 +205,12 @@ mod tests {
 
     fn tree() -> Tree {
         let db = sled::Config::new().temporary(true).open().unwrap();
-        db.open_tree("t").unwrap()
+        crate::tree::Instance::new(db).tree("t")
     }
 
     fn store(tree: &Tree, entries: impl IntoIterator<Item = Entry>) {
         for (key, value) in entries {
-            tree.insert(key, value).unwrap();
+            tree.now().unwrap().insert(key, value).unwrap();
         }
     }
 
@@ -234,7 +233,7 @@ mod tests {
             let key = DocumentKey::new(9);
             let mut stored = vec![(VectorKind::Image, image)];
             stored.extend(texts.into_iter().map(|text| (VectorKind::Text, text)));
-            tree.insert(layout::part(key, 0), "").unwrap();
+            tree.now().unwrap().insert(layout::part(key, 0), "").unwrap();
             store(&tree, encode_vectors(key, &stored));
             let bits = |vectors: &[(VectorKind, Vec<f32>)]| -> Vec<_> {
                 let bits = |v: &Vec<f32>| v.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
@@ -262,6 +261,8 @@ mod tests {
         store(&tree, encode(&document).unwrap());
         for part in 1..4 {
             let taken = tree
+                .now()
+                .unwrap()
                 .remove(layout::part(document.key, part))
                 .unwrap()
                 .unwrap();
@@ -270,8 +271,7 @@ mod tests {
                 error.contains("version 3") && error.contains("damaged"),
                 "{error}"
             );
-            tree.insert(layout::part(document.key, part), taken)
-                .unwrap();
+            store(&tree, [(layout::part(document.key, part), taken.to_vec())]);
         }
         assert_eq!(read(&tree, document.key).unwrap(), Some(document));
     }

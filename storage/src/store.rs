@@ -1,7 +1,6 @@
 //! The data folder: its start, its collections.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
@@ -11,19 +10,22 @@ use parking_lot::{Mutex, RwLock};
 use crate::catalog::{Catalog, Entry};
 use crate::database::Database;
 use crate::held::{self, DamagedCollection, Held};
+use crate::private;
 use crate::snapshot::{self, Incoming, Progress, Shelf};
-use crate::{CollectionDefinition, CollectionName, CollectionStore, StorageError, images};
+use crate::{
+    CollectionDefinition, CollectionName, CollectionStore, Stopped, StorageError, heal, images,
+};
 
 /// One data folder. Clones share it; the folder is unlocked when the last of them and of the
 /// [`CollectionStore`]s is gone.
 #[derive(Clone)]
 pub struct Store(Arc<Shared>);
 
-struct Shared {
-    database: Arc<Database>,
-    collections: RwLock<BTreeMap<CollectionName, Held>>,
+pub(crate) struct Shared {
+    pub(crate) database: Arc<Database>,
+    pub(crate) collections: RwLock<BTreeMap<CollectionName, Held>>,
     /// Locked by whoever adds or removes a collection.
-    catalog: Mutex<Catalog>,
+    pub(crate) catalog: Mutex<Catalog>,
     shelf: Shelf,
 }
 
@@ -56,18 +58,26 @@ impl Store {
     /// removes what an earlier crash left without an owner. A collection that is damaged is there,
     /// and each call on it fails with [`StorageError::DamagedCollection`].
     pub fn open(dir: &Path, options: &StoreOptions) -> Result<Store, StorageError> {
-        fs::create_dir_all(dir).map_err(StorageError::io("create", dir))?;
+        private::create(dir)?;
         let database = Arc::new(Database::open(dir, options)?);
         let catalog = Catalog::open(&database)?;
         let collections = held::open(&database, catalog.entries()?)?;
         remove_orphans(&database, &collections)?;
         database.sync_filesystem()?;
-        Ok(Store(Arc::new(Shared {
+        private::tighten(dir);
+        let store = Arc::new(Shared {
             database,
             collections: RwLock::new(collections),
             catalog: Mutex::new(catalog),
             shelf: Shelf::open(dir)?,
-        })))
+        });
+        heal::watch(&store)?;
+        Ok(Store(store))
+    }
+
+    /// Why nothing is written, while that is so.
+    pub fn stopped(&self) -> Option<Stopped> {
+        self.0.database.stopped()
     }
 
     /// The definitions of those that are whole, by name.
@@ -221,7 +231,7 @@ fn remove_orphans(
     collections: &BTreeMap<CollectionName, Held>,
 ) -> Result<(), StorageError> {
     let numbers: BTreeSet<u64> = collections.values().map(Held::number).collect();
-    for number in database.tree_numbers() {
+    for number in database.tree_numbers()? {
         if !numbers.contains(&number)
             && let Err(error) = database.drop_tree(number)
         {

@@ -122,7 +122,11 @@ impl Write {
 }
 
 /// A text has a vector or one for each passage, of which there are at most [`MAX_PASSAGES`].
-fn refuse_passages(text: Option<&str>, passages: &[Passage], vectors: usize) -> Option<String> {
+pub(crate) fn refuse_passages(
+    text: Option<&str>,
+    passages: &[Passage],
+    vectors: usize,
+) -> Option<String> {
     if vectors > MAX_PASSAGES {
         return Some(format!(
             "its text has {vectors} vectors, over {MAX_PASSAGES}"
@@ -144,7 +148,7 @@ fn refuse_passages(text: Option<&str>, passages: &[Passage], vectors: usize) -> 
     (!passages.iter().all(lies_within)).then(|| "a passage lies outside its text".into())
 }
 
-fn refuse_vector(vector: &[f32], dim: usize) -> Option<String> {
+pub(crate) fn refuse_vector(vector: &[f32], dim: usize) -> Option<String> {
     if vector.len() != dim {
         return Some(format!(
             "its vector has {} dimensions, not {dim}",

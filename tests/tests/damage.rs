@@ -11,7 +11,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use clipdb_tests::folder::{copy, files};
-use clipdb_tests::{Answer, Client, Finished, Server, Setup, Stopped, pictures};
+use clipdb_tests::{Answer, Client, Finished, Server, Setup, SmallDisk, Stopped, pictures};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
@@ -351,38 +351,6 @@ fn check_looks_at_no_folder_that_a_server_uses() {
     assert!(nothing.stderr.contains("/nowhere"), "{}", nothing.stderr);
 }
 
-/// A folder on a disk of its own, or `None` where this user may mount none.
-struct SmallDisk(Arc<TempDir>);
-
-impl SmallDisk {
-    fn new(mebibytes: u32) -> Option<Self> {
-        let folder = tempfile::tempdir().unwrap();
-        let data = folder.path().join("data");
-        fs::create_dir(&data).unwrap();
-        let size = format!("size={mebibytes}m");
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &size, "tmpfs"])
-            .arg(&data)
-            .status();
-        if mounted.is_ok_and(|status| status.success()) {
-            Some(Self(Arc::new(folder)))
-        } else {
-            println!("this user may not mount a disk: nothing was tested");
-            None
-        }
-    }
-
-    fn data(&self) -> PathBuf {
-        self.0.path().join("data")
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(self.data()).status();
-    }
-}
-
 #[test]
 fn a_full_disk_refuses_writes_serves_reads_and_takes_writes_again_when_there_is_room() {
     let Some(disk) = SmallDisk::new(160) else {
@@ -391,7 +359,7 @@ fn a_full_disk_refuses_writes_serves_reads_and_takes_writes_again_when_there_is_
     let filler = disk.data().join("filler");
     fs::write(&filler, vec![1; 108 << 20]).unwrap();
     let setup = Setup::new().flag("--disk-reserve-mib", "24");
-    let server = setup.start_in(Arc::clone(&disk.0));
+    let server = setup.start_in(disk.folder());
     let collection = server.client().collection("full");
     let path = collection.path("/documents");
     let big = |number: usize| {

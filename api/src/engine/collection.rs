@@ -179,6 +179,9 @@ impl Collection {
     /// The indexes, unless they lack documents. Opens them where they are not, and then blocks;
     /// see [`Collection::wake`].
     pub(super) fn searchable(&self) -> Result<Arc<CollectionIndex>, ApiError> {
+        if self.readiness.try_again() {
+            self.committer.reconcile();
+        }
         let index = self.open()?;
         self.readiness.check(self.store.len())?;
         Ok(index)

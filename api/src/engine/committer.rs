@@ -476,7 +476,12 @@ impl GroupCommit {
         }
         let committed = committed?;
         let (removed, added) = changed_keys(&committed.outcomes);
-        let applied = self.apply(&index, &removed, &added, committed.sequence);
+        // A group that failed may turn out to be durable once storage was opened again.
+        let applied = if committed.sequence > index.sequence() + 1 {
+            self.reconcile(committer).map(drop)
+        } else {
+            self.apply(&index, &removed, &added, committed.sequence)
+        };
         drop(index);
         if let Err(error) = applied {
             tracing::error!(%error, "the search index took no write: rebuilding it from the stored documents");

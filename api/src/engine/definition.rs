@@ -7,7 +7,7 @@ use clipdb_index::{
     Analyzer, Configuration, FieldType, FieldWording, Fields, UnknownAnalyzer, Wording,
 };
 use clipdb_storage::{
-    CollectionDefinition, CollectionName, FieldDefinition, FieldKind, VectorIndex,
+    CollectionDefinition, CollectionName, FieldDefinition, FieldKind, StorageError, VectorIndex,
 };
 
 use super::models::Models;
@@ -140,6 +140,25 @@ pub(super) fn check_same(
         return differs(described(&existing.fields), described(&wanted.fields));
     }
     Ok(())
+}
+
+/// Refuses a definition from a snapshot that a client could not have asked for: one that clipdb did
+/// not write, or one of a newer clipdb.
+pub(super) fn check_restorable(definition: &CollectionDefinition) -> Result<(), ApiError> {
+    let wanted = Wanted {
+        analyzer: definition.analyzer.clone(),
+        index: Some(definition.index),
+        fields: definition.fields.clone(),
+        ..Wanted::default()
+    };
+    wanted
+        .check()
+        .and_then(|()| vector_index::check(&definition.index, definition.dim))
+        .map_err(|error| {
+            ApiError::Storage(StorageError::BadSnapshot {
+                reason: error.to_string(),
+            })
+        })
 }
 
 /// What the collection's indexes are made for.

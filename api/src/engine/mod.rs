@@ -51,7 +51,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
 use clipdb_embed::Thumbnails;
-use clipdb_storage::{CollectionName, CollectionStore, Store};
+use clipdb_storage::{CollectionName, CollectionStore, Stopped, Store};
 use parking_lot::{Mutex, RwLock};
 
 pub use agreement::{Agreement, Difference};
@@ -168,9 +168,21 @@ impl Engine {
         served::unavailable(&self.collections.read())
     }
 
-    /// How many collections are served, damaged and loaded, in Prometheus' text format.
+    /// Why nothing is written, while that is so.
+    pub fn storage_stopped(&self) -> Option<Stopped> {
+        self.store.stopped()
+    }
+
+    /// How many collections are served, damaged and loaded, and whether storage takes writes, in
+    /// Prometheus' text format.
     pub fn collection_metrics(&self) -> String {
-        served::metrics(&self.collections.read(), self.shared.open_indexes.len())
+        let stopped = u8::from(self.storage_stopped().is_some());
+        format!(
+            "{}# HELP clipdb_storage_stopped 1 while storage takes no writes\n\
+             # TYPE clipdb_storage_stopped gauge\n\
+             clipdb_storage_stopped {stopped}\n",
+            served::metrics(&self.collections.read(), self.shared.open_indexes.len())
+        )
     }
 
     pub fn collection(&self, name: &CollectionName) -> Result<Arc<Collection>, ApiError> {

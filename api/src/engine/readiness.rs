@@ -3,12 +3,15 @@
 
 use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clipdb_storage::CollectionName;
 use parking_lot::{Condvar, Mutex};
 
 use crate::error::ApiError;
+
+/// Between two attempts to bring lost indexes up to date.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Shared by the collection and its committer, which brings the indexes up to date.
 pub(super) struct Readiness {
@@ -18,6 +21,8 @@ pub(super) struct Readiness {
     /// Documents read so far to be indexed.
     read: AtomicU64,
     given_up: AtomicBool,
+    /// When indexes that could not be brought up to date may be tried again.
+    again: Mutex<Option<Instant>>,
 }
 
 enum State {
@@ -44,6 +49,7 @@ impl Readiness {
             changed: Condvar::new(),
             read: AtomicU64::new(0),
             given_up: AtomicBool::new(false),
+            again: Mutex::new(None),
         }
     }
 
@@ -105,6 +111,21 @@ impl Readiness {
         Err(ApiError::IndexUnavailable(self.collection.clone()))
     }
 
+    /// Whether they could not be brought up to date and are to be tried again: what was missing, a
+    /// file or room on the disk, may be there by now. `true` once in a while.
+    pub(super) fn try_again(&self) -> bool {
+        if !matches!(*self.state.lock(), State::Lost(_)) {
+            return false;
+        }
+        let mut again = self.again.lock();
+        let now = Instant::now();
+        let due = again.is_none_or(|again| again <= now);
+        if due {
+            *again = Some(now + PATIENCE);
+        }
+        due
+    }
+
     /// Blocks until it is known whether the indexes can be searched, or until `deadline`.
     pub(super) fn wait(&self, deadline: Option<Instant>) -> Result<(), ApiError> {
         let mut state = self.state.lock();
@@ -129,8 +150,6 @@ impl Readiness {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
-
-    use std::time::Duration;
 
     use super::*;
 
@@ -157,6 +176,8 @@ mod tests {
             readiness.check(3),
             Err(ApiError::IndexUnavailable(_))
         ));
+        assert!(readiness.try_again(), "at once");
+        assert!(!readiness.try_again(), "and not with every search");
     }
 
     #[test]

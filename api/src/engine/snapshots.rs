@@ -10,6 +10,7 @@ use clipdb_storage::{CollectionName, Shelf, SnapshotId, SnapshotInfo, StorageErr
 use serde_json::Value;
 
 use super::committer::Closed;
+use super::definition::check_restorable;
 use super::served::Served;
 use super::tasks::{Task, TaskKind};
 use super::{Engine, NO_MODEL, blocking};
@@ -120,6 +121,7 @@ impl Engine {
         };
         let mut definition = clipdb_storage::read_manifest(&mut file)?.definition;
         definition.name = name.clone();
+        check_restorable(&definition)?;
         if definition.model != NO_MODEL {
             // Vectors of a model that is not loaded could be compared with nothing.
             self.models.of(&definition)?;

@@ -14,22 +14,37 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .service(sole("/metrics", web::get().to(metrics)));
 }
 
-/// The process answers; `degraded` where it does not serve every collection that it has.
+/// The process answers; `degraded` where it does not serve every collection that it has, or takes
+/// no writes.
 async fn health(state: web::Data<RestState>) -> HttpResponse {
-    let (damaged, unavailable) = state
-        .engine()
+    let engine = state.engine().ok();
+    let (damaged, unavailable) = engine
+        .as_ref()
         .map_or((0, 0), |engine| (engine.damaged(), engine.unavailable()));
-    let whole = damaged == 0 && unavailable == 0;
-    let status = if whole { "ok" } else { "degraded" };
-    HttpResponse::Ok().json(json!({
-        "status": status, "version": env!("CARGO_PKG_VERSION"), "damaged_collections": damaged,
+    let stopped = engine.and_then(|engine| engine.storage_stopped());
+    let whole = damaged == 0 && unavailable == 0 && stopped.is_none();
+    let mut health = json!({
+        "status": if whole { "ok" } else { "degraded" },
+        "version": env!("CARGO_PKG_VERSION"),
+        "damaged_collections": damaged,
         "unavailable_collections": unavailable,
-    }))
+        "storage": if stopped.is_none() { "ok" } else { "stopped" },
+    });
+    if let Some(stopped) = stopped {
+        health["storage_stopped"] = json!({
+            "reason": stopped.reason, "since": stopped.since,
+            "heals": stopped.heals(), "remedy": stopped.remedy(),
+        });
+    }
+    HttpResponse::Ok().json(health)
 }
 
-/// 200 once the model is loaded and every collection is recovered, but for damaged ones; 503
-/// before.
-async fn ready(Open(engine): Open) -> HttpResponse {
+/// 200 once the model is loaded and every collection is recovered, but for damaged ones, as long as
+/// writes are taken; 503 otherwise.
+async fn ready(Open(engine): Open) -> Result<HttpResponse, ApiError> {
+    if let Some(stopped) = engine.storage_stopped() {
+        return Err(stopped.error().into());
+    }
     let models: Vec<_> = engine
         .models()
         .all()
@@ -39,7 +54,7 @@ async fn ready(Open(engine): Open) -> HttpResponse {
             json!({ "name": card.name, "dim": card.dim, "device": card.device, "precision": card.precision, "replicas": card.replicas })
         })
         .collect();
-    HttpResponse::Ok().json(json!({ "status": "ready", "models": models }))
+    Ok(HttpResponse::Ok().json(json!({ "status": "ready", "models": models })))
 }
 
 async fn metrics(state: web::Data<RestState>) -> Result<HttpResponse, ApiError> {

@@ -28,7 +28,8 @@ fn classify(error: &ApiError) -> (StatusCode, &'static str) {
         }
         ApiError::CatchingUp { .. } => (StatusCode::SERVICE_UNAVAILABLE, "catching_up"),
         ApiError::IndexUnavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "index_unavailable"),
-        ApiError::Thread(_) | ApiError::Metrics(_) | ApiError::TlsFile { .. } => {
+        ApiError::Thread(_) => (StatusCode::SERVICE_UNAVAILABLE, "out_of_threads"),
+        ApiError::Metrics(_) | ApiError::TlsFile { .. } => {
             (StatusCode::INTERNAL_SERVER_ERROR, "internal")
         }
         ApiError::Starting(_) => (StatusCode::SERVICE_UNAVAILABLE, "starting"),
@@ -110,6 +111,9 @@ fn classify(error: &ApiError) -> (StatusCode, &'static str) {
 
 fn classify_storage(error: &StorageError) -> (StatusCode, &'static str) {
     match error {
+        // These pass; the next write may be taken.
+        error if error.is_out_of_files() => (StatusCode::SERVICE_UNAVAILABLE, "out_of_files"),
+        error if error.is_out_of_room() => (StatusCode::INSUFFICIENT_STORAGE, "disk_full"),
         StorageError::InvalidCollectionName { .. } => {
             (StatusCode::UNPROCESSABLE_ENTITY, "invalid_collection_name")
         }

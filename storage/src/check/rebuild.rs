@@ -14,6 +14,7 @@ use crate::collection::encode_key;
 use crate::counters::Counters;
 use crate::database::Database;
 use crate::images::ImageFolder;
+use crate::tree::Tree;
 use crate::{DocumentId, DocumentKey, StorageError, layout, record};
 
 /// Documents that one batch carries over.
@@ -90,7 +91,7 @@ pub(super) fn remedy(finding: &Finding, set_aside: Option<&Path>) -> Option<Stri
 }
 
 fn carry_over(
-    old: &sled::Tree,
+    old: &Tree,
     dim: usize,
     id: &DocumentId,
     key: DocumentKey,

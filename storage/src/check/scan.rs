@@ -8,6 +8,7 @@ use crate::collection::decode_key;
 use crate::counters::Counters;
 use crate::database::Database;
 use crate::images::ImageFolder;
+use crate::tree::Tree;
 use crate::{BlobHash, DocumentId, DocumentKey, StorageError, layout, record};
 
 use super::{Finding, FindingKind};
@@ -40,7 +41,7 @@ impl Scan {
 }
 
 struct Scanner<'a> {
-    tree: sled::Tree,
+    tree: Tree,
     entry: &'a Entry,
     images: ImageFolder,
     scan: Scan,

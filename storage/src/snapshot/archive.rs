@@ -144,7 +144,14 @@ impl<R: Read> Reader<R> {
             let whole = payload.len() == 40
                 && number(&payload[..8]) == self.frames
                 && payload[8..] == before.finalize()[..];
-            return if whole { Ok(None) } else { Err(self.damaged()) };
+            if !whole {
+                return Err(self.damaged());
+            }
+            let mut behind = [0];
+            return match self.input.read(&mut behind).map_err(unreadable)? {
+                0 => Ok(None),
+                _ => Err(bad("there are bytes behind its end")),
+            };
         }
         let frame = self.decode(kind, payload)?;
         self.frames += 1;

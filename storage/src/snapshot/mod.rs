@@ -7,15 +7,19 @@
 //! | `copy` | how a collection is held still for a copy while writes go on |
 //! | `shelf` | the folder `snapshots/` and what is in it |
 //! | `scratch` | where an older format is brought to this one |
+//! | `verify` | whether an archive's content can be a collection's |
 //! | `restore` | an archive as a collection that no name leads to yet |
 
 mod archive;
 mod copy;
+#[cfg(test)]
+mod hostile_tests;
 mod restore;
 mod scratch;
 mod shelf;
 #[cfg(test)]
 mod tests;
+mod verify;
 
 use serde::{Deserialize, Serialize};
 

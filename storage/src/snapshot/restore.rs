@@ -6,13 +6,15 @@ use std::io::Read;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use sled::{Batch, Tree};
+use sled::Batch;
 
 use super::archive::{Frame, Reader, bad};
 use super::scratch::Scratch;
+use super::verify::{self, of_the_archive};
 use super::{Manifest, Progress, RawEntry, cancelled};
 use crate::catalog::Entry;
 use crate::database::Database;
+use crate::tree::Tree;
 use crate::{BlobHash, CollectionDefinition, CollectionStore, StorageError, layout};
 
 /// Bytes that one batch carries.
@@ -106,7 +108,7 @@ pub(crate) fn read_into(
     while let Some(frame) = reader.next()? {
         match frame {
             Frame::Manifest(_) | Frame::Catalog(_) => return Err(bad("it holds two manifests")),
-            Frame::Counters(entry) => filling.add(vec![entry])?,
+            Frame::Counters(entry) => filling.counters(entry)?,
             Frame::Document(entries) => filling.document(entries)?,
             Frame::Image(hash, bytes) => images.add(hash, bytes.into())?,
         }
@@ -114,10 +116,13 @@ pub(crate) fn read_into(
     images.flush()?;
     filling.finish()?;
     if let Some(scratch) = scratch {
-        scratch.migrate_into(database, number)?;
+        scratch
+            .migrate_into(database, number)
+            .map_err(of_the_archive)?;
     }
-    incoming.collection.refresh()?;
-    whole(&incoming.collection, &manifest)?;
+    let collection = &incoming.collection;
+    collection.refresh().map_err(of_the_archive)?;
+    verify::whole(collection, &manifest).map_err(of_the_archive)?;
     database.sync_filesystem()?;
     Ok(incoming)
 }
@@ -143,7 +148,18 @@ impl Filling<'_> {
         {
             return Err(cancelled());
         }
+        // Older formats are checked once they are of this one.
+        if self.durable {
+            verify::document(&entries)?;
+        }
         self.add(entries)
+    }
+
+    fn counters(&mut self, entry: RawEntry) -> Result<(), StorageError> {
+        if self.durable {
+            verify::counters(&entry)?;
+        }
+        self.add(vec![entry])
     }
 
     fn add(&mut self, entries: Vec<RawEntry>) -> Result<(), StorageError> {
@@ -212,34 +228,4 @@ impl Pictures<'_> {
         self.bytes = 0;
         Ok(())
     }
-}
-
-/// Every document is there whole, with its picture.
-fn whole(collection: &CollectionStore, manifest: &Manifest) -> Result<(), StorageError> {
-    let keys = collection.live_keys()?;
-    if keys.len() as u64 != manifest.documents || collection.len() != manifest.documents {
-        return Err(bad(format!(
-            "its documents are {}, its counters tell of {} and its manifest of {}",
-            keys.len(),
-            collection.len(),
-            manifest.documents
-        )));
-    }
-    for key in keys {
-        let document = collection
-            .get_by_key(key)?
-            .ok_or_else(|| bad(format!("document version {key} has no record")))?;
-        if collection.vectors(key)?.is_empty() {
-            return Err(bad(format!("the document {} has no vectors", document.id)));
-        }
-        if let Some(image) = &document.image
-            && collection.read_image(&image.hash)?.is_none()
-        {
-            return Err(bad(format!(
-                "the image of the document {} is missing",
-                document.id
-            )));
-        }
-    }
-    Ok(())
 }

@@ -4,10 +4,11 @@
 use std::fs;
 use std::path::PathBuf;
 
-use sled::{Batch, Db, Tree};
+use sled::{Batch, Db};
 
 use super::{Manifest, RawEntry};
 use crate::database::Database;
+use crate::tree::{Instance, Tree};
 use crate::{StorageError, layout};
 
 /// Values that one batch carries over.
@@ -31,7 +32,7 @@ impl Scratch {
             .join(format!("{}.partial", uuid::Uuid::now_v7()));
         fs::create_dir_all(&dir).map_err(StorageError::io("create", &dir))?;
         let failed = StorageError::sled("make a passing copy");
-        let make = || -> sled::Result<(Db, Tree)> {
+        let make = || -> sled::Result<Db> {
             let db = sled::Config::new()
                 .path(dir.join("sled"))
                 .segment_size(layout::SEGMENT_BYTES)
@@ -39,10 +40,10 @@ impl Scratch {
                 .open()?;
             db.open_tree(layout::CATALOG)?
                 .insert(name.as_slice(), definition.as_slice())?;
-            let tree = db.open_tree(layout::tree_name(manifest.number))?;
-            Ok((db, tree))
+            Ok(db)
         };
-        let (db, tree) = make().map_err(failed)?;
+        let db = make().map_err(failed)?;
+        let tree = Instance::new(db.clone()).tree(layout::tree_name(manifest.number));
         clipdb_migrations::begin(&db, manifest.format)?;
         Ok(Scratch { db, tree, dir })
     }
