@@ -90,6 +90,11 @@ fn start_again(missing: Vec<Setting>) {
     );
 }
 
+/// What is made from here on is its owner's alone: documents are nobody else's.
+pub fn keep_files_private() {
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
+}
+
 /// The arguments without `--api-key KEY`, and the key.
 fn without_key(arguments: impl Iterator<Item = OsString>) -> (Vec<OsString>, Option<OsString>) {
     let mut arguments = arguments.peekable();

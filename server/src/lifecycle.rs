@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 
 use crate::banner::{self, Addresses};
 use crate::configuration::{Configuration, ConfigurationError, ServeArguments};
+use crate::limits::{self, LimitError};
 use crate::telemetry::{Telemetry, TelemetryError};
 
 /// Exit code for a start that can't succeed without another configuration or model.
@@ -26,6 +27,8 @@ enum StartError {
     Configuration(#[from] ConfigurationError),
     #[error(transparent)]
     Telemetry(#[from] TelemetryError),
+    #[error(transparent)]
+    Limits(#[from] LimitError),
     #[error("can't listen on {address} ('{key}'): {source}")]
     Listen {
         key: &'static str,
@@ -52,6 +55,7 @@ impl StartError {
         match self {
             Self::Configuration(_)
             | Self::Telemetry(_)
+            | Self::Limits(_)
             | Self::Model(EmbedError::ModelUnavailable { .. }) => ExitCode::from(NOT_AS_CONFIGURED),
             _ => ExitCode::FAILURE,
         }
@@ -69,15 +73,19 @@ pub fn serve(arguments: Box<ServeArguments>) -> ExitCode {
 }
 
 fn run(configuration: Configuration) -> Result<(), StartError> {
+    let connections = limits::prepare(configuration.workers)?;
     actix_web::rt::System::new().block_on(async {
         let telemetry = Telemetry::start(&configuration.log, configuration.otlp.as_deref())?;
-        let outcome = serve_until_stopped(configuration).await;
+        let outcome = serve_until_stopped(configuration, connections).await;
         let _ = tokio::task::spawn_blocking(|| telemetry.finish()).await;
         outcome
     })
 }
 
-async fn serve_until_stopped(configuration: Configuration) -> Result<(), StartError> {
+async fn serve_until_stopped(
+    configuration: Configuration,
+    connections: limits::Connections,
+) -> Result<(), StartError> {
     let statistics =
         Arc::new(Statistics::new().map_err(|error| StartError::Metrics(error.to_string()))?);
     let state = Arc::new(RestState::new(
@@ -89,6 +97,7 @@ async fn serve_until_stopped(configuration: Configuration) -> Result<(), StartEr
         configuration.listen,
         configuration.tls.as_ref(),
         configuration.workers,
+        connections.http,
     )
     .map_err(|source| StartError::Listen {
         key: "listen",
@@ -99,12 +108,17 @@ async fn serve_until_stopped(configuration: Configuration) -> Result<(), StartEr
         .grpc
         .map(|address| {
             let tls = configuration.tls.as_ref();
-            grpc::bind(Arc::clone(&state), address, tls, configuration.workers).map_err(|source| {
-                StartError::Listen {
-                    key: "grpc",
-                    address,
-                    source,
-                }
+            grpc::bind(
+                Arc::clone(&state),
+                address,
+                tls,
+                configuration.workers,
+                connections.grpc,
+            )
+            .map_err(|source| StartError::Listen {
+                key: "grpc",
+                address,
+                source,
             })
         })
         .transpose()?;

@@ -8,6 +8,7 @@ mod command_line;
 mod configuration;
 mod environment;
 mod lifecycle;
+mod limits;
 mod models;
 mod table;
 mod telemetry;
@@ -33,13 +34,17 @@ fn main() -> ExitCode {
     match command {
         Command::Serve(arguments) => {
             environment::prepare();
+            environment::keep_files_private();
             lifecycle::serve(arguments)
         }
         Command::Models(arguments) => {
             environment::prepare();
             models::run(&arguments)
         }
-        Command::Check(arguments) => check::run(&arguments),
+        Command::Check(arguments) => {
+            environment::keep_files_private();
+            check::run(&arguments)
+        }
         Command::Ingest(arguments) => report(client::ingest::run(&arguments)),
         Command::Search(arguments) => report(client::search::run(&arguments)),
         Command::Snapshot(arguments) => report(client::snapshot::run(&arguments)),

@@ -48,6 +48,12 @@ impl Client {
         Self { http, base, key }
     }
 
+    /// Another client of the server, with connections of its own.
+    pub fn of(server: &crate::Server) -> Self {
+        let other = server.client();
+        Self::new(other.base.clone(), other.key.clone(), None)
+    }
+
     /// The same server, asked with another key or none.
     pub fn with_key(&self, key: Option<&str>) -> Self {
         Self {

@@ -17,6 +17,7 @@
 mod client;
 pub mod corpus;
 mod crowd;
+mod disk;
 pub mod folder;
 pub mod machine;
 pub mod pictures;
@@ -28,7 +29,8 @@ mod wait;
 
 pub use client::{Answer, Client, Collection, escaped, send};
 pub use crowd::{Crowd, CrowdReport, quantile};
+pub use disk::SmallDisk;
 pub use python::Python;
-pub use server::{Finished, Server, Setup, Starting, Stopped};
+pub use server::{Finished, Server, Setup, Starting, Stopped, binary};
 pub use torture::{Failure, Report, Torture};
 pub use wait::wait_until;

@@ -21,6 +21,7 @@ const STOPPED_WITHIN: Duration = Duration::from_secs(120);
 pub struct Setup {
     arguments: Vec<String>,
     variables: Vec<(String, String)>,
+    limits: Option<String>,
     key: Option<String>,
     certificate: Option<Certificate>,
 }
@@ -104,6 +105,14 @@ impl Setup {
         self
     }
 
+    /// Runs under what these commands of a shell set, such as `ulimit -n 1024`; the last may be a
+    /// program that runs another, as in `exec setpriv … \"$0\" \"$@\"`.
+    #[must_use]
+    pub fn limits(mut self, commands: &str) -> Self {
+        self.limits = Some(commands.to_owned());
+        self
+    }
+
     /// The server asks for this key, and its client sends it.
     #[must_use]
     pub fn key(mut self, key: &str) -> Self {
@@ -165,7 +174,7 @@ impl Setup {
 
     /// `clipdb` with other arguments than `serve`'s, to its end.
     pub fn run(self) -> Finished {
-        let mut command = bare_command();
+        let mut command = self.program();
         command.args(&self.arguments).envs(self.variables);
         finish(
             command
@@ -177,8 +186,18 @@ impl Setup {
         )
     }
 
+    fn program(&self) -> Command {
+        let Some(limits) = &self.limits else {
+            return bare_command();
+        };
+        let mut command = without_settings(Command::new("sh"));
+        let script = format!("{limits}; exec \"$0\" \"$@\"");
+        command.args(["-c", &script]).arg(binary());
+        command
+    }
+
     fn command(&self, data: &Path) -> Command {
-        let mut command = bare_command();
+        let mut command = self.program();
         command.arg("serve").arg("--data").arg(data);
         let given = |name| {
             self.arguments.iter().any(|argument| argument == name)
@@ -311,7 +330,10 @@ impl Starting {
 
 /// `clipdb`, without what the tests' own environment would set.
 fn bare_command() -> Command {
-    let mut command = Command::new(binary());
+    without_settings(Command::new(binary()))
+}
+
+fn without_settings(mut command: Command) -> Command {
     for (name, _) in std::env::vars_os() {
         // The latter is of tests/run.sh.
         if name.to_string_lossy().starts_with("CLIPDB_") || name == "NVIDIA_TF32_OVERRIDE" {

@@ -121,7 +121,7 @@ fn a_folder_that_may_not_be_read_fails_alone() {
         fs::write(path, pictures::png(3)).unwrap();
     }
     let locked = top.path().join("locked");
-    fs::set_permissions(&locked, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&locked, fs::Permissions::from_mode(0o0)).unwrap();
     let is_locked = fs::read_dir(&locked).is_err();
     let finished = ingest("locked", &[top.path()]);
     fs::set_permissions(&locked, fs::Permissions::from_mode(0o700)).unwrap();

@@ -90,13 +90,13 @@ fn spoilt(whole: &Stopped, spoil: impl FnOnce(&Path)) -> Arc<TempDir> {
 }
 
 enum Started {
-    Serving(Server),
+    Serving(Box<Server>),
     Refused(Finished),
 }
 
 fn start(folder: &Arc<TempDir>) -> Started {
     match Setup::new().try_start_in(Arc::clone(folder)) {
-        Ok(server) => Started::Serving(server),
+        Ok(server) => Started::Serving(Box::new(server)),
         Err(finished) => Started::Refused(finished),
     }
 }

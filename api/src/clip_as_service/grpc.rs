@@ -15,13 +15,13 @@ use tokio::sync::{oneshot, watch};
 use tonic::body::Body;
 use tonic::metadata::MetadataMap;
 use tonic::server::{Grpc, StreamingService, UnaryService};
-use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Identity, Server, ServerTlsConfig};
 use tonic::{Code, Request, Response, Status, Streaming};
 use tonic_prost::ProstCodec;
 use tower_service::Service;
 
 use super::call::Calls;
+use super::connections;
 use super::exchange::{self, IN_FLIGHT, Received};
 use super::grpc_body::MeteredBody;
 use super::message::{self, DataRequest};
@@ -58,12 +58,14 @@ impl GrpcServer {
     }
 }
 
-/// Binds `address` and serves on threads of its own until `state` is told to stop.
+/// Binds `address` and serves on threads of its own until `state` is told to stop, `most`
+/// connections at once.
 pub fn bind(
     state: Arc<RestState>,
     address: SocketAddr,
     tls: Option<&TlsIdentity>,
     workers: usize,
+    most: usize,
 ) -> std::io::Result<GrpcServer> {
     let tls = tls.map(|tls| Identity::from_pem(&tls.certificates, &tls.key));
     let listener = std::net::TcpListener::bind(address)?;
@@ -78,7 +80,7 @@ pub fn bind(
     std::thread::Builder::new()
         .name("clipdb-grpc-door".to_owned())
         .spawn(move || {
-            if let Err(error) = runtime.block_on(serve(state, listener, tls)) {
+            if let Err(error) = runtime.block_on(serve(state, listener, tls, most)) {
                 tracing::error!(%error, "the gRPC door closed");
             }
             // Nobody waits for it when the start has failed elsewhere.
@@ -91,9 +93,9 @@ async fn serve(
     state: Arc<RestState>,
     listener: std::net::TcpListener,
     tls: Option<Identity>,
+    most: usize,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let incoming =
-        TcpIncoming::from(tokio::net::TcpListener::from_std(listener)?).with_nodelay(Some(true));
+    let incoming = connections::accepted(tokio::net::TcpListener::from_std(listener)?, most);
     let mut server = Server::builder();
     if let Some(identity) = tls {
         server = server.tls_config(ServerTlsConfig::new().identity(identity))?;

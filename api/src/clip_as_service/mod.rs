@@ -12,6 +12,7 @@
 //!   what `/index` has answered, the next `/search` finds.
 
 mod call;
+mod connections;
 mod content;
 mod encode;
 mod endpoint;

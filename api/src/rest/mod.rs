@@ -9,6 +9,7 @@ mod callers;
 mod collections;
 mod compression;
 mod conditional;
+mod connections;
 mod content_encoding;
 mod disposition;
 mod documents;
@@ -45,6 +46,7 @@ use actix_web::{App, HttpRequest, HttpServer, web};
 pub use base_path::BasePath;
 pub use callers::Hosts;
 pub(crate) use callers::{Sender, check_origin};
+use connections::Connections;
 pub use state::{ApiKey, RestSettings, RestState};
 use strict::UniqueValue;
 
@@ -59,13 +61,19 @@ const SHUTDOWN_SECONDS: u64 = 60;
 /// their pools (60 to 90), or it would be closed now and then just when a request is sent on it.
 const KEEP_ALIVE_SECONDS: u64 = 120;
 
-/// Binds `address` and returns the server, to be awaited, with the address it really has.
+/// Seconds in which the head of a connection's first request has to come.
+const FIRST_REQUEST_SECONDS: u64 = 5;
+
+/// Binds `address` and returns the server, to be awaited, with the address it really has. No more
+/// than `most` connections are open at once.
 pub fn bind(
     state: Arc<RestState>,
     address: SocketAddr,
     tls: Option<&TlsIdentity>,
     workers: usize,
+    most: usize,
 ) -> std::io::Result<(Server, SocketAddr)> {
+    let connections = Connections::new(most);
     let server = HttpServer::new(move || {
         App::new()
             .app_data(web::Data::from(Arc::clone(&state)))
@@ -84,12 +92,18 @@ pub fn bind(
             .wrap(DefaultHeaders::new().add((header::X_CONTENT_TYPE_OPTIONS, "nosniff")))
             .wrap(from_fn(base_path::strip))
             .wrap(from_fn(request_log::log))
+            .wrap(from_fn(connections::watch))
     })
-    .on_connect(peer::note)
+    .on_connect(move |io, data| {
+        peer::note(io, data);
+        connections.arrived(io, data);
+    })
     // A response in several pieces would wait for the client to acknowledge the first one, which
     // it delays by 40 ms.
     .tcp_nodelay(true)
     .workers(workers)
+    .max_connections((most / workers).max(1))
+    .client_request_timeout(Duration::from_secs(FIRST_REQUEST_SECONDS))
     .keep_alive(Duration::from_secs(KEEP_ALIVE_SECONDS))
     // A client that closes its connection is gone: what it asked for and has not begun is not done.
     .h1_allow_half_closed(false)
