@@ -77,7 +77,7 @@ fn status_of(path: &str) -> String {
     let mut stream = TcpStream::connect(SERVER.client().address()).unwrap();
     write!(
         stream,
-        "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+        "GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
     )
     .unwrap();
     let mut answer = String::new();

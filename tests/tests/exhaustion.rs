@@ -68,7 +68,7 @@ fn idle_connections_leave_files_for_the_database_and_places_for_others() {
         let server = Setup::new().limits(limits).start();
         server.client().collection("others");
         let address = server.client().address().to_owned();
-        let idle = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n";
+        let idle = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n";
         let half = b"POST /collections/others/documents HTTP/1.1\r\n";
         let mut open = Vec::new();
         for (round, request) in [("silent", &b""[..]), ("idle", idle), ("half", half)] {

@@ -315,7 +315,7 @@ fn what_is_long_is_compressed_and_what_is_short_is_not() {
         }
         for path in [
             "/health",
-            "/collections",
+            "/tasks",
             "/collections/surface/documents/p",
             "/collections/surface/documents/p/image",
         ] {

@@ -560,7 +560,7 @@ fn a_client_may_wait_until_it_is_asked_to_go_on() {
         .unwrap();
     let body = r#"{"id": "a", "text": "waited"}"#;
     let head = format!(
-        "POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nexpect: 100-continue\r\n\
+        "POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nexpect: 100-continue\r\n\
          content-type: application/json\r\ncontent-length: {}\r\n\r\n",
         body.len()
     );
@@ -585,7 +585,7 @@ fn bodies_where_none_is_expected_do_no_harm() {
         ("DELETE", document.as_str(), "204"),
     ] {
         let answer = raw(format!(
-            "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+            "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
                  content-length: 10\r\n\r\n0123456789"
         )
         .as_bytes());

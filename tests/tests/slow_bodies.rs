@@ -61,7 +61,7 @@ fn begin(path: &str, kind: &str, length: Option<usize>, beginning: &str) -> TcpS
         Some(length) => format!("content-length: {length}"),
         None => "transfer-encoding: chunked".to_owned(),
     };
-    let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: {kind}\r\n{size}\r\n\r\n");
+    let head = format!("POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: {kind}\r\n{size}\r\n\r\n");
     stream.write_all(head.as_bytes()).unwrap();
     send(&mut stream, length, beginning.as_bytes()).unwrap();
     stream
@@ -225,7 +225,7 @@ fn a_websocket_s_message_is_to_come_in_time() {
     let mut stream = TcpStream::connect(client().address()).unwrap();
     stream
         .write_all(
-            b"GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+            b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
               sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
         )
         .unwrap();
@@ -248,7 +248,7 @@ fn a_websocket_takes_no_end_of_empty_fragments() {
     let mut stream = TcpStream::connect(client().address()).unwrap();
     stream
         .write_all(
-            b"GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+            b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
               sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
         )
         .unwrap();

@@ -117,7 +117,7 @@ impl Stalled {
             let (path, kind, beginning) = KINDS[number % KINDS.len()];
             let mut stream = TcpStream::connect(&address).unwrap();
             let head = format!(
-                "POST /collections/measured/{path} HTTP/1.1\r\nhost: x\r\ncontent-type: {kind}\r\ncontent-length: 125829120\r\n\r\n{beginning}"
+                "POST /collections/measured/{path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: {kind}\r\ncontent-length: 125829120\r\n\r\n{beginning}"
             );
             stream.write_all(head.as_bytes()).unwrap();
             stream.set_nonblocking(true).unwrap();
