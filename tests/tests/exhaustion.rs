@@ -311,9 +311,9 @@ fn a_disk_that_fills_and_empties_under_writes_needs_no_restart() {
     let health = client.get("/health").expect(200).json();
     assert_eq!(health["storage"], "ok", "{health}");
     for name in ["one", "two", "three"] {
-        client
-            .existing(name)
-            .add(&json!({ "id": "after", "text": "all is well" }));
+        let path = format!("/collections/{name}/documents");
+        let answer = client.post(&path, &json!({ "id": "after", "text": "all is well" }));
+        assert_eq!(answer.status, 200, "{name}: {}", server.log());
     }
     let verify = |client: &Client| {
         for (name, id) in &acknowledged {

@@ -61,7 +61,9 @@ fn begin(path: &str, kind: &str, length: Option<usize>, beginning: &str) -> TcpS
         Some(length) => format!("content-length: {length}"),
         None => "transfer-encoding: chunked".to_owned(),
     };
-    let head = format!("POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: {kind}\r\n{size}\r\n\r\n");
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: {kind}\r\n{size}\r\n\r\n"
+    );
     stream.write_all(head.as_bytes()).unwrap();
     send(&mut stream, length, beginning.as_bytes()).unwrap();
     stream

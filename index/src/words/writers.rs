@@ -67,6 +67,12 @@ impl Writer {
                 .index
                 .writer_with_options(options)
                 .map_err(IndexError::tantivy("open a writer"))?;
+            // Files of a commit that failed half-way are named as those of the next one would be,
+            // and tantivy overwrites none.
+            writer
+                .garbage_collect_files()
+                .wait()
+                .map_err(IndexError::tantivy("remove files of no commit"))?;
             *open = Open {
                 writer: Some(writer),
                 staged: false,
