@@ -7,12 +7,13 @@ export CLIPDB_BINARY ?= $(abspath $(BINARY))
 DATA   ?= ./data
 LISTEN ?= 127.0.0.1:8080
 
-.PHONY: help run test api-check demo bench bench-index torture crowd setup build lint
+.PHONY: help run test api-check instruction-sets demo bench bench-index torture crowd setup build lint
 
 help:
 	@echo "make run    install what is missing, build, serve $(DATA) on $(LISTEN)"
 	@echo "make test   install what is missing, build, run every test"
 	@echo "make api-check  hold the server to its description, for three minutes at most"
+	@echo "make instruction-sets  test models and kernels as processors with fewer instructions run them"
 	@echo "make demo   fill the server with emoji and sentences of a novel, and search them"
 	@echo "make bench  measure ingest and search on this machine"
 	@echo "make torture  kill the server KILLS times amid writes, look for what it had acknowledged"
@@ -33,6 +34,9 @@ run: build
 test:
 	@./setup.sh test
 	@./tests/run.sh
+
+instruction-sets: setup
+	@./tests/instruction_sets.sh
 
 api-check: build
 	@./tests/api_check.sh

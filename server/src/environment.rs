@@ -20,6 +20,14 @@ const WAITING: Setting = Setting {
     value: "passive",
 };
 
+/// The same for OpenBLAS, whose threads would spin for 2^26 cycles after each product, FAISS's and
+/// those of LibTorch's that its symbols take over. The value is the exponent; 4 is the least. An
+/// ingest of images on 2 cores had 26 to 28 a second spinning and 31 so, by turns.
+const WAITING_OF_PRODUCTS: Setting = Setting {
+    names: &["OPENBLAS_THREAD_TIMEOUT"],
+    value: "4",
+};
+
 /// LibTorch asks for pages of 2 MiB, where the machine gives them: a text reads every weight
 /// once, which takes up to a tenth longer in pages of 4 KiB.
 const PAGES: Setting = Setting {
@@ -50,7 +58,7 @@ const KEY_VARIABLE: &str = "CLIPDB_API_KEY";
 
 /// Starts this program anew with what is not set by whoever started it. The process keeps its id.
 pub fn prepare() {
-    let missing: Vec<Setting> = [WAITING, PAGES, EXACT, ATTENTION]
+    let missing: Vec<Setting> = [WAITING, WAITING_OF_PRODUCTS, PAGES, EXACT, ATTENTION]
         .into_iter()
         .filter(|setting| setting.names.iter().all(|name| env::var_os(name).is_none()))
         .collect();
