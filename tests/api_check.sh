@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # Holds the server to its own description: schemathesis makes requests of /openapi.json, right ones
 # and wrong ones, and compares what comes with what is described. Bounded in time (SECONDS_MOST) and
-# in requests; the same seed makes the same requests. PHASES=examples,coverage,fuzzing,stateful makes
-# random ones as well, some of which no schema can tell from right ones.
+# in requests; the same seed makes the same requests. All checks but one: a snapshot outlives its
+# collection and a cancelled task its DELETE, on purpose, which `use_after_free` takes for faults.
+# PHASES=examples,coverage,fuzzing,stateful makes random requests as well: now and then it takes a
+# right one for wrong, where it changed the branch of a `oneOf` that the request does not use.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -50,6 +52,6 @@ PYTHON
 
 cd tests/api_check
 SCHEMATHESIS_HOOKS=hooks NO_PROXY='*' PYTHONPATH=. PYTHONDONTWRITEBYTECODE=1 timeout --foreground "$((seconds_most + 60))" \
-    "$venv/bin/schemathesis" run "$base/openapi.json" --url "$base" --checks all \
+    "$venv/bin/schemathesis" run "$base/openapi.json" --url "$base" --checks all --exclude-checks use_after_free \
     --phases "${PHASES:-examples,coverage}" --max-examples "$examples" --max-time "$seconds_most" --seed "$seed" \
     --request-timeout 60 --suppress-health-check all --warnings off --continue-on-failure "$@"

@@ -60,6 +60,9 @@ def completed(value, within=None):
         inner = within == "vectors"
         return {key: VECTOR if (inner or key == "vector") and item is not None else completed(item, key)
                 for key, item in value.items() if key != "cursor"}
+    if isinstance(value, int) and not -(2**63) <= value < 2**64:
+        # JSON Schema's whole numbers have no end; ours do.
+        return 0
     if isinstance(value, list):
         # Hundreds of images through a model on a CPU take minutes.
         return [completed(item, within) for item in value[:MOST] or value]
@@ -80,11 +83,20 @@ def before_call(context, case, kwargs):
     if isinstance(case.body, dict) and case.media_type == "multipart/form-data":
         # Which names a part may have, the form's syntax says.
         case.body = {name: part for name, part in case.body.items() if re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", name)}
-        if case.path.endswith("/search") and "search" in case.body:
-            # Files come with a search that names them; these name none.
-            case.body = {"search": case.body["search"]}
+        if case.path.endswith("/search"):
+            # Files come with a search that names them; these name none, and one file is a search.
+            case.body = {"search": case.body.get("search", '{"text": "a ferry"}')}
+        # Nor that it has a part at all.
+        case.body = case.body or {"documents": '{"text": "a ferry"}'}
     if isinstance(case.body, (dict, list)) and case.media_type == "application/json":
         case.body = completed(case.body)
+        if case.method.upper() == "PUT" and isinstance(case.body, dict) and case.body.get("model") == "none":
+            # What documents of such a collection may be depends on it, which no schema says.
+            case.body = {**case.body, "model": MODEL}
+        index = case.body.get("index") if isinstance(case.body, dict) else None
+        if isinstance(index, dict) and (index.get("pq_m") or 0) > DIMENSIONS // 2:
+            # The most is half the collection's dimensions, not the largest collection's.
+            case.body = {**case.body, "index": {**index, "pq_m": 1}}
         if case.method.upper() == "PATCH" and isinstance(case.body, dict):
             # Nothing may be left of a document whose only part is removed.
             case.body = {name: part for name, part in case.body.items() if name == "metadata" or part}
