@@ -23,6 +23,7 @@ if ! cmp -s "$pins" "$venv/.pins"; then
 fi
 
 data="$(mktemp -d)"
+: >"$data/stdout"
 server=""
 finish() {
     [ -z "$server" ] || kill "$server" 2>/dev/null || true

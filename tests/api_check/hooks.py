@@ -94,8 +94,8 @@ def before_call(context, case, kwargs):
             # What documents of such a collection may be depends on it, which no schema says.
             case.body = {**case.body, "model": MODEL}
         index = case.body.get("index") if isinstance(case.body, dict) else None
-        if isinstance(index, dict) and (index.get("pq_m") or 0) > DIMENSIONS // 2:
-            # The most is half the collection's dimensions, not the largest collection's.
+        if isinstance(index, dict) and index.get("pq_m"):
+            # Twice as much has to divide the collection's dimensions.
             case.body = {**case.body, "index": {**index, "pq_m": 1}}
         if case.method.upper() == "PATCH" and isinstance(case.body, dict):
             # Nothing may be left of a document whose only part is removed.

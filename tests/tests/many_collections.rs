@@ -265,6 +265,28 @@ fn first_users_wait_for_one_opening_and_makers_hold_up_nobody() {
 }
 
 #[test]
+fn one_that_was_just_made_is_never_said_to_be_catching_up() {
+    let server = setup().start();
+    let client = server.client();
+    each(0..60, |number| {
+        let collection = format!("/collections/{}", name(number));
+        client
+            .put(&collection, &json!({ "model": "none", "dim": 4 }))
+            .expect(201);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let filter = "filter=%7B%22year%22%3A2024%7D";
+                    client
+                        .get(&format!("{collection}/documents?{filter}"))
+                        .expect(200);
+                });
+            }
+        });
+    });
+}
+
+#[test]
 fn one_more_than_the_limit_is_refused_by_name() {
     let server = Setup::new().flag("--max-collections", "3").start();
     let client = server.client();

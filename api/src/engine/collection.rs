@@ -140,11 +140,13 @@ impl Collection {
     /// may block. Waits a moment for what they lack. One request opens them, others wait here and
     /// hold no thread.
     pub async fn wake(self: &Arc<Self>) -> Result<(), ApiError> {
-        if self.index.is_open() {
+        let patience = self.shared.settings.start_patience;
+        let is_awake = || self.index.is_open() && self.readiness.due(patience).is_none();
+        if is_awake() {
             return Ok(());
         }
         let _alone = self.opening.lock().await;
-        if self.index.is_open() {
+        if is_awake() {
             return Ok(());
         }
         let openers = Arc::clone(&self.shared.open_indexes.openers);
@@ -152,10 +154,11 @@ impl Collection {
         let (reply, opened) = oneshot::channel();
         let collection = Arc::clone(self);
         tokio::task::spawn_blocking(move || {
-            let patience = Instant::now() + collection.shared.settings.start_patience;
-            let done = collection
-                .open()
-                .and_then(|_| collection.wait_until_searchable(Some(patience)));
+            let begun = Instant::now();
+            let done = collection.open().and_then(|_| {
+                let due = collection.readiness.due(patience);
+                collection.wait_until_searchable(Some(due.unwrap_or(begun + patience)))
+            });
             // Nobody waits any more where the client has gone.
             let _ = reply.send(done);
             collection.shared.open_indexes.trim();

@@ -27,7 +27,9 @@ pub(super) struct Readiness {
 
 enum State {
     Searchable,
-    CatchingUp,
+    CatchingUp {
+        since: Instant,
+    },
     /// They could not be brought up to date, and why, until somebody asks.
     Lost(Option<ApiError>),
 }
@@ -56,7 +58,9 @@ impl Readiness {
     /// From now on searches are refused, until [`Readiness::ended`].
     pub(super) fn begin(&self) {
         self.read.store(0, Ordering::Relaxed);
-        *self.state.lock() = State::CatchingUp;
+        *self.state.lock() = State::CatchingUp {
+            since: Instant::now(),
+        };
     }
 
     /// One more document is read; an error when the collection is closing.
@@ -89,9 +93,18 @@ impl Readiness {
         matches!(*self.state.lock(), State::Lost(_))
     }
 
+    /// When requests need no longer wait for what is under way, if it was begun less than
+    /// `patience` ago.
+    pub(super) fn due(&self, patience: Duration) -> Option<Instant> {
+        let State::CatchingUp { since } = *self.state.lock() else {
+            return None;
+        };
+        Some(since + patience).filter(|due| *due > Instant::now())
+    }
+
     /// Of so many documents, while it lasts.
     pub(super) fn progress(&self, documents: u64) -> Option<CatchingUp> {
-        matches!(*self.state.lock(), State::CatchingUp).then(|| CatchingUp {
+        matches!(*self.state.lock(), State::CatchingUp { .. }).then(|| CatchingUp {
             read: self.read.load(Ordering::Relaxed),
             documents,
         })
@@ -129,7 +142,7 @@ impl Readiness {
     /// Blocks until it is known whether the indexes can be searched, or until `deadline`.
     pub(super) fn wait(&self, deadline: Option<Instant>) -> Result<(), ApiError> {
         let mut state = self.state.lock();
-        while matches!(*state, State::CatchingUp) {
+        while matches!(*state, State::CatchingUp { .. }) {
             match deadline {
                 None => self.changed.wait(&mut state),
                 Some(deadline) => {
@@ -142,7 +155,7 @@ impl Readiness {
         match &mut *state {
             State::Lost(error) => Err(mem::take(error)
                 .unwrap_or_else(|| ApiError::IndexUnavailable(self.collection.clone()))),
-            State::Searchable | State::CatchingUp => Ok(()),
+            State::Searchable | State::CatchingUp { .. } => Ok(()),
         }
     }
 }
@@ -178,6 +191,18 @@ mod tests {
         ));
         assert!(readiness.try_again(), "at once");
         assert!(!readiness.try_again(), "and not with every search");
+    }
+
+    #[test]
+    fn requests_wait_for_what_has_just_begun() {
+        let readiness = Readiness::new("a".parse().unwrap());
+        let patience = Duration::from_secs(60);
+        assert_eq!(readiness.due(patience), None, "nothing is under way");
+        readiness.begin();
+        assert!(readiness.due(patience).is_some());
+        assert_eq!(readiness.due(Duration::ZERO), None);
+        readiness.ended(Ok(()));
+        assert_eq!(readiness.due(patience), None);
     }
 
     #[test]
