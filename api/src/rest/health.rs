@@ -1,11 +1,12 @@
 //! `GET /health`, `GET /ready`, `GET /metrics`.
 
 use actix_web::{HttpResponse, web};
+use clipdb_engine::EngineError;
 use serde_json::json;
 
-use super::sole;
-use super::state::{Open, RestState};
-use crate::error::ApiError;
+use crate::http::error::ApiError;
+use crate::http::resource::sole;
+use crate::http::state::{Open, RestState};
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config
@@ -61,7 +62,7 @@ async fn metrics(state: web::Data<RestState>) -> Result<HttpResponse, ApiError> 
     let mut text = state
         .statistics
         .render()
-        .map_err(|error| ApiError::Metrics(error.to_string()))?;
+        .map_err(|error| EngineError::Metrics(error.to_string()))?;
     // Before the server is ready there is nothing to count.
     if let Ok(engine) = state.engine() {
         text += &engine.models().metrics();
