@@ -8,7 +8,7 @@ use clipdb_storage::CollectionDefinition;
 
 use crate::error::EngineError;
 
-/// At least one encoder; the first is the default.
+/// The first one is the default. There may be none: collections of given vectors need no model.
 #[derive(Clone)]
 pub struct Models {
     encoders: Arc<[Encoder]>,
@@ -16,15 +16,13 @@ pub struct Models {
 }
 
 impl Models {
-    /// The first is the default. Two models of one name can't be told apart.
+    /// # Errors
+    /// [`EngineError::ModelTwice`]: two models have the same name.
     pub fn new(encoders: Vec<Encoder>) -> Result<Self, EngineError> {
         let models = Self {
             encoders: encoders.into(),
             loaded_at: SystemTime::now(),
         };
-        if models.encoders.is_empty() {
-            return Err(EngineError::NoModel);
-        }
         for (position, encoder) in models.encoders.iter().enumerate() {
             let name = &encoder.card().name;
             if models.encoders[..position]
@@ -37,8 +35,10 @@ impl Models {
         Ok(models)
     }
 
-    pub fn default_model(&self) -> &Encoder {
-        &self.encoders[0]
+    /// # Errors
+    /// [`EngineError::NoModel`]: none is loaded.
+    pub fn default_model(&self) -> Result<&Encoder, EngineError> {
+        self.encoders.first().ok_or(EngineError::NoModel)
     }
 
     pub fn all(&self) -> &[Encoder] {
@@ -56,7 +56,7 @@ impl Models {
     pub fn chosen(&self, name: Option<&str>) -> Result<&Encoder, EngineError> {
         match name {
             Some(name) => self.named(name),
-            None => Ok(self.default_model()),
+            None => self.default_model(),
         }
     }
 

@@ -10,6 +10,7 @@ use clipdb_storage::{CollectionName, Shelf, SnapshotId, SnapshotInfo, StorageErr
 use serde_json::Value;
 
 use crate::blocking::blocking;
+use crate::collection::collection::Collection;
 use crate::collection::committer::Closed;
 use crate::collection::definition::NO_MODEL;
 use crate::collection::definition::check_restorable;
@@ -136,43 +137,20 @@ impl Engine {
         })?;
         let archive = BufReader::with_capacity(1 << 18, file);
         let incoming = self.store.restore(archive, definition, task)?;
-        let restored = self.make_collection(incoming.collection().clone())?;
-        if let Err(error) = restored
-            .open()
-            .and_then(|_| restored.wait_until_searchable(None))
-        {
-            restored.close(Closed::Dropped);
-            return Err(error);
-        }
-        let served = Served::Open(Arc::clone(&restored));
-        let give_up = || {
-            restored.close(Closed::Dropped);
-            self.remove_index(&served);
-        };
+        let restored = Unserved::new(self, self.make_collection(incoming.collection().clone())?);
+        restored.collection.open()?;
+        restored.collection.wait_until_searchable(None)?;
         if task.is_cancelled() {
-            give_up();
             return Err(EngineError::TaskCancelled(task.id.clone()));
         }
-        // What is replaced must not be replaced or dropped by another meanwhile.
+        // No other task may replace or drop what is replaced here.
         let _alone = self.defining.lock();
-        let replaced = self.collections.read().get(&name).cloned();
-        if let Some(Served::Open(replaced)) = &replaced {
-            // From here on its writers are told to send again: to the restored one.
-            replaced.close(Closed::Replaced);
-        }
-        if let Err(error) = self.store.adopt(incoming) {
-            give_up();
-            if let Some(Served::Open(_)) = &replaced {
-                let again = self.make_collection(self.store.collection(&name)?)?;
-                self.serve(name, Served::Open(again));
-            }
-            return Err(error.into());
-        }
-        self.serve(name, served.clone());
-        if let Some(replaced) = &replaced {
-            self.remove_index(replaced);
-        }
-        serde_json::to_value(restored.summary()).map_err(|_| EngineError::Interrupted)
+        let replaced = Replaced::close(self, &name);
+        self.store.adopt(incoming)?;
+        let collection = restored.keep();
+        self.serve(name, Served::Open(Arc::clone(&collection)));
+        replaced.remove();
+        serde_json::to_value(collection.summary()).map_err(|_| EngineError::Interrupted)
     }
 
     fn find_snapshot(
@@ -185,6 +163,81 @@ impl Engine {
             .find(name, id)?
             .ok_or_else(|| not_found(name, id))?;
         Ok((info, self.shelf().file(name, id)?))
+    }
+}
+
+/// A restored collection that no name leads to yet. Unless it is kept, dropping it removes it.
+struct Unserved<'a> {
+    engine: &'a Engine,
+    collection: Arc<Collection>,
+    is_kept: bool,
+}
+
+impl<'a> Unserved<'a> {
+    fn new(engine: &'a Engine, collection: Arc<Collection>) -> Self {
+        Self {
+            engine,
+            collection,
+            is_kept: false,
+        }
+    }
+
+    fn keep(mut self) -> Arc<Collection> {
+        self.is_kept = true;
+        Arc::clone(&self.collection)
+    }
+}
+
+impl Drop for Unserved<'_> {
+    fn drop(&mut self) {
+        if !self.is_kept {
+            self.collection.close(Closed::Dropped);
+            let slot = Served::Open(Arc::clone(&self.collection));
+            self.engine.remove_index(&slot);
+        }
+    }
+}
+
+/// The collection that a restore replaces, closed: its writers are asked to send again. Unless it
+/// is removed, dropping this serves it again. Held together with the engine's lock of makers.
+struct Replaced<'a> {
+    engine: &'a Engine,
+    slot: Option<Served>,
+}
+
+impl<'a> Replaced<'a> {
+    fn close(engine: &'a Engine, name: &CollectionName) -> Self {
+        let slot = engine.collections.read().get(name).cloned();
+        if let Some(Served::Open(replaced)) = &slot {
+            replaced.close(Closed::Replaced);
+        }
+        Self { engine, slot }
+    }
+
+    /// Another collection has its name now.
+    fn remove(mut self) {
+        if let Some(slot) = self.slot.take() {
+            self.engine.remove_index(&slot);
+        }
+    }
+}
+
+impl Drop for Replaced<'_> {
+    fn drop(&mut self) {
+        let Some(Served::Open(replaced)) = self.slot.take() else {
+            return;
+        };
+        let name = replaced.definition().name.clone();
+        let again = match self.engine.store.collection(&name) {
+            Ok(store) => self.engine.make_collection(store),
+            Err(error) => Err(error.into()),
+        };
+        match again {
+            Ok(again) => self.engine.serve(name, Served::Open(again)),
+            Err(error) => {
+                tracing::error!(collection = %name, %error, "a collection could not be opened again after a restore in its place failed; restart the server");
+            }
+        }
     }
 }
 

@@ -203,7 +203,8 @@ fn open_engine(
     clipdb_api::engine::set_search_threads(configuration.search_threads);
     clipdb_api::engine::set_build_threads(configuration.index_threads);
     state.starting("the collections are being recovered");
-    let models = Models::new(encoders).map_err(StartError::Engine)?;
+    let models = Models::new(encoders)?;
+    models.default_model()?;
     let engine = Engine::open(configuration.engine.clone(), models, statistics)?;
     let engine = Arc::new(engine);
     engine.watch_catching_up()?;

@@ -1,40 +1,25 @@
-//! Which of a search's results are on the page that is asked for, and where the next one
-//! begins.
+//! The page that a search asks for: of ranked hits or of hits in the order of fields, grouped or
+//! not.
 
 use std::collections::HashMap;
+use std::mem;
 
-use clipdb_index::fusion::{self, Fused};
-use clipdb_index::{CollectionIndex, Filter, Group, Ordered, Place, RowId, RowSet};
-use serde_json::Value;
+use clipdb_index::fusion::Fused;
+use clipdb_index::{CollectionIndex, Filter, Ordered, Place, RowId, RowSet};
 
 use crate::error::EngineError;
+use crate::search::grouping::Groups;
+use crate::search::paging::{Candidate, HitSource, PageStart, read_page};
 use crate::search::query::{Mode, Query};
 use crate::search::ranking::{CANDIDATES, Ranker, Ranking};
-use crate::search::search::SearchTimings;
-use crate::search::view::{Cursor, GroupBy, RankedCursor};
+use crate::search::timings::SearchTimings;
+use crate::search::view::Cursor;
 
-/// Hits that are read at a time to find groups; of fused lists no more at all.
+/// The most hits that are read at a time to find groups; of fused lists no more at all.
 const DEEPEST: usize = 64 * CANDIDATES;
 
-/// Hits that writes may have put before a cursor's before it is looked for further down.
+/// Hits that writes may have put before a cursor's page until it is looked for further down.
 const SLACK: usize = 100;
-
-/// Rows that a cursor holds at the most.
-const ROWS_OF_A_CURSOR: usize = 100;
-
-/// A hit before its document is read.
-pub(crate) struct Candidate {
-    pub(crate) row: RowId,
-    /// `None` where the order is by fields and nothing was ranked.
-    pub(crate) score: Option<f64>,
-    pub(crate) parts: Vec<fusion::Part>,
-    /// Its first value of the field that hits are grouped by.
-    pub(crate) group: Option<Value>,
-    /// Metres from where hits are ordered by distance.
-    pub(crate) distance_m: Option<f64>,
-    /// In the order of fields; `None` in that of scores.
-    place: Option<Place>,
-}
 
 pub(crate) struct Page {
     pub(crate) hits: Vec<Candidate>,
@@ -50,138 +35,243 @@ pub(crate) fn find(
     timings: &mut SearchTimings,
 ) -> Result<Page, EngineError> {
     if query.mode == Mode::Browse || !query.view.order.is_empty() {
-        by_fields(index, ranker, query, timings)
+        find_ordered(index, ranker, query, timings)
     } else {
-        by_score(index, ranker, query, timings)
+        find_ranked(index, ranker, query, timings)
     }
 }
 
-fn by_score(
+fn find_ranked(
     index: &CollectionIndex,
     ranker: &Ranker<'_>,
     query: &Query,
     timings: &mut SearchTimings,
 ) -> Result<Page, EngineError> {
-    let (passed, seen) = match &query.view.cursor {
-        None => (query.offset, None),
-        Some(Cursor::Ranked(cursor)) => (cursor.seen + SLACK, Some(cursor)),
+    let (passed, start) = match &query.view.cursor {
+        None => (query.offset, PageStart::Offset(query.offset)),
+        Some(Cursor::Ranked(cursor)) => {
+            let scores = ranker.scores();
+            (
+                cursor.seen + SLACK,
+                PageStart::AfterRanked { cursor, scores },
+            )
+        }
         Some(Cursor::Ordered(_)) => return Err(foreign_cursor()),
     };
-    let mut wanted = passed + query.limit + 1;
-    let start = |candidates: &[Candidate]| match seen {
-        None => query.offset,
-        Some(cursor) => {
-            position_after(candidates, cursor, ranker.has_lasting_scores(), query.limit)
-        }
-    };
-    let enough =
-        |candidates: &[Candidate]| candidates.len() > start(candidates).saturating_add(query.limit);
+    let (hits, next, ranking);
     if let Some(by) = &query.view.group_by {
-        // The same for every page: where one list ends, what is read behind it begins.
-        let mut depth = CANDIDATES;
-        let mut ranking = ranker.rank(depth, timings)?;
-        let mut groups = Groups::new(index, by);
-        groups.take_ranked(&mut ranking)?;
-        while !enough(&groups.taken) && ranking.more {
-            let others = groups.seen_or_full()?;
-            let counted = ranking.counted.rows.as_ref();
-            if counted.is_some_and(|rows| rows.iter().all(|row| others.contains(row))) {
-                break;
-            }
-            if ranker.is_one_list() {
-                depth = DEEPEST.min(2 * depth);
-                ranker.rank_others(&others, depth, &mut ranking, timings)?;
-            } else if depth < DEEPEST {
-                // Ranks are fused, and what is left out would change them.
-                depth *= 2;
-                ranking = ranker.rank(depth, timings)?;
-                groups = Groups::new(index, by);
-            } else {
-                break;
-            }
-            groups.take_ranked(&mut ranking)?;
-        }
-        let start = start(&groups.taken);
-        return Ok(cut(groups.taken, start, query.limit, ranking));
-    }
-    loop {
-        let mut ranking = ranker.rank(wanted, timings)?;
-        let ranked = std::mem::take(&mut ranking.fused);
-        let candidates: Vec<Candidate> = ranked.into_iter().map(ranked_candidate).collect();
-        if !enough(&candidates) && ranking.more {
-            wanted *= 2;
-            continue;
-        }
-        let start = start(&candidates);
-        return Ok(cut(candidates, start, query.limit, ranking));
-    }
-}
-
-fn ranked_candidate(fused: Fused) -> Candidate {
-    Candidate {
-        row: fused.row,
-        score: Some(fused.score),
-        parts: fused.parts,
-        group: None,
-        distance_m: None,
-        place: None,
-    }
-}
-
-/// Behind the last hit of the cursor's page that is still there. Where all of them are gone,
-/// behind those that were as good, if scores last; else the page after it has taken its place.
-fn position_after(
-    candidates: &[Candidate],
-    cursor: &RankedCursor,
-    scores_last: bool,
-    limit: usize,
-) -> usize {
-    let position_of = |row: &u64| {
-        candidates
-            .iter()
-            .position(|candidate| candidate.row.0 == *row)
-    };
-    if let Some(position) = cursor.rows.iter().rev().find_map(position_of) {
-        return position + 1;
-    }
-    if scores_last {
-        return candidates
-            .iter()
-            .position(|candidate| candidate.score.is_some_and(|score| score < cursor.score))
-            .unwrap_or(candidates.len());
-    }
-    let gone = if cursor.rows.len() < ROWS_OF_A_CURSOR {
-        cursor.rows.len()
+        let groups = Groups::new(index, by);
+        let mut source = GroupedByScore::read(ranker, groups, timings)?;
+        (hits, next) = read_page(&mut source, &start, query.limit)?;
+        ranking = source.ranking;
     } else {
-        limit
-    };
-    cursor.seen.saturating_sub(gone)
+        let mut source = ByScore::read(ranker, passed + query.limit + 1, timings)?;
+        (hits, next) = read_page(&mut source, &start, query.limit)?;
+        ranking = source.ranking;
+    }
+    Ok(Page {
+        hits,
+        next,
+        ranking,
+    })
 }
 
-/// In the order of fields: of everything that counts, scored or not.
-fn by_fields(
+/// Everything that counts, scored or not, in the order of fields.
+fn find_ordered(
     index: &CollectionIndex,
     ranker: &Ranker<'_>,
     query: &Query,
     timings: &mut SearchTimings,
 ) -> Result<Page, EngineError> {
+    let order = &query.view.order;
     let after = match &query.view.cursor {
         None => None,
-        Some(Cursor::Ordered(place)) if query.view.order.knows(place) => Some(place),
+        Some(Cursor::Ordered(place)) if order.knows(place) => Some(place),
         Some(_) => return Err(foreign_cursor()),
     };
     let ranking = ranker.rank(0, timings)?;
-    let scores: HashMap<RowId, &Fused> = if ranker.has_fixed_depth() {
-        ranking
-            .fused
-            .iter()
-            .map(|fused| (fused.row, fused))
-            .collect()
-    } else {
-        HashMap::new()
+    let rows = OrderedRows {
+        index,
+        query,
+        counted: ranking.counted.rows.as_deref(),
+        scores: if ranker.has_fixed_depth() {
+            let fused = ranking.fused.iter();
+            fused.map(|fused| (fused.row, fused)).collect()
+        } else {
+            HashMap::new()
+        },
     };
-    let candidate = |ordered: Ordered| {
-        let fused = scores.get(&ordered.row);
+    let (hits, next) = if let Some(by) = &query.view.group_by {
+        // Groups start at the first hit, whichever page is asked for.
+        let start = match after {
+            None => PageStart::Offset(query.offset),
+            Some(place) => PageStart::AfterPlace { place, order },
+        };
+        let mut source = GroupedByFields::read(rows, Groups::new(index, by))?;
+        read_page(&mut source, &start, query.limit)?
+    } else {
+        let start = PageStart::Offset(query.offset);
+        let wanted = query.offset + query.limit + 1;
+        let mut source = ByFields(rows.read(None, after, wanted)?);
+        read_page(&mut source, &start, query.limit)?
+    };
+    Ok(Page {
+        hits,
+        next,
+        ranking,
+    })
+}
+
+/// Ranked hits; lists are read twice as deep each time.
+struct ByScore<'a> {
+    ranker: &'a Ranker<'a>,
+    timings: &'a mut SearchTimings,
+    wanted: usize,
+    ranking: Ranking,
+    hits: Vec<Candidate>,
+}
+
+impl<'a> ByScore<'a> {
+    fn read(
+        ranker: &'a Ranker<'a>,
+        wanted: usize,
+        timings: &'a mut SearchTimings,
+    ) -> Result<Self, EngineError> {
+        let mut ranking = ranker.rank(wanted, timings)?;
+        Ok(Self {
+            hits: take_ranked(&mut ranking),
+            ranker,
+            timings,
+            wanted,
+            ranking,
+        })
+    }
+}
+
+impl HitSource for ByScore<'_> {
+    fn hits(&self) -> &[Candidate] {
+        &self.hits
+    }
+
+    fn read_more(&mut self) -> Result<bool, EngineError> {
+        if !self.ranking.more {
+            return Ok(false);
+        }
+        self.wanted *= 2;
+        self.ranking = self.ranker.rank(self.wanted, self.timings)?;
+        self.hits = take_ranked(&mut self.ranking);
+        Ok(true)
+    }
+
+    fn take_hits(&mut self) -> Vec<Candidate> {
+        mem::take(&mut self.hits)
+    }
+}
+
+/// Ranked hits in groups. Where one list is read, what was seen and what full groups hold is left
+/// out of the next read; the ranks of fused lists would change by that, so these are read again,
+/// deeper.
+struct GroupedByScore<'a> {
+    ranker: &'a Ranker<'a>,
+    timings: &'a mut SearchTimings,
+    depth: usize,
+    ranking: Ranking,
+    groups: Groups<'a, CollectionIndex>,
+}
+
+impl<'a> GroupedByScore<'a> {
+    fn read(
+        ranker: &'a Ranker<'a>,
+        mut groups: Groups<'a, CollectionIndex>,
+        timings: &'a mut SearchTimings,
+    ) -> Result<Self, EngineError> {
+        // The same depth for every page: where one list ends, the next read begins.
+        let depth = CANDIDATES;
+        let mut ranking = ranker.rank(depth, timings)?;
+        groups.extend(take_ranked(&mut ranking))?;
+        Ok(Self {
+            ranker,
+            timings,
+            depth,
+            ranking,
+            groups,
+        })
+    }
+}
+
+impl HitSource for GroupedByScore<'_> {
+    fn hits(&self) -> &[Candidate] {
+        &self.groups.kept
+    }
+
+    fn read_more(&mut self) -> Result<bool, EngineError> {
+        if !self.ranking.more {
+            return Ok(false);
+        }
+        let others = self.groups.seen_or_full()?;
+        let counted = self.ranking.counted.rows.as_ref();
+        if counted.is_some_and(|rows| rows.iter().all(|row| others.contains(row))) {
+            return Ok(false);
+        }
+        if self.ranker.is_one_list() {
+            self.depth = DEEPEST.min(2 * self.depth);
+            self.ranker
+                .rank_others(&others, self.depth, &mut self.ranking, self.timings)?;
+        } else if self.depth < DEEPEST {
+            self.depth *= 2;
+            self.ranking = self.ranker.rank(self.depth, self.timings)?;
+            self.groups.clear();
+        } else {
+            return Ok(false);
+        }
+        self.groups.extend(take_ranked(&mut self.ranking))?;
+        Ok(true)
+    }
+
+    fn take_hits(&mut self) -> Vec<Candidate> {
+        mem::take(&mut self.groups.kept)
+    }
+}
+
+fn take_ranked(ranking: &mut Ranking) -> Vec<Candidate> {
+    let ranked = mem::take(&mut ranking.fused).into_iter();
+    ranked
+        .map(|fused| Candidate {
+            row: fused.row,
+            score: Some(fused.score),
+            parts: fused.parts,
+            group: None,
+            distance_m: None,
+            place: None,
+        })
+        .collect()
+}
+
+/// The rows that count, in the order of fields.
+struct OrderedRows<'a> {
+    index: &'a CollectionIndex,
+    query: &'a Query,
+    /// `None`: all.
+    counted: Option<&'a RowSet>,
+    scores: HashMap<RowId, &'a Fused>,
+}
+
+impl OrderedRows<'_> {
+    /// The first `wanted` of `within`, or of all that count, after a place.
+    fn read(
+        &self,
+        within: Option<&RowSet>,
+        after: Option<&Place>,
+        wanted: usize,
+    ) -> Result<Vec<Candidate>, EngineError> {
+        let rows = within.or(self.counted);
+        let order = &self.query.view.order;
+        let ordered = self.index.ordered(rows, order, after, wanted)?;
+        Ok(ordered.into_iter().map(|one| self.candidate(one)).collect())
+    }
+
+    fn candidate(&self, ordered: Ordered) -> Candidate {
+        let fused = self.scores.get(&ordered.row);
         Candidate {
             row: ordered.row,
             score: fused.map(|fused| fused.score),
@@ -190,133 +280,98 @@ fn by_fields(
             distance_m: ordered.place.distance_m(),
             place: Some(ordered.place),
         }
-    };
-    let rows = ranking.counted.rows.as_deref();
-    let order = &query.view.order;
-    let Some(by) = &query.view.group_by else {
-        let wanted = query.offset + query.limit + 1;
-        let ordered = index.ordered(rows, order, after, wanted)?;
-        let candidates: Vec<Candidate> = ordered.into_iter().map(candidate).collect();
-        return Ok(cut(candidates, query.offset, query.limit, ranking));
-    };
-    // Groups are made from the first hit on, whichever page is asked for.
-    let start = |candidates: &[Candidate]| match after {
-        None => query.offset,
-        Some(place) => candidates
-            .iter()
-            .position(|candidate| {
-                let other = candidate.place.as_ref();
-                other.is_some_and(|other| order.compare(other, place).is_gt())
-            })
-            .unwrap_or(candidates.len()),
-    };
-    let mut groups = Groups::new(index, by);
-    let mut left: Option<RowSet> = None;
-    let mut last: Option<Place> = None;
-    let mut depth = CANDIDATES;
-    loop {
-        let ordered = index.ordered(left.as_ref().or(rows), order, last.as_ref(), depth)?;
-        let all = ordered.len() < depth;
-        last = ordered.last().map(|ordered| ordered.place.clone());
-        groups.take(ordered.into_iter().map(candidate).collect())?;
-        let start = start(&groups.taken);
-        if all || groups.taken.len() > start.saturating_add(query.limit) {
-            return Ok(cut(groups.taken, start, query.limit, ranking));
-        }
-        let mut others = match (left, rows) {
-            (Some(left), _) => left,
-            (None, Some(rows)) => rows.clone(),
-            (None, None) => RowSet::clone(&*index.select(&Filter::all())?),
+    }
+
+    fn all(&self) -> Result<RowSet, EngineError> {
+        Ok(match self.counted {
+            Some(rows) => rows.clone(),
+            None => RowSet::clone(&*self.index.select(&Filter::all())?),
+        })
+    }
+}
+
+/// Hits in the order of fields, all of the page in one read.
+struct ByFields(Vec<Candidate>);
+
+impl HitSource for ByFields {
+    fn hits(&self) -> &[Candidate] {
+        &self.0
+    }
+
+    fn read_more(&mut self) -> Result<bool, EngineError> {
+        Ok(false)
+    }
+
+    fn take_hits(&mut self) -> Vec<Candidate> {
+        mem::take(&mut self.0)
+    }
+}
+
+/// The same in groups; full groups are left out of the next read.
+struct GroupedByFields<'a> {
+    rows: OrderedRows<'a>,
+    groups: Groups<'a, CollectionIndex>,
+    depth: usize,
+    /// Rows of groups that are not full, from the second read on.
+    left: Option<RowSet>,
+    last: Option<Place>,
+    has_more: bool,
+}
+
+impl<'a> GroupedByFields<'a> {
+    fn read(
+        rows: OrderedRows<'a>,
+        groups: Groups<'a, CollectionIndex>,
+    ) -> Result<Self, EngineError> {
+        let mut source = Self {
+            rows,
+            groups,
+            depth: CANDIDATES,
+            left: None,
+            last: None,
+            has_more: true,
         };
-        others.leave_out(&groups.full()?);
-        left = Some(others);
-        depth = DEEPEST.min(2 * depth);
+        source.read_on()?;
+        Ok(source)
+    }
+
+    fn read_on(&mut self) -> Result<(), EngineError> {
+        let (left, last) = (self.left.as_ref(), self.last.as_ref());
+        let hits = self.rows.read(left, last, self.depth)?;
+        self.has_more = hits.len() == self.depth;
+        self.last = hits.last().and_then(|hit| hit.place.clone());
+        self.groups.extend(hits)
     }
 }
 
-/// At most so many hits of each group, the first ones that come.
-struct Groups<'a> {
-    index: &'a CollectionIndex,
-    by: &'a GroupBy,
-    hits: HashMap<Group, usize>,
-    seen: RowSet,
-    taken: Vec<Candidate>,
-}
+impl HitSource for GroupedByFields<'_> {
+    fn hits(&self) -> &[Candidate] {
+        &self.groups.kept
+    }
 
-impl<'a> Groups<'a> {
-    fn new(index: &'a CollectionIndex, by: &'a GroupBy) -> Self {
-        Self {
-            index,
-            by,
-            hits: HashMap::new(),
-            seen: RowSet::default(),
-            taken: Vec::new(),
+    fn read_more(&mut self) -> Result<bool, EngineError> {
+        if !self.has_more {
+            return Ok(false);
         }
+        let mut left = match self.left.take() {
+            Some(left) => left,
+            None => self.rows.all()?,
+        };
+        left.leave_out(&self.groups.full()?);
+        self.left = Some(left);
+        self.depth = DEEPEST.min(2 * self.depth);
+        self.read_on()?;
+        Ok(true)
     }
 
-    fn take_ranked(&mut self, ranking: &mut Ranking) -> Result<(), EngineError> {
-        let ranked = std::mem::take(&mut ranking.fused);
-        self.take(ranked.into_iter().map(ranked_candidate).collect())
-    }
-
-    fn take(&mut self, candidates: Vec<Candidate>) -> Result<(), EngineError> {
-        let rows: RowSet = candidates.iter().map(|candidate| candidate.row).collect();
-        let mut groups = self.index.groups(&rows, &self.by.field)?;
-        for mut candidate in candidates {
-            self.seen.insert(candidate.row);
-            if let Some(group) = groups.remove(&candidate.row) {
-                candidate.group = Some(group.value());
-                let hits = self.hits.entry(group).or_default();
-                if *hits == self.by.limit {
-                    continue;
-                }
-                *hits += 1;
-            }
-            self.taken.push(candidate);
-        }
-        Ok(())
-    }
-
-    /// The rows of groups that take no more.
-    fn full(&self) -> Result<RowSet, EngineError> {
-        let full = self.hits.iter().filter(|(_, hits)| **hits == self.by.limit);
-        let groups = full.map(|(group, _)| group);
-        Ok(self.index.rows_of_groups(&self.by.field, groups)?)
-    }
-
-    fn seen_or_full(&self) -> Result<RowSet, EngineError> {
-        let mut rows = self.full()?;
-        self.seen.iter().for_each(|row| rows.insert(row));
-        Ok(rows)
-    }
-}
-
-fn cut(mut candidates: Vec<Candidate>, start: usize, limit: usize, ranking: Ranking) -> Page {
-    let end = start.saturating_add(limit).min(candidates.len());
-    let more = end < candidates.len();
-    candidates.truncate(end);
-    let hits = candidates.split_off(start.min(end));
-    let next = hits.last().filter(|_| more).map(|last| match &last.place {
-        Some(place) => Cursor::Ordered(place.clone()),
-        None => Cursor::Ranked(RankedCursor {
-            score: last.score.unwrap_or_default(),
-            rows: hits[hits.len().saturating_sub(ROWS_OF_A_CURSOR)..]
-                .iter()
-                .map(|hit| hit.row.0)
-                .collect(),
-            seen: end,
-        }),
-    });
-    Page {
-        hits,
-        next,
-        ranking,
+    fn take_hits(&mut self) -> Vec<Candidate> {
+        mem::take(&mut self.groups.kept)
     }
 }
 
 fn foreign_cursor() -> EngineError {
     EngineError::InvalidField(
-        "'cursor' is from a search in another order; send it with the search that gave it"
+        "'cursor' belongs to a search in another order; send it with the search that returned it"
             .to_owned(),
     )
 }

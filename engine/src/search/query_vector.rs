@@ -14,7 +14,7 @@ use crate::documents::ingest::only;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::search::query::{Content, Part};
-use crate::search::search::SearchTimings;
+use crate::search::timings::SearchTimings;
 
 impl Engine {
     /// The weighted sum of the parts' unit vectors, of length 1.

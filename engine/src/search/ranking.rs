@@ -29,9 +29,10 @@ use clipdb_index::{
 use crate::collection::collection::Collection;
 use crate::collection::rows;
 use crate::error::EngineError;
+use crate::search::paging::Scores;
 use crate::search::passage::BestPassages;
 use crate::search::query::{Content, Mode, Query};
-use crate::search::search::{SearchTimings, Stage, TotalKind};
+use crate::search::timings::{SearchTimings, Stage};
 
 /// How deep each list is read where what is found in it is what counts.
 pub(crate) const CANDIDATES: usize = 1000;
@@ -57,6 +58,37 @@ pub(crate) struct Counted {
     pub(crate) kind: TotalKind,
 }
 
+impl Counted {
+    /// The rows themselves.
+    fn exactly(rows: Arc<RowSet>) -> Self {
+        Self {
+            total: rows.len(),
+            rows: Some(rows),
+            kind: TotalKind::Exact,
+        }
+    }
+
+    /// Their number alone.
+    fn number(total: usize) -> Self {
+        Self {
+            rows: None,
+            total,
+            kind: TotalKind::Exact,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TotalKind {
+    /// All documents that match, counted.
+    Exact,
+    /// Those that were counted, and maybe more.
+    AtLeast,
+    /// The candidates that were ranked; a vector query matches every document a little.
+    Top,
+}
+
 /// What the lists gave, read to some depth.
 struct Read {
     fused: Vec<Fused>,
@@ -64,21 +96,73 @@ struct Read {
     highlighter: Highlighter,
     passages: BestPassages,
     keyword_total: usize,
-    /// Whether a list has more.
-    more: bool,
-    /// Whether some did not reach the least score.
-    cut: bool,
+    end: ListEnd,
+}
+
+/// How reading the lists ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ListEnd {
+    /// Every list was read to its end.
+    Exhausted,
+    /// A list has more hits below the depth that was read.
+    AtDepth,
+    /// A list has more, and hits that were read are below the query's `min_score`: in one list so
+    /// is everything deeper.
+    BelowMinScore,
+}
+
+impl ListEnd {
+    fn of(has_more: bool, is_cut: bool) -> Self {
+        match (has_more, is_cut) {
+            (false, _) => Self::Exhausted,
+            (true, false) => Self::AtDepth,
+            (true, true) => Self::BelowMinScore,
+        }
+    }
+}
+
+/// What the total and the facets of a search count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Counts {
+    /// What passes the filter.
+    Filtered,
+    /// What the keywords match.
+    Matches,
+    /// What has a vector of a kind that is searched.
+    Vectors,
+    /// What was found, which is so many of what matches.
+    Found(TotalKind),
+}
+
+impl Counts {
+    fn of(mode: Mode, has_min_score: bool, end: ListEnd) -> Self {
+        match (mode, end) {
+            (Mode::Browse, _) => Self::Filtered,
+            (Mode::Keyword, _) => Self::Matches,
+            // Every vector matches a little.
+            (Mode::Vector, _) if !has_min_score => Self::Vectors,
+            (Mode::Vector, ListEnd::AtDepth) => Self::Found(TotalKind::AtLeast),
+            (Mode::Vector, ListEnd::Exhausted | ListEnd::BelowMinScore) => {
+                Self::Found(TotalKind::Exact)
+            }
+            (Mode::Hybrid, ListEnd::Exhausted) => Self::Found(TotalKind::Exact),
+            // Deeper lists would fuse to other scores.
+            (Mode::Hybrid, ListEnd::AtDepth | ListEnd::BelowMinScore) => {
+                Self::Found(TotalKind::Top)
+            }
+        }
+    }
 }
 
 impl Read {
     /// Goes on with what deeper lists gave that is not here yet.
-    fn go_on(&mut self, deeper: Self) {
+    fn append(&mut self, deeper: Self) {
         let here: RowSet = self.fused.iter().map(|fused| fused.row).collect();
         let new = deeper.fused.into_iter();
         self.fused
             .extend(new.filter(|fused| !here.contains(fused.row)));
         self.passages.add(deeper.passages);
-        self.more = deeper.more;
+        self.end = deeper.end;
     }
 }
 
@@ -146,9 +230,9 @@ impl<'a> Ranker<'a> {
         let mut read = self.read(depth, within, timings)?;
         if !self.has_fixed_depth() && !self.is_one_list() {
             // Deeper lists would fuse to another order. Those that came keep their places.
-            while read.more && read.fused.len() < wanted {
+            while read.end != ListEnd::Exhausted && read.fused.len() < wanted {
                 depth *= 2;
-                read.go_on(self.read(depth, within, timings)?);
+                read.append(self.read(depth, within, timings)?);
             }
         }
         let Read {
@@ -157,16 +241,15 @@ impl<'a> Ranker<'a> {
             highlighter,
             passages,
             keyword_total,
-            more,
-            cut,
+            end,
         } = read;
-        let counted = self.counted(&fused, keyword_total, more, cut)?;
+        let counted = self.counted(&fused, keyword_total, end)?;
         Ok(Ranking {
             fused,
             lists,
             highlighter,
             passages,
-            more: more && !cut && !self.has_fixed_depth(),
+            more: end == ListEnd::AtDepth && !self.has_fixed_depth(),
             counted,
         })
     }
@@ -189,7 +272,7 @@ impl<'a> Ranker<'a> {
         let read = self.read(self.depth(wanted), Some(&within), timings)?;
         ranking.fused = read.fused;
         ranking.passages.add(read.passages);
-        ranking.more = read.more && !read.cut;
+        ranking.more = read.end == ListEnd::AtDepth;
         Ok(())
     }
 
@@ -264,8 +347,7 @@ impl<'a> Ranker<'a> {
             highlighter: keyword.highlighter,
             passages: BestPassages::of(&found),
             keyword_total: keyword.total,
-            more,
-            cut,
+            end: ListEnd::of(more, cut),
         })
     }
 
@@ -277,9 +359,13 @@ impl<'a> Ranker<'a> {
             .collect()
     }
 
-    /// Whether writes elsewhere leave a hit's score as it is: a cosine depends on nothing else.
-    pub(crate) fn has_lasting_scores(&self) -> bool {
-        self.query.mode == Mode::Vector && self.is_one_list()
+    /// A cosine depends on the hit alone.
+    pub(crate) fn scores(&self) -> Scores {
+        if self.query.mode == Mode::Vector && self.is_one_list() {
+            Scores::Lasting
+        } else {
+            Scores::Relative
+        }
     }
 
     pub(crate) fn is_one_list(&self) -> bool {
@@ -340,58 +426,37 @@ impl<'a> Ranker<'a> {
         &self,
         fused: &[Fused],
         keyword_total: usize,
-        more: bool,
-        cut: bool,
+        end: ListEnd,
     ) -> Result<Counted, EngineError> {
-        let exactly = |rows: Arc<RowSet>| Counted {
-            total: rows.len(),
-            rows: Some(rows),
-            kind: TotalKind::Exact,
-        };
-        let candidates = |kind| Counted {
-            rows: Some(Arc::new(fused.iter().map(|fused| fused.row).collect())),
-            total: fused.len(),
-            kind,
-        };
-        match self.query.mode {
-            Mode::Browse => Ok(match &self.within {
-                Some(rows) => exactly(Arc::clone(rows)),
-                None => Counted {
-                    rows: None,
-                    total: self.index.documents(),
-                    kind: TotalKind::Exact,
-                },
+        match Counts::of(self.query.mode, self.query.min_score.is_some(), end) {
+            Counts::Filtered => Ok(match &self.within {
+                Some(rows) => Counted::exactly(Arc::clone(rows)),
+                None => Counted::number(self.index.documents()),
             }),
-            Mode::Keyword if self.needs_rows() => {
-                let mut rows = self.index.matching(
-                    &self.query.words(),
-                    self.within.as_deref(),
-                    self.query.min_score,
-                )?;
+            Counts::Matches if self.needs_rows() => {
+                let (words, within) = (self.query.words(), self.within.as_deref());
+                let mut rows = self.index.matching(&words, within, self.query.min_score)?;
                 self.named.iter().for_each(|row| rows.remove(*row));
-                Ok(exactly(Arc::new(rows)))
+                Ok(Counted::exactly(Arc::new(rows)))
             }
-            Mode::Keyword => Ok(Counted {
-                rows: None,
-                total: keyword_total,
-                kind: TotalKind::Exact,
-            }),
-            Mode::Vector if self.query.min_score.is_none() => {
+            Counts::Matches => Ok(Counted::number(keyword_total)),
+            Counts::Vectors => {
                 let all = self.index.with_vectors(&self.kinds())?;
                 if self.within.is_none() && self.named.is_empty() {
-                    return Ok(exactly(all));
+                    return Ok(Counted::exactly(all));
                 }
                 let mut rows = RowSet::clone(&all);
                 if let Some(within) = &self.within {
                     rows.keep(within);
                 }
                 self.named.iter().for_each(|row| rows.remove(*row));
-                Ok(exactly(Arc::new(rows)))
+                Ok(Counted::exactly(Arc::new(rows)))
             }
-            Mode::Vector if more && !cut => Ok(candidates(TotalKind::AtLeast)),
-            Mode::Vector => Ok(candidates(TotalKind::Exact)),
-            Mode::Hybrid if more => Ok(candidates(TotalKind::Top)),
-            Mode::Hybrid => Ok(candidates(TotalKind::Exact)),
+            Counts::Found(kind) => Ok(Counted {
+                rows: Some(Arc::new(fused.iter().map(|fused| fused.row).collect())),
+                total: fused.len(),
+                kind,
+            }),
         }
     }
 
@@ -453,3 +518,6 @@ fn by_score(list: ListKind, hit: &Scored, rank: usize, place: usize, score: f64)
         parts: vec![part],
     }
 }
+
+#[cfg(test)]
+mod tests;

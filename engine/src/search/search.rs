@@ -7,34 +7,18 @@ use std::time::Instant;
 use clipdb_index::{Facet, ListKind, fusion};
 use clipdb_storage::{Document, Vector};
 use serde_json::Value;
-use tracing::Span;
-use tracing::span::EnteredSpan;
 
 use crate::blocking::blocking;
 use crate::collection::collection::Collection;
 use crate::collection::rows;
 use crate::engine::Engine;
 use crate::error::EngineError;
-use crate::search::page;
-use crate::search::page::Page;
+use crate::search::page::{self, Page};
 use crate::search::passage::HitPassage;
 use crate::search::query::Query;
-use crate::search::ranking::Ranker;
+use crate::search::ranking::{Ranker, TotalKind};
+use crate::search::timings::{SearchTimings, Stage, microseconds_since};
 use crate::search::view::Cursor;
-
-/// Microseconds spent in each stage of one search.
-#[derive(Debug, Clone, Copy, Default, serde::Serialize)]
-pub struct SearchTimings {
-    pub queue_us: u64,
-    pub preprocess_us: u64,
-    pub model_us: u64,
-    pub vector_us: u64,
-    pub keyword_us: u64,
-    pub fusion_us: u64,
-    pub facets_us: u64,
-    pub fetch_us: u64,
-    pub total_us: u64,
-}
 
 pub struct Hit {
     pub document: Document,
@@ -52,17 +36,6 @@ pub struct Hit {
     pub passage: Option<HitPassage>,
     /// Its vectors, when they were asked for.
     pub vectors: Vec<Vector>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TotalKind {
-    /// All documents that match, counted.
-    Exact,
-    /// Those that were counted, and maybe more.
-    AtLeast,
-    /// The candidates that were ranked; a vector query matches every document a little.
-    Top,
 }
 
 pub struct Answer {
@@ -103,41 +76,9 @@ impl Engine {
             blocking(move || rank_and_fetch(&collection, &query, vector.as_deref(), timings))
                 .await??;
         answer.truncated = truncated;
-        answer.timings.total_us = microseconds(started);
+        answer.timings.total_us = microseconds_since(started);
         self.statistics.searched(started.elapsed());
         Ok(answer)
-    }
-}
-
-impl SearchTimings {
-    pub(crate) fn add_embedding(&mut self, spent: &clipdb_embed::Timings) {
-        self.queue_us += spent.queue_us;
-        self.preprocess_us += spent.preprocess_us;
-        self.model_us += spent.model_us;
-    }
-}
-
-fn microseconds(since: Instant) -> u64 {
-    u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX)
-}
-
-/// One stage of a search: a span, and the time it took.
-pub(crate) struct Stage {
-    begun: Instant,
-    _span: EnteredSpan,
-}
-
-impl Stage {
-    pub(crate) fn begin(span: Span) -> Self {
-        Self {
-            begun: Instant::now(),
-            _span: span.entered(),
-        }
-    }
-
-    /// Microseconds since it began.
-    pub(crate) fn end(self) -> u64 {
-        microseconds(self.begun)
     }
 }
 
