@@ -259,3 +259,6 @@ pub(crate) fn remove_folder(folder: &Path) {
         tracing::warn!(%error, folder = %folder.display(), "an old index folder could not be removed; the next start tries again");
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,6 +24,8 @@ mod settings;
 mod snapshots;
 mod start;
 mod tasks;
+#[cfg(test)]
+mod testing;
 mod url_fetch;
 
 pub use blocking::blocking;

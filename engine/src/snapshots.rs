@@ -252,3 +252,6 @@ fn not_found(name: &CollectionName, id: &SnapshotId) -> EngineError {
 fn described(info: &SnapshotInfo) -> Value {
     serde_json::to_value(info).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

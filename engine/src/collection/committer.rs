@@ -26,6 +26,10 @@ use crate::collection::shared::Shared;
 use crate::collection::slot::damage;
 use crate::error::EngineError;
 
+/// Panics after which a closing committer leaves the rest of its queue: their writers are answered
+/// that they were interrupted.
+const MOST_PANICS: usize = 100;
+
 /// A write on its way; resolves once it is durable and searchable.
 pub struct Ticket(oneshot::Receiver<Result<Outcome, EngineError>>);
 
@@ -239,7 +243,7 @@ impl Committer {
         *self.sender.lock() = Err(why);
         let mut turn = self.turn.lock();
         turn.receiver.close();
-        loop {
+        for _ in 0..MOST_PANICS {
             let rest = catch_unwind(AssertUnwindSafe(|| turn.finish(self)));
             match rest {
                 Ok(()) => break,

@@ -386,3 +386,6 @@ fn given_vectors(
 pub(crate) fn only<T>(embedded: Vec<T>) -> Result<T, EngineError> {
     embedded.into_iter().next().ok_or(EngineError::Interrupted)
 }
+
+#[cfg(test)]
+mod tests;

@@ -101,7 +101,7 @@ impl Engine {
             image,
             metadata: revision.metadata,
         });
-        self.found(collection, id, collection.write(write).await?)
+        self.require_found(collection, id, collection.write(write).await?)
     }
 
     pub async fn delete(
@@ -110,10 +110,10 @@ impl Engine {
         id: DocumentId,
     ) -> Result<(), EngineError> {
         let outcome = collection.write(Write::Delete(id.clone())).await?;
-        self.found(collection, id, outcome)
+        self.require_found(collection, id, outcome)
     }
 
-    fn found(
+    fn require_found(
         &self,
         collection: &Collection,
         id: DocumentId,
@@ -164,3 +164,6 @@ impl Engine {
         Ok(self.thumbnails.draw(bytes, width).await?)
     }
 }
+
+#[cfg(test)]
+mod tests;

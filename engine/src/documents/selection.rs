@@ -126,3 +126,6 @@ impl Collection {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

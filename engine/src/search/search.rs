@@ -148,3 +148,6 @@ fn rank_and_fetch(
         timings,
     })
 }
+
+#[cfg(test)]
+mod tests;
