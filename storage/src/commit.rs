@@ -11,6 +11,7 @@ use bytes::Bytes;
 use sled::Batch;
 
 use crate::counters::Counters;
+use crate::fault::CommitStep;
 use crate::files::{Files, encode_key};
 use crate::plan::{Plan, Stored, Version};
 use crate::retry::past_damage;
@@ -130,6 +131,11 @@ fn write_images(files: &Files, arriving: &BTreeMap<BlobHash, Bytes>) -> Result<(
             missing.push((hash, bytes));
         }
     }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    (files.database.faults.reach(CommitStep::WriteImages))
+        .map_err(StorageError::io("write", files.database.dir()))?;
     files.images.write(&missing)
 }
 

@@ -17,6 +17,7 @@ use sled::{Batch, Db};
 
 use crate::ballast::{self, Ballast};
 use crate::blobs::LargePages;
+use crate::fault::{self, CommitStep, Faults};
 use crate::lock::FolderLock;
 use crate::options::StoreOptions;
 use crate::retry::apply_again;
@@ -37,6 +38,7 @@ pub(crate) struct Database {
     ballast: Ballast,
     watcher: OnceLock<Thread>,
     pub(crate) witness: Witness,
+    pub(crate) faults: Faults,
     _lock: FolderLock,
 }
 
@@ -91,6 +93,7 @@ impl Database {
             ballast,
             watcher: OnceLock::new(),
             witness,
+            faults: Faults::default(),
             _lock: lock,
         })
     }
@@ -180,10 +183,10 @@ impl Database {
     pub(crate) fn apply(&self, tree: &Tree, batch: Batch) -> Result<(), StorageError> {
         self.check_writable()?;
         let (generation, db, tree) = tree.current().map_err(StorageError::sled("write"))?;
-        let applied = apply_again(&db, &tree, &batch);
-        if let Err(error) = applied.and_then(|()| db.flush().map(|_| ())) {
+        if let Err(error) = self.apply_and_flush(&db, &tree, &batch) {
+            let broken = is_broken(&db) || fault::is_injected(&error);
             let error = StorageError::sled("write")(error);
-            if is_broken(&db) {
+            if broken {
                 self.stop_at(generation, Stop::Broken, &error);
             } else {
                 self.stop_at(generation, Stop::Half, &error);
@@ -192,8 +195,17 @@ impl Database {
             }
             return Err(error);
         }
-        self.sync()
+        (self.faults.reach(CommitStep::Sync))
+            .map_err(StorageError::io("sync", &self.dir))
+            .and_then(|()| self.sync())
             .inspect_err(|error| self.stop(Stop::NotSynced, error))
+    }
+
+    fn apply_and_flush(&self, db: &Db, tree: &sled::Tree, batch: &Batch) -> sled::Result<()> {
+        self.faults.reach(CommitStep::ApplyBatch)?;
+        apply_again(db, tree, batch)?;
+        self.faults.reach(CommitStep::Flush)?;
+        db.flush().map(|_| ())
     }
 
     /// The same, unless another instance is open by now.

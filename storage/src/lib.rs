@@ -20,6 +20,7 @@ mod database;
 mod definition;
 mod document;
 mod error;
+mod fault;
 mod files;
 mod folder;
 mod frame;
@@ -49,6 +50,8 @@ pub use collection::CollectionStore;
 pub use definition::{CollectionDefinition, FieldDefinition, FieldKind, MAX_DIM, MAX_PASSAGES};
 pub use document::{Document, Metadata, Passage, StoredImage, Vector, VectorKind};
 pub use error::StorageError;
+#[cfg(feature = "fault-injection")]
+pub use fault::CommitStep;
 pub use hash::BlobHash;
 pub use held::DamagedCollection;
 pub use id::{DocumentId, DocumentKey};

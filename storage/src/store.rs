@@ -9,6 +9,8 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::catalog::{Catalog, Entry};
 use crate::database::Database;
+#[cfg(feature = "fault-injection")]
+use crate::fault::CommitStep;
 use crate::folder::Folder;
 use crate::held::{self, DamagedCollection, Held};
 use crate::private;
@@ -170,6 +172,14 @@ impl Store {
             self.remove_files(&replaced);
         }
         Ok(collection)
+    }
+
+    /// Makes the next commit of any collection that reaches `step` fail there, once, with an I/O
+    /// error of this kind. What a failure at each step leaves is described at [`CommitStep`]. Adding,
+    /// replacing and dropping a collection passes through all steps but the first.
+    #[cfg(feature = "fault-injection")]
+    pub fn inject_fault(&self, step: CommitStep, kind: std::io::ErrorKind) {
+        self.0.database.faults.inject(step, kind);
     }
 
     fn check_replaceable(&self, definition: &CollectionDefinition) -> Result<(), StorageError> {
