@@ -20,7 +20,7 @@ use crate::collection::committer::{Closed, DamageReport};
 use crate::collection::definition::{self, Wanted};
 use crate::collection::pool::Pool;
 use crate::collection::shared::Shared;
-use crate::collection::slot::{self, CollectionSummary, Overview, Served, index_folder};
+use crate::collection::slot::{self, CollectionSlot, CollectionSummary, Overview, index_folder};
 use crate::error::EngineError;
 use crate::memory_budget::{Memory, Share};
 use crate::metrics::statistics::Statistics;
@@ -33,7 +33,7 @@ use crate::url_fetch::Fetcher;
 pub struct Engine {
     pub(crate) store: Store,
     pub(crate) models: Models,
-    pub(crate) collections: RwLock<BTreeMap<CollectionName, Served>>,
+    pub(crate) collections: RwLock<BTreeMap<CollectionName, CollectionSlot>>,
     /// Held by whoever makes or drops a collection: a name is free only once all of the
     /// collection that had it is gone.
     pub(crate) defining: Mutex<()>,
@@ -90,8 +90,8 @@ impl Engine {
 
     /// Blocks: a file is read of each collection that is not open.
     pub fn collections(&self) -> Vec<CollectionSummary> {
-        let all: Vec<Served> = self.collections.read().values().cloned().collect();
-        all.iter().map(Served::summary).collect()
+        let all: Vec<CollectionSlot> = self.collections.read().values().cloned().collect();
+        all.iter().map(CollectionSlot::summary).collect()
     }
 
     /// Sums that no index is opened for.
@@ -112,18 +112,6 @@ impl Engine {
     /// Why nothing is written, while that is so.
     pub fn storage_stopped(&self) -> Option<Stopped> {
         self.store.stopped()
-    }
-
-    /// How many collections are served, damaged and loaded, and whether storage takes writes, in
-    /// Prometheus' text format.
-    pub fn collection_metrics(&self) -> String {
-        let stopped = u8::from(self.storage_stopped().is_some());
-        format!(
-            "{}# HELP clipdb_storage_stopped 1 while storage takes no writes\n\
-             # TYPE clipdb_storage_stopped gauge\n\
-             clipdb_storage_stopped {stopped}\n",
-            slot::metrics(&self.collections.read(), self.shared.open_indexes.len())
-        )
     }
 
     pub fn collection(&self, name: &CollectionName) -> Result<Arc<Collection>, EngineError> {
@@ -179,7 +167,7 @@ impl Engine {
         }
         self.store.create_collection(definition)?;
         let collection = self.make_collection(self.store.collection(&name)?)?;
-        self.serve(name, Served::Open(Arc::clone(&collection)));
+        self.serve(name, CollectionSlot::Open(Arc::clone(&collection)));
         Ok((collection, true))
     }
 
@@ -196,7 +184,7 @@ impl Engine {
                 .write()
                 .remove(&name)
                 .ok_or_else(|| EngineError::CollectionNotFound(name.clone()))?;
-            if let Served::Open(collection) = &served {
+            if let CollectionSlot::Open(collection) = &served {
                 collection.close(Closed::Dropped);
             }
             engine.store.drop_collection(&name)?;
@@ -221,13 +209,13 @@ impl Engine {
         self.tasks.close();
         let collections = std::mem::take(&mut *self.collections.write());
         start::each(collections.into_values(), |served| {
-            if let Served::Open(collection) = served {
+            if let CollectionSlot::Open(collection) = served {
                 collection.close(Closed::Stopping);
             }
         });
     }
 
-    pub(crate) fn serve(&self, name: CollectionName, served: Served) {
+    pub(crate) fn serve(&self, name: CollectionName, served: CollectionSlot) {
         self.collections.write().insert(name, served);
     }
 
@@ -243,7 +231,7 @@ impl Engine {
 
     /// Deletes the index folder of a collection that is closed and no more. Only its own: others may
     /// belong to collections that are just being restored, which no name leads to yet.
-    pub(crate) fn remove_index(&self, served: &Served) {
+    pub(crate) fn remove_index(&self, served: &CollectionSlot) {
         remove_folder(&self.index_root().join(served.index_folder()));
     }
 

@@ -46,6 +46,7 @@ pub use image_source::ImageSource;
 pub use inference::encode::{Encoded, Input};
 pub use inference::rank::{Ranked, Ranking, rank, rank_priority};
 pub use memory_budget::{Memory, Share};
+pub use metrics::metric::{Labels, Metric, TableCollector, Value, describe};
 pub use metrics::statistics::{SECONDS_BUCKETS, Statistics};
 pub use models::Models;
 pub use recall::{Recall, RecallRequest};
@@ -64,7 +65,7 @@ pub use url_fetch::UrlIngestSettings;
 pub use clipdb_embed::image::{ImageLimits, png};
 pub use clipdb_embed::{
     Devices, EmbedError, Embedding, Encoder, EncoderSettings, ImageError, ModelCard, ModelSource,
-    Precision, Priority, TextRole, sources,
+    Precision, Priority, QueueStatistics, StageStatistics, TextRole, sources,
 };
 pub use clipdb_index::fusion::{Fusion, Method, Weights};
 pub use clipdb_index::{

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use clipdb_embed::Encoder;
+use clipdb_embed::{Encoder, QueueStatistics};
 use clipdb_storage::CollectionDefinition;
 
 use crate::error::EngineError;
@@ -43,6 +43,12 @@ impl Models {
 
     pub fn all(&self) -> &[Encoder] {
         &self.encoders
+    }
+
+    /// What each has counted, by its name.
+    pub fn statistics(&self) -> impl Iterator<Item = (&str, QueueStatistics)> {
+        let encoders = self.encoders.iter();
+        encoders.map(|encoder| (encoder.card().name.as_str(), encoder.statistics()))
     }
 
     /// When they were loaded, in seconds since 1970.

@@ -14,7 +14,7 @@ use crate::collection::collection::Collection;
 use crate::collection::committer::Closed;
 use crate::collection::definition::NO_MODEL;
 use crate::collection::definition::check_restorable;
-use crate::collection::slot::Served;
+use crate::collection::slot::CollectionSlot;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::tasks::{Task, TaskKind};
@@ -148,7 +148,7 @@ impl Engine {
         let replaced = Replaced::close(self, &name);
         self.store.adopt(incoming)?;
         let collection = restored.keep();
-        self.serve(name, Served::Open(Arc::clone(&collection)));
+        self.serve(name, CollectionSlot::Open(Arc::clone(&collection)));
         replaced.remove();
         serde_json::to_value(collection.summary()).map_err(|_| EngineError::Interrupted)
     }
@@ -192,7 +192,7 @@ impl Drop for Unserved<'_> {
     fn drop(&mut self) {
         if !self.is_kept {
             self.collection.close(Closed::Dropped);
-            let slot = Served::Open(Arc::clone(&self.collection));
+            let slot = CollectionSlot::Open(Arc::clone(&self.collection));
             self.engine.remove_index(&slot);
         }
     }
@@ -202,13 +202,13 @@ impl Drop for Unserved<'_> {
 /// is removed, dropping this serves it again. Held together with the engine's lock of makers.
 struct Replaced<'a> {
     engine: &'a Engine,
-    slot: Option<Served>,
+    slot: Option<CollectionSlot>,
 }
 
 impl<'a> Replaced<'a> {
     fn close(engine: &'a Engine, name: &CollectionName) -> Self {
         let slot = engine.collections.read().get(name).cloned();
-        if let Some(Served::Open(replaced)) = &slot {
+        if let Some(CollectionSlot::Open(replaced)) = &slot {
             replaced.close(Closed::Replaced);
         }
         Self { engine, slot }
@@ -224,7 +224,7 @@ impl<'a> Replaced<'a> {
 
 impl Drop for Replaced<'_> {
     fn drop(&mut self) {
-        let Some(Served::Open(replaced)) = self.slot.take() else {
+        let Some(CollectionSlot::Open(replaced)) = self.slot.take() else {
             return;
         };
         let name = replaced.definition().name.clone();
@@ -233,7 +233,7 @@ impl Drop for Replaced<'_> {
             Err(error) => Err(error.into()),
         };
         match again {
-            Ok(again) => self.engine.serve(name, Served::Open(again)),
+            Ok(again) => self.engine.serve(name, CollectionSlot::Open(again)),
             Err(error) => {
                 tracing::error!(collection = %name, %error, "a collection could not be opened again after a restore in its place failed; restart the server");
             }

@@ -13,10 +13,11 @@ use parking_lot::{Mutex, RwLock};
 use crate::collection::collection::Collection;
 use crate::collection::committer::{Closed, DamageReport};
 use crate::collection::shared::Shared;
-use crate::collection::slot::{self, Served};
+use crate::collection::slot::{self, CollectionSlot};
 use crate::engine::{Engine, remove_folder};
 use crate::error::EngineError;
 use crate::memory_budget::Memory;
+use crate::metrics::engine_metrics;
 use crate::metrics::statistics::Statistics;
 use crate::models::Models;
 use crate::settings::EngineSettings;
@@ -40,7 +41,7 @@ impl Engine {
         settings: EngineSettings,
         models: Models,
         statistics: Arc<Statistics>,
-    ) -> Result<Self, EngineError> {
+    ) -> Result<Arc<Self>, EngineError> {
         let store = Store::open(
             &settings.data,
             &StoreOptions {
@@ -75,6 +76,10 @@ impl Engine {
             engine.serve_damaged(damaged);
         }
         engine.sweep_index_folders();
+        let engine = Arc::new(engine);
+        engine_metrics::register(&engine)
+            .map_err(|error| EngineError::Metrics(error.to_string()))?;
+        engine.watch_damage()?;
         Ok(engine)
     }
 
@@ -87,7 +92,7 @@ impl Engine {
         }
         for collection in &all {
             let name = collection.definition().name.clone();
-            self.serve(name, Served::Open(Arc::clone(collection)));
+            self.serve(name, CollectionSlot::Open(Arc::clone(collection)));
         }
         let most = self.settings.open_collections;
         let have_to = all.len() <= most;
@@ -123,7 +128,7 @@ impl Engine {
 
     /// Waits, on a thread of its own, for reports of collections whose documents turn out to be
     /// damaged while their indexes are made: they are no longer served.
-    pub fn watch_catching_up(self: &Arc<Self>) -> Result<(), EngineError> {
+    fn watch_damage(self: &Arc<Self>) -> Result<(), EngineError> {
         let Some(reports) = self.damage_reports.lock().take() else {
             return Ok(());
         };
@@ -168,7 +173,7 @@ impl Engine {
     fn serve_damaged(&self, damaged: DamagedCollection) {
         tracing::error!(error = %damaged.error(), "a collection is not served");
         let name: CollectionName = damaged.definition().name.clone();
-        self.serve(name, Served::Damaged(damaged));
+        self.serve(name, CollectionSlot::Damaged(damaged));
     }
 
     /// Deletes index folders of collections that are no more: a crash may leave one. At the start,

@@ -65,7 +65,7 @@ impl TestEngine {
         let statistics = Arc::new(Statistics::new().unwrap());
         let models = Models::new(Vec::new()).unwrap();
         Ok(Self {
-            engine: Arc::new(Engine::open(settings, models, statistics)?),
+            engine: Engine::open(settings, models, statistics)?,
             folder,
         })
     }

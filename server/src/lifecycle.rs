@@ -89,12 +89,12 @@ async fn serve_until_stopped(
 ) -> Result<(), StartError> {
     let statistics =
         Arc::new(Statistics::new().map_err(|error| StartError::Metrics(error.to_string()))?);
-    let protocols = ProtocolStatistics::new(statistics.registry())
-        .map_err(|error| StartError::Metrics(error.to_string()))?;
     let state = Arc::new(RestState::new(
         configuration.rest.clone(),
         Arc::clone(&statistics),
     ));
+    let protocols =
+        ProtocolStatistics::new(&state).map_err(|error| StartError::Metrics(error.to_string()))?;
     let (server, address) = app::bind(
         Arc::clone(&state),
         &protocols,
@@ -205,10 +205,11 @@ fn open_engine(
     state.starting("the collections are being recovered");
     let models = Models::new(encoders)?;
     models.default_model()?;
-    let engine = Engine::open(configuration.engine.clone(), models, statistics)?;
-    let engine = Arc::new(engine);
-    engine.watch_catching_up()?;
-    Ok(engine)
+    Ok(Engine::open(
+        configuration.engine.clone(),
+        models,
+        statistics,
+    )?)
 }
 
 struct StopSignals {

@@ -1,8 +1,13 @@
 //! What CLIP-as-service's doors count, by the names that its Grafana board asks for.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use clipdb_engine::Value::Summary;
+use clipdb_engine::{Labels, Metric, QueueStatistics, StageStatistics, TableCollector, describe};
 use prometheus::{Gauge, Histogram, HistogramOpts, IntCounter, Opts, Registry};
+
+use crate::http::state::RestState;
 
 /// One server does what its gateway and its executor did; both wear this name.
 const RUNTIME: &str = "clipdb";
@@ -106,4 +111,60 @@ impl Drop for Pending {
     fn drop(&mut self) {
         self.0.dec();
     }
+}
+
+/// The stages of the models, by the names that CLIP-as-service's Grafana board asks for.
+const STAGES: [Metric<QueueStatistics>; 4] = [
+    Metric {
+        name: "jina_preprocess_texts_seconds",
+        help: "Making tokens",
+        value: Summary(|seen| preprocessing(&seen.text_stages)),
+    },
+    Metric {
+        name: "jina_encode_texts_seconds",
+        help: "A batch of texts in the model",
+        value: Summary(|seen| computing(&seen.text_stages)),
+    },
+    Metric {
+        name: "jina_preprocess_images_seconds",
+        help: "Decoding and scaling a picture",
+        value: Summary(|seen| preprocessing(&seen.image_stages)),
+    },
+    Metric {
+        name: "jina_encode_images_seconds",
+        help: "A batch of pictures in the model",
+        value: Summary(|seen| computing(&seen.image_stages)),
+    },
+];
+
+fn preprocessing(stages: &StageStatistics) -> (u64, f64) {
+    (stages.preprocessed, stages.preprocess_seconds)
+}
+
+fn computing(stages: &StageStatistics) -> (u64, f64) {
+    (stages.batches, stages.model_seconds)
+}
+
+/// Reads the stages of the models of `state`'s engine, once there is one.
+pub(crate) fn stage_collector(state: &Arc<RestState>) -> Result<TableCollector, prometheus::Error> {
+    let state = Arc::downgrade(state);
+    Ok(TableCollector::new(describe(&STAGES)?, move || {
+        let engine = state.upgrade().and_then(|state| state.engine().ok());
+        let Some(engine) = engine else {
+            return Vec::new();
+        };
+        let seen: Vec<(Labels, QueueStatistics)> = engine
+            .models()
+            .statistics()
+            .map(|(model, seen)| {
+                let runtime = ("runtime_name", RUNTIME.to_owned());
+                (vec![runtime, ("model", model.to_owned())], seen)
+            })
+            .collect();
+        let subjects = || seen.iter().map(|(labels, seen)| (labels, seen));
+        STAGES
+            .iter()
+            .map(|metric| metric.family(subjects()))
+            .collect()
+    }))
 }

@@ -59,16 +59,10 @@ async fn ready(Open(engine): Open) -> Result<HttpResponse, ApiError> {
 }
 
 async fn metrics(state: web::Data<RestState>) -> Result<HttpResponse, ApiError> {
-    let mut text = state
+    let text = state
         .statistics
         .render()
         .map_err(|error| EngineError::Metrics(error.to_string()))?;
-    // Before the server is ready there is nothing to count.
-    if let Ok(engine) = state.engine() {
-        text += &engine.models().metrics();
-        text += &engine.collection_metrics();
-        text += &engine.vector_metrics();
-    }
     Ok(HttpResponse::Ok()
         .content_type("text/plain; version=0.0.4; charset=utf-8")
         .body(text))

@@ -10,7 +10,7 @@ use crate::collection::collection::{Collection, OpenSummary};
 use crate::error::EngineError;
 
 #[derive(Clone)]
-pub(crate) enum Served {
+pub(crate) enum CollectionSlot {
     Open(Arc<Collection>),
     Damaged(DamagedCollection),
 }
@@ -34,7 +34,7 @@ pub struct DamagedSummary {
     pub created_at: u64,
 }
 
-impl Served {
+impl CollectionSlot {
     /// The collection, unless it is damaged.
     pub(crate) fn open(&self) -> Result<&Arc<Collection>, EngineError> {
         match self {
@@ -86,15 +86,15 @@ pub struct Overview {
     pub damaged: Vec<String>,
 }
 
-pub(crate) fn overview(all: &BTreeMap<CollectionName, Served>) -> Overview {
+pub(crate) fn overview(all: &BTreeMap<CollectionName, CollectionSlot>) -> Overview {
     let mut overview = Overview::default();
     for served in all.values() {
         match served {
-            Served::Open(collection) => {
+            CollectionSlot::Open(collection) => {
                 overview.served += 1;
                 overview.documents += collection.store.len();
             }
-            Served::Damaged(damaged) => {
+            CollectionSlot::Damaged(damaged) => {
                 overview.damaged.push(damaged.definition().name.to_string());
             }
         }
@@ -103,33 +103,17 @@ pub(crate) fn overview(all: &BTreeMap<CollectionName, Served>) -> Overview {
 }
 
 /// How many are not served.
-pub(crate) fn damaged(all: &BTreeMap<CollectionName, Served>) -> usize {
+pub(crate) fn damaged(all: &BTreeMap<CollectionName, CollectionSlot>) -> usize {
     all.values()
-        .filter(|served| matches!(served, Served::Damaged(_)))
+        .filter(|served| matches!(served, CollectionSlot::Damaged(_)))
         .count()
 }
 
 /// How many have lost their search index.
-pub(crate) fn unavailable(all: &BTreeMap<CollectionName, Served>) -> usize {
+pub(crate) fn unavailable(all: &BTreeMap<CollectionName, CollectionSlot>) -> usize {
     all.values()
-        .filter(|served| matches!(served, Served::Open(collection) if collection.is_unavailable()))
+        .filter(|served| matches!(served, CollectionSlot::Open(collection) if collection.is_unavailable()))
         .count()
-}
-
-/// How many are served and how many are not, and how many of the served ones have their indexes
-/// open, in Prometheus' text format.
-pub(crate) fn metrics(all: &BTreeMap<CollectionName, Served>, loaded: usize) -> String {
-    let damaged = damaged(all);
-    format!(
-        "# HELP clipdb_collections Collections, by whether they are served\n\
-         # TYPE clipdb_collections gauge\n\
-         clipdb_collections{{status=\"open\"}} {}\n\
-         clipdb_collections{{status=\"damaged\"}} {damaged}\n\
-         # HELP clipdb_collections_loaded Collections whose indexes are open\n\
-         # TYPE clipdb_collections_loaded gauge\n\
-         clipdb_collections_loaded {loaded}\n",
-        all.len() - damaged
-    )
 }
 
 /// What is damaged, where a failure to open a collection says that its documents are.

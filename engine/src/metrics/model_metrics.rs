@@ -1,13 +1,14 @@
-//! What the loaded models count, for `GET /metrics`: read when asked, since the
-//! counters live in each model's own queue.
+//! What the loaded models count. The counters live in each model's own queue.
 
 use clipdb_embed::{QueueStatistics, StageStatistics};
+use prometheus::core::Desc;
+use prometheus::proto::MetricFamily;
 
 use crate::metrics::metric::Value::{Counter, Gauge, Summary};
-use crate::metrics::metric::{Metric, label};
+use crate::metrics::metric::{Labels, Metric, describe};
 use crate::models::Models;
 
-const METRICS: [Metric<QueueStatistics>; 10] = [
+const METRICS: [Metric<QueueStatistics>; 14] = [
     Metric {
         name: "clipdb_model_replicas",
         help: "Copies of the model that compute at the same time",
@@ -58,30 +59,6 @@ const METRICS: [Metric<QueueStatistics>; 10] = [
         help: "Memory that decoding pictures takes",
         value: Gauge(|seen| seen.decoding_bytes as f64),
     },
-];
-
-/// `jina_` are the names that CLIP-as-service's Grafana board asks for.
-const STAGES: [Metric<QueueStatistics>; 8] = [
-    Metric {
-        name: "jina_preprocess_texts_seconds",
-        help: "Making tokens",
-        value: Summary(|seen| preprocessing(&seen.text_stages)),
-    },
-    Metric {
-        name: "jina_encode_texts_seconds",
-        help: "A batch of texts in the model",
-        value: Summary(|seen| computing(&seen.text_stages)),
-    },
-    Metric {
-        name: "jina_preprocess_images_seconds",
-        help: "Decoding and scaling a picture",
-        value: Summary(|seen| preprocessing(&seen.image_stages)),
-    },
-    Metric {
-        name: "jina_encode_images_seconds",
-        help: "A batch of pictures in the model",
-        value: Summary(|seen| computing(&seen.image_stages)),
-    },
     Metric {
         name: "clipdb_text_queue_seconds",
         help: "A text's wait for the model",
@@ -104,14 +81,6 @@ const STAGES: [Metric<QueueStatistics>; 8] = [
     },
 ];
 
-fn preprocessing(stages: &StageStatistics) -> (u64, f64) {
-    (stages.preprocessed, stages.preprocess_seconds)
-}
-
-fn computing(stages: &StageStatistics) -> (u64, f64) {
-    (stages.batches, stages.model_seconds)
-}
-
 fn queueing(stages: &StageStatistics) -> (u64, f64) {
     (stages.answered, stages.queue_seconds)
 }
@@ -120,27 +89,19 @@ fn sharing(stages: &StageStatistics) -> (u64, f64) {
     (stages.answered, stages.batch_seconds)
 }
 
-impl Models {
-    /// In Prometheus' text format, a sample a model.
-    pub fn metrics(&self) -> String {
-        let seen: Vec<_> = self
-            .all()
-            .iter()
-            .map(|encoder| {
-                let model = format!("model=\"{}\"", label(&encoder.card().name));
-                let stage = format!("runtime_name=\"clipdb\",{model}");
-                (model, stage, encoder.statistics())
-            })
-            .collect();
-        let mut text = String::new();
-        for metric in METRICS {
-            let of = seen.iter().map(|(model, _, seen)| (model.as_str(), seen));
-            metric.write(&mut text, of);
-        }
-        for metric in STAGES {
-            let of = seen.iter().map(|(_, stage, seen)| (stage.as_str(), seen));
-            metric.write(&mut text, of);
-        }
-        text
-    }
+pub(crate) fn descriptions() -> Result<Vec<Desc>, prometheus::Error> {
+    describe(&METRICS)
+}
+
+/// A sample for each model.
+pub(crate) fn read(models: &Models) -> Vec<MetricFamily> {
+    let seen: Vec<(Labels, QueueStatistics)> = models
+        .statistics()
+        .map(|(name, seen)| (vec![("model", name.to_owned())], seen))
+        .collect();
+    let subjects = || seen.iter().map(|(labels, seen)| (labels, seen));
+    METRICS
+        .iter()
+        .map(|metric| metric.family(subjects()))
+        .collect()
 }

@@ -1,13 +1,15 @@
-//! What the vectors' segments and their builds come to, for `GET /metrics`: read when asked,
-//! since the figures live in each collection's index.
+//! The segments of vectors and their builds, which live in each collection's index.
 
 use std::collections::BTreeMap;
 
 use clipdb_index::{Builds, CollectionIndex, SegmentSize, VectorKind};
+use clipdb_storage::CollectionName;
+use prometheus::core::Desc;
+use prometheus::proto::MetricFamily;
 
-use crate::engine::Engine;
+use crate::collection::slot::CollectionSlot;
 use crate::metrics::metric::Value::{Counter, Gauge};
-use crate::metrics::metric::{Metric, label};
+use crate::metrics::metric::{Labels, Metric, describe};
 
 /// The segments of a collection that are alike.
 #[derive(Default)]
@@ -65,42 +67,37 @@ const BUILD_METRICS: [Metric<Builds>; 3] = [
     },
 ];
 
-impl Engine {
-    /// In Prometheus' text format, by collection.
-    pub fn vector_metrics(&self) -> String {
-        let indexes: Vec<_> = self
-            .collections
-            .read()
-            .iter()
-            .filter_map(|(name, served)| {
-                let labels = format!("collection=\"{}\"", label(name.as_str()));
-                // What is not open has nothing in memory and builds nothing.
-                Some((labels, served.open().ok()?.open_index()?))
-            })
-            .collect();
-        let segments: Vec<(String, Segments)> = indexes
-            .iter()
-            .flat_map(|(labels, index)| segments(labels, index))
-            .collect();
-        let builds: Vec<(&str, Builds)> = indexes
-            .iter()
-            .map(|(labels, index)| (labels.as_str(), index.builds()))
-            .collect();
-        let mut text = String::new();
-        for metric in SEGMENT_METRICS {
-            let of = segments.iter();
-            metric.write(&mut text, of.map(|(labels, one)| (labels.as_str(), one)));
-        }
-        for metric in BUILD_METRICS {
-            metric.write(&mut text, builds.iter().map(|(labels, one)| (*labels, one)));
-        }
-        text
-    }
+pub(crate) fn descriptions() -> Result<Vec<Desc>, prometheus::Error> {
+    let mut descriptions = describe(&SEGMENT_METRICS)?;
+    descriptions.append(&mut describe(&BUILD_METRICS)?);
+    Ok(descriptions)
 }
 
-/// A collection's segments by their labels, after `collection`, its own.
-fn segments(collection: &str, index: &CollectionIndex) -> BTreeMap<String, Segments> {
-    let mut alike: BTreeMap<String, Segments> = BTreeMap::new();
+/// A sample for each collection whose indexes are open: the others hold nothing in memory and
+/// build nothing.
+pub(crate) fn read(collections: &BTreeMap<CollectionName, CollectionSlot>) -> Vec<MetricFamily> {
+    let mut segments: Vec<(Labels, Segments)> = Vec::new();
+    let mut builds: Vec<(Labels, Builds)> = Vec::new();
+    for (name, slot) in collections {
+        let index = slot.open().ok().and_then(|open| open.open_index());
+        if let Some(index) = index {
+            let labels = vec![("collection", name.to_string())];
+            segments.extend(segments_of(&labels, &index));
+            builds.push((labels, index.builds()));
+        }
+    }
+    let segments = || segments.iter().map(|(labels, one)| (labels, one));
+    let builds = || builds.iter().map(|(labels, one)| (labels, one));
+    let of_segments = SEGMENT_METRICS
+        .iter()
+        .map(|metric| metric.family(segments()));
+    let of_builds = BUILD_METRICS.iter().map(|metric| metric.family(builds()));
+    of_segments.chain(of_builds).collect()
+}
+
+/// A collection's segments by their labels.
+fn segments_of(collection: &Labels, index: &CollectionIndex) -> BTreeMap<Labels, Segments> {
+    let mut alike: BTreeMap<Labels, Segments> = BTreeMap::new();
     for (of, kind) in [("image", VectorKind::Image), ("text", VectorKind::Text)] {
         for segment in index.segments(kind) {
             let SegmentSize {
@@ -112,8 +109,12 @@ fn segments(collection: &str, index: &CollectionIndex) -> BTreeMap<String, Segme
                 memory_bytes,
             } = segment;
             let state = if stored { "stored" } else { "growing" };
-            let labels =
-                format!("{collection},vectors=\"{of}\",index=\"{kind}\",state=\"{state}\"");
+            let mut labels = collection.clone();
+            labels.extend([
+                ("vectors", of.to_owned()),
+                ("index", kind.to_string()),
+                ("state", state.to_owned()),
+            ]);
             let segments = alike.entry(labels).or_default();
             segments.count += 1;
             segments.vectors += vectors;
