@@ -8,8 +8,8 @@ use std::sync::Arc;
 use clipdb_index::{CollectionIndex, Held, Reason};
 use clipdb_storage::{Checked, Finding, FindingKind, Store, StoreOptions};
 
+use crate::collection::closed::Closed;
 use crate::collection::collection::Collection;
-use crate::collection::committer::Closed;
 use crate::collection::definition::index_configuration;
 use crate::collection::rows;
 use crate::collection::shared::Shared;

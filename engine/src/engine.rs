@@ -15,18 +15,20 @@ use clipdb_storage::{CollectionName, CollectionStore, Stopped, Store};
 use parking_lot::{Mutex, RwLock};
 
 use crate::blocking::blocking;
+use crate::collection::closed::Closed;
 use crate::collection::collection::Collection;
-use crate::collection::committer::{Closed, DamageReport};
+use crate::collection::damage::DamageReport;
 use crate::collection::definition::{self, Wanted};
 use crate::collection::pool::Pool;
 use crate::collection::shared::Shared;
-use crate::collection::slot::{self, CollectionSlot, CollectionSummary, Overview, index_folder};
+use crate::collection::slot::{self, CollectionSlot, Overview, index_folder};
+use crate::collection::summary::CollectionSummary;
 use crate::error::EngineError;
+use crate::fan_out::for_each;
 use crate::memory_budget::{Memory, Share};
 use crate::metrics::statistics::Statistics;
 use crate::models::Models;
 use crate::settings::EngineSettings;
-use crate::start;
 use crate::tasks::{Task, Tasks};
 use crate::url_fetch::Fetcher;
 
@@ -208,7 +210,7 @@ impl Engine {
     pub fn close(&self) {
         self.tasks.close();
         let collections = std::mem::take(&mut *self.collections.write());
-        start::each(collections.into_values(), |served| {
+        for_each(collections.into_values(), |served| {
             if let CollectionSlot::Open(collection) = served {
                 collection.close(Closed::Stopping);
             }

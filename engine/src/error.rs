@@ -6,7 +6,6 @@ use clipdb_index::{FilterError, IndexError, TypeConflict};
 use clipdb_storage::{CollectionName, DocumentId, StorageError};
 
 use crate::collection::field_limit::TooManyFields;
-use crate::collection::readiness::CatchingUp;
 use crate::excerpt::quoted;
 
 #[derive(Debug, thiserror::Error)]
@@ -167,4 +166,28 @@ pub enum EngineError {
         "memory for requests was used up for {0} seconds ('ingest_memory_mib'); send the request again later"
     )]
     Overloaded(u64),
+}
+
+/// How far indexes have come.
+#[derive(Debug, Clone, Copy, serde::Serialize)]
+pub struct CatchingUp {
+    /// Documents read so far to be indexed.
+    pub read: u64,
+    /// Documents of the collection, not all of which may need it.
+    pub documents: u64,
+}
+
+impl EngineError {
+    /// What is corrupt, if this failure to open a collection says that its documents are.
+    pub(crate) fn damage(&self) -> Option<String> {
+        match self {
+            Self::Storage(StorageError::Damaged { what, reason }) => {
+                Some(format!("{what}: {reason}"))
+            }
+            Self::LostVersion { key, .. } => Some(format!(
+                "version {key} of a document is listed and is not there"
+            )),
+            _ => None,
+        }
+    }
 }

@@ -10,8 +10,8 @@ use clipdb_storage::{CollectionName, Shelf, SnapshotId, SnapshotInfo, StorageErr
 use serde_json::Value;
 
 use crate::blocking::blocking;
+use crate::collection::closed::Closed;
 use crate::collection::collection::Collection;
-use crate::collection::committer::Closed;
 use crate::collection::definition::NO_MODEL;
 use crate::collection::definition::check_restorable;
 use crate::collection::slot::CollectionSlot;

@@ -10,12 +10,14 @@ use clipdb_embed::Thumbnails;
 use clipdb_storage::{CollectionName, DamagedCollection, Store, StoreOptions};
 use parking_lot::{Mutex, RwLock};
 
+use crate::collection::closed::Closed;
 use crate::collection::collection::Collection;
-use crate::collection::committer::{Closed, DamageReport};
+use crate::collection::damage::DamageReport;
 use crate::collection::shared::Shared;
-use crate::collection::slot::{self, CollectionSlot};
+use crate::collection::slot::CollectionSlot;
 use crate::engine::{Engine, remove_folder};
 use crate::error::EngineError;
+use crate::fan_out::for_each;
 use crate::memory_budget::Memory;
 use crate::metrics::engine_metrics;
 use crate::metrics::statistics::Statistics;
@@ -29,9 +31,6 @@ const SPARE_WRITERS: usize = 4;
 
 /// How long a start opens indexes that it need not open.
 const HEAD_START: Duration = Duration::from_millis(500);
-
-/// Threads that open indexes at the start and close them at the end.
-const MOST_THREADS: usize = 8;
 
 impl Engine {
     /// Opens the data folder, migrates it, opens as many indexes as may be open and begins to bring
@@ -100,7 +99,7 @@ impl Engine {
         all.truncate(most);
         let enough = Instant::now() + HEAD_START;
         let failed = Mutex::new(Vec::new());
-        each(all.iter(), |collection| {
+        for_each(all.iter(), |collection| {
             // Where not all are opened, those that are only save their first users a moment.
             if (have_to || Instant::now() < enough)
                 && let Err(error) = collection.open()
@@ -116,7 +115,7 @@ impl Engine {
             }
         }
         for (collection, error) in failed {
-            let Some(reason) = slot::damage(&error) else {
+            let Some(reason) = error.damage() else {
                 return Err(error);
             };
             let name = &collection.definition().name;
@@ -194,27 +193,4 @@ impl Engine {
             }
         }
     }
-}
-
-/// Does `work` with each, on a few threads: most of it waits for the disk.
-pub(crate) fn each<T: Send>(all: impl ExactSizeIterator<Item = T> + Send, work: impl Fn(T) + Sync) {
-    let threads = all.len().min(MOST_THREADS);
-    let all = Mutex::new(all);
-    let next = || all.lock().next();
-    std::thread::scope(|scope| {
-        // Where no thread is to be had, this one does all.
-        for _ in 1..threads {
-            let spawned = std::thread::Builder::new().spawn_scoped(scope, || {
-                while let Some(one) = next() {
-                    work(one);
-                }
-            });
-            if spawned.is_err() {
-                break;
-            }
-        }
-        while let Some(one) = next() {
-            work(one);
-        }
-    });
 }

@@ -9,14 +9,13 @@ use clipdb_index::{CollectionIndex, Fields, VectorKind};
 use clipdb_storage::{CollectionDefinition, CollectionStore, Outcome, Write};
 use tokio::sync::oneshot;
 
-use crate::collection::committer::{Closed, Committer, GroupCommit, Ticket};
-use crate::collection::definition::{
-    FieldDefinitions, analyzer_name, declared, index_configuration,
-};
+use crate::collection::closed::Closed;
+use crate::collection::committer::{Committer, GroupCommit, Ticket};
+use crate::collection::definition::{analyzer_name, declared, index_configuration};
 use crate::collection::lazy_index::LazyIndex;
-use crate::collection::readiness::{CatchingUp, Readiness};
+use crate::collection::readiness::Readiness;
 use crate::collection::shared::Shared;
-use crate::collection::slot::CollectionSummary;
+use crate::collection::summary::{CollectionSummary, OpenSummary};
 use crate::collection::vector_index;
 use crate::error::EngineError;
 
@@ -29,26 +28,6 @@ pub struct Collection {
     /// Held by the one request that opens the indexes, while others wait.
     opening: tokio::sync::Mutex<()>,
     shared: Arc<Shared>,
-}
-
-/// What `GET /collections/{name}` tells.
-#[derive(Debug, Clone, serde::Serialize)]
-pub struct OpenSummary {
-    pub name: String,
-    pub model: String,
-    pub dim: usize,
-    pub documents: u64,
-    /// Vectors of images and of texts; not known of indexes that are not open and lack documents.
-    pub images: Option<usize>,
-    pub texts: Option<usize>,
-    /// Of texts and undeclared metadata.
-    pub analyzer: String,
-    pub fields: FieldDefinitions,
-    pub index: vector_index::IndexSummary,
-    /// How far the indexes have come, while they lack documents.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub catching_up: Option<CatchingUp>,
-    pub created_at: u64,
 }
 
 impl Collection {

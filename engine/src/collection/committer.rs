@@ -16,14 +16,15 @@ use clipdb_storage::{CollectionName, CollectionStore, DocumentKey, Outcome, Part
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::collection::closed::Closed;
+use crate::collection::damage::DamageReport;
 use crate::collection::field_limit::FieldLimit;
 use crate::collection::lazy_index::LazyIndex;
-use crate::collection::open_indexes::OpenIndexes;
+use crate::collection::open_indexes::{IndexOwner, OpenIndexes};
 use crate::collection::pool::{Job, Length, Queue};
 use crate::collection::readiness::Readiness;
 use crate::collection::rows;
 use crate::collection::shared::Shared;
-use crate::collection::slot::damage;
 use crate::error::EngineError;
 
 /// Panics after which a closing committer leaves the rest of its queue: their writers are answered
@@ -52,26 +53,6 @@ enum Work {
 }
 
 type Between = Box<dyn FnOnce(Result<&CollectionIndex, EngineError>) + Send>;
-
-/// Why a committer takes no more writes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Closed {
-    Stopping,
-    Dropped,
-    /// A restore took its collection's place.
-    Replaced,
-}
-
-impl Closed {
-    /// What whoever uses it afterwards is answered.
-    pub(crate) fn error(self, name: &CollectionName) -> EngineError {
-        match self {
-            Self::Stopping => EngineError::Stopping,
-            Self::Dropped => EngineError::CollectionNotFound(name.clone()),
-            Self::Replaced => EngineError::CollectionReplaced(name.clone()),
-        }
-    }
-}
 
 /// A collection's queue of writes; closing it finishes what was accepted.
 pub(crate) struct Committer {
@@ -190,52 +171,19 @@ impl Committer {
         }
     }
 
-    pub(crate) fn name(&self) -> &CollectionName {
-        &self.name
-    }
-
-    /// Searches are refused from now on, until the indexes agree with the documents.
-    pub(crate) fn begin_reconcile(self: &Arc<Self>) {
-        self.readiness.begin();
-        self.reconcile();
-    }
-
     /// The index, opened where it is not; what it lacks is brought in the background. Blocks; not
     /// for the thread that commits.
     pub(crate) fn open_index(self: &Arc<Self>) -> Result<Arc<CollectionIndex>, EngineError> {
         self.index.touch(self.open_indexes.now());
         let opened = self.index.open()?;
         if opened.is_new {
-            self.open_indexes.add(self, &opened.index);
+            let owner: Arc<dyn IndexOwner> = Arc::<Self>::clone(self);
+            self.open_indexes.add(&owner, &opened.index);
             if !self.readiness.is_searchable() {
                 self.reconcile();
             }
         }
         Ok(opened.index)
-    }
-
-    pub(crate) fn take_unverified(&self, index: &CollectionIndex) -> bool {
-        self.index.take_unverified(index)
-    }
-
-    /// When the index was used last.
-    pub(crate) fn used(&self) -> u64 {
-        self.index.used()
-    }
-
-    /// Closes the index unless it is being used or written. Blocks.
-    pub(crate) fn close_index_if_unused(&self) {
-        let Some(mut turn) = self.turn.try_lock() else {
-            return;
-        };
-        let idle = turn.is_idle() && !self.reconcile.load(Ordering::Acquire);
-        if idle
-            && self
-                .index
-                .close_if_unused(|| self.open_indexes.remove(self))
-        {
-            turn.commit.fields = None;
-        }
     }
 
     /// Takes no more writes and finishes those accepted, on this thread. Blocks.
@@ -250,7 +198,40 @@ impl Committer {
                 Err(_) => turn.note_panic(self),
             }
         }
-        self.open_indexes.remove(self);
+        self.open_indexes.remove(&**self);
+    }
+}
+
+impl IndexOwner for Committer {
+    fn name(&self) -> &CollectionName {
+        &self.name
+    }
+
+    fn used(&self) -> u64 {
+        self.index.used()
+    }
+
+    fn close_index_if_unused(&self) {
+        let Some(mut turn) = self.turn.try_lock() else {
+            return;
+        };
+        let idle = turn.is_idle() && !self.reconcile.load(Ordering::Acquire);
+        if idle
+            && self
+                .index
+                .close_if_unused(|| self.open_indexes.remove(self))
+        {
+            turn.commit.fields = None;
+        }
+    }
+
+    fn take_unverified(&self, index: &CollectionIndex) -> bool {
+        self.index.take_unverified(index)
+    }
+
+    fn begin_reconcile(self: Arc<Self>) {
+        self.readiness.begin();
+        self.reconcile();
     }
 }
 
@@ -388,13 +369,6 @@ pub(crate) struct GroupCommit {
     pub(crate) fields: Option<FieldLimit>,
 }
 
-/// A collection whose documents are damaged.
-pub(crate) struct DamageReport {
-    /// The collection's.
-    pub(crate) number: u64,
-    pub(crate) reason: String,
-}
-
 /// How often an index is made again whose files vanish meanwhile, and the wait before that.
 const TRIES: usize = 3;
 const TRY_AGAIN: Duration = Duration::from_millis(200);
@@ -404,7 +378,8 @@ impl GroupCommit {
         self.index.touch(committer.open_indexes.now());
         let opened = self.index.open()?;
         if opened.is_new {
-            committer.open_indexes.add(committer, &opened.index);
+            let owner: Arc<dyn IndexOwner> = Arc::<Committer>::clone(committer);
+            committer.open_indexes.add(&owner, &opened.index);
         }
         Ok(opened.index)
     }
@@ -535,7 +510,7 @@ impl GroupCommit {
             Err(error) => error,
         };
         tracing::error!(%error, "the search index could not be rebuilt");
-        if let Some(reason) = damage(&error) {
+        if let Some(reason) = error.damage() {
             // Nobody listens while the server starts or stops: the start looks itself.
             let _ = self.shared.damage.send(DamageReport {
                 number: self.store.number(),

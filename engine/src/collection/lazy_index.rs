@@ -8,7 +8,7 @@ use clipdb_index::{CollectionIndex, SegmentSize, State};
 use clipdb_storage::CollectionStore;
 use parking_lot::{Mutex, RwLock};
 
-use crate::collection::committer::Closed;
+use crate::collection::closed::Closed;
 use crate::collection::definition::index_configuration;
 use crate::collection::readiness::Readiness;
 use crate::error::EngineError;

@@ -6,14 +6,30 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Weak};
 
 use clipdb_index::CollectionIndex;
+use clipdb_storage::CollectionName;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
-use crate::collection::committer::Committer;
+/// A collection whose indexes are open.
+pub(crate) trait IndexOwner: Send + Sync {
+    fn name(&self) -> &CollectionName;
+
+    /// When the indexes were used last, by [`OpenIndexes::now`].
+    fn used(&self) -> u64;
+
+    /// Closes the indexes unless they are in use. Blocks.
+    fn close_index_if_unused(&self);
+
+    /// Whether the stored vectors are still to be verified; they are from now on.
+    fn take_unverified(&self, index: &CollectionIndex) -> bool;
+
+    /// Refuses searches until the indexes agree with the documents.
+    fn begin_reconcile(self: Arc<Self>);
+}
 
 pub(crate) struct OpenIndexes {
     most: usize,
-    all: Mutex<Vec<Weak<Committer>>>,
+    all: Mutex<Vec<Weak<dyn IndexOwner>>>,
     count: AtomicUsize,
     clock: AtomicU64,
     /// Indexes that requests open at the same time.
@@ -22,7 +38,7 @@ pub(crate) struct OpenIndexes {
 }
 
 /// An index whose stored vectors are to be read once.
-type Unverified = (Weak<Committer>, Weak<CollectionIndex>);
+type Unverified = (Weak<dyn IndexOwner>, Weak<CollectionIndex>);
 
 impl OpenIndexes {
     pub(crate) fn start(most: usize, openers: usize) -> std::io::Result<Self> {
@@ -51,22 +67,22 @@ impl OpenIndexes {
     }
 
     /// It was just opened.
-    pub(crate) fn add(&self, committer: &Arc<Committer>, index: &Arc<CollectionIndex>) {
+    pub(crate) fn add(&self, owner: &Arc<dyn IndexOwner>, index: &Arc<CollectionIndex>) {
         let mut all = self.all.lock();
-        all.push(Arc::downgrade(committer));
+        all.push(Arc::downgrade(owner));
         self.count.store(all.len(), Ordering::Relaxed);
         drop(all);
-        if committer.take_unverified(index) {
+        if owner.take_unverified(index) {
             // The thread ends with this.
             let _ = self
                 .verifier
-                .send((Arc::downgrade(committer), Arc::downgrade(index)));
+                .send((Arc::downgrade(owner), Arc::downgrade(index)));
         }
     }
 
-    pub(crate) fn remove(&self, committer: &Committer) {
+    pub(crate) fn remove(&self, owner: &dyn IndexOwner) {
         let mut all = self.all.lock();
-        all.retain(|open| !std::ptr::eq(open.as_ptr(), committer) && open.strong_count() > 0);
+        all.retain(|open| !std::ptr::addr_eq(open.as_ptr(), owner) && open.strong_count() > 0);
         self.count.store(all.len(), Ordering::Relaxed);
     }
 
@@ -76,15 +92,15 @@ impl OpenIndexes {
         if self.len() <= self.most {
             return;
         }
-        let mut all: Vec<Arc<Committer>> =
+        let mut all: Vec<Arc<dyn IndexOwner>> =
             self.all.lock().iter().filter_map(Weak::upgrade).collect();
-        all.sort_by_cached_key(|committer| committer.used());
-        for committer in all {
+        all.sort_by_cached_key(|owner| owner.used());
+        for owner in all {
             if self.len() <= self.most {
                 break;
             }
             // One that is being written, searched, built or closed is passed over.
-            committer.close_index_if_unused();
+            owner.close_index_if_unused();
         }
     }
 }
@@ -92,18 +108,18 @@ impl OpenIndexes {
 /// Reads every stored vector once while collections are served already: at a million vectors that
 /// takes longer than anybody wants to wait for a start.
 fn verify_all(unverified: Receiver<Unverified>) {
-    for (committer, index) in unverified {
-        let (Some(committer), Some(index)) = (committer.upgrade(), index.upgrade()) else {
+    for (owner, index) in unverified {
+        let (Some(owner), Some(index)) = (owner.upgrade(), index.upgrade()) else {
             continue;
         };
         match index.verify() {
             Ok(lost) if lost.is_empty() => {}
             Ok(lost) => {
-                tracing::warn!(collection = %committer.name(), ?lost, "damaged vectors were left out: they are read from the documents");
-                committer.begin_reconcile();
+                tracing::warn!(collection = %owner.name(), ?lost, "damaged vectors were left out: they are read from the documents");
+                owner.begin_reconcile();
             }
             Err(error) => {
-                tracing::warn!(collection = %committer.name(), %error, "the stored vectors could not be verified");
+                tracing::warn!(collection = %owner.name(), %error, "the stored vectors could not be verified");
             }
         }
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use clipdb_storage::CollectionName;
 use parking_lot::{Condvar, Mutex};
 
-use crate::error::EngineError;
+use crate::error::{CatchingUp, EngineError};
 
 /// Between two attempts to bring lost indexes up to date.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -34,15 +34,6 @@ enum State {
     Lost(Option<EngineError>),
 }
 
-/// How far indexes have come.
-#[derive(Debug, Clone, Copy, serde::Serialize)]
-pub struct CatchingUp {
-    /// Documents read so far to be indexed.
-    pub read: u64,
-    /// Documents of the collection, not all of which may need it.
-    pub documents: u64,
-}
-
 impl Readiness {
     pub(crate) fn new(collection: CollectionName) -> Self {
         Self {
@@ -64,7 +55,7 @@ impl Readiness {
     }
 
     /// One more document is read; an error when the collection is closing.
-    pub(crate) fn go_on(&self) -> Result<(), EngineError> {
+    pub(crate) fn record_progress(&self) -> Result<(), EngineError> {
         self.read.fetch_add(1, Ordering::Relaxed);
         if self.given_up.load(Ordering::Acquire) {
             return Err(EngineError::Stopping);
@@ -171,7 +162,7 @@ mod tests {
         let readiness = Readiness::new("a".parse().unwrap());
         assert!(readiness.check(3).is_ok());
         readiness.begin();
-        readiness.go_on().unwrap();
+        readiness.record_progress().unwrap();
         assert_eq!(
             readiness.check(3).unwrap_err().to_string(),
             "the search index of collection 'a' is being brought up to date: 1 of at most 3 \
@@ -212,6 +203,9 @@ mod tests {
     fn a_closing_collection_is_not_caught_up() {
         let readiness = Readiness::new("a".parse().unwrap());
         readiness.give_up();
-        assert!(matches!(readiness.go_on(), Err(EngineError::Stopping)));
+        assert!(matches!(
+            readiness.record_progress(),
+            Err(EngineError::Stopping)
+        ));
     }
 }

@@ -47,7 +47,7 @@ pub(crate) fn reconcile(
     let live: Vec<RowId> = store.live_keys()?.into_iter().map(row_id).collect();
     let done = index
         .reconcile(&live, store.sequence(), |row| {
-            readiness.go_on()?;
+            readiness.record_progress()?;
             read(store, document_key(row))
         })
         .map_err(|error| match error {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 
-use crate::collection::committer::DamageReport;
+use crate::collection::damage::DamageReport;
 use crate::collection::open_indexes::OpenIndexes;
 use crate::collection::pool::{Pool, Queue};
 use crate::error::EngineError;

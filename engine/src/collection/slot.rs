@@ -4,34 +4,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use clipdb_storage::{CollectionName, DamagedCollection, StorageError};
+use clipdb_storage::{CollectionName, DamagedCollection};
 
-use crate::collection::collection::{Collection, OpenSummary};
+use crate::collection::collection::Collection;
+use crate::collection::summary::{CollectionSummary, DamagedSummary};
 use crate::error::EngineError;
 
 #[derive(Clone)]
 pub(crate) enum CollectionSlot {
     Open(Arc<Collection>),
     Damaged(DamagedCollection),
-}
-
-/// What `GET /collections` tells of each.
-#[derive(Debug, Clone, serde::Serialize)]
-#[serde(tag = "status", rename_all = "snake_case")]
-pub enum CollectionSummary {
-    Open(Box<OpenSummary>),
-    Damaged(DamagedSummary),
-}
-
-/// What is known of a collection that is not served.
-#[derive(Debug, Clone, serde::Serialize)]
-pub struct DamagedSummary {
-    pub name: String,
-    pub model: String,
-    pub dim: usize,
-    /// What of it is damaged, and how.
-    pub reason: String,
-    pub created_at: u64,
 }
 
 impl CollectionSlot {
@@ -114,17 +96,4 @@ pub(crate) fn unavailable(all: &BTreeMap<CollectionName, CollectionSlot>) -> usi
     all.values()
         .filter(|served| matches!(served, CollectionSlot::Open(collection) if collection.is_unavailable()))
         .count()
-}
-
-/// What is damaged, where a failure to open a collection says that its documents are.
-pub(crate) fn damage(error: &EngineError) -> Option<String> {
-    match error {
-        EngineError::Storage(StorageError::Damaged { what, reason }) => {
-            Some(format!("{what}: {reason}"))
-        }
-        EngineError::LostVersion { key, .. } => Some(format!(
-            "version {key} of a document is listed and is not there"
-        )),
-        _ => None,
-    }
 }
