@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 
 use crate::columns::{self, Facets, Fields, Group, Order, Ordered, Place};
 use crate::error::IndexError;
+use crate::fault::{Faults, WriteStep};
 use crate::filter::{Filter, KeptSets};
 use crate::row::{Row, RowId, Scored, VectorKind};
 use crate::row_set::RowSet;
@@ -24,6 +25,7 @@ pub struct CollectionIndex {
     pub(crate) words: WordIndex,
     pub(crate) writer: Mutex<Writer>,
     kept_sets: KeptSets,
+    pub(crate) faults: Faults,
 }
 
 /// What a write holds; its lock orders the writes.
@@ -191,6 +193,7 @@ impl CollectionIndex {
                 sequence,
             }),
             kept_sets: KeptSets::default(),
+            faults: Faults::default(),
         };
         Ok((index, opened))
     }
@@ -258,10 +261,13 @@ impl CollectionIndex {
     ) -> Result<(), IndexError> {
         self.vectors.check(add)?;
         let mut writer = self.writer.lock();
+        self.faults.reach(WriteStep::AddVectors)?;
         self.vectors.apply(remove, add)?;
-        let written = writer
-            .words
-            .stage(remove, add)
+        let written = self
+            .faults
+            .reach(WriteStep::StageWords)
+            .and_then(|()| writer.words.stage(remove, add))
+            .and_then(|()| self.faults.reach(WriteStep::CommitWords))
             .and_then(|()| writer.words.commit(sequence));
         if let Err(error) = written {
             writer.words.roll_back();
@@ -269,6 +275,13 @@ impl CollectionIndex {
         }
         writer.sequence = sequence;
         Ok(())
+    }
+
+    /// Makes the next write that reaches `step` fail there, once. What a failure at each step
+    /// leaves is described at [`WriteStep`].
+    #[cfg(feature = "fault-injection")]
+    pub fn inject_fault(&self, step: WriteStep) {
+        self.faults.inject(step);
     }
 
     /// About the `limit` rows whose vectors of this kind have the largest inner product with

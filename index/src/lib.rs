@@ -14,6 +14,7 @@ mod bits;
 mod collection;
 mod columns;
 mod error;
+mod fault;
 pub mod filter;
 pub mod fusion;
 mod reconcile;
@@ -30,6 +31,7 @@ pub use columns::{
     Point, TypeConflict, field_paths,
 };
 pub use error::{IndexError, ReconcileError};
+pub use fault::WriteStep;
 pub use filter::{Filter, FilterError};
 pub use reconcile::Reconciled;
 pub use row::{ListKind, OwnedRow, Row, RowId, Scored, VectorKind};

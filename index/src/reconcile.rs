@@ -2,6 +2,7 @@
 
 use crate::collection::CollectionIndex;
 use crate::error::ReconcileError;
+use crate::fault::WriteStep;
 use crate::row::{OwnedRow, Row, RowId};
 
 /// Rows read from the source of truth at a time.
@@ -49,6 +50,7 @@ impl CollectionIndex {
             return Ok(done);
         }
         let mut bring = || -> Result<(), ReconcileError<E>> {
+            self.faults.reach(WriteStep::Reconcile)?;
             self.vectors.apply(&vectors.extra, &[])?;
             writer.words.stage(&words.extra, &[])?;
             let mut missing = [vectors.missing.as_slice(), &words.missing].concat();

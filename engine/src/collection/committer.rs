@@ -571,3 +571,6 @@ fn changed_keys(outcomes: &[Outcome]) -> (Vec<RowId>, Vec<DocumentKey>) {
     added.retain(|key| !gone.contains(key));
     (removed.into_iter().map(rows::row_id).collect(), added)
 }
+
+#[cfg(test)]
+mod tests;

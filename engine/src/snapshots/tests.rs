@@ -1,6 +1,10 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::fs;
+use std::io::ErrorKind;
+use std::time::{Duration, Instant};
+
+use clipdb_storage::CommitStep;
 
 use super::*;
 use crate::testing::{
@@ -169,4 +173,32 @@ async fn snapshots_of_a_collection_that_never_was_are_an_error() {
     assert!(matches!(listed, Err(EngineError::CollectionNotFound(_))));
     let begun = engine.begin_snapshot(&name_of("never"));
     assert!(matches!(begun, Err(EngineError::CollectionNotFound(_))));
+}
+
+/// A restore passes through storage's steps, and its collection is indexed before it is served.
+#[tokio::test]
+async fn a_restore_that_fails_at_any_step_leaves_the_collection_as_it_was() {
+    for step in [CommitStep::ApplyBatch, CommitStep::Flush] {
+        for name in ["source", "fresh"] {
+            let (engine, _, id) = with_snapshot().await;
+            engine.store.inject_fault(step, ErrorKind::Other);
+            let failed = restore(&engine, name, from_source(&id)).await;
+            assert!(failed.is_err(), "{step:?} as '{name}'");
+            let begun = Instant::now();
+            while engine.storage_stopped().is_some() {
+                assert!(begun.elapsed() < Duration::from_secs(60));
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            let source = engine.collection(&name_of("source")).unwrap();
+            assert_eq!(engine.found(&source, by_vector(VECTOR)).await.len(), 2);
+            let document = vec![with_text("c", "new words", VECTOR)];
+            engine.store(&source, document).await;
+            assert!(engine.agreement(&source).await.unwrap().agrees);
+            restore(&engine, name, from_source(&id)).await.unwrap();
+            let restored = engine.collection(&name_of(name)).unwrap();
+            assert_eq!(engine.found(&restored, by_keywords("old")).await.len(), 2);
+            let expected = if name == "fresh" { 2 } else { 1 };
+            assert_eq!(index_folders(&engine), expected, "{step:?} as '{name}'");
+        }
+    }
 }
