@@ -99,7 +99,10 @@ fn drawn_emoji() -> impl Iterator<Item = (char, &'static Emoji)> {
     emojis::iter()
         .filter(|emoji| emoji.group() != Group::Flags)
         .filter_map(|emoji| {
-            let mut characters = emoji.as_str().chars().filter(|character| *character != COLOURED);
+            let mut characters = emoji
+                .as_str()
+                .chars()
+                .filter(|character| *character != COLOURED);
             let character = characters.next()?;
             characters.next().is_none().then_some((character, emoji))
         })
