@@ -16,6 +16,8 @@ mod columns;
 mod error;
 pub mod filter;
 pub mod fusion;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod reconcile;
 mod row;
 mod row_set;
