@@ -22,7 +22,7 @@ flags='"-Cpasses=sancov-module", "-Cllvm-args=-sanitizer-coverage-level=4",
     "-Cllvm-args=-sanitizer-coverage-trace-compares", "-Zsanitizer=address", "--cfg", "fuzzing"'
 
 printf 'fuzz: building (the first time takes about half an hour on 2 cores)\n'
-RUSTC_BOOTSTRAP=1 cargo build --release --locked --manifest-path fuzz/Cargo.toml \
+RUSTC_BOOTSTRAP=1 cargo build --release --manifest-path fuzz/Cargo.toml \
     --target "$triple" --target-dir "$target_dir" --config "build.rustflags=[$(tr -d '\n' <<<"$flags")]"
 
 # LibTorch and OpenBLAS keep what they allocate at startup.
