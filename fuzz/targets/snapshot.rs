@@ -47,7 +47,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
         for key in keys {
             let document = collection.get_by_key(key).expect("so are its documents");
             let vectors = collection.vectors(key).expect("and their vectors");
-            assert!(document.is_some() && vectors.iter().all(|vector| vector.values.len() == 3));
+            assert!(document.is_some() && vectors.iter().all(|vector| vector.1.len() == 3));
         }
     }
 });

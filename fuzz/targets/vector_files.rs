@@ -1,12 +1,12 @@
 //! The files of a collection's vectors: one of them is replaced, its checksum corrected, and the
 //! vectors are opened and searched. The first byte chooses the file: the codes that a graph is
-//! walked by, the rows, the removals, the full vectors, or the manifest itself.
+//! walked by, the rows, the removals, the full vectors, or the manifest itself. Unless its highest
+//! bit is set, the bytes are repeated to the length of the original file, so that inputs are small.
 //!
 //! FAISS's own file is left alone: FAISS trusts it, and the checksum is what protects it.
 #![no_main]
 
 use std::fs;
-use std::path::Path;
 use std::sync::LazyLock;
 
 use clipdb_index::fuzzing::search_vectors;
@@ -16,8 +16,9 @@ use clipdb_index::{
 use serde_json::{Map, Value};
 use tempfile::TempDir;
 
-const DIM: usize = 16;
-const VECTORS: usize = 300;
+const DIM: usize = 8;
+/// Enough for a graph.
+const VECTORS: usize = 1024;
 const SETTINGS: VectorSettings = VectorSettings {
     kind: IndexKind::Hnsw,
     m: 4,
@@ -82,35 +83,43 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let Some((choice, bytes)) = data.split_first() else {
         return;
     };
-    let (extension, checksum) = match choice % 5 {
+    let (extension, checksum) = match (choice & 0x7f) % 5 {
         0 => ("codes", "/index/codes_crc"),
         1 => ("ids", "/ids_crc"),
         2 => ("live", ""),
         3 => ("vectors", "/vectors_crc"),
         _ => ("manifest", ""),
     };
+    let fitted = |bytes: &[u8], length: usize| -> Vec<u8> {
+        if *choice >= 0x80 || bytes.is_empty() {
+            return bytes.to_vec();
+        }
+        bytes.iter().copied().cycle().take(length).collect()
+    };
     let saved = &*SAVED;
     let folder = saved.folder.path().join("fuzzed");
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir(&folder).expect("room in memory");
     for (name, original) in &saved.files {
+        let is_chosen = name.ends_with(extension);
         let replaced = match extension {
-            "live" if name.ends_with(".live") => {
-                [bytes, &crc32fast::hash(bytes).to_le_bytes()].concat()
+            "manifest" if is_chosen => with_checksum(bytes),
+            "live" if is_chosen => {
+                let bits = fitted(bytes, original.len() - 4);
+                [&bits[..], &crc32fast::hash(&bits).to_le_bytes()].concat()
             }
-            _ if Path::new(name)
-                .extension()
-                .is_some_and(|is| is == extension) =>
-            {
-                bytes.to_vec()
-            }
-            "manifest" if name == "manifest" => with_checksum(bytes),
+            _ if is_chosen => fitted(bytes, original.len()),
             _ if name == "manifest" && !checksum.is_empty() => {
                 let mut manifest = body(original);
                 let entry = manifest
                     .pointer_mut(&format!("/segments/0/entry{checksum}"))
                     .expect("a checksum in the manifest");
-                *entry = crc32fast::hash(bytes).into();
+                let chosen = saved
+                    .files
+                    .iter()
+                    .find(|(name, _)| name.ends_with(extension));
+                let length = chosen.map_or(0, |(_, original)| original.len());
+                *entry = crc32fast::hash(&fitted(bytes, length)).into();
                 with_checksum(manifest.to_string().as_bytes())
             }
             _ => original.clone(),
