@@ -1,30 +1,19 @@
-//! clipdb's engine and its REST API.
+//! clipdb's protocols over [`clipdb_engine`].
 //!
-//! [`engine`] is what a document and a query go through: the only code that
-//! knows storage, index and embed at once. [`rest`] is HTTP over it: it parses,
-//! calls one engine function, and maps the answer. [`clip_as_service`] are the doors
-//! that CLIP-as-service's clients speak to. [`error`] holds the one error enum;
-//! `rest::problem` the one table from it to code and status.
-//!
-//! A reader needs three types: [`Engine`](engine::Engine), the open database;
-//! [`Draft`](engine::Draft), a document on its way in; and
-//! [`Query`](engine::Query), a search on its way in.
+//! [`app`] composes one HTTP server out of `rest`, the REST API with the page, and
+//! [`clip_as_service`], which CLIP-as-service's clients speak. Neither knows the other; both stand
+//! on `http`, the toolkit that knows no route.
 
+pub mod app;
 pub mod clip_as_service;
-mod data_uri;
-pub mod engine;
-pub mod error;
-mod memory;
-pub mod pace;
-mod quoted;
-pub mod rest;
-mod tls;
-mod trace_context;
-mod url_ingest;
+mod http;
+mod rest;
 
-pub use clipdb_index as index;
-pub use clipdb_storage::{Checked, CollectionName, DocumentId, Finding, FindingKind};
-pub use engine::{Engine, EngineSettings};
-pub use error::ApiError;
-pub use tls::TlsIdentity;
-pub use url_ingest::UrlIngestSettings;
+/// The engine that the protocols serve, for the program that opens it.
+pub use clipdb_engine as engine;
+pub use http::base_path::BasePath;
+pub use http::callers::Hosts;
+pub use http::error::ApiError;
+pub use http::pace::Pace;
+pub use http::state::{ApiKey, ClipAsServiceSettings, RestSettings, RestState};
+pub use http::tls::TlsIdentity;

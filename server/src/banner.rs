@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 
-use clipdb_api::Engine;
+use clipdb_api::engine::Engine;
 
 use crate::configuration::Configuration;
 

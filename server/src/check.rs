@@ -4,8 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use clipdb_api::engine::check_folder;
-use clipdb_api::{Checked, EngineSettings, Finding, FindingKind};
+use clipdb_api::engine::{Checked, EngineSettings, Finding, FindingKind, check_folder};
 
 #[derive(Debug, Args)]
 pub struct CheckArguments {

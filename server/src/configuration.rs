@@ -12,11 +12,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use clipdb_api::pace::Pace;
-use clipdb_api::rest::{Hosts, RestSettings};
-use clipdb_api::{EngineSettings, TlsIdentity, UrlIngestSettings, clip_as_service};
-use clipdb_embed::EncoderSettings;
-use clipdb_embed::image::ImageLimits;
+use clipdb_api::engine::{EncoderSettings, EngineSettings, ImageLimits, UrlIngestSettings};
+use clipdb_api::{ClipAsServiceSettings, Hosts, Pace, RestSettings, TlsIdentity};
 use serde::{Deserialize, Serialize};
 
 pub use models::ModelConfiguration;
@@ -548,7 +545,7 @@ impl Settings {
                     1,
                 )?),
             },
-            clip_as_service: clip_as_service::Settings {
+            clip_as_service: ClipAsServiceSettings {
                 collection: self
                     .clip_as_service_collection
                     .map(|name| parsed("clip_as_service_collection", &name))

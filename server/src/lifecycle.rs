@@ -5,11 +5,12 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use clipdb_api::RestState;
+use clipdb_api::app::{self, ProtocolStatistics};
 use clipdb_api::clip_as_service::grpc;
-use clipdb_api::engine::{Models, Statistics};
-use clipdb_api::rest::{self, RestState};
-use clipdb_api::{ApiError, Engine};
-use clipdb_embed::{EmbedError, Encoder, ModelSource};
+use clipdb_api::engine::{
+    EmbedError, Encoder, Engine, EngineError, ModelSource, Models, Statistics,
+};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
@@ -38,7 +39,7 @@ enum StartError {
     #[error(transparent)]
     Model(#[from] EmbedError),
     #[error(transparent)]
-    Engine(#[from] ApiError),
+    Engine(#[from] EngineError),
     #[error("the operating system refused {what}: {source}")]
     System {
         what: &'static str,
@@ -92,8 +93,11 @@ async fn serve_until_stopped(
         configuration.rest.clone(),
         Arc::clone(&statistics),
     ));
-    let (server, address) = rest::bind(
+    let protocols =
+        ProtocolStatistics::new(&state).map_err(|error| StartError::Metrics(error.to_string()))?;
+    let (server, address) = app::bind(
         Arc::clone(&state),
+        &protocols,
         configuration.listen,
         configuration.tls.as_ref(),
         configuration.workers,
@@ -110,6 +114,7 @@ async fn serve_until_stopped(
             let tls = configuration.tls.as_ref();
             grpc::bind(
                 Arc::clone(&state),
+                protocols.calls(),
                 address,
                 tls,
                 configuration.workers,
@@ -195,14 +200,16 @@ fn open_engine(
         let source = ModelSource::resolve(&model.name, &configuration.model_cache)?;
         encoders.push(Encoder::load(&source, &model.encoder)?);
     }
-    clipdb_api::index::set_search_threads(configuration.search_threads);
-    clipdb_api::index::set_build_threads(configuration.index_threads);
+    clipdb_api::engine::set_search_threads(configuration.search_threads);
+    clipdb_api::engine::set_build_threads(configuration.index_threads);
     state.starting("the collections are being recovered");
-    let models = Models::new(encoders).map_err(StartError::Engine)?;
-    let engine = Engine::open(configuration.engine.clone(), models, statistics)?;
-    let engine = Arc::new(engine);
-    engine.watch_catching_up()?;
-    Ok(engine)
+    let models = Models::new(encoders)?;
+    models.default_model()?;
+    Ok(Engine::open(
+        configuration.engine.clone(),
+        models,
+        statistics,
+    )?)
 }
 
 struct StopSignals {

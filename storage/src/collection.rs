@@ -9,13 +9,13 @@ use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use sled::IVec;
 
 use crate::counters::Counters;
-use crate::database::{Database, past_damage};
+use crate::database::Database;
+use crate::files::{Files, decode_key};
 use crate::images::ImageFolder;
-use crate::snapshot::Copying;
-use crate::tree::Tree;
+use crate::retry::past_damage;
 use crate::{
     BlobHash, CollectionDefinition, Committed, Document, DocumentId, DocumentKey, Guard,
-    StorageError, Vector, Write, catalog, commit, frame, layout, record,
+    StorageError, Vector, Write, catalog, commit, layout, record,
 };
 
 /// One collection. Clones share it. Reads run beside a commit and see each document either before
@@ -31,17 +31,14 @@ struct Shared {
     /// One commit at a time: a group is planned against what the one before it left.
     committing: Mutex<()>,
     counters: RwLock<Counters>,
+    /// Sees every version that a commit is about to remove.
+    observer: Mutex<Option<Arc<dyn RemovalObserver>>>,
 }
 
-/// Where a collection's data lies.
-pub(crate) struct Files {
-    pub number: u64,
-    pub definition: CollectionDefinition,
-    pub database: Arc<Database>,
-    pub tree: Tree,
-    pub images: ImageFolder,
-    /// The copy that a commit has to think of.
-    pub copying: Mutex<Option<Arc<Copying>>>,
+/// Something that needs versions which a commit removes, such as a copy in progress.
+pub(crate) trait RemovalObserver: Send + Sync {
+    /// The commit has written its images and not yet its batch: the versions can still be read.
+    fn before_removal(&self, files: &Files, versions: &[DocumentKey]);
 }
 
 impl CollectionStore {
@@ -59,11 +56,11 @@ impl CollectionStore {
                 database,
                 tree,
                 images,
-                copying: Mutex::new(None),
             },
             dropped: RwLock::new(false),
             committing: Mutex::new(()),
             counters: RwLock::new(counters),
+            observer: Mutex::new(None),
         })))
     }
 
@@ -210,9 +207,15 @@ impl CollectionStore {
         let _alone = self.0.committing.lock();
         let _alive = self.alive()?;
         let before = *self.0.counters.read();
-        let (after, outcomes) = commit::commit(&self.0.files, before, group, guard)?;
-        *self.0.counters.write() = after;
         let files = &self.0.files;
+        let before_removal = |versions: &[DocumentKey]| {
+            let observer = self.0.observer.lock().clone();
+            if let Some(observer) = observer {
+                observer.before_removal(files, versions);
+            }
+        };
+        let (after, outcomes) = commit::commit(files, before, group, guard, before_removal)?;
+        *self.0.counters.write() = after;
         files
             .database
             .witness
@@ -223,20 +226,30 @@ impl CollectionStore {
         })
     }
 
-    /// Does `work` while no commit is under way.
-    pub(crate) fn between_commits<T>(
+    /// Registers the observer that `work` returns, between two commits: `work` sees the collection
+    /// as the one left it, and the observer sees every removal of the next. Fails while another
+    /// observer is registered.
+    pub(crate) fn observe_removals<O: RemovalObserver + 'static, T>(
         &self,
-        work: impl FnOnce(&Files, Counters, &mut Option<Arc<Copying>>) -> Result<T, StorageError>,
-    ) -> Result<T, StorageError> {
+        work: impl FnOnce(&Files, Counters) -> Result<(Arc<O>, T), StorageError>,
+    ) -> Result<(Arc<O>, T), StorageError> {
         let _alone = self.0.committing.lock();
         let _alive = self.alive()?;
+        let mut observer = self.0.observer.lock();
+        if observer.is_some() {
+            return Err(StorageError::CopyUnderWay {
+                name: self.definition().name.clone(),
+            });
+        }
         let counters = *self.0.counters.read();
-        work(&self.0.files, counters, &mut self.0.files.copying.lock())
+        let (new, result) = work(&self.0.files, counters)?;
+        *observer = Some(new.clone());
+        Ok((new, result))
     }
 
-    /// Commits think of no copy any more.
-    pub(crate) fn end_copy(&self) {
-        *self.0.files.copying.lock() = None;
+    /// Removes the observer of removals.
+    pub(crate) fn stop_observing(&self) {
+        *self.0.observer.lock() = None;
     }
 
     /// Does `work` while the collection cannot be dropped.
@@ -293,81 +306,5 @@ impl CollectionStore {
             });
         }
         Ok(dropped)
-    }
-}
-
-impl Files {
-    pub(crate) fn current_key(&self, id: &DocumentId) -> Result<Option<DocumentKey>, StorageError> {
-        let id_key = layout::id(id);
-        past_damage(|| self.tree.get(&id_key))
-            .map_err(StorageError::sled("look for a document"))?
-            .map(|value| decode_key(&id_key, &value))
-            .transpose()
-    }
-
-    /// The image's bytes, checked against their hash.
-    pub(crate) fn image(&self, hash: &BlobHash) -> Result<Bytes, StorageError> {
-        self.images
-            .read(hash)?
-            .ok_or_else(|| StorageError::DamagedImage {
-                hash: *hash,
-                path: self.images.path(hash),
-                reason: "there is no such file".into(),
-            })
-    }
-
-    pub(crate) fn is_referenced(&self, hash: &BlobHash) -> Result<bool, StorageError> {
-        match self.tree.scan_prefix(layout::references_to(hash)).next() {
-            None => Ok(false),
-            Some(Ok(_)) => Ok(true),
-            Some(Err(error)) => Err(StorageError::sled("look for an image's documents")(error)),
-        }
-    }
-
-    /// The record of the document's version `key`, as long as that is the current one.
-    pub(crate) fn record(
-        &self,
-        id: &DocumentId,
-        key: DocumentKey,
-    ) -> Result<Document, StorageError> {
-        record::read(&self.tree, key)?.ok_or_else(|| StorageError::Damaged {
-            what: format!("the document {id}"),
-            reason: format!("the record of its version {key} is missing"),
-        })
-    }
-
-    fn document(&self, id: &DocumentId) -> Result<Option<Document>, StorageError> {
-        let mut current = self.current_key(id)?;
-        while let Some(key) = current {
-            let read = self.record(id, key);
-            // A version that was replaced while it was read is read again.
-            current = self.current_key(id)?;
-            if current == Some(key) {
-                return read.map(Some);
-            }
-        }
-        Ok(None)
-    }
-}
-
-/// The value of an id's entry.
-pub(crate) fn encode_key(id_key: &[u8], key: DocumentKey) -> Vec<u8> {
-    frame::seal(id_key, &key.get().to_be_bytes())
-}
-
-pub(crate) fn decode_key(id_key: &[u8], value: &[u8]) -> Result<DocumentKey, StorageError> {
-    let what = || {
-        format!(
-            "the entry of the document {:?}",
-            String::from_utf8_lossy(id_key)
-        )
-    };
-    let payload = frame::open(id_key, value, what)?;
-    match payload.try_into() {
-        Ok(bytes) => Ok(DocumentKey::new(u64::from_be_bytes(bytes))),
-        Err(_) => Err(StorageError::Damaged {
-            what: what(),
-            reason: "it is no key".into(),
-        }),
     }
 }

@@ -10,18 +10,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use sled::Batch;
 
-use crate::collection::{Files, encode_key};
 use crate::counters::Counters;
-use crate::database::past_damage;
+use crate::fault::CommitStep;
+use crate::files::{Files, encode_key};
 use crate::plan::{Plan, Stored, Version};
+use crate::retry::past_damage;
 use crate::{BlobHash, DocumentKey, Guard, Outcome, StorageError, Write, layout, record};
 
-/// Commits the group and returns the counters after it.
+/// Commits the group and returns the counters after it. `before_removal` gets the versions that the
+/// group removes while they can still be read.
 pub(crate) fn commit(
     files: &Files,
     before: Counters,
     group: Vec<Write>,
     guard: Guard<'_>,
+    before_removal: impl FnOnce(&[DocumentKey]),
 ) -> Result<(Counters, Vec<Outcome>), StorageError> {
     files.database.check_writable()?;
     for write in &group {
@@ -48,9 +51,7 @@ pub(crate) fn commit(
     }
     after.write(&mut changes.batch)?;
     write_images(files, &changes.arriving)?;
-    if let Some(copying) = files.copying.lock().clone() {
-        copying.preserve(files, changes.versions.iter().copied());
-    }
+    before_removal(&changes.versions);
     files.database.apply(&files.tree, changes.batch)?;
     remove_unreferenced(files, &changes.leaving);
     Ok((after, outcomes))
@@ -130,6 +131,11 @@ fn write_images(files: &Files, arriving: &BTreeMap<BlobHash, Bytes>) -> Result<(
             missing.push((hash, bytes));
         }
     }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    (files.database.faults.reach(CommitStep::WriteImages))
+        .map_err(StorageError::io("write", files.database.dir()))?;
     files.images.write(&missing)
 }
 

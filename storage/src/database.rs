@@ -17,11 +17,14 @@ use sled::{Batch, Db};
 
 use crate::ballast::{self, Ballast};
 use crate::blobs::LargePages;
+use crate::fault::{self, CommitStep, Faults};
 use crate::lock::FolderLock;
+use crate::options::StoreOptions;
+use crate::retry::apply_again;
 use crate::stop::{Stop, Stopped};
 use crate::tree::{Instance, Tree, is_broken};
 use crate::witness::Witness;
-use crate::{StorageError, StoreOptions, layout};
+use crate::{StorageError, layout};
 
 pub(crate) struct Database {
     instance: Arc<Instance>,
@@ -35,6 +38,7 @@ pub(crate) struct Database {
     ballast: Ballast,
     watcher: OnceLock<Thread>,
     pub(crate) witness: Witness,
+    pub(crate) faults: Faults,
     _lock: FolderLock,
 }
 
@@ -89,6 +93,7 @@ impl Database {
             ballast,
             watcher: OnceLock::new(),
             witness,
+            faults: Faults::default(),
             _lock: lock,
         })
     }
@@ -178,10 +183,10 @@ impl Database {
     pub(crate) fn apply(&self, tree: &Tree, batch: Batch) -> Result<(), StorageError> {
         self.check_writable()?;
         let (generation, db, tree) = tree.current().map_err(StorageError::sled("write"))?;
-        let applied = apply_again(&db, &tree, &batch);
-        if let Err(error) = applied.and_then(|()| db.flush().map(|_| ())) {
+        if let Err(error) = self.apply_and_flush(&db, &tree, &batch) {
+            let broken = is_broken(&db) || fault::is_injected(&error);
             let error = StorageError::sled("write")(error);
-            if is_broken(&db) {
+            if broken {
                 self.stop_at(generation, Stop::Broken, &error);
             } else {
                 self.stop_at(generation, Stop::Half, &error);
@@ -190,8 +195,17 @@ impl Database {
             }
             return Err(error);
         }
-        self.sync()
+        (self.faults.reach(CommitStep::Sync))
+            .map_err(StorageError::io("sync", &self.dir))
+            .and_then(|()| self.sync())
             .inspect_err(|error| self.stop(Stop::NotSynced, error))
+    }
+
+    fn apply_and_flush(&self, db: &Db, tree: &sled::Tree, batch: &Batch) -> sled::Result<()> {
+        self.faults.reach(CommitStep::ApplyBatch)?;
+        apply_again(db, tree, batch)?;
+        self.faults.reach(CommitStep::Flush)?;
+        db.flush().map(|_| ())
     }
 
     /// The same, unless another instance is open by now.
@@ -281,50 +295,6 @@ impl Database {
     pub(crate) fn resume(&self) {
         self.stopped.lock().take();
     }
-}
-
-/// Attempts of a batch that failed without breaking sled, and the pause between two.
-const ATTEMPTS: usize = 20;
-const PAUSE: Duration = Duration::from_millis(100);
-
-/// A batch says what is there after it, so one that failed half-way is done again: files may have
-/// been all in use for a moment. What breaks sled fails each time, at once.
-fn apply_again(db: &Db, tree: &sled::Tree, batch: &Batch) -> sled::Result<()> {
-    let apply = || past_damage(|| tree.apply_batch(batch.clone()));
-    let mut done = apply();
-    for _ in 1..ATTEMPTS {
-        match &done {
-            Err(sled::Error::Io(_)) if !is_broken(db) => {
-                std::thread::sleep(PAUSE);
-                done = apply();
-            }
-            _ => break,
-        }
-    }
-    done
-}
-
-/// Pages that cannot be read and that one call gets past.
-const UNREADABLE: usize = 16;
-
-/// While it reads or writes, sled moves pages of any tree out of the way, each once, and fails the
-/// call where it cannot read one. A damaged collection would so stop the calls of all others. A
-/// read changes nothing, and a batch says what is there after it: done again, it is as if it had
-/// been done once. What fails each time is damaged itself.
-pub(crate) fn past_damage<T>(call: impl Fn() -> sled::Result<T>) -> sled::Result<T> {
-    let mut done = call();
-    for _ in 0..UNREADABLE {
-        match done {
-            Err(error @ sled::Error::Corruption { .. }) => {
-                done = call();
-                if done.is_ok() {
-                    tracing::warn!(%error, "a page of another collection cannot be read");
-                }
-            }
-            done => return done,
-        }
-    }
-    done
 }
 
 /// What sled derives from its log: its settings, which are ours, and a table of its pages.

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BlobHash, DocumentId, DocumentKey, Metadata};
+use crate::{BlobHash, DocumentId, DocumentKey};
+
+/// A document's metadata: any JSON object.
+pub type Metadata = serde_json::Map<String, serde_json::Value>;
 
 /// One stored version of a document. Its serde form is the record on disk: a change to it that old
 /// records do not fit is a change of format.

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use crate::catalog::Catalog;
 use crate::counters::Counters;
+use crate::folder::Folder;
 use crate::held::Held;
-use crate::store::{Shared, Store};
 use crate::tree::Instance;
 use crate::{StorageError, layout};
 
@@ -20,8 +20,8 @@ use crate::{StorageError, layout};
 const EVERY: Duration = Duration::from_secs(1);
 
 /// Looks after the store for as long as it is open, on a thread of its own.
-pub(crate) fn watch(store: &Arc<Shared>) -> Result<(), StorageError> {
-    let watched = Arc::downgrade(store);
+pub(crate) fn watch(folder: &Arc<Folder>) -> Result<(), StorageError> {
+    let watched = Arc::downgrade(folder);
     let started = std::thread::Builder::new()
         .name("storage-watch".to_owned())
         .spawn(move || {
@@ -31,17 +31,20 @@ pub(crate) fn watch(store: &Arc<Shared>) -> Result<(), StorageError> {
             }
         });
     started
-        .map(|started| store.database.watched_by(started.thread().clone()))
-        .map_err(StorageError::io("start a thread for", store.database.dir()))
+        .map(|started| folder.database.watched_by(started.thread().clone()))
+        .map_err(StorageError::io(
+            "start a thread for",
+            folder.database.dir(),
+        ))
 }
 
-/// `None` once the store is gone.
-fn look(store: &Weak<Shared>) -> Option<()> {
-    let store = store.upgrade()?;
-    store.database.look_after();
-    let heals = store.database.stopped().is_some_and(|stop| stop.heals());
+/// `None` once the folder is closed.
+fn look(folder: &Weak<Folder>) -> Option<()> {
+    let folder = folder.upgrade()?;
+    folder.database.look_after();
+    let heals = folder.database.stopped().is_some_and(|stop| stop.heals());
     if heals {
-        match Store::heal(&store) {
+        match heal(&folder) {
             Ok(()) => tracing::info!("storage was opened again and takes writes"),
             Err(error) => tracing::warn!(%error, "storage could not be opened again yet"),
         }
@@ -49,20 +52,18 @@ fn look(store: &Weak<Shared>) -> Option<()> {
     Some(())
 }
 
-impl Store {
-    fn heal(store: &Shared) -> Result<(), StorageError> {
-        // Nothing is made, dropped or restored meanwhile.
-        let _alone = store.catalog.lock();
-        let held: Vec<Held> = store.collections.read().values().cloned().collect();
-        store.database.reopen(|fresh| verify(fresh, &held))?;
-        for held in &held {
-            if let Held::Whole(collection) = held {
-                collection.refresh()?;
-            }
+fn heal(folder: &Folder) -> Result<(), StorageError> {
+    // No collection is created, dropped or restored meanwhile.
+    let _alone = folder.catalog.lock();
+    let held: Vec<Held> = folder.collections.read().values().cloned().collect();
+    folder.database.reopen(|fresh| verify(fresh, &held))?;
+    for held in &held {
+        if let Held::Whole(collection) = held {
+            collection.refresh()?;
         }
-        store.database.resume();
-        Ok(())
     }
+    folder.database.resume();
+    Ok(())
 }
 
 fn verify(fresh: &Arc<Instance>, served: &[Held]) -> Result<(), StorageError> {

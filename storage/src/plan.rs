@@ -7,8 +7,8 @@ use std::collections::btree_map::Entry;
 use bytes::Bytes;
 use serde_json::Value;
 
-use crate::collection::Files;
 use crate::counters::Counters;
+use crate::files::Files;
 use crate::{
     BlobHash, Document, DocumentId, DocumentKey, Guard, Metadata, NewDocument, NewImage, Outcome,
     Part, Revision, StorageError, StoredImage, Vector, VectorKind, Write, clock, record,

@@ -4,8 +4,8 @@
 //! A version's values never change and go all at once, so what was read of a version that is still
 //! there afterwards is all of it.
 
-use crate::database::past_damage;
 use crate::layout::{self, PART_BYTES};
+use crate::retry::past_damage;
 use crate::tree::Tree;
 use crate::{Document, DocumentKey, StorageError, Vector, VectorKind, frame};
 

@@ -9,42 +9,21 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::catalog::{Catalog, Entry};
 use crate::database::Database;
+#[cfg(feature = "fault-injection")]
+use crate::fault::CommitStep;
+use crate::folder::Folder;
 use crate::held::{self, DamagedCollection, Held};
 use crate::private;
 use crate::snapshot::{self, Incoming, Progress, Shelf};
 use crate::{
-    CollectionDefinition, CollectionName, CollectionStore, Stopped, StorageError, heal, images,
+    CollectionDefinition, CollectionName, CollectionStore, Stopped, StorageError, StoreOptions,
+    heal, images,
 };
 
 /// One data folder. Clones share it; the folder is unlocked when the last of them and of the
 /// [`CollectionStore`]s is gone.
 #[derive(Clone)]
-pub struct Store(Arc<Shared>);
-
-pub(crate) struct Shared {
-    pub(crate) database: Arc<Database>,
-    pub(crate) collections: RwLock<BTreeMap<CollectionName, Held>>,
-    /// Locked by whoever adds or removes a collection.
-    pub(crate) catalog: Mutex<Catalog>,
-    shelf: Shelf,
-}
-
-#[derive(Clone, Debug)]
-pub struct StoreOptions {
-    /// Memory for sled's cache of tree pages, in bytes.
-    pub cache_bytes: u64,
-    /// Writes are refused while the disk has less left than this, in bytes.
-    pub reserve_bytes: u64,
-}
-
-impl Default for StoreOptions {
-    fn default() -> Self {
-        StoreOptions {
-            cache_bytes: 128 << 20,
-            reserve_bytes: 64 << 20,
-        }
-    }
-}
+pub struct Store(Arc<Folder>);
 
 /// What creating a collection came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +44,7 @@ impl Store {
         remove_orphans(&database, &collections)?;
         database.sync_filesystem()?;
         private::tighten(dir);
-        let store = Arc::new(Shared {
+        let store = Arc::new(Folder {
             database,
             collections: RwLock::new(collections),
             catalog: Mutex::new(catalog),
@@ -193,6 +172,14 @@ impl Store {
             self.remove_files(&replaced);
         }
         Ok(collection)
+    }
+
+    /// Makes the next commit of any collection that reaches `step` fail there, once, with an I/O
+    /// error of this kind. What a failure at each step leaves is described at [`CommitStep`]. Adding,
+    /// replacing and dropping a collection passes through all steps but the first.
+    #[cfg(feature = "fault-injection")]
+    pub fn inject_fault(&self, step: CommitStep, kind: std::io::ErrorKind) {
+        self.0.database.faults.inject(step, kind);
     }
 
     fn check_replaceable(&self, definition: &CollectionDefinition) -> Result<(), StorageError> {

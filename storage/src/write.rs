@@ -3,12 +3,9 @@
 use bytes::Bytes;
 
 use crate::{
-    CollectionDefinition, DocumentId, DocumentKey, MAX_PASSAGES, Passage, StorageError, Vector,
-    VectorKind,
+    CollectionDefinition, DocumentId, DocumentKey, MAX_PASSAGES, Metadata, Passage, StorageError,
+    Vector, VectorKind,
 };
-
-/// A document's metadata: any JSON object.
-pub type Metadata = serde_json::Map<String, serde_json::Value>;
 
 /// One change. In a group, a later write sees what the earlier ones did.
 #[derive(Clone, Debug)]

@@ -7,17 +7,19 @@ use prost::Message;
 use prost_types::Timestamp;
 use tracing::Instrument;
 
-use super::Settings;
-use super::endpoint::{self, Call};
-use super::message::{
+use crate::clip_as_service::endpoint;
+use crate::clip_as_service::endpoint::Call;
+use crate::clip_as_service::message::{
     Data, DataRequest, Document, DocumentArray, Exception, Header, Route, Status,
 };
-use super::parameters::Parameters;
-use crate::engine::{CallSeen, Engine};
-use crate::error::ApiError;
-use crate::quoted::quoted;
-use crate::rest::problem;
-use crate::trace_context;
+use crate::clip_as_service::metrics::CallSeen;
+use crate::clip_as_service::metrics::CallStatistics;
+use crate::clip_as_service::parameters::Parameters;
+use crate::http::error::ApiError;
+use crate::http::problem;
+use crate::http::state::ClipAsServiceSettings;
+use crate::http::trace_context;
+use clipdb_engine::{Engine, quoted};
 
 /// The name under which the server signs what it did.
 const EXECUTOR: &str = "clipdb";
@@ -29,15 +31,21 @@ const ECHO: usize = 4 << 10;
 #[derive(Clone)]
 pub struct Calls {
     pub(super) engine: Arc<Engine>,
-    pub(super) settings: Settings,
+    pub(super) settings: ClipAsServiceSettings,
+    statistics: CallStatistics,
     traceparent: Option<String>,
 }
 
 impl Calls {
-    pub fn new(engine: Arc<Engine>, settings: Settings) -> Self {
+    pub fn new(
+        engine: Arc<Engine>,
+        settings: ClipAsServiceSettings,
+        statistics: CallStatistics,
+    ) -> Self {
         Self {
             engine,
             settings,
+            statistics,
             traceparent: None,
         }
     }
@@ -63,7 +71,7 @@ impl Calls {
     }
 
     async fn counted(&self, request: DataRequest, received: SystemTime) -> DataRequest {
-        let statistics = self.engine.statistics().calls();
+        let statistics = &self.statistics;
         let _pending = statistics.begun();
         let request_bytes = request.encoded_len();
         let DataRequest {

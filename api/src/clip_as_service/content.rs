@@ -1,12 +1,11 @@
 //! What of a document is encoded. CLIP-as-service's order: a text before a picture.
 
 use bytes::Bytes;
-use clipdb_embed::image::png;
+use clipdb_engine::{ImageSource, Input, png};
 
-use super::message::{Content, Document, NdArray};
-use crate::data_uri::decode_base64;
-use crate::engine::{ImageSource, Input};
-use crate::error::ApiError;
+use crate::clip_as_service::message::{Content, Document, NdArray};
+use crate::http::data_uri::decode_base64;
+use crate::http::error::ApiError;
 
 /// `None` for a document that holds nothing, as the one that `profile()` sends.
 ///
@@ -58,7 +57,7 @@ fn picture(tensor: &NdArray) -> Result<Input, ApiError> {
     let pixels = pixels.ok_or_else(|| {
         ApiError::InvalidField("a picture's tensor has numbers from 0 to 255 only".to_owned())
     })?;
-    let bytes = png(width, height, channels, &pixels).map_err(clipdb_embed::EmbedError::from)?;
+    let bytes = png(width, height, channels, &pixels).map_err(clipdb_engine::EmbedError::from)?;
     Ok(Input::Image(Bytes::from(bytes).into()))
 }
 

@@ -1,15 +1,14 @@
 //! `/encode`, and what the other calls embed with.
 
-use clipdb_embed::{Embedding, Encoder, Priority, TextRole};
+use clipdb_engine::{Embedding, Encoded, Encoder, Priority, TextRole, blocking};
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
 
-use super::call::Calls;
-use super::content::{input_of, is_picture};
-use super::message::{Document, NdArray};
-use super::parameters::Parameters;
-use super::paths::Paths;
-use crate::engine::{Encoded, blocking};
-use crate::error::ApiError;
+use crate::clip_as_service::call::Calls;
+use crate::clip_as_service::content::{input_of, is_picture};
+use crate::clip_as_service::message::{Document, NdArray};
+use crate::clip_as_service::parameters::Parameters;
+use crate::clip_as_service::paths::Paths;
+use crate::http::error::ApiError;
 
 /// Documents with what was embedded of them.
 pub(super) struct Embedded {
@@ -97,7 +96,7 @@ impl Calls {
                     .encode_one(encoder, input, role, priority)
                     .await
                     .map(Some)
-                    .map_err(|error| error.in_document(&id))
+                    .map_err(|error| ApiError::from(error).in_document(&id))
             })
             .buffered(encoder.places())
             .try_collect()

@@ -1,6 +1,6 @@
 //! Which call a request is: `header.exec_endpoint`.
 
-use crate::error::ApiError;
+use crate::http::error::ApiError;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Call {

@@ -6,10 +6,10 @@ use std::time::SystemTime;
 use futures_util::stream::{Stream, StreamExt};
 use prost::Message;
 
-use super::call::Calls;
-use super::message::DataRequest;
-use crate::error::ApiError;
-use crate::memory::Share;
+use crate::clip_as_service::call::Calls;
+use crate::clip_as_service::message::DataRequest;
+use crate::http::error::ApiError;
+use clipdb_engine::Share;
 
 /// Requests of one stream that are worked on at once where its client names no number.
 pub(super) const IN_FLIGHT: usize = 100;
@@ -44,7 +44,7 @@ where
                 let mut received = received?;
                 if received.share.is_none() {
                     let bytes = received.request.encoded_len();
-                    received.share = Some(engine.admit(bytes).await?);
+                    received.share = Some(engine.admit(bytes).await.map_err(ApiError::from)?);
                 }
                 Ok(received)
             }

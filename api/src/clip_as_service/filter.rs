@@ -8,8 +8,8 @@
 use prost_types::Struct;
 use serde_json::{Map, Value};
 
-use super::message::struct_to_json;
-use crate::error::ApiError;
+use crate::clip_as_service::message::struct_to_json;
+use crate::http::error::ApiError;
 
 /// DocArray's name for what is inside a document's tags.
 const TAGS: &str = "tags__";
@@ -104,8 +104,8 @@ fn conditions(value: Value) -> Result<Value, ApiError> {
 mod tests {
     use serde_json::json;
 
-    use super::super::message::struct_from_json;
     use super::*;
+    use crate::clip_as_service::message::struct_from_json;
 
     fn read(theirs: Value) -> Result<Value, ApiError> {
         let Value::Object(theirs) = theirs else {

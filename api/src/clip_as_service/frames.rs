@@ -1,6 +1,7 @@
 //! A WebSocket's bytes, cut off where a frame or a message announces more than it may hold: the
 //! codec behind it would gather such a frame to its end before refusing it.
 
+use clipdb_engine::Share;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -10,10 +11,9 @@ use actix_web::error::PayloadError;
 use bytes::Bytes;
 use futures_util::Stream;
 
-use super::meter::{Framing, MessageMeter, Metered, Shares};
-use crate::error::ApiError;
-use crate::memory::Share;
-use crate::pace::Pace;
+use crate::clip_as_service::meter::{Framing, MessageMeter, Metered, Shares};
+use crate::http::error::ApiError;
+use crate::http::pace::Pace;
 
 /// The most frames of one message. Each takes memory, an empty one as well.
 const FRAGMENTS: usize = 65_536;
@@ -142,11 +142,7 @@ impl Framing for Frames {
 }
 
 pub(super) fn too_large(limit: usize) -> ApiError {
-    ApiError::TooLarge {
-        what: "the frame",
-        limit: limit as u64,
-        setting: "max_body_bytes",
-    }
+    ApiError::too_large("the frame", limit, "max_body_bytes")
 }
 
 /// What follows a whole head (RFC 6455, 5.2); `None` while the head is not whole.

@@ -1,6 +1,7 @@
 //! The gRPC door: `/jina.JinaRPC/Call`, a stream of requests and one of responses; and what
 //! the client asks before, whether the server is ready.
 
+use clipdb_engine::{EngineError, quoted};
 use std::convert::Infallible;
 use std::future::ready;
 use std::net::SocketAddr;
@@ -20,17 +21,22 @@ use tonic::{Code, Request, Response, Status, Streaming};
 use tonic_prost::ProstCodec;
 use tower_service::Service;
 
-use super::call::Calls;
-use super::connections;
-use super::exchange::{self, IN_FLIGHT, Received};
-use super::grpc_body::MeteredBody;
-use super::message::{self, DataRequest};
-use super::meter::{self, Shares};
-use crate::TlsIdentity;
-use crate::error::ApiError;
-use crate::quoted::quoted;
-use crate::rest::{RestState, Sender, check_origin, problem};
-use crate::trace_context::TRACEPARENT;
+use crate::clip_as_service::call::Calls;
+use crate::clip_as_service::connections;
+use crate::clip_as_service::exchange;
+use crate::clip_as_service::exchange::{IN_FLIGHT, Received};
+use crate::clip_as_service::grpc_body::MeteredBody;
+use crate::clip_as_service::message;
+use crate::clip_as_service::message::DataRequest;
+use crate::clip_as_service::meter;
+use crate::clip_as_service::meter::Shares;
+use crate::clip_as_service::metrics::CallStatistics;
+use crate::http::callers::{Sender, check_origin};
+use crate::http::error::ApiError;
+use crate::http::problem;
+use crate::http::state::RestState;
+use crate::http::tls::TlsIdentity;
+use crate::http::trace_context::TRACEPARENT;
 
 const MOST_IN_FLIGHT: usize = 1000;
 /// A connection whose other end has gone without a word is found out and closed.
@@ -62,6 +68,7 @@ impl GrpcServer {
 /// connections at once.
 pub fn bind(
     state: Arc<RestState>,
+    statistics: CallStatistics,
     address: SocketAddr,
     tls: Option<&TlsIdentity>,
     workers: usize,
@@ -80,7 +87,7 @@ pub fn bind(
     std::thread::Builder::new()
         .name("clipdb-grpc-door".to_owned())
         .spawn(move || {
-            if let Err(error) = runtime.block_on(serve(state, listener, tls, most)) {
+            if let Err(error) = runtime.block_on(serve(state, statistics, listener, tls, most)) {
                 tracing::error!(%error, "the gRPC door closed");
             }
             // Nobody waits for it when the start has failed elsewhere.
@@ -91,6 +98,7 @@ pub fn bind(
 
 async fn serve(
     state: Arc<RestState>,
+    statistics: CallStatistics,
     listener: std::net::TcpListener,
     tls: Option<Identity>,
     most: usize,
@@ -105,6 +113,7 @@ async fn serve(
     let (stopping, stopped) = (state.stopping(), state.stopping());
     let service = JinaRpc {
         state,
+        statistics,
         open_streams: Arc::new(open_streams),
     };
     let serving = server
@@ -130,6 +139,7 @@ async fn serve(
 #[derive(Clone)]
 struct JinaRpc {
     state: Arc<RestState>,
+    statistics: CallStatistics,
     open_streams: Arc<watch::Sender<usize>>,
 }
 
@@ -256,8 +266,12 @@ impl CallService {
             .metadata()
             .get(TRACEPARENT)
             .and_then(|value| value.to_str().ok());
-        let calls =
-            Calls::new(engine, state.settings.clip_as_service.clone()).in_trace(traceparent);
+        let calls = Calls::new(
+            engine,
+            state.settings.clip_as_service.clone(),
+            self.door.statistics.clone(),
+        )
+        .in_trace(traceparent);
         let in_flight = in_flight(request.metadata());
         let limit = state.settings.max_body_bytes;
         let shares = self.shares.clone();
@@ -318,7 +332,7 @@ fn named(status: Status, limit: usize) -> Status {
     match status.code() {
         // tonic's, of which it makes no other use.
         Code::OutOfRange => Status::out_of_range(
-            ApiError::TooLarge {
+            EngineError::TooLarge {
                 what: "the message",
                 limit: limit as u64,
                 setting: "max_body_bytes",

@@ -8,9 +8,9 @@ use http_body::{Body as HttpBody, Frame};
 use tonic::Status;
 use tonic::body::Body;
 
-use super::meter::{Framing, MessageMeter, Metered, Shares};
-use crate::memory::Share;
-use crate::pace::Pace;
+use crate::clip_as_service::meter::{Framing, MessageMeter, Metered, Shares};
+use crate::http::pace::Pace;
+use clipdb_engine::Share;
 
 /// A flag and the message's length.
 const HEAD: usize = 5;
@@ -81,7 +81,7 @@ impl Framing for Messages {
         &mut self,
         mut bytes: &[u8],
         ended: &mut Vec<usize>,
-    ) -> Result<usize, crate::ApiError> {
+    ) -> Result<usize, crate::http::error::ApiError> {
         let came = bytes.len();
         while !bytes.is_empty() {
             if self.head.len() < HEAD {
@@ -120,7 +120,7 @@ mod tests {
     use futures_util::stream;
 
     use super::*;
-    use crate::memory::Memory;
+    use clipdb_engine::Memory;
 
     /// A body of these bytes, each after so many seconds.
     struct Slow(std::pin::Pin<Box<dyn stream::Stream<Item = Bytes> + Send>>);

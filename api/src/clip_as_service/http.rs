@@ -10,16 +10,19 @@ use std::time::SystemTime;
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 
-use super::call::Calls;
-use super::message::{request_from_json, response_to_json};
-use super::websocket;
-use crate::engine::{Engine, blocking};
-use crate::error::ApiError;
-use crate::rest::state::Open;
-use crate::rest::{RestState, body, sole};
+use crate::clip_as_service::call::Calls;
+use crate::clip_as_service::message::{request_from_json, response_to_json};
+use crate::clip_as_service::metrics::CallStatistics;
+use crate::clip_as_service::websocket;
+use crate::http::body;
+use crate::http::error::ApiError;
+use crate::http::resource::sole;
+use crate::http::state::Open;
+use crate::http::state::RestState;
+use clipdb_engine::{Engine, blocking};
 
-pub(crate) use super::endpoint::refused;
-pub(crate) use super::message::is_request;
+pub(crate) use crate::clip_as_service::endpoint::refused;
+pub(crate) use crate::clip_as_service::message::is_request;
 
 const POST: &str = "/post";
 
@@ -41,12 +44,13 @@ pub(crate) fn is_door(path: &str) -> bool {
 async fn post(
     Open(engine): Open,
     state: web::Data<RestState>,
+    statistics: web::Data<CallStatistics>,
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
     let body = body::read_json_text(&engine, &state.settings, &request, payload).await?;
     let (json, _share) = (body.bytes, body.share);
-    respond(engine, &state, &request, json).await
+    respond(engine, &state, &statistics, &request, json).await
 }
 
 /// Answers a request that came as JSON. Its failure is an answer too, of status 200, as
@@ -54,6 +58,7 @@ async fn post(
 pub(crate) async fn respond(
     engine: Arc<Engine>,
     state: &RestState,
+    statistics: &CallStatistics,
     request: &HttpRequest,
     json: Bytes,
 ) -> Result<HttpResponse, ApiError> {
@@ -68,7 +73,8 @@ pub(crate) async fn respond(
     if header.exec_endpoint.is_none() && request.path() != POST {
         header.exec_endpoint = Some(request.path().to_owned());
     }
-    let calls = Calls::new(engine, state.settings.clip_as_service.clone());
+    let settings = state.settings.clip_as_service.clone();
+    let calls = Calls::new(engine, settings, statistics.clone());
     let response = calls.answer(message, received).await;
     let json = blocking(move || response_to_json(&response))
         .await?

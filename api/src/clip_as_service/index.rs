@@ -1,19 +1,20 @@
 //! `/index`: documents into a collection of the database, durable and searchable when
 //! they are answered.
 
+use clipdb_engine::{
+    Collection, Draft, EngineError, Incoming, Ingested, Input, Wanted, blocking, quoted,
+};
 use std::sync::Arc;
 
 use futures_util::StreamExt;
 use futures_util::stream::iter;
 use serde_json::{Map, Value};
 
-use super::call::Calls;
-use super::content::input_of;
-use super::message::{Document, struct_to_json};
-use super::parameters::Parameters;
-use crate::engine::{Collection, Draft, Incoming, Ingested, Input, Wanted, blocking};
-use crate::error::ApiError;
-use crate::quoted::quoted;
+use crate::clip_as_service::call::Calls;
+use crate::clip_as_service::content::input_of;
+use crate::clip_as_service::message::{Document, struct_to_json};
+use crate::clip_as_service::parameters::Parameters;
+use crate::http::error::ApiError;
 
 /// The field of a document's metadata that keeps the URI it came with.
 pub(super) const URI: &str = "uri";
@@ -56,7 +57,7 @@ impl Calls {
                         self.give(document, embedding, parameters);
                     }
                 }
-                Some(Err(error)) => failures.push(error.in_document(&document.id)),
+                Some(Err(error)) => failures.push(ApiError::from(error).in_document(&document.id)),
                 None => {}
             }
             Ok::<_, ApiError>(())
@@ -79,7 +80,9 @@ impl Calls {
         parameters: &Parameters,
     ) -> Result<Arc<Collection>, ApiError> {
         match self.collection(parameters) {
-            Err(ApiError::CollectionNotFound(name)) if name == self.settings.collection => {
+            Err(ApiError::Engine(EngineError::CollectionNotFound(name)))
+                if name == self.settings.collection =>
+            {
                 let wanted = Wanted {
                     model: parameters.model.clone(),
                     ..Wanted::default()
@@ -92,8 +95,8 @@ impl Calls {
 
     pub(super) fn collection(&self, parameters: &Parameters) -> Result<Arc<Collection>, ApiError> {
         let name = parameters.collection.as_ref();
-        self.engine
-            .collection(name.unwrap_or(&self.settings.collection))
+        let name = name.unwrap_or(&self.settings.collection);
+        Ok(self.engine.collection(name)?)
     }
 
     /// A collection has its model for good; one that is asked for has to be that one.
@@ -117,7 +120,7 @@ impl Calls {
 
 fn incoming(document: &Document) -> Incoming {
     Incoming {
-        draft: draft(document),
+        draft: draft(document).map_err(EngineError::from),
         id: Some(document.id.clone()),
         // The whole request has one.
         share: None,
@@ -130,7 +133,7 @@ fn draft(document: &Document) -> Result<Draft, ApiError> {
     let (text, image) = match input_of(document)? {
         Some(Input::Text(text)) => (Some(text), None),
         Some(Input::Image(source)) => (None, Some(source)),
-        None => return Err(ApiError::EmptyDocument),
+        None => return Err(EngineError::EmptyDocument.into()),
     };
     let mut metadata = document.tags.as_ref().map_or_else(Map::new, struct_to_json);
     if !document.uri.is_empty() && !document.uri.starts_with("data:") {
@@ -151,9 +154,9 @@ fn draft(document: &Document) -> Result<Draft, ApiError> {
 mod tests {
     use serde_json::json;
 
-    use super::super::message::{Content, struct_from_json};
     use super::*;
-    use crate::engine::ImageSource;
+    use crate::clip_as_service::message::{Content, struct_from_json};
+    use clipdb_engine::ImageSource;
 
     #[test]
     fn tags_and_the_uri_are_metadata() {
@@ -176,6 +179,9 @@ mod tests {
         document.content = None;
         assert!(matches!(draft(&document), Err(ApiError::PathRefused(_))));
         document.uri.clear();
-        assert!(matches!(draft(&document), Err(ApiError::EmptyDocument)));
+        assert!(matches!(
+            draft(&document),
+            Err(ApiError::Engine(EngineError::EmptyDocument))
+        ));
     }
 }

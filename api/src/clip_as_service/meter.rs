@@ -10,10 +10,9 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 
-use crate::engine::Engine;
-use crate::error::ApiError;
-use crate::memory::Share;
-use crate::pace::{Pace, Pacer};
+use crate::http::error::ApiError;
+use crate::http::pace::{Pace, Pacer};
+use clipdb_engine::{Engine, Share};
 
 /// What comes at once, and may lie behind the longest message.
 const CHUNK: usize = 64 << 10;
@@ -113,7 +112,7 @@ impl<F: Framing> MessageMeter<F> {
                     as BoxFuture<'static, (Share, Result<(), ApiError>)>
             } else {
                 Box::pin(async move {
-                    let settled = share.settled().await;
+                    let settled = share.settled().await.map_err(ApiError::from);
                     (share, settled)
                 })
             };

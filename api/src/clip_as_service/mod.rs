@@ -27,6 +27,7 @@ pub(crate) mod http;
 mod index;
 mod message;
 mod meter;
+pub mod metrics;
 mod parameters;
 mod paths;
 mod rank;
@@ -34,14 +35,4 @@ mod search;
 pub(crate) mod websocket;
 
 pub use call::Calls;
-
-use clipdb_storage::CollectionName;
-
-#[derive(Debug, Clone, Default)]
-pub struct Settings {
-    /// Where `/index` and `/search` go unless a request's parameter says otherwise.
-    pub collection: CollectionName,
-    /// Vectors of length 1, as the REST API gives them; CLIP-as-service gives them as the
-    /// model does.
-    pub normalise: bool,
-}
+pub use metrics::CallStatistics;

@@ -1,14 +1,14 @@
 //! What a request's `parameters` ask for. Those that are not known here belong to
 //! others (`__results__`, say) and are passed over, as CLIP-as-service does.
 
-use clipdb_storage::CollectionName;
+use clipdb_engine::CollectionName;
 use prost_types::Struct;
 use prost_types::value::Kind;
 use serde_json::Value;
 
-use super::filter::filter;
-use super::paths::Paths;
-use crate::error::ApiError;
+use crate::clip_as_service::filter::filter;
+use crate::clip_as_service::paths::Paths;
+use crate::http::error::ApiError;
 
 const LIMIT: usize = 1000;
 
@@ -105,8 +105,8 @@ fn limit(kind: &Kind) -> Result<usize, ApiError> {
 mod tests {
     use serde_json::json;
 
-    use super::super::message::struct_from_json;
     use super::*;
+    use crate::clip_as_service::message::struct_from_json;
 
     fn read(json: Value) -> Result<Parameters, ApiError> {
         let Value::Object(fields) = json else {

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::str::FromStr;
 
-use super::message::Document;
-use crate::error::ApiError;
-use crate::quoted::quoted;
+use crate::clip_as_service::message::Document;
+use crate::http::error::ApiError;
+use clipdb_engine::quoted;
 
 /// Ways down from a root: `""` is the root itself, `"cm"` the matches of its chunks.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,14 +1,13 @@
 //! `/rank`: each document's matches by how well they fit it.
 
-use clipdb_embed::TextRole;
+use clipdb_engine::{Encoded, EngineError, TextRole, rank, rank_priority};
 
-use super::call::Calls;
-use super::encode::Embedded;
-use super::message::{Document, NamedScore};
-use super::parameters::Parameters;
-use super::paths::Paths;
-use crate::engine::{Encoded, rank, rank_priority};
-use crate::error::ApiError;
+use crate::clip_as_service::call::Calls;
+use crate::clip_as_service::encode::Embedded;
+use crate::clip_as_service::message::{Document, NamedScore};
+use crate::clip_as_service::parameters::Parameters;
+use crate::clip_as_service::paths::Paths;
+use crate::http::error::ApiError;
 
 impl Calls {
     /// As CLIP-as-service answers: the matches, best first, have both scores and no
@@ -70,8 +69,7 @@ impl Calls {
 fn encoded(document: &Document, found: Option<Option<Encoded>>) -> Result<Encoded, ApiError> {
     found
         .flatten()
-        .ok_or(ApiError::EmptyDocument)
-        .map_err(|error| error.in_document(&document.id))
+        .ok_or_else(|| ApiError::from(EngineError::EmptyDocument).in_document(&document.id))
 }
 
 fn order(document: &mut Document, query: &Encoded, candidates: &[Encoded], logit_scale: f64) {

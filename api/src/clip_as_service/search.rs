@@ -2,19 +2,15 @@
 
 use std::cmp::Ordering;
 
-use clipdb_embed::{Priority, TextRole};
-use clipdb_index::ListKind;
-use clipdb_index::fusion::Fusion;
+use clipdb_engine::{Fusion, Hit, ListKind, Mode, Part, Priority, Query, Targets, TextRole, View};
 use serde_json::Value;
 
-use super::call::Calls;
-use super::encode::Embedded;
-use super::index::URI;
-use super::message::{Content, Document, NamedScore, struct_from_json};
-use super::parameters::Parameters;
-use crate::engine::query::{self, Mode, Query, Targets};
-use crate::engine::{Hit, View};
-use crate::error::ApiError;
+use crate::clip_as_service::call::Calls;
+use crate::clip_as_service::encode::Embedded;
+use crate::clip_as_service::index::URI;
+use crate::clip_as_service::message::{Content, Document, NamedScore, struct_from_json};
+use crate::clip_as_service::parameters::Parameters;
+use crate::http::error::ApiError;
 
 /// AnnLite's.
 const LIMIT: usize = 10;
@@ -88,8 +84,8 @@ fn cosine(hit: &Hit) -> f32 {
 /// By meaning alone, as AnnLite searches; one more than wanted, since it may be level with the last.
 fn nearest(vector: Vec<f32>, limit: usize, parameters: &Parameters) -> Query {
     Query {
-        parts: vec![query::Part {
-            content: query::Content::Vector(vector),
+        parts: vec![Part {
+            content: clipdb_engine::Content::Vector(vector),
             weight: 1.0,
         }],
         keywords: None,

@@ -1,6 +1,7 @@
 //! The WebSocket door: an upgrade of `GET /`. Each binary frame is a message in protobuf,
 //! each text frame one in JSON; a response has its request's form.
 
+use clipdb_engine::{Engine, EngineError, blocking};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -19,15 +20,19 @@ use bytes::Bytes;
 use futures_util::stream::{Stream, StreamExt, unfold};
 use prost::Message;
 
-use super::call::Calls;
-use super::exchange::{self, IN_FLIGHT, Received};
-use super::frames::{self, BoundedFrames};
-use super::http;
-use super::message::{DataRequest, Status, request_from_json, response_to_json};
-use super::meter::{self, Shares};
-use crate::engine::{Engine, blocking};
-use crate::error::ApiError;
-use crate::rest::{RestState, body, problem};
+use crate::clip_as_service::call::Calls;
+use crate::clip_as_service::exchange;
+use crate::clip_as_service::exchange::{IN_FLIGHT, Received};
+use crate::clip_as_service::frames;
+use crate::clip_as_service::frames::BoundedFrames;
+use crate::clip_as_service::http;
+use crate::clip_as_service::message::{DataRequest, Status, request_from_json, response_to_json};
+use crate::clip_as_service::meter;
+use crate::clip_as_service::meter::Shares;
+use crate::clip_as_service::metrics::CallStatistics;
+use crate::http::error::ApiError;
+use crate::http::state::RestState;
+use crate::http::{body, problem};
 
 /// A connection that says nothing for so long is asked whether it is still there, and
 /// closed when it says nothing for as long again.
@@ -87,12 +92,17 @@ pub(crate) async fn answer_whole<B: MessageBody>(
 
 async fn open(
     state: web::Data<RestState>,
+    statistics: web::Data<CallStatistics>,
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, actix_web::Error> {
     let (engine, response, frames) = connect(&state, &request, payload).await?;
     let session = frames.session.clone();
-    let calls = Calls::new(engine, state.settings.clip_as_service.clone());
+    let calls = Calls::new(
+        engine,
+        state.settings.clip_as_service.clone(),
+        CallStatistics::clone(&statistics),
+    );
     let requests = frames.requests().take_until(state.stopping());
     actix_web::rt::spawn(talk(calls, session, requests));
     Ok(response)
@@ -313,9 +323,13 @@ impl Frames {
                     && let Some(error) = error.downcast_ref::<ApiError>()
                 {
                     return match error {
-                        ApiError::TooLarge { .. } => frames::too_large(self.limit),
+                        ApiError::Engine(EngineError::TooLarge { .. }) => {
+                            frames::too_large(self.limit)
+                        }
                         ApiError::SlowBody(reason) => ApiError::SlowBody(reason.clone()),
-                        ApiError::Overloaded(seconds) => ApiError::Overloaded(*seconds),
+                        ApiError::Engine(EngineError::Overloaded(seconds)) => {
+                            EngineError::Overloaded(*seconds).into()
+                        }
                         ApiError::BrokenSocket(reason) => ApiError::BrokenSocket(reason.clone()),
                         other => ApiError::BrokenSocket(other.to_string()),
                     };

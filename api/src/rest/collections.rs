@@ -6,16 +6,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use clipdb_storage::{FieldDefinition, FieldKind, VectorIndex};
+use clipdb_engine::{
+    Collection, CollectionName, CollectionSummary, FieldDefinition, FieldKind, RecallRequest,
+    VectorIndex, Wanted, blocking,
+};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::body;
-use super::state::{Open, RestState};
-use super::{query_string, sole};
-use crate::CollectionName;
-use crate::engine::{Collection, CollectionSummary, RecallRequest, Wanted, blocking};
-use crate::error::ApiError;
+use crate::http::body;
+use crate::http::error::ApiError;
+use crate::http::resource::{query_string, sole};
+use crate::http::state::{Open, RestState};
 
 /// The most fields that a collection declares.
 const FIELDS: usize = 1000;
@@ -41,7 +42,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
 }
 
 /// The collection's name in a path.
-pub(super) fn collection_name(name: &str) -> Result<CollectionName, ApiError> {
+pub(crate) fn collection_name(name: &str) -> Result<CollectionName, ApiError> {
     name.parse::<CollectionName>().map_err(ApiError::from)
 }
 
@@ -148,7 +149,7 @@ async fn show(Open(engine): Open, name: web::Path<String>) -> Result<HttpRespons
 
 async fn summary(collection: &Arc<Collection>) -> Result<CollectionSummary, ApiError> {
     let collection = Arc::clone(collection);
-    blocking(move || collection.summary()).await
+    Ok(blocking(move || collection.summary()).await?)
 }
 
 async fn drop_collection(

@@ -1,21 +1,15 @@
 //! `POST /encode`: vectors for texts and pictures, in order, stored nowhere.
 
-use actix_web::{HttpRequest, HttpResponse, web};
-use clipdb_embed::Priority;
+use actix_web::HttpResponse;
+use clipdb_engine::{Engine, Input, Priority, blocking};
 use serde::{Deserialize, Serialize};
 
-use super::input::InputBody;
-use super::state::{Open, RestState};
-use super::{body, large_answer, sole};
-use crate::clip_as_service::http;
-use crate::engine::{Input, blocking};
-use crate::error::ApiError;
+use crate::http::body::{self, Whole};
+use crate::http::error::ApiError;
+use crate::rest::input::InputBody;
+use crate::rest::large_answer;
 
 const INPUTS: usize = 1024;
-
-pub(super) fn routes(config: &mut web::ServiceConfig) {
-    config.service(sole("/encode", web::post().to(encode)));
-}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -32,17 +26,11 @@ struct EncodeAnswer {
     vectors: Vec<Vec<f32>>,
 }
 
-async fn encode(
-    Open(engine): Open,
-    state: web::Data<RestState>,
-    request: HttpRequest,
-    payload: web::Payload,
-) -> Result<HttpResponse, ApiError> {
-    let body = body::read_json_text(&engine, &state.settings, &request, payload).await?;
-    let (json, _share) = (body.bytes, body.share);
-    if http::is_request(&json) {
-        return http::respond(engine, &state, &request, json).await;
-    }
+pub(crate) async fn answer(engine: &Engine, body: Whole) -> Result<HttpResponse, ApiError> {
+    let Whole {
+        bytes: json,
+        share: _held,
+    } = body;
     let EncodeBody { inputs, model } = blocking(move || body::parse(&json)).await??;
     if inputs.is_empty() || inputs.len() > INPUTS {
         return Err(ApiError::InvalidField(format!(

@@ -1,11 +1,12 @@
 //! `GET /health`, `GET /ready`, `GET /metrics`.
 
 use actix_web::{HttpResponse, web};
+use clipdb_engine::EngineError;
 use serde_json::json;
 
-use super::sole;
-use super::state::{Open, RestState};
-use crate::error::ApiError;
+use crate::http::error::ApiError;
+use crate::http::resource::sole;
+use crate::http::state::{Open, RestState};
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config
@@ -58,16 +59,10 @@ async fn ready(Open(engine): Open) -> Result<HttpResponse, ApiError> {
 }
 
 async fn metrics(state: web::Data<RestState>) -> Result<HttpResponse, ApiError> {
-    let mut text = state
+    let text = state
         .statistics
         .render()
-        .map_err(|error| ApiError::Metrics(error.to_string()))?;
-    // Before the server is ready there is nothing to count.
-    if let Ok(engine) = state.engine() {
-        text += &engine.models().metrics();
-        text += &engine.collection_metrics();
-        text += &engine.vector_metrics();
-    }
+        .map_err(|error| EngineError::Metrics(error.to_string()))?;
     Ok(HttpResponse::Ok()
         .content_type("text/plain; version=0.0.4; charset=utf-8")
         .body(text))

@@ -2,10 +2,10 @@
 
 use serde::Deserialize;
 
-use super::documents::wire::ImageBody;
-use super::multipart::Files;
-use crate::engine::Input;
-use crate::error::ApiError;
+use crate::http::error::ApiError;
+use crate::rest::documents::wire::ImageBody;
+use crate::rest::multipart::Files;
+use clipdb_engine::Input;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

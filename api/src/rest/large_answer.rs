@@ -4,9 +4,9 @@
 use actix_web::HttpResponse;
 use serde::Serialize;
 
-use super::body::json_error;
-use crate::engine::blocking;
-use crate::error::ApiError;
+use crate::http::body::json_error;
+use crate::http::error::ApiError;
+use clipdb_engine::blocking;
 
 pub(super) async fn ok<T: Serialize + Send + 'static>(value: T) -> Result<HttpResponse, ApiError> {
     let json = blocking(move || serde_json::to_vec(&value))

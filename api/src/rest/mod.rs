@@ -1,187 +1,35 @@
-//! HTTP over the engine: routes, JSON shapes, the page. Handlers are thin: parse,
-//! call one engine function, map the answer. Decisions belong to the engine.
+//! The REST API: JSON shapes over the engine, the page and the OpenAI-compatible routes.
+//!
+//! Handlers are thin: they parse, call one engine function, and map the result. Decisions belong
+//! to the engine, the toolkit is [`crate::http`], and the routes that CLIP-as-service has as well
+//! are in [`crate::app`].
 
-mod access;
-mod base_path;
-pub(crate) mod body;
-mod body_reader;
-mod callers;
-mod collections;
-mod compression;
+pub(crate) mod collections;
 mod conditional;
-mod connections;
-mod content_encoding;
 mod disposition;
 mod documents;
-mod encode;
+pub(crate) mod encode;
 mod health;
 mod input;
 mod large_answer;
-mod methods;
 mod multipart;
-mod openai;
-mod page;
-mod peer;
-pub mod problem;
-mod rank;
-mod request_log;
-mod search;
-mod shape;
+pub(crate) mod openai;
+pub(crate) mod page;
+pub(crate) mod rank;
+pub(crate) mod search;
 mod snapshots;
-pub(crate) mod state;
-mod strict;
 mod tasks;
 mod vector;
 
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::Duration;
+use actix_web::web;
 
-use actix_cors::Cors;
-use actix_web::dev::Server;
-use actix_web::http::header;
-use actix_web::middleware::{Compress, DefaultHeaders, from_fn};
-use actix_web::{App, HttpRequest, HttpServer, web};
-
-pub use base_path::BasePath;
-pub use callers::Hosts;
-pub(crate) use callers::{Sender, check_origin};
-use connections::Connections;
-pub use state::{ApiKey, RestSettings, RestState};
-use strict::UniqueValue;
-
-use crate::TlsIdentity;
-use crate::clip_as_service::{self, websocket};
-use crate::error::ApiError;
-
-/// Seconds that requests under way get to finish after a stop was asked for.
-const SHUTDOWN_SECONDS: u64 = 60;
-
-/// Seconds that an idle connection stays open: longer than clients and load balancers keep one in
-/// their pools (60 to 90), or it would be closed now and then just when a request is sent on it.
-const KEEP_ALIVE_SECONDS: u64 = 120;
-
-/// Seconds in which the head of a connection's first request has to come.
-const FIRST_REQUEST_SECONDS: u64 = 5;
-
-/// Binds `address` and returns the server, to be awaited, with the address it really has. No more
-/// than `most` connections are open at once.
-pub fn bind(
-    state: Arc<RestState>,
-    address: SocketAddr,
-    tls: Option<&TlsIdentity>,
-    workers: usize,
-    most: usize,
-) -> std::io::Result<(Server, SocketAddr)> {
-    let connections = Connections::new(most);
-    let server = HttpServer::new(move || {
-        App::new()
-            .app_data(web::Data::from(Arc::clone(&state)))
-            .configure(routes)
-            .default_service(web::to(no_such_route))
-            .wrap(from_fn(methods::name_allowed))
-            .wrap(from_fn(access::require_key))
-            .wrap(cors(&state.settings))
-            .wrap(from_fn(callers::admit))
-            .wrap(from_fn(websocket::answer_whole))
-            .wrap(from_fn(compression::leave_short))
-            .wrap(Compress::default())
-            .wrap(from_fn(compression::remove_mark))
-            .wrap(from_fn(methods::answer_head))
-            // What is stored here is data: no browser is to guess another type for it.
-            .wrap(DefaultHeaders::new().add((header::X_CONTENT_TYPE_OPTIONS, "nosniff")))
-            .wrap(from_fn(base_path::strip))
-            .wrap(from_fn(request_log::log))
-            .wrap(from_fn(connections::watch))
-    })
-    .on_connect(move |io, data| {
-        peer::note(io, data);
-        connections.arrived(io, data);
-    })
-    // A response in several pieces would wait for the client to acknowledge the first one, which
-    // it delays by 40 ms.
-    .tcp_nodelay(true)
-    .workers(workers)
-    .max_connections((most / workers).max(1))
-    .client_request_timeout(Duration::from_secs(FIRST_REQUEST_SECONDS))
-    .keep_alive(Duration::from_secs(KEEP_ALIVE_SECONDS))
-    // A client that closes its connection is gone: what it asked for and has not begun is not done.
-    .h1_allow_half_closed(false)
-    .shutdown_timeout(SHUTDOWN_SECONDS)
-    .disable_signals();
-    let server = match tls {
-        Some(tls) => server.bind_rustls_0_23(address, tls.config())?,
-        None => server.bind(address)?,
-    };
-    let bound = server.addrs().first().copied().unwrap_or(address);
-    Ok((server.run(), bound))
-}
-
-fn routes(config: &mut web::ServiceConfig) {
-    // In the order of their use: a request is compared with one after the other.
-    search::routes(config);
+pub(crate) fn routes(config: &mut web::ServiceConfig) {
+    // In the order of their use: actix compares a request with one after the other.
     documents::routes(config);
     collections::routes(config);
     health::routes(config);
     snapshots::routes(config);
     tasks::routes(config);
-    encode::routes(config);
-    rank::routes(config);
     openai::routes(config);
     page::routes(config);
-    clip_as_service::http::routes(config);
-}
-
-fn cors(settings: &RestSettings) -> Cors {
-    let base = Cors::default()
-        .allow_any_method()
-        .allow_any_header()
-        .max_age(3600);
-    settings
-        .cors_origins
-        .iter()
-        .fold(base, |cors, origin| match origin.as_str() {
-            "*" => cors.allow_any_origin(),
-            origin => cors.allowed_origin(origin),
-        })
-}
-
-async fn no_such_route(request: HttpRequest) -> Result<&'static str, ApiError> {
-    let path = request.path();
-    Err(clip_as_service::http::refused(path)
-        .unwrap_or_else(|| ApiError::NoSuchRoute(path.to_owned())))
-}
-
-/// The query string as `T`; an unknown parameter is an error that names it.
-fn query_string<T: serde::de::DeserializeOwned>(request: &HttpRequest) -> Result<T, ApiError> {
-    web::Query::<T>::from_query(request.query_string())
-        .map(web::Query::into_inner)
-        .map_err(|error| {
-            let message = error.to_string();
-            match message.find("unknown field") {
-                Some(at) => ApiError::UnknownField(message[at..].to_owned()),
-                None => ApiError::InvalidField(message),
-            }
-        })
-}
-
-/// The JSON of a `filter` in a query string.
-fn filter_parameter(filter: &str) -> Result<serde_json::Value, ApiError> {
-    serde_json::from_str::<UniqueValue>(filter)
-        .map(|filter| filter.0)
-        .map_err(|error| {
-            ApiError::InvalidField(format!("'filter' is not JSON, percent-encoded: {error}"))
-        })
-}
-
-fn is_ndjson(media_type: &str) -> bool {
-    matches!(
-        media_type,
-        "application/x-ndjson" | "application/ndjson" | "application/jsonl"
-    )
-}
-
-/// A path with one method; `methods` answers the others.
-pub(crate) fn sole(path: &str, route: actix_web::Route) -> actix_web::Resource {
-    web::resource(path).route(route)
 }

@@ -10,11 +10,12 @@ use actix_web::{HttpRequest, web};
 use bytes::Bytes;
 use memchr::memmem;
 
-use super::disposition::{self, Disposition};
-use super::{RestSettings, body};
-use crate::engine::{Engine, blocking};
-use crate::error::ApiError;
-use crate::memory::Share;
+use crate::http::body;
+use crate::http::error::ApiError;
+use crate::http::state::RestSettings;
+use crate::rest::disposition;
+use crate::rest::disposition::Disposition;
+use clipdb_engine::{Engine, Share, blocking};
 
 /// The most parts of a form.
 const PARTS: usize = 10_000;
@@ -60,7 +61,9 @@ impl FilePart {
     }
 
     pub(in crate::rest) fn is_ndjson(&self) -> bool {
-        self.media_type.as_deref().is_some_and(super::is_ndjson)
+        self.media_type
+            .as_deref()
+            .is_some_and(crate::http::body::is_ndjson)
     }
 }
 

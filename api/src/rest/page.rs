@@ -3,15 +3,14 @@
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
-use clipdb_embed::Encoder;
+use clipdb_engine::Encoder;
 use include_dir::{Dir, include_dir};
 use serde_json::{Value, json};
 
-use super::conditional::Version;
-use super::sole;
-use super::state::RestState;
-use crate::clip_as_service::websocket;
-use crate::error::ApiError;
+use crate::http::error::ApiError;
+use crate::http::resource::sole;
+use crate::http::state::RestState;
+use crate::rest::conditional::Version;
 
 static PAGE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/page");
 static OPENAPI: &str = include_str!("../../openapi.json");
@@ -20,11 +19,13 @@ static OPENAPI: &str = include_str!("../../openapi.json");
 const POLICY: &str = "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; \
                       base-uri 'none'; frame-ancestors 'none'";
 
+/// `GET /`.
+pub(crate) async fn index(request: HttpRequest) -> Result<HttpResponse, ApiError> {
+    file(&request, "index.html")
+}
+
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config
-        .service(sole("/", websocket::upgrade()).route(
-            web::get().to(|request: HttpRequest| async move { file(&request, "index.html") }),
-        ))
         .service(sole(
             "/docs",
             web::get().to(|request: HttpRequest| async move { file(&request, "docs.html") }),
@@ -43,7 +44,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
 }
 
 /// Whether `path` is one of the page's own files, which need no key.
-pub(super) fn is_page_file(path: &str) -> bool {
+pub(crate) fn is_page_file(path: &str) -> bool {
     matches!(path, "/" | "/docs" | "/favicon.ico") || path.starts_with("/page/")
 }
 

@@ -1,20 +1,14 @@
 //! `POST /rank`: candidates, texts or pictures, by how well they fit a query.
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::HttpResponse;
 use serde::{Deserialize, Serialize};
 
-use super::input::InputBody;
-use super::state::{Open, RestState};
-use super::{body, sole};
-use crate::clip_as_service::http;
-use crate::engine::{Input, blocking};
-use crate::error::ApiError;
+use crate::http::body::{self, Whole};
+use crate::http::error::ApiError;
+use crate::rest::input::InputBody;
+use clipdb_engine::{Engine, Input, blocking};
 
 const CANDIDATES: usize = 1024;
-
-pub(super) fn routes(config: &mut web::ServiceConfig) {
-    config.service(sole("/rank", web::post().to(rank)));
-}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -45,17 +39,11 @@ struct Candidate {
     truncated: bool,
 }
 
-async fn rank(
-    Open(engine): Open,
-    state: web::Data<RestState>,
-    request: HttpRequest,
-    payload: web::Payload,
-) -> Result<HttpResponse, ApiError> {
-    let body = body::read_json_text(&engine, &state.settings, &request, payload).await?;
-    let (json, _share) = (body.bytes, body.share);
-    if http::is_request(&json) {
-        return http::respond(engine, &state, &request, json).await;
-    }
+pub(crate) async fn answer(engine: &Engine, body: Whole) -> Result<HttpResponse, ApiError> {
+    let Whole {
+        bytes: json,
+        share: _held,
+    } = body;
     let wanted: RankBody = blocking(move || body::parse(&json)).await??;
     if wanted.candidates.is_empty() || wanted.candidates.len() > CANDIDATES {
         return Err(ApiError::InvalidField(format!(

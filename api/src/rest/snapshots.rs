@@ -1,5 +1,8 @@
 //! Snapshots of a collection: take, list, download, remove; and its restore.
 
+use clipdb_engine::{
+    ArchiveSource, CollectionName, Engine, EngineError, SnapshotId, StorageError, blocking,
+};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -11,19 +14,18 @@ use actix_web::http::header::{
 };
 use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
 use bytes::Bytes;
-use clipdb_storage::{SnapshotId, StorageError};
 use futures_util::{Stream, stream};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::body_reader::BodyReader;
-use super::collections::collection_name;
-use super::conditional::{Part, Version, settled};
-use super::state::{Open, RestState};
-use super::{body, query_string, sole, tasks};
-use crate::CollectionName;
-use crate::engine::{ArchiveSource, Engine, blocking};
-use crate::error::ApiError;
+use crate::http::body;
+use crate::http::body_reader::BodyReader;
+use crate::http::error::ApiError;
+use crate::http::resource::{query_string, sole};
+use crate::http::state::{Open, RestState};
+use crate::rest::collections::collection_name;
+use crate::rest::conditional::{Part, Version, settled};
+use crate::rest::tasks;
 
 /// What one read of an archive takes.
 const CHUNK: usize = 256 << 10;
@@ -86,10 +88,11 @@ fn place(path: &(String, String)) -> Result<(CollectionName, SnapshotId), ApiErr
     let name = collection_name(&path.0)?;
     match SnapshotId::parse(&path.1) {
         Some(id) => Ok((name, id)),
-        None => Err(ApiError::SnapshotNotFound {
+        None => Err(EngineError::SnapshotNotFound {
             collection: name,
             id: path.1.clone(),
-        }),
+        }
+        .into()),
     }
 }
 
@@ -166,7 +169,7 @@ pub(super) fn chunks(
             }
             // The client is told by a body that ends early.
             Ok(Err(error)) => Some((Err(ApiError::BrokenBody(error.to_string())), None)),
-            Err(error) => Some((Err(error), None)),
+            Err(error) => Some((Err(error.into()), None)),
         }
     })
 }
@@ -260,9 +263,10 @@ impl Drop for Partial {
 }
 
 fn unwritable(path: &Path, source: std::io::Error) -> ApiError {
-    ApiError::Storage(StorageError::Io {
+    StorageError::Io {
         action: "write",
         path: path.to_owned(),
         source,
-    })
+    }
+    .into()
 }

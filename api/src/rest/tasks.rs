@@ -4,11 +4,11 @@ use actix_web::http::header;
 use actix_web::{HttpResponse, web};
 use serde_json::{Value, json};
 
-use super::problem;
-use super::sole;
-use super::state::Open;
-use crate::engine::Task;
-use crate::error::ApiError;
+use crate::http::error::ApiError;
+use crate::http::problem;
+use crate::http::resource::sole;
+use crate::http::state::Open;
+use clipdb_engine::Task;
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config.service(sole("/tasks", web::get().to(list))).service(
@@ -31,7 +31,7 @@ fn described(task: &Task) -> Value {
         .errors
         .iter()
         .map(|failure| {
-            let mut error = problem::body(&failure.error);
+            let mut error = problem::body_of_engine(&failure.error);
             if let Some(id) = &failure.id {
                 error["id"] = id.as_str().into();
             }

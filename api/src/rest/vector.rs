@@ -6,7 +6,7 @@ use std::fmt;
 use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use crate::data_uri::decode_base64;
+use crate::http::data_uri::decode_base64;
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct VectorBody(pub Vec<f32>);

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use clipdb_api::rest::ApiKey;
+use clipdb_api::ApiKey;
 
 use super::{ConfigurationError, wrong};
 

@@ -1,6 +1,6 @@
 //! Which models are loaded, and how many replicas of each.
 
-use clipdb_embed::EncoderSettings;
+use clipdb_api::engine::EncoderSettings;
 use serde::{Deserialize, Serialize};
 
 use super::{ConfigurationError, Settings, at_least, wrong};

@@ -1,6 +1,6 @@
 //! What the configuration takes, refuses and fills in.
 
-use clipdb_embed::{Devices, Precision};
+use clipdb_api::engine::{Devices, Precision};
 
 use super::*;
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use clipdb_embed::{EmbedError, Encoder, EncoderSettings, ModelSource, Priority};
+use clipdb_api::engine::{EmbedError, Encoder, EncoderSettings, ModelSource, Priority};
 
 use crate::configuration::onnx_runtime_in;
 

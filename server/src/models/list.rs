@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use clipdb_embed::sources::{
+use clipdb_api::engine::sources::{
     CachedModel, HubCopy, ServiceModel, bundled_models, cached_models, known_models, service_models,
 };
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use clipdb_embed::{EmbedError, ModelSource};
+use clipdb_api::engine::{EmbedError, ModelSource};
 
 use crate::configuration::default_model_cache;
 

@@ -6,6 +6,7 @@
 //! could be read of the others is set aside in a file under `damaged/`. Pictures are left as they
 //! are: a document whose picture is damaged keeps its place and says so when the picture is read.
 
+mod finding;
 mod kept;
 mod rebuild;
 mod scan;
@@ -14,44 +15,15 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde::Serialize;
-
 use crate::catalog::{Catalog, Entry};
 use crate::collection::CollectionStore;
 use crate::database::Database;
-use crate::{CollectionName, StorageError, StoreOptions};
+use crate::{StorageError, StoreOptions};
+
+pub use finding::{Finding, FindingKind};
 
 /// The format that a folder has to have to be checked.
 const FORMAT: u32 = clipdb_migrations::FORMAT_VERSION;
-
-/// Something that is not as it should be.
-#[derive(Clone, Debug, Serialize)]
-pub struct Finding {
-    pub kind: FindingKind,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub collection: Option<CollectionName>,
-    /// The document, the file or the entry.
-    pub what: String,
-    pub reason: String,
-    /// What was done about it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub repaired: Option<String>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FindingKind {
-    /// Something of the source of truth is damaged.
-    Damage,
-    /// Documents of which nothing is left to be served or named.
-    Lost,
-    /// An index is damaged: it is made anew from the documents at the next start.
-    Derived,
-    /// A kill left it without an owner; the next start removes it.
-    Leftover,
-    /// Worth knowing, and no damage.
-    Note,
-}
 
 /// What a check came to.
 #[derive(Debug, Default)]
@@ -63,33 +35,6 @@ pub struct Checked {
     pub findings: Vec<Finding>,
     /// Where what is left of damaged documents was set aside.
     pub set_aside: Vec<PathBuf>,
-}
-
-impl Finding {
-    pub fn new(kind: FindingKind, what: impl Into<String>, reason: impl Into<String>) -> Self {
-        Finding {
-            kind,
-            collection: None,
-            what: what.into(),
-            reason: reason.into(),
-            repaired: None,
-        }
-    }
-
-    #[must_use]
-    pub fn of(mut self, collection: &CollectionName) -> Self {
-        self.collection = Some(collection.clone());
-        self
-    }
-
-    fn from_error(error: &StorageError) -> Self {
-        match error {
-            StorageError::Damaged { what, reason } => {
-                Finding::new(FindingKind::Damage, what, reason)
-            }
-            other => Finding::new(FindingKind::Damage, "the data folder", other.to_string()),
-        }
-    }
 }
 
 /// Verifies the documents and pictures of the folder, which no server may be using. With `repair`

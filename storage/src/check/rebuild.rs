@@ -7,12 +7,12 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 use sled::Batch;
 
+use super::finding::{Finding, FindingKind};
 use super::scan::Scan;
-use super::{Finding, FindingKind};
 use crate::catalog::{Catalog, Entry};
-use crate::collection::encode_key;
 use crate::counters::Counters;
 use crate::database::Database;
+use crate::files::encode_key;
 use crate::images::ImageFolder;
 use crate::tree::Tree;
 use crate::{DocumentId, DocumentKey, StorageError, layout, record};

@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::catalog::Entry;
-use crate::collection::decode_key;
 use crate::counters::Counters;
 use crate::database::Database;
+use crate::files::decode_key;
 use crate::images::ImageFolder;
 use crate::tree::Tree;
 use crate::{BlobHash, DocumentId, DocumentKey, StorageError, layout, record};
 
-use super::{Finding, FindingKind};
+use super::finding::{Finding, FindingKind};
 
 /// What a collection holds, and what of it is not whole.
 pub(super) struct Scan {

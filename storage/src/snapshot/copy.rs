@@ -9,13 +9,15 @@ use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 
 use super::archive::{Frame, Writer};
 use super::{Manifest, Progress, RawEntry, cancelled, version};
-use crate::collection::{Files, encode_key};
+use crate::collection::RemovalObserver;
 use crate::counters::Counters;
+use crate::files::{Files, decode_key, encode_key};
 use crate::{BlobHash, CollectionStore, DocumentId, DocumentKey, StorageError, catalog};
 use crate::{clock, layout, record};
 
@@ -23,7 +25,7 @@ use crate::{clock, layout, record};
 const LOOK_EVERY: u64 = 4 << 20;
 
 /// A copy under way.
-pub(crate) struct Copying(Mutex<State>);
+pub(super) struct Copying(Mutex<State>);
 
 struct State {
     /// Those that were current and are not written yet.
@@ -61,7 +63,7 @@ impl CollectionStore {
                 Err(error) => break Err(error),
             }
         };
-        self.end_copy();
+        self.stop_observing();
         outcome?;
         progress.reached(total, total);
         let mut state = copying.0.lock();
@@ -83,21 +85,16 @@ impl CollectionStore {
     }
 
     /// Between two commits: notes what is current, and has every commit ask from then on.
-    fn begin_copy(&self, path: &Path) -> Result<(std::sync::Arc<Copying>, Manifest), StorageError> {
+    fn begin_copy(&self, path: &Path) -> Result<(Arc<Copying>, Manifest), StorageError> {
         let io = |error| StorageError::io("write", path)(error);
         let file = File::create(path).map_err(io)?;
         let mut archive = Writer::new(BufWriter::with_capacity(1 << 18, file)).map_err(io)?;
-        self.between_commits(|files, counters, copying| {
-            if copying.is_some() {
-                return Err(StorageError::CopyUnderWay {
-                    name: files.definition.name.clone(),
-                });
-            }
+        self.observe_removals(|files, counters| {
             files.database.check_room(0)?;
             let mut pending = BTreeMap::new();
             for entry in files.tree.scan_prefix(layout::IDS) {
                 let (id_key, value) = entry.map_err(StorageError::sled("list documents"))?;
-                let key = crate::collection::decode_key(&id_key, &value)?;
+                let key = decode_key(&id_key, &value)?;
                 pending.insert(key, layout::id_of(&id_key)?);
             }
             let manifest = Manifest {
@@ -115,16 +112,15 @@ impl CollectionStore {
             ] {
                 archive.write(&frame).map_err(io)?;
             }
-            let begun = std::sync::Arc::new(Copying(Mutex::new(State {
+            let copying = Copying(Mutex::new(State {
                 pending,
                 images: HashSet::new(),
                 archive: Some(archive),
                 path: path.to_owned(),
                 looked_at: 0,
                 failed: None,
-            })));
-            *copying = Some(begun.clone());
-            Ok((begun, manifest))
+            }));
+            Ok((Arc::new(copying), manifest))
         })
     }
 
@@ -143,13 +139,12 @@ impl CollectionStore {
     }
 }
 
-impl Copying {
-    /// Called by a commit, before it removes these versions.
-    pub(crate) fn preserve(&self, files: &Files, keys: impl Iterator<Item = DocumentKey>) {
+impl RemovalObserver for Copying {
+    fn before_removal(&self, files: &Files, versions: &[DocumentKey]) {
         let mut state = self.0.lock();
-        for key in keys {
-            if let Some(id) = state.pending.remove(&key)
-                && let Err(error) = state.write(files, key, &id)
+        for key in versions {
+            if let Some(id) = state.pending.remove(key)
+                && let Err(error) = state.write(files, *key, &id)
             {
                 // The write goes on; the copy ends with this error.
                 state.failed.get_or_insert(error);

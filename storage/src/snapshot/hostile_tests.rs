@@ -4,8 +4,8 @@ use tempfile::TempDir;
 
 use super::archive::{Frame, Reader, Writer};
 use super::*;
-use crate::collection::encode_key;
 use crate::counters::Counters;
+use crate::files::encode_key;
 use crate::{
     BlobHash, CollectionDefinition, CollectionStore, Document, DocumentKey, Metadata, NewDocument,
     NewImage, Store, StoreOptions, VectorKind, Write, layout, record,

@@ -25,7 +25,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::{CollectionDefinition, DocumentKey, StorageError};
 
-pub(crate) use copy::Copying;
 pub(crate) use restore::read_into;
 pub use restore::{Incoming, read_manifest};
 pub use shelf::{Shelf, SnapshotId, SnapshotInfo};

@@ -3,7 +3,7 @@
 
 use super::archive::bad;
 use super::{Manifest, RawEntry, version};
-use crate::collection::decode_key;
+use crate::files::decode_key;
 use crate::write::{refuse_passages, refuse_vector};
 use crate::{
     BlobHash, CollectionStore, Document, DocumentId, DocumentKey, StorageError, VectorKind, layout,

@@ -7,6 +7,7 @@ mod crash;
 mod damage;
 mod damaged_collection;
 mod documents;
+mod faults;
 mod model;
 mod older_folder;
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use prost_types::Struct;
 
-use super::tensor::NdArray;
+use crate::clip_as_service::message::tensor::NdArray;
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct DocumentArray {

@@ -13,13 +13,15 @@ use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use super::document::{Content, Document, DocumentArray, NamedScore};
-use super::request::{Data, DataRequest, Exception, Header, Route, Status};
-use super::tags::{struct_from_json, struct_to_json};
-use super::tensor::NdArray;
-use crate::data_uri::decode_base64;
-use crate::error::ApiError;
-use crate::rest::body;
+use crate::clip_as_service::message::document::{Content, Document, DocumentArray, NamedScore};
+use crate::clip_as_service::message::request::{
+    Data, DataRequest, Exception, Header, Route, Status,
+};
+use crate::clip_as_service::message::tags::{struct_from_json, struct_to_json};
+use crate::clip_as_service::message::tensor::NdArray;
+use crate::http::body;
+use crate::http::data_uri::decode_base64;
+use crate::http::error::ApiError;
 
 /// # Errors
 /// It is not JSON, or a field has the wrong type.

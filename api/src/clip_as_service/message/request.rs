@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use prost_types::{Struct, Timestamp};
 
-use super::document::{Document, DocumentArray};
+use crate::clip_as_service::message::document::{Document, DocumentArray};
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct DataRequest {

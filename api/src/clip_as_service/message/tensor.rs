@@ -5,8 +5,8 @@ use prost_types::Struct;
 use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::error::ApiError;
-use crate::quoted::quoted;
+use crate::http::error::ApiError;
+use clipdb_engine::quoted;
 
 /// A oneof on the wire, of which `dense` is known here.
 #[derive(Clone, PartialEq, prost::Message)]

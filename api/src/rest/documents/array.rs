@@ -4,9 +4,9 @@
 use bytes::Bytes;
 use serde::de::IgnoredAny;
 
-use crate::error::ApiError;
-use crate::rest::body;
-use crate::rest::strict::string_end;
+use crate::http::body;
+use crate::http::error::ApiError;
+use crate::http::exact_json::string_end;
 
 /// The elements that are left of an array.
 pub(super) struct Elements {

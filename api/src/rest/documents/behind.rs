@@ -6,11 +6,10 @@ use actix_web::HttpResponse;
 use futures_util::{Stream, StreamExt, pin_mut, stream};
 use tokio::sync::mpsc;
 
-use super::reader::DocumentReader;
-use crate::engine::{Collection, Engine, Incoming, Task};
-use crate::error::ApiError;
-use crate::memory::Share;
+use crate::http::error::ApiError;
+use crate::rest::documents::reader::DocumentReader;
 use crate::rest::tasks;
+use clipdb_engine::{Collection, Engine, Incoming, Share, Task};
 
 /// Lines that are parsed and wait to be embedded.
 const WAITING: usize = 64;

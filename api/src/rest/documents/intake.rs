@@ -5,12 +5,16 @@ use std::sync::Arc;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 
-use super::reader::DocumentReader;
-use super::{behind, ndjson, results};
-use crate::engine::{Collection, Engine, blocking};
-use crate::error::ApiError;
-use crate::rest::peer::Peer;
-use crate::rest::{RestSettings, body, is_ndjson, multipart, query_string};
+use crate::http::body;
+use crate::http::body::is_ndjson;
+use crate::http::error::ApiError;
+use crate::http::peer::Peer;
+use crate::http::resource::query_string;
+use crate::http::state::RestSettings;
+use crate::rest::documents::reader::DocumentReader;
+use crate::rest::documents::{behind, ndjson, results};
+use crate::rest::multipart;
+use clipdb_engine::{Collection, Engine, blocking};
 
 const TAKES: &str = "application/json, application/x-ndjson, multipart/form-data";
 

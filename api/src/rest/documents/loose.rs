@@ -3,7 +3,7 @@
 //!
 //! The document may be no JSON at all; what looks like a field with a string is one.
 
-use crate::rest::strict::string_end;
+use crate::http::exact_json::string_end;
 
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Loose {

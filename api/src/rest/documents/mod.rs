@@ -10,6 +10,9 @@ mod reader;
 mod results;
 pub(super) mod wire;
 
+use clipdb_engine::{
+    Change, Collection, CollectionName, DocumentId, Engine, EngineError, Incoming, Revision, Wanted,
+};
 use std::sync::Arc;
 
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -17,14 +20,13 @@ use futures_util::stream;
 use serde::{Deserialize, Deserializer};
 use serde_json::json;
 
-use super::collections::collection_name;
-use super::multipart::Files;
-use super::state::{Open, RestState};
-use super::strict::UniqueMap;
-use super::{body, filter_parameter, query_string};
-use crate::engine::{Change, Collection, Engine, Incoming, Revision, Wanted};
-use crate::error::ApiError;
-use crate::{CollectionName, DocumentId};
+use crate::http::body;
+use crate::http::error::ApiError;
+use crate::http::exact_json::UniqueMap;
+use crate::http::resource::{filter_parameter, query_string};
+use crate::http::state::{Open, RestState};
+use crate::rest::collections::collection_name;
+use crate::rest::multipart::Files;
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config
@@ -108,7 +110,7 @@ async fn put(
     let draft = document.into_draft(&mut Files::default());
     let item = Incoming {
         id: Some(id.to_string()),
-        draft,
+        draft: draft.map_err(EngineError::from),
         share: Some(share),
     };
     let answers = engine.ingest(&collection, stream::iter([item]));
@@ -188,7 +190,7 @@ async fn delete_where(
     let filter = query
         .filter
         .filter(|filter| !filter.trim().is_empty())
-        .ok_or(ApiError::EmptyFilter)?;
+        .ok_or(EngineError::EmptyFilter)?;
     let filter = filter_parameter(&filter)?;
     let deleted = engine.delete_where(&collection, filter).await?;
     Ok(HttpResponse::Ok().json(json!({ "deleted": deleted })))

@@ -1,5 +1,6 @@
 //! A stream of documents, one a line, of any length, in bounded memory.
 
+use clipdb_engine::{Engine, EngineError, Incoming, Share, blocking};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -7,13 +8,12 @@ use actix_web::{HttpRequest, web};
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, stream};
 
-use super::reader::{self, BATCH_BYTES, failed};
-use crate::engine::{Engine, Incoming, blocking};
-use crate::error::ApiError;
-use crate::memory::Share;
-use crate::rest::RestSettings;
-use crate::rest::body::without_byte_order_mark;
-use crate::rest::body_reader::BodyReader;
+use crate::http::body::without_byte_order_mark;
+use crate::http::body_reader::BodyReader;
+use crate::http::error::ApiError;
+use crate::http::state::RestSettings;
+use crate::rest::documents::reader;
+use crate::rest::documents::reader::{BATCH_BYTES, failed};
 use crate::rest::multipart::Files;
 
 /// Lines that are read at once.
@@ -61,7 +61,7 @@ impl State {
             if !batch.is_empty() {
                 match blocking(move || batch.into_iter().map(incoming).collect()).await {
                     Ok(ready) => self.ready = ready,
-                    Err(error) => return Some(failed(error)),
+                    Err(error) => return Some(failed(error.into())),
                 }
                 continue;
             }
@@ -166,12 +166,12 @@ impl LineSplitter {
             line = without_byte_order_mark(line);
         }
         if std::mem::take(&mut self.overlong) {
-            let error = ApiError::TooLarge {
+            let error = EngineError::TooLarge {
                 what: "the line",
                 limit: self.max as u64,
                 setting: "max_line_bytes",
             };
-            self.ready.push_back((Err(error), self.share.cut(0)));
+            self.ready.push_back((Err(error.into()), self.share.cut(0)));
         } else if !line.trim_ascii().is_empty() {
             let share = self.share.cut(line.len());
             self.ready.push_back((Ok(line), share));
@@ -182,7 +182,7 @@ impl LineSplitter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory::Memory;
+    use clipdb_engine::Memory;
 
     async fn lines(chunks: &[&str], max: usize) -> Vec<Option<String>> {
         let memory = Memory::new(1 << 20);

@@ -1,5 +1,6 @@
 //! `GET` of a document, of a page of them, of an image and its thumbnails.
 
+use clipdb_engine::{Collection, DocumentId, Engine, EngineError};
 use std::sync::Arc;
 
 use actix_web::http::header::{self, CacheControl, CacheDirective, EntityTag};
@@ -9,15 +10,14 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::place;
-use super::wire::DocumentAnswer;
-use crate::DocumentId;
-use crate::engine::{Collection, Engine};
-use crate::error::ApiError;
+use crate::http::base_path;
+use crate::http::error::ApiError;
+use crate::http::resource::{filter_parameter, query_string};
+use crate::http::state::Open;
 use crate::rest::collections::collection_name;
 use crate::rest::conditional::{Version, settled};
-use crate::rest::state::Open;
-use crate::rest::{base_path, filter_parameter, query_string};
+use crate::rest::documents::place;
+use crate::rest::documents::wire::DocumentAnswer;
 
 const LIST_LIMIT: usize = 1000;
 const THUMBNAIL_WIDTHS: std::ops::RangeInclusive<u32> = 16..=2048;
@@ -116,7 +116,7 @@ pub(super) async fn image(
     let document = engine.document(&collection, id.clone()).await?;
     let stored = document
         .image
-        .ok_or_else(|| ApiError::NoImage(id.clone()))?;
+        .ok_or_else(|| EngineError::NoImage(id.clone()))?;
     let tag = match query.width {
         Some(width) => format!("{}-{width}", stored.hash),
         None => stored.hash.to_string(),

@@ -6,14 +6,16 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use futures_util::{Stream, stream};
 
-use super::array::{self, Elements};
-use super::loose;
-use super::wire::DocumentBody;
-use crate::engine::{Draft, Incoming, blocking};
-use crate::error::ApiError;
-use crate::rest::body::{self, without_byte_order_mark};
+use crate::http::body;
+use crate::http::body::without_byte_order_mark;
+use crate::http::error::ApiError;
+use crate::http::exact_json::check_whole_numbers;
+use crate::rest::documents::array;
+use crate::rest::documents::array::Elements;
+use crate::rest::documents::loose;
+use crate::rest::documents::wire::DocumentBody;
 use crate::rest::multipart::{FilePart, Files};
-use crate::rest::strict::check_whole_numbers;
+use clipdb_engine::{Draft, EngineError, Incoming, blocking};
 
 /// Documents that are read at once, and the bytes of them that end such a batch.
 const BATCH: usize = 128;
@@ -97,7 +99,7 @@ impl DocumentReader {
                 match read.await {
                     Ok((_, batch)) if batch.is_empty() => return None,
                     Ok((from, batch)) => (reader, ready) = (Some(from), batch),
-                    Err(error) => return Some((failed(error), (None, ready))),
+                    Err(error) => return Some((failed(error.into()), (None, ready))),
                 }
             }
         })
@@ -200,7 +202,7 @@ pub(super) fn incoming(json: &[u8], files: &mut Files) -> Incoming {
     }
     Incoming {
         id,
-        draft,
+        draft: draft.map_err(EngineError::from),
         share: None,
     }
 }
@@ -208,7 +210,7 @@ pub(super) fn incoming(json: &[u8], files: &mut Files) -> Incoming {
 pub(super) fn failed(error: ApiError) -> Incoming {
     Incoming {
         id: None,
-        draft: Err(error),
+        draft: Err(error.into()),
         share: None,
     }
 }
@@ -246,7 +248,7 @@ fn from_file(file: FilePart) -> Incoming {
     };
     Incoming {
         id: None,
-        draft,
+        draft: draft.map_err(EngineError::from),
         share: None,
     }
 }
@@ -263,7 +265,7 @@ mod tests {
                 Err(error) => format!(
                     "{}: {}",
                     item.id.unwrap_or_default(),
-                    crate::rest::problem::code(&error)
+                    crate::http::problem::code(&error.into())
                 ),
             })
             .collect()

@@ -3,21 +3,21 @@
 //! The list is kept as the JSON that it is answered as: its beginning in memory, a long one in
 //! a file that has no name, so that a stream of any length is answered in bounded memory.
 
+use clipdb_engine::{Engine, EngineError, Ingested, StorageError, blocking};
 use std::fs::File;
 use std::io::{Seek, Write};
 
 use actix_web::body::SizedStream;
 use actix_web::{HttpResponse, ResponseError};
 use bytes::Bytes;
-use clipdb_storage::StorageError;
 use futures_util::stream::{self, Stream, StreamExt};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::engine::{Engine, Ingested, blocking};
-use crate::error::ApiError;
-use crate::rest::peer::{self, Peer};
-use crate::rest::problem;
+use crate::http::error::ApiError;
+use crate::http::peer;
+use crate::http::peer::Peer;
+use crate::http::problem;
 use crate::rest::snapshots::chunks;
 
 /// Bytes of a list that stay in memory.
@@ -108,7 +108,7 @@ impl IngestAnswer {
                     | ApiError::BrokenBody(_)
                     | ApiError::BrokenEncoding(..)
                     | ApiError::InflatesTooMuch(_)
-                    | ApiError::Overloaded(_)
+                    | ApiError::Engine(EngineError::Overloaded(_))
             )
         );
         of_body && self.count() == 1
@@ -126,6 +126,7 @@ impl IngestAnswer {
                 ("updated", None, stored.truncated)
             }
             Err(error) => {
+                let error = ApiError::from(error);
                 self.failed += 1;
                 if self.failed > LISTED_FAILURES {
                     self.cut += 1;
@@ -209,7 +210,7 @@ impl List {
             self.tail.push(b',');
         }
         // Strings and numbers alone; an error would be of the memory that is written to.
-        serde_json::to_writer(&mut self.tail, line).map_err(|_| ApiError::Interrupted)
+        serde_json::to_writer(&mut self.tail, line).map_err(|_| EngineError::Interrupted.into())
     }
 
     async fn spill(&mut self, engine: &Engine) -> Result<(), ApiError> {

@@ -1,17 +1,15 @@
 //! A document's JSON, in and out.
 
-use clipdb_storage::{Document, VectorKind};
+use clipdb_engine::{CollectionName, Document, DocumentId, Draft, ImageSource, VectorKind};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::data_uri::decode_base64;
-use crate::engine::{Draft, ImageSource};
-use crate::error::ApiError;
-use crate::rest::BasePath;
+use crate::http::base_path::BasePath;
+use crate::http::data_uri::decode_base64;
+use crate::http::error::ApiError;
+use crate::http::exact_json::UniqueMap;
 use crate::rest::multipart::Files;
-use crate::rest::strict::UniqueMap;
 use crate::rest::vector::VectorBody;
-use crate::{CollectionName, DocumentId};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -163,7 +161,7 @@ mod tests {
     use super::*;
 
     fn draft(json: &str) -> Result<Draft, ApiError> {
-        crate::rest::body::parse::<DocumentBody>(json.as_bytes())?.into_draft(&mut Files::default())
+        crate::http::body::parse::<DocumentBody>(json.as_bytes())?.into_draft(&mut Files::default())
     }
 
     #[test]

@@ -1,23 +1,22 @@
 //! `POST /v1/embeddings`: texts, and pictures as data URIs.
 
+use clipdb_engine::{Encoded, Encoder, EngineError, Input, Models, Priority, blocking, quoted};
 use std::collections::BTreeMap;
 
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use clipdb_embed::{Encoder, Priority};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::OpenAiProblem;
-use crate::data_uri::decode_base64;
-use crate::engine::{Encoded, Input, Models, blocking};
-use crate::error::ApiError;
-use crate::quoted::quoted;
-use crate::rest::state::{Open, RestState};
-use crate::rest::{body, large_answer};
+use crate::http::body;
+use crate::http::data_uri::decode_base64;
+use crate::http::error::ApiError;
+use crate::http::state::{Open, RestState};
+use crate::rest::large_answer;
+use crate::rest::openai::OpenAiProblem;
 
 /// As many as OpenAI takes.
 const INPUTS: usize = 2048;
@@ -141,7 +140,7 @@ fn encoder_for<'a>(
     wanted: Option<&'a str>,
 ) -> Result<(&'a Encoder, Option<&'a str>), ApiError> {
     match (models.chosen(wanted), wanted) {
-        (Err(ApiError::UnknownModel { .. }), Some(name)) if is_openai_s(name) => {
+        (Err(EngineError::UnknownModel { .. }), Some(name)) if is_openai_s(name) => {
             Ok((models.chosen(None)?, Some(name)))
         }
         (chosen, _) => Ok((chosen?, None)),
@@ -235,11 +234,11 @@ fn inputs(given: Value) -> Result<Vec<Input>, ApiError> {
 
 #[cfg(test)]
 mod tests {
-    use clipdb_embed::Embedding as Vector;
+    use clipdb_engine::Embedding as Vector;
     use serde_json::json;
 
     use super::*;
-    use crate::engine::ImageSource;
+    use clipdb_engine::ImageSource;
 
     #[test]
     fn texts_and_pictures_come_in_order() {

@@ -7,10 +7,10 @@ mod problem;
 
 use actix_web::{HttpRequest, web};
 
-pub(super) use problem::OpenAiProblem;
+pub(crate) use problem::OpenAiProblem;
 
-use super::sole;
-use crate::error::ApiError;
+use crate::http::error::ApiError;
+use crate::http::resource::sole;
 
 /// All paths below it answer errors as OpenAI's clients read them.
 const ROOT: &str = "/v1";
@@ -26,7 +26,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
     );
 }
 
-pub(super) fn is_openai_path(path: &str) -> bool {
+pub(crate) fn is_openai_path(path: &str) -> bool {
     path.strip_prefix(ROOT)
         .is_some_and(|rest| rest.starts_with('/'))
 }

@@ -1,13 +1,12 @@
 //! `GET /v1/models` and `GET /v1/models/{id}`: the loaded models.
 
 use actix_web::{HttpResponse, web};
-use clipdb_embed::ModelCard;
+use clipdb_engine::{ModelCard, Models};
 use serde_json::{Value, json};
 
-use super::OpenAiProblem;
-use crate::engine::Models;
-use crate::error::ApiError;
-use crate::rest::state::Open;
+use crate::http::error::ApiError;
+use crate::http::state::Open;
+use crate::rest::openai::OpenAiProblem;
 
 pub(super) async fn list(opened: Result<Open, ApiError>) -> Result<HttpResponse, OpenAiProblem> {
     let Open(engine) = opened?;

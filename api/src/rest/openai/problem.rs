@@ -3,19 +3,26 @@
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
+use clipdb_engine::EngineError;
 use serde_json::json;
 
-use crate::error::ApiError;
-use crate::rest::problem;
+use crate::http::error::ApiError;
+use crate::http::problem;
 
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
-pub(in crate::rest) struct OpenAiProblem(#[from] ApiError);
+pub(crate) struct OpenAiProblem(#[from] ApiError);
+
+impl From<EngineError> for OpenAiProblem {
+    fn from(error: EngineError) -> Self {
+        Self(error.into())
+    }
+}
 
 impl ResponseError for OpenAiProblem {
     fn status_code(&self) -> StatusCode {
         match (&self.0, self.0.status_code()) {
-            (ApiError::UnknownModel { .. }, _) => StatusCode::NOT_FOUND,
+            (ApiError::Engine(EngineError::UnknownModel { .. }), _) => StatusCode::NOT_FOUND,
             (_, StatusCode::UNPROCESSABLE_ENTITY) => StatusCode::BAD_REQUEST,
             (_, status) => status,
         }
@@ -48,12 +55,12 @@ mod tests {
     fn statuses_are_those_that_clients_tell_apart() {
         let status = |error: ApiError| OpenAiProblem(error).status_code().as_u16();
         assert_eq!(status(ApiError::InvalidField(String::new())), 400);
-        let unknown = ApiError::UnknownModel {
+        let unknown = EngineError::UnknownModel {
             wanted: "a".to_owned(),
             loaded: "b".to_owned(),
         };
-        assert_eq!(status(unknown), 404);
+        assert_eq!(status(unknown.into()), 404);
         assert_eq!(status(ApiError::Unauthorized), 401);
-        assert_eq!(status(ApiError::Stopping), 503);
+        assert_eq!(status(EngineError::Stopping.into()), 503);
     }
 }

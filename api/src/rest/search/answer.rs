@@ -2,17 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use clipdb_index::{Facet, ListKind, fusion};
-use clipdb_storage::VectorKind;
+use clipdb_engine::{
+    Answer, CollectionName, Facet, Hit, HitPassage, ListKind, SearchTimings, TotalKind, VectorKind,
+    fusion,
+};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::view::{cursor_text, picked};
-use crate::CollectionName;
-use crate::engine::{Answer, Hit, HitPassage, SearchTimings, TotalKind};
-use crate::error::ApiError;
-use crate::rest::BasePath;
+use crate::http::base_path::BasePath;
+use crate::http::error::ApiError;
 use crate::rest::documents::wire::DocumentAnswer;
+use crate::rest::search::view::{cursor_text, picked};
 
 /// What of an answer is shown.
 pub(super) struct Shape {

@@ -1,17 +1,16 @@
 //! A search's JSON, and what it asks for once it is checked.
 
-use clipdb_index::fusion::{Fusion, Method, Weights};
+use clipdb_engine::{Content, Fusion, Method, Mode, Part, Query, Targets, View, Weights};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::view::{self, FieldBody};
-use crate::engine::query::{Content, Mode, Part, Targets};
-use crate::engine::{Query, View};
-use crate::error::ApiError;
-use crate::rest::body;
+use crate::http::body;
+use crate::http::error::ApiError;
+use crate::http::exact_json::UniqueValue;
 use crate::rest::documents::wire::ImageBody;
 use crate::rest::multipart::Files;
-use crate::rest::strict::UniqueValue;
+use crate::rest::search::view;
+use crate::rest::search::view::FieldBody;
 use crate::rest::vector::VectorBody;
 
 const LIMIT: usize = 1000;

@@ -9,88 +9,60 @@ use std::sync::Arc;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 
-use self::answer::{AnswerBody, Shape};
-use self::body::{ModeBody, SearchBody};
-use super::body as request_body;
-use super::collections::collection_name;
-use super::documents::wire::ImageBody;
-use super::multipart::{FilePart, Files};
-use super::state::{Open, RestState};
-use super::strict::UniqueValue;
-use super::{base_path, filter_parameter, multipart, query_string};
-use crate::CollectionName;
-use crate::clip_as_service::http;
-use crate::engine::{Engine, Query, blocking};
-use crate::error::ApiError;
+use crate::http::base_path;
+use crate::http::body::{self as request_body, Whole};
+use crate::http::error::ApiError;
+use crate::http::exact_json::UniqueValue;
+use crate::http::resource::{filter_parameter, query_string};
+use crate::http::state::{Open, RestSettings};
+use crate::rest::collections::collection_name;
+use crate::rest::documents::wire::ImageBody;
+use crate::rest::multipart;
+use crate::rest::multipart::{FilePart, Files};
+use crate::rest::search::answer::{AnswerBody, Shape};
+use crate::rest::search::body::{ModeBody, SearchBody};
+use clipdb_engine::{CollectionName, Engine, Query, blocking};
 
 /// Bytes of JSON that are read where they arrive: it takes less time than the way to another
 /// thread.
 const READ_AT_ONCE: usize = 64 << 10;
 
-pub(super) fn routes(config: &mut web::ServiceConfig) {
-    config
-        .service(
-            web::resource("/search")
-                .route(web::post().to(search_default))
-                .route(web::get().to(search_by_words)),
-        )
-        .service(web::resource("/collections/{name}/search").route(web::post().to(search)));
-}
-
-async fn search_default(
-    open: Open,
-    state: web::Data<RestState>,
-    request: HttpRequest,
-    payload: web::Payload,
+/// Answers a search whose body is JSON.
+pub(crate) async fn answer(
+    engine: &Arc<Engine>,
+    name: &CollectionName,
+    request: &HttpRequest,
+    body: Whole,
 ) -> Result<HttpResponse, ApiError> {
-    let name = CollectionName::default();
-    respond(open, &state, name, &request, payload).await
+    let Whole {
+        bytes: json,
+        share: _held,
+    } = body;
+    let json_bytes = json.len();
+    let read = move || asked(request_body::parse(&json)?, Files::default());
+    let (query, shape) = if json_bytes <= READ_AT_ONCE {
+        read()?
+    } else {
+        blocking(read).await??
+    };
+    run(engine, name, query, &shape, request).await
 }
 
-async fn search(
-    open: Open,
-    state: web::Data<RestState>,
-    name: web::Path<String>,
-    request: HttpRequest,
-    payload: web::Payload,
-) -> Result<HttpResponse, ApiError> {
-    let name = collection_name(&name)?;
-    respond(open, &state, name, &request, payload).await
-}
-
-async fn respond(
-    Open(engine): Open,
-    state: &RestState,
-    name: CollectionName,
+/// Answers a search whose body is a form with files.
+pub(crate) async fn answer_form(
+    engine: &Arc<Engine>,
+    settings: &RestSettings,
+    name: &CollectionName,
     request: &HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let settings = &state.settings;
-    let _share;
-    let (query, shape) = if request_body::media_type(request) == "multipart/form-data" {
-        let (parts, share) = multipart::read(&engine, settings, request, payload).await?;
-        _share = share;
-        blocking(move || {
-            let (search, files) = search_with_files(parts)?;
-            asked(search, files)
-        })
-        .await??
-    } else {
-        let body = request_body::read_json_text(&engine, settings, request, payload).await?;
-        let json = body.bytes;
-        _share = body.share;
-        if http::is_request(&json) {
-            return http::respond(engine, state, request, json).await;
-        }
-        let json_bytes = json.len();
-        let read = move || asked(request_body::parse(&json)?, Files::default());
-        if json_bytes <= READ_AT_ONCE {
-            read()?
-        } else {
-            blocking(read).await??
-        }
-    };
-    run(&engine, &name, query, &shape, request).await
+    let (parts, _held) = multipart::read(engine, settings, request, payload).await?;
+    let (query, shape) = blocking(move || {
+        let (search, files) = search_with_files(parts)?;
+        asked(search, files)
+    })
+    .await??;
+    run(engine, name, query, &shape, request).await
 }
 
 /// What a body asks for, and how the answer is to look.
@@ -155,7 +127,8 @@ struct WordsQuery {
     explain: bool,
 }
 
-async fn search_by_words(
+/// `GET /search?q=`.
+pub(crate) async fn get(
     Open(engine): Open,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {

@@ -1,19 +1,18 @@
 //! `sort`, `facets`, `group_by`, `cursor` and `fields` of a search.
 
+use clipdb_engine::{Cursor, EngineError, GroupBy, LONGEST_PATH, Order, Point};
 use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use clipdb_index::{LONGEST_PATH, Order, Point};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-use crate::engine::{Cursor, GroupBy};
-use crate::error::ApiError;
+use crate::http::error::ApiError;
 
-const SORT_KEYS: usize = clipdb_index::MOST_SORT_KEYS;
+const SORT_KEYS: usize = clipdb_engine::MOST_SORT_KEYS;
 const FACETS: usize = 32;
 const FACET_VALUES: usize = 1000;
 const DEFAULT_FACET_VALUES: usize = 20;
@@ -206,7 +205,7 @@ pub(super) fn cursor(wanted: Option<&str>) -> Result<Option<Cursor>, ApiError> {
 
 pub(super) fn cursor_text(cursor: &Cursor) -> Result<String, ApiError> {
     // Strings and finite numbers, which JSON has.
-    let json = serde_json::to_vec(cursor).map_err(|_| ApiError::Interrupted)?;
+    let json = serde_json::to_vec(cursor).map_err(|_| EngineError::Interrupted)?;
     Ok(URL_SAFE_NO_PAD.encode(json))
 }
 

@@ -1,0 +1,121 @@
+//! The paths that both protocols have: `POST /encode`, `/rank` and `/search`. A JSON body is read
+//! once, here, and how it begins decides which protocol answers it.
+
+use std::sync::Arc;
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use clipdb_engine::{CollectionName, Engine};
+
+use crate::clip_as_service::{self, CallStatistics};
+use crate::http::body::{self, Whole};
+use crate::http::error::ApiError;
+use crate::http::resource::sole;
+use crate::http::state::{Open, RestState};
+use crate::rest::{collections, encode, rank, search};
+
+pub(super) fn routes(config: &mut web::ServiceConfig) {
+    // Searches first: actix compares a request with one route after the other.
+    config
+        .service(
+            web::resource("/search")
+                .route(web::post().to(post_search))
+                .route(web::get().to(search::get)),
+        )
+        .service(sole(
+            "/collections/{name}/search",
+            web::post().to(post_search_of),
+        ))
+        .service(sole("/encode", web::post().to(post_encode)))
+        .service(sole("/rank", web::post().to(post_rank)));
+}
+
+async fn post_encode(
+    open: Open,
+    context: Context,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, ApiError> {
+    match read(open, &context, &request, payload).await? {
+        Read::Answered(response) => Ok(response),
+        Read::Rest(engine, body) => encode::answer(&engine, body).await,
+    }
+}
+
+async fn post_rank(
+    open: Open,
+    context: Context,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, ApiError> {
+    match read(open, &context, &request, payload).await? {
+        Read::Answered(response) => Ok(response),
+        Read::Rest(engine, body) => rank::answer(&engine, body).await,
+    }
+}
+
+async fn post_search(
+    open: Open,
+    context: Context,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, ApiError> {
+    respond_to_search(open, &context, CollectionName::default(), &request, payload).await
+}
+
+async fn post_search_of(
+    open: Open,
+    context: Context,
+    name: web::Path<String>,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, ApiError> {
+    let name = collections::collection_name(&name)?;
+    respond_to_search(open, &context, name, &request, payload).await
+}
+
+async fn respond_to_search(
+    open: Open,
+    context: &Context,
+    name: CollectionName,
+    request: &HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, ApiError> {
+    if body::media_type(request) == "multipart/form-data" {
+        let settings = &context.0.settings;
+        return search::answer_form(&open.0, settings, &name, request, payload).await;
+    }
+    match read(open, context, request, payload).await? {
+        Read::Answered(response) => Ok(response),
+        Read::Rest(engine, body) => search::answer(&engine, &name, request, body).await,
+    }
+}
+
+/// What the server shares, and what CLIP-as-service's calls are counted in.
+type Context = (web::Data<RestState>, web::Data<CallStatistics>);
+
+/// A JSON body once its protocol is known.
+enum Read {
+    /// A request of CLIP-as-service, with its response.
+    Answered(HttpResponse),
+    /// A request of the REST API.
+    Rest(Arc<Engine>, Whole),
+}
+
+async fn read(
+    Open(engine): Open,
+    (state, calls): &Context,
+    request: &HttpRequest,
+    payload: web::Payload,
+) -> Result<Read, ApiError> {
+    let body = body::read_json_text(&engine, &state.settings, request, payload).await?;
+    if !clip_as_service::http::is_request(&body.bytes) {
+        return Ok(Read::Rest(engine, body));
+    }
+    let Whole {
+        bytes,
+        share: _held,
+    } = body;
+    clip_as_service::http::respond(engine, state, calls, request, bytes)
+        .await
+        .map(Read::Answered)
+}

@@ -1,0 +1,170 @@
+//! What every handler shares: the engine once it is open, and the door's settings.
+
+use std::future::{Ready, ready};
+use std::sync::{Arc, OnceLock};
+
+use actix_web::dev::Payload;
+use actix_web::{FromRequest, HttpRequest, web};
+use parking_lot::RwLock;
+use tokio::sync::watch;
+
+use crate::http::base_path::BasePath;
+use crate::http::callers::Hosts;
+use crate::http::error::ApiError;
+use crate::http::pace::Pace;
+use clipdb_engine::{CollectionName, Engine, Statistics};
+
+#[derive(Debug, Clone)]
+pub struct RestSettings {
+    pub api_key: Option<ApiKey>,
+    /// Origins that browsers may call from; `*` is any. Empty: only the server's own page.
+    pub cors_origins: Vec<String>,
+    /// The hosts that requests may be sent to.
+    pub hosts: Hosts,
+    /// What a reverse proxy serves everything under; links begin with it.
+    pub base_path: BasePath,
+    /// The largest body that is read whole (JSON, multipart), in bytes.
+    pub max_body_bytes: usize,
+    /// The longest line of NDJSON, in bytes.
+    pub max_line_bytes: usize,
+    /// How slowly a client may send.
+    pub pace: Pace,
+    pub clip_as_service: ClipAsServiceSettings,
+}
+
+impl RestSettings {
+    /// Whether an `Authorization` of `given` is let in: `Bearer KEY`, and where `bare` the
+    /// key alone, as CLIP-as-service's clients send it. Everybody is where no key is set.
+    pub fn admits(&self, given: Option<&str>, bare: bool) -> bool {
+        let Some(key) = &self.api_key else {
+            return true;
+        };
+        given.is_some_and(|given| {
+            let bearer = given
+                .split_once(' ')
+                .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+                .map(|(_, token)| token.trim());
+            bearer.is_some_and(|token| key.matches(token)) || (bare && key.matches(given.trim()))
+        })
+    }
+}
+
+impl Default for RestSettings {
+    fn default() -> Self {
+        Self {
+            api_key: None,
+            cors_origins: Vec::new(),
+            hosts: Hosts::every(),
+            base_path: BasePath::default(),
+            max_body_bytes: 128 << 20,
+            max_line_bytes: 48 << 20,
+            pace: Pace::default(),
+            clip_as_service: ClipAsServiceSettings::default(),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct ClipAsServiceSettings {
+    /// Where `/index` and `/search` go unless a request's parameter says otherwise.
+    pub collection: CollectionName,
+    /// Vectors of length 1, as the REST API gives them; CLIP-as-service gives them as the
+    /// model does.
+    pub normalise: bool,
+}
+
+/// A key that is never printed and is compared in constant time.
+#[derive(Clone)]
+pub struct ApiKey(Arc<[u8]>);
+
+impl ApiKey {
+    pub fn new(key: &str) -> Self {
+        Self(key.as_bytes().into())
+    }
+
+    pub fn matches(&self, given: &str) -> bool {
+        let given = given.as_bytes();
+        let same_length = given.len() == self.0.len();
+        let differing = self
+            .0
+            .iter()
+            .zip(given)
+            .fold(0u8, |all, (ours, theirs)| all | (ours ^ theirs));
+        same_length && differing == 0
+    }
+}
+
+impl std::fmt::Debug for ApiKey {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("ApiKey(…)")
+    }
+}
+
+pub struct RestState {
+    engine: OnceLock<Arc<Engine>>,
+    stage: RwLock<&'static str>,
+    stopping: watch::Sender<bool>,
+    pub settings: RestSettings,
+    pub statistics: Arc<Statistics>,
+}
+
+impl RestState {
+    pub fn new(settings: RestSettings, statistics: Arc<Statistics>) -> Self {
+        Self {
+            engine: OnceLock::new(),
+            stage: RwLock::new("loading"),
+            stopping: watch::Sender::new(false),
+            settings,
+            statistics,
+        }
+    }
+
+    /// Says what the start is at, for those who ask before it is done.
+    pub fn starting(&self, stage: &'static str) {
+        *self.stage.write() = stage;
+    }
+
+    /// The server is ready from now on.
+    pub fn opened(&self, engine: Arc<Engine>) {
+        if self.engine.set(engine).is_err() {
+            tracing::error!("the engine was opened twice; the first one stays");
+        }
+    }
+
+    /// Streams that stay open take no more from now on.
+    pub fn stop(&self) {
+        self.stopping.send_replace(true);
+    }
+
+    /// Comes to its end when the server is asked to stop.
+    pub fn stopping(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut stopping = self.stopping.subscribe();
+        async move {
+            // An error says that the state is gone, and then so is the server.
+            let _ = stopping.wait_for(|stopping| *stopping).await;
+        }
+    }
+
+    pub fn engine(&self) -> Result<Arc<Engine>, ApiError> {
+        self.engine
+            .get()
+            .cloned()
+            .ok_or_else(|| ApiError::Starting((*self.stage.read()).to_owned()))
+    }
+}
+
+/// Extracts the open engine; a server that is still starting answers 503.
+pub(crate) struct Open(pub(crate) Arc<Engine>);
+
+impl FromRequest for Open {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let engine = match request.app_data::<web::Data<RestState>>() {
+            Some(state) => state.engine(),
+            None => Err(ApiError::Starting("no state".to_owned())),
+        };
+        ready(engine.map(Open))
+    }
+}

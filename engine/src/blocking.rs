@@ -1,0 +1,18 @@
+//! Where blocking work runs: FFI, synchronous I/O, decoding and held locks stay off the async
+//! threads.
+
+use crate::error::EngineError;
+
+/// Runs `work` on tokio's pool for blocking work, within the caller's tracing span, and waits for
+/// it.
+///
+/// # Errors
+/// [`EngineError::Interrupted`]: `work` panicked, or the runtime is shutting down.
+pub async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, EngineError> {
+    let span = tracing::Span::current();
+    tokio::task::spawn_blocking(move || span.in_scope(work))
+        .await
+        .map_err(|_| EngineError::Interrupted)
+}

@@ -1,0 +1,7 @@
+//! What the engine counts. Protocols add their own counters to its registry.
+
+pub(crate) mod engine_metrics;
+pub(crate) mod metric;
+pub(crate) mod model_metrics;
+pub(crate) mod statistics;
+pub(crate) mod vector_metrics;

@@ -1,0 +1,73 @@
+use super::*;
+
+const ENDS: [ListEnd; 3] = [ListEnd::Exhausted, ListEnd::AtDepth, ListEnd::BelowMinScore];
+
+#[test]
+fn what_a_total_counts() {
+    use Counts::{Filtered, Found, Matches, Vectors};
+    use TotalKind::{AtLeast, Exact, Top};
+    // mode, min_score, then what counts for lists that are exhausted, at their depth, below
+    // min_score
+    let table = [
+        (Mode::Browse, false, [Filtered; 3]),
+        (Mode::Browse, true, [Filtered; 3]),
+        (Mode::Keyword, false, [Matches; 3]),
+        (Mode::Keyword, true, [Matches; 3]),
+        (Mode::Vector, false, [Vectors; 3]),
+        (
+            Mode::Vector,
+            true,
+            [Found(Exact), Found(AtLeast), Found(Exact)],
+        ),
+        (Mode::Hybrid, false, [Found(Exact), Found(Top), Found(Top)]),
+        (Mode::Hybrid, true, [Found(Exact), Found(Top), Found(Top)]),
+    ];
+    for (mode, has_min_score, expected) in table {
+        let found = ENDS.map(|end| Counts::of(mode, has_min_score, end));
+        assert_eq!(found, expected, "{mode:?}, min_score: {has_min_score}");
+    }
+}
+
+#[test]
+fn how_lists_end() {
+    assert_eq!(ListEnd::of(false, false), ListEnd::Exhausted);
+    assert_eq!(ListEnd::of(false, true), ListEnd::Exhausted);
+    assert_eq!(ListEnd::of(true, false), ListEnd::AtDepth);
+    assert_eq!(ListEnd::of(true, true), ListEnd::BelowMinScore);
+}
+
+fn scored(row: u64, score: f32) -> Scored {
+    Scored {
+        row: RowId(row),
+        score,
+        passage: 0,
+    }
+}
+
+#[test]
+fn one_list_keeps_its_own_scores() {
+    let fused = single_list(ListKind::Image, &[scored(7, 0.75), scored(3, 0.5)]);
+    let found: Vec<_> = fused.iter().map(|hit| (hit.row.0, hit.score)).collect();
+    assert_eq!(found, [(7, 0.75), (3, 0.5)]);
+    let ranks: Vec<_> = fused.iter().map(|hit| hit.parts[0].rank).collect();
+    assert_eq!(ranks, [1, 2]);
+}
+
+#[test]
+fn images_come_before_texts_and_a_document_counts_once() {
+    let found = [
+        (ListKind::Image, vec![scored(1, 0.9), scored(2, -0.5)]),
+        (
+            ListKind::Text,
+            vec![scored(3, 1.0), scored(1, 0.8), scored(4, 0.0)],
+        ),
+    ];
+    let fused = images_first(&found);
+    let order: Vec<u64> = fused.iter().map(|hit| hit.row.0).collect();
+    assert_eq!(order, [1, 2, 3, 4]);
+    let scores: Vec<f64> = fused.iter().map(|hit| hit.score).collect();
+    assert!(scores.is_sorted_by(|a, b| a >= b), "{scores:?}");
+    assert!((scores[2] - 0.5).abs() < 1e-9, "(1 + 1) / 4");
+    // Its rank is that of its list, its place that among all.
+    assert_eq!((fused[2].parts[0].rank, fused[2].parts[0].place), (1, 3.0));
+}

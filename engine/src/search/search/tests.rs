@@ -1,0 +1,328 @@
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use clipdb_index::Order;
+use serde_json::json;
+
+use super::*;
+use crate::search::query::{Content, Mode, Targets};
+use crate::search::view::{GroupBy, View};
+use crate::testing::{
+    DIM, TestEngine, by_keywords, by_vector, id_of, ids, part, query, with_image, with_text,
+};
+
+const NORTH: [f32; DIM] = [1.0, 0.0, 0.0, 0.0];
+const EAST: [f32; DIM] = [0.0, 1.0, 0.0, 0.0];
+const NORTH_EAST: [f32; DIM] = [1.0, 1.0, 0.0, 0.0];
+const NORTH_BY_EAST: [f32; DIM] = [3.0, 1.0, 0.0, 0.0];
+
+/// Four texts in different directions, of two colours.
+async fn compass() -> (TestEngine, Arc<Collection>) {
+    let engine = TestEngine::open();
+    let collection = engine.make("compass").await;
+    let documents = vec![
+        with_text("north", "cold wind", NORTH).with_metadata(json!({"colour": "blue", "n": 1})),
+        with_text("east", "warm wind", EAST).with_metadata(json!({"colour": "red", "n": 2})),
+        with_text("north-east", "rain", NORTH_EAST)
+            .with_metadata(json!({"colour": "blue", "n": 3})),
+        with_text("north-by-east", "cold rain", NORTH_BY_EAST).with_metadata(json!({"n": 4})),
+    ];
+    engine.store(&collection, documents).await;
+    (engine, collection)
+}
+
+#[tokio::test]
+async fn the_nearest_vectors_come_first() {
+    let (engine, collection) = compass().await;
+    let found = engine.found(&collection, by_vector(NORTH)).await;
+    assert_eq!(found, ["north", "north-by-east", "north-east", "east"]);
+    let answer = engine.search(&collection, by_vector(NORTH)).await.unwrap();
+    let score = answer.hits[0].score.unwrap();
+    assert!((score - 1.0).abs() < 1e-3, "a cosine: {score}");
+    assert_eq!((answer.total, answer.total_kind), (4, TotalKind::Exact));
+}
+
+#[tokio::test]
+async fn keywords_find_words() {
+    let (engine, collection) = compass().await;
+    let mut found = engine.found(&collection, by_keywords("wind")).await;
+    found.sort_unstable();
+    assert_eq!(found, ["east", "north"]);
+    let both = engine.found(&collection, by_keywords("+cold +rain")).await;
+    assert_eq!(both, ["north-by-east"]);
+    assert!(
+        engine
+            .found(&collection, by_keywords("snow"))
+            .await
+            .is_empty()
+    );
+}
+
+#[tokio::test]
+async fn a_hybrid_search_joins_both_lists() {
+    let (engine, collection) = compass().await;
+    let mut hybrid = query(Mode::Hybrid);
+    hybrid.parts = vec![part(Content::Vector(EAST.to_vec()), 1.0)];
+    hybrid.keywords = Some("cold".to_owned());
+    let answer = engine.search(&collection, hybrid).await.unwrap();
+    assert_eq!(answer.hits.len(), 4, "every vector matches a little");
+    assert_eq!(answer.lists.len(), 3);
+    let found = ids(&answer);
+    assert_eq!(
+        found[3], "north-east",
+        "neither near nor matched: {found:?}"
+    );
+}
+
+#[tokio::test]
+async fn what_keywords_exclude_is_in_no_list() {
+    let (engine, collection) = compass().await;
+    let mut hybrid = query(Mode::Hybrid);
+    hybrid.parts = vec![part(Content::Vector(NORTH.to_vec()), 1.0)];
+    hybrid.keywords = Some("rain -cold".to_owned());
+    let found = engine.found(&collection, hybrid).await;
+    assert!(!found.contains(&"north".to_owned()), "{found:?}");
+    assert!(!found.contains(&"north-by-east".to_owned()), "{found:?}");
+    assert!(found.contains(&"north-east".to_owned()), "{found:?}");
+}
+
+#[tokio::test]
+async fn what_totals_count() {
+    let (engine, collection) = compass().await;
+    let blue = json!({"colour": "blue"});
+    let with = |change: &dyn Fn(&mut Query), mode: Query| {
+        let mut query = mode;
+        change(&mut query);
+        query
+    };
+    let near = |least: f32| move |query: &mut Query| query.min_score = Some(least);
+    let of_blue = |query: &mut Query| query.filter = Some(blue.clone());
+    let short = |query: &mut Query| query.limit = 1;
+    let table: [(&str, Query, usize, TotalKind); 9] = [
+        ("browse", query(Mode::Browse), 4, TotalKind::Exact),
+        (
+            "browse, filtered",
+            with(&of_blue, query(Mode::Browse)),
+            2,
+            TotalKind::Exact,
+        ),
+        (
+            "browse, one hit",
+            with(&short, query(Mode::Browse)),
+            4,
+            TotalKind::Exact,
+        ),
+        ("keyword", by_keywords("rain"), 2, TotalKind::Exact),
+        (
+            "keyword, filtered",
+            with(&of_blue, by_keywords("rain")),
+            1,
+            TotalKind::Exact,
+        ),
+        (
+            "keyword, one hit",
+            with(&short, by_keywords("rain")),
+            2,
+            TotalKind::Exact,
+        ),
+        ("vector", by_vector(NORTH), 4, TotalKind::Exact),
+        (
+            "vector, one hit",
+            with(&short, by_vector(NORTH)),
+            4,
+            TotalKind::Exact,
+        ),
+        (
+            "vector, near",
+            with(&near(0.9), by_vector(NORTH)),
+            2,
+            TotalKind::Exact,
+        ),
+    ];
+    for (name, query, total, kind) in table {
+        let answer = engine.search(&collection, query).await.unwrap();
+        assert_eq!((answer.total, answer.total_kind), (total, kind), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn facets_count_what_the_total_counts() {
+    let (engine, collection) = compass().await;
+    let mut browse = query(Mode::Browse);
+    browse.view.facets = vec![("colour".to_owned(), 10)];
+    let answer = engine.search(&collection, browse).await.unwrap();
+    let (field, facet) = &answer.facets[0];
+    assert_eq!(field, "colour");
+    let expected = [(json!("blue"), 2), (json!("red"), 1)];
+    assert_eq!(facet.values, expected);
+    assert_eq!(answer.total, 4);
+}
+
+#[tokio::test]
+async fn hits_in_groups_and_their_pages() {
+    let (engine, collection) = compass().await;
+    let grouped = |limit, cursor| Query {
+        limit: 2,
+        view: View {
+            group_by: Some(GroupBy {
+                field: "colour".to_owned(),
+                limit,
+            }),
+            cursor,
+            ..View::default()
+        },
+        ..by_vector(NORTH)
+    };
+    let first = engine.search(&collection, grouped(1, None)).await.unwrap();
+    assert_eq!(ids(&first), ["north", "north-by-east"]);
+    assert_eq!(first.hits[0].group, Some(json!("blue")));
+    assert_eq!(first.hits[1].group, None);
+    let second = engine.search(&collection, grouped(1, first.next)).await;
+    assert_eq!(ids(&second.unwrap()), ["east"]);
+}
+
+#[tokio::test]
+async fn pages_in_the_order_of_a_field() {
+    let (engine, collection) = compass().await;
+    let ordered = |cursor, offset| Query {
+        limit: 2,
+        offset,
+        view: View {
+            order: Order::default().by("n", true),
+            cursor,
+            ..View::default()
+        },
+        ..query(Mode::Browse)
+    };
+    let first = engine.search(&collection, ordered(None, 0)).await.unwrap();
+    assert_eq!(ids(&first), ["north-by-east", "north-east"]);
+    assert!(first.hits.iter().all(|hit| hit.score.is_none()));
+    let next = engine.search(&collection, ordered(first.next, 0)).await;
+    let next = next.unwrap();
+    assert_eq!(ids(&next), ["east", "north"]);
+    assert!(next.next.is_none());
+    let by_offset = engine.search(&collection, ordered(None, 1)).await.unwrap();
+    assert_eq!(ids(&by_offset), ["north-east", "east"]);
+}
+
+#[tokio::test]
+async fn a_cursor_of_another_order_is_refused() {
+    let (engine, collection) = compass().await;
+    let mut ranked = by_vector(NORTH);
+    ranked.limit = 1;
+    let next = engine
+        .search(&collection, ranked.clone())
+        .await
+        .unwrap()
+        .next;
+    let mut browse = query(Mode::Browse);
+    browse.view.cursor = next;
+    let error = engine.search(&collection, browse).await.err().unwrap();
+    assert!(matches!(error, EngineError::InvalidField(_)), "{error}");
+}
+
+#[tokio::test]
+async fn a_document_that_the_query_names_is_left_out() {
+    let engine = TestEngine::open();
+    let collection = engine.make("images").await;
+    let images = vec![
+        with_image("a", NORTH),
+        with_image("b", NORTH_BY_EAST),
+        with_image("c", EAST),
+    ];
+    engine.store(&collection, images).await;
+    let mut like = query(Mode::Vector);
+    like.parts = vec![part(Content::ImageOf(id_of("a")), 1.0)];
+    let answer = engine.search(&collection, like).await.unwrap();
+    assert_eq!(ids(&answer), ["b", "c"]);
+    assert_eq!(answer.total, 2);
+}
+
+#[tokio::test]
+async fn only_the_targets_are_compared() {
+    let engine = TestEngine::open();
+    let collection = engine.make("both").await;
+    let documents = vec![
+        with_image("image", NORTH),
+        with_text("text", "words", NORTH),
+    ];
+    engine.store(&collection, documents).await;
+    for (image, text, expected) in [(true, false, "image"), (false, true, "text")] {
+        let mut aimed = by_vector(NORTH);
+        aimed.targets = Targets { image, text };
+        assert_eq!(engine.found(&collection, aimed).await, [expected]);
+    }
+}
+
+#[tokio::test]
+async fn parts_that_cancel_each_other_out_are_refused() {
+    let (engine, collection) = compass().await;
+    let mut cancelled = by_vector(NORTH);
+    cancelled
+        .parts
+        .push(part(Content::Vector(NORTH.to_vec()), -1.0));
+    let error = engine.search(&collection, cancelled).await.err().unwrap();
+    assert!(matches!(error, EngineError::CancelledQuery), "{error}");
+}
+
+#[tokio::test]
+async fn a_query_vector_needs_a_length_and_the_right_dimensions() {
+    let (engine, collection) = compass().await;
+    let mut zero = by_vector([0.0; DIM]);
+    let error = engine
+        .search(&collection, zero.clone())
+        .await
+        .err()
+        .unwrap();
+    assert!(matches!(error, EngineError::NoDirection { .. }), "{error}");
+    zero.parts = vec![part(Content::Vector(vec![1.0; DIM + 1]), 1.0)];
+    let error = engine.search(&collection, zero).await.err().unwrap();
+    assert!(
+        matches!(
+            error,
+            EngineError::WrongDimension {
+                got: 5,
+                wanted: DIM,
+                ..
+            }
+        ),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn texts_need_a_model() {
+    let (engine, collection) = compass().await;
+    let mut text = query(Mode::Vector);
+    text.parts = vec![part(Content::Text("wind".to_owned()), 1.0)];
+    let error = engine.search(&collection, text).await.err().unwrap();
+    assert!(
+        matches!(error, EngineError::CollectionWithoutModel(_)),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_filter_that_cannot_be_read_is_refused() {
+    let (engine, collection) = compass().await;
+    let mut browse = query(Mode::Browse);
+    browse.filter = Some(json!({"$nothing": 1}));
+    let error = engine.search(&collection, browse).await.err().unwrap();
+    assert!(matches!(error, EngineError::Filter(_)), "{error}");
+}
+
+#[tokio::test]
+async fn highlights_and_vectors_come_when_asked_for() {
+    let (engine, collection) = compass().await;
+    let mut shown = by_keywords("rain");
+    shown.highlight = true;
+    shown.with_vectors = true;
+    let answer = engine.search(&collection, shown).await.unwrap();
+    for hit in &answer.hits {
+        let highlights = hit.highlights.as_ref().unwrap();
+        assert!(
+            highlights["text"][0].contains("<mark>rain</mark>"),
+            "{highlights:?}"
+        );
+        assert_eq!(hit.vectors.len(), 1);
+    }
+}

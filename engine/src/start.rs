@@ -1,0 +1,196 @@
+//! The engine's start, and what it goes on to watch.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::num::NonZero;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use clipdb_embed::Thumbnails;
+use clipdb_storage::{CollectionName, DamagedCollection, Store, StoreOptions};
+use parking_lot::{Mutex, RwLock};
+
+use crate::collection::closed::Closed;
+use crate::collection::collection::Collection;
+use crate::collection::damage::DamageReport;
+use crate::collection::shared::Shared;
+use crate::collection::slot::CollectionSlot;
+use crate::engine::{Engine, remove_folder};
+use crate::error::EngineError;
+use crate::fan_out::for_each;
+use crate::memory_budget::Memory;
+use crate::metrics::engine_metrics;
+use crate::metrics::statistics::Statistics;
+use crate::models::Models;
+use crate::settings::EngineSettings;
+use crate::tasks::Tasks;
+use crate::url_fetch::Fetcher;
+
+/// More of tantivy's writers than threads that commit.
+const SPARE_WRITERS: usize = 4;
+
+/// How long a start opens indexes that it need not open.
+const HEAD_START: Duration = Duration::from_millis(500);
+
+impl Engine {
+    /// Opens the data folder, migrates it, opens as many indexes as may be open and begins to bring
+    /// them up to date with the stored documents; waits for that as long as the settings say. A
+    /// collection that is damaged is not served, and the others are. Blocks.
+    pub fn open(
+        settings: EngineSettings,
+        models: Models,
+        statistics: Arc<Statistics>,
+    ) -> Result<Arc<Self>, EngineError> {
+        let store = Store::open(
+            &settings.data,
+            &StoreOptions {
+                cache_bytes: settings.cache_bytes,
+                reserve_bytes: settings.disk_reserve_bytes,
+            },
+        )?;
+        let writers = settings.commit_threads + SPARE_WRITERS;
+        clipdb_index::set_open_writers(NonZero::new(writers).unwrap_or(NonZero::<usize>::MIN));
+        let (shared, pool, damage_reports) = Shared::start(&settings, &statistics)?;
+        let engine = Self {
+            fetcher: Fetcher::new(&settings.url_ingest, settings.ingest_bytes)?,
+            models,
+            collections: RwLock::default(),
+            defining: Mutex::default(),
+            under_way: Memory::new(settings.ingest_bytes),
+            thumbnails: Thumbnails::new(
+                settings.thumbnail_threads,
+                settings.thumbnail_memory,
+                settings.image_limits,
+            )?,
+            tasks: Tasks::default(),
+            settings,
+            shared,
+            _pool: pool,
+            damage_reports: Mutex::new(Some(damage_reports)),
+            statistics,
+            store,
+        };
+        engine.open_collections()?;
+        for damaged in engine.store.damaged() {
+            engine.serve_damaged(damaged);
+        }
+        engine.sweep_index_folders();
+        let engine = Arc::new(engine);
+        engine_metrics::register(&engine)
+            .map_err(|error| EngineError::Metrics(error.to_string()))?;
+        engine.watch_damage()?;
+        Ok(engine)
+    }
+
+    /// All are served; as many as may be open are opened, the largest first, since they take
+    /// longest to open when somebody waits for them.
+    fn open_collections(&self) -> Result<(), EngineError> {
+        let mut all = Vec::new();
+        for definition in self.store.collections() {
+            all.push(self.make_collection(self.store.collection(&definition.name)?)?);
+        }
+        for collection in &all {
+            let name = collection.definition().name.clone();
+            self.serve(name, CollectionSlot::Open(Arc::clone(collection)));
+        }
+        let most = self.settings.open_collections;
+        let have_to = all.len() <= most;
+        all.sort_by_key(|collection| std::cmp::Reverse(collection.store.len()));
+        all.truncate(most);
+        let enough = Instant::now() + HEAD_START;
+        let failed = Mutex::new(Vec::new());
+        for_each(all.iter(), |collection| {
+            // Where not all are opened, those that are only save their first users a moment.
+            if (have_to || Instant::now() < enough)
+                && let Err(error) = collection.open()
+            {
+                failed.lock().push((Arc::clone(collection), error));
+            }
+        });
+        let mut failed = failed.into_inner();
+        let deadline = Instant::now() + self.settings.start_patience;
+        for collection in &all {
+            if let Err(error) = collection.wait_until_searchable(Some(deadline)) {
+                failed.push((Arc::clone(collection), error));
+            }
+        }
+        for (collection, error) in failed {
+            let Some(reason) = error.damage() else {
+                return Err(error);
+            };
+            let name = &collection.definition().name;
+            collection.close(Closed::Stopping);
+            self.store.set_damaged(name, reason);
+        }
+        Ok(())
+    }
+
+    /// Waits, on a thread of its own, for reports of collections whose documents turn out to be
+    /// damaged while their indexes are made: they are no longer served.
+    fn watch_damage(self: &Arc<Self>) -> Result<(), EngineError> {
+        let Some(reports) = self.damage_reports.lock().take() else {
+            return Ok(());
+        };
+        let engine = Arc::downgrade(self);
+        std::thread::Builder::new()
+            .name("damage".to_owned())
+            .spawn(move || {
+                for report in reports {
+                    let Some(engine) = engine.upgrade() else {
+                        return;
+                    };
+                    engine.serve_no_longer(report);
+                }
+            })
+            .map_err(EngineError::Thread)?;
+        Ok(())
+    }
+
+    fn serve_no_longer(&self, report: DamageReport) {
+        let _alone = self.defining.lock();
+        let Some(collection) = self.numbered(report.number) else {
+            return;
+        };
+        // Its writers are told to send again: then they hear what is damaged.
+        collection.close(Closed::Replaced);
+        let name = &collection.definition().name;
+        self.store.set_damaged(name, report.reason);
+        let damaged = self.store.damaged();
+        let mut damaged = damaged.into_iter();
+        if let Some(damaged) = damaged.find(|damaged| damaged.definition().name == *name) {
+            self.serve_damaged(damaged);
+        }
+    }
+
+    /// The collection of this number, where it is served.
+    fn numbered(&self, number: u64) -> Option<Arc<Collection>> {
+        let collections = self.collections.read();
+        let mut open = collections.values().filter_map(|served| served.open().ok());
+        open.find(|open| open.store.number() == number).cloned()
+    }
+
+    fn serve_damaged(&self, damaged: DamagedCollection) {
+        tracing::error!(error = %damaged.error(), "a collection is not served");
+        let name: CollectionName = damaged.definition().name.clone();
+        self.serve(name, CollectionSlot::Damaged(damaged));
+    }
+
+    /// Deletes index folders of collections that are no more: a crash may leave one. At the start,
+    /// when nothing else makes any.
+    fn sweep_index_folders(&self) {
+        let live: BTreeSet<OsString> = self
+            .collections
+            .read()
+            .values()
+            .map(|served| served.index_folder().into())
+            .collect();
+        let Ok(entries) = std::fs::read_dir(self.index_root()) else {
+            return;
+        };
+        for entry in entries.flatten() {
+            if !live.contains(&entry.file_name()) {
+                remove_folder(&entry.path());
+            }
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Where one collection's data lies, and how single values of it are read. Knows neither commits nor
+//! snapshots, which both work on it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::database::Database;
+use crate::images::ImageFolder;
+use crate::retry::past_damage;
+use crate::tree::Tree;
+use crate::{
+    BlobHash, CollectionDefinition, Document, DocumentId, DocumentKey, StorageError, frame, layout,
+    record,
+};
+
+/// Where a collection's data lies.
+pub(crate) struct Files {
+    pub number: u64,
+    pub definition: CollectionDefinition,
+    pub database: Arc<Database>,
+    pub tree: Tree,
+    pub images: ImageFolder,
+}
+
+impl Files {
+    pub(crate) fn current_key(&self, id: &DocumentId) -> Result<Option<DocumentKey>, StorageError> {
+        let id_key = layout::id(id);
+        past_damage(|| self.tree.get(&id_key))
+            .map_err(StorageError::sled("look for a document"))?
+            .map(|value| decode_key(&id_key, &value))
+            .transpose()
+    }
+
+    /// The image's bytes, checked against their hash.
+    pub(crate) fn image(&self, hash: &BlobHash) -> Result<Bytes, StorageError> {
+        self.images
+            .read(hash)?
+            .ok_or_else(|| StorageError::DamagedImage {
+                hash: *hash,
+                path: self.images.path(hash),
+                reason: "there is no such file".into(),
+            })
+    }
+
+    pub(crate) fn is_referenced(&self, hash: &BlobHash) -> Result<bool, StorageError> {
+        match self.tree.scan_prefix(layout::references_to(hash)).next() {
+            None => Ok(false),
+            Some(Ok(_)) => Ok(true),
+            Some(Err(error)) => Err(StorageError::sled("look for an image's documents")(error)),
+        }
+    }
+
+    /// The record of the document's version `key`, as long as that is the current one.
+    pub(crate) fn record(
+        &self,
+        id: &DocumentId,
+        key: DocumentKey,
+    ) -> Result<Document, StorageError> {
+        record::read(&self.tree, key)?.ok_or_else(|| StorageError::Damaged {
+            what: format!("the document {id}"),
+            reason: format!("the record of its version {key} is missing"),
+        })
+    }
+
+    /// The document as one of its versions; it may be replaced while it is read.
+    pub(crate) fn document(&self, id: &DocumentId) -> Result<Option<Document>, StorageError> {
+        let mut current = self.current_key(id)?;
+        while let Some(key) = current {
+            let read = self.record(id, key);
+            // A version that was replaced while it was read is read again.
+            current = self.current_key(id)?;
+            if current == Some(key) {
+                return read.map(Some);
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The value of an id's entry.
+pub(crate) fn encode_key(id_key: &[u8], key: DocumentKey) -> Vec<u8> {
+    frame::seal(id_key, &key.get().to_be_bytes())
+}
+
+pub(crate) fn decode_key(id_key: &[u8], value: &[u8]) -> Result<DocumentKey, StorageError> {
+    let what = || {
+        format!(
+            "the entry of the document {:?}",
+            String::from_utf8_lossy(id_key)
+        )
+    };
+    let payload = frame::open(id_key, value, what)?;
+    match payload.try_into() {
+        Ok(bytes) => Ok(DocumentKey::new(u64::from_be_bytes(bytes))),
+        Err(_) => Err(StorageError::Damaged {
+            what: what(),
+            reason: "it is no key".into(),
+        }),
+    }
+}
