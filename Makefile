@@ -1,31 +1,33 @@
 # Two commands set everything up: `make run` and `make test`.
-# Both are safe to repeat; the second time costs only what has changed.
+# Both are safe to repeat: the second time they do only what has changed.
 
 BINARY := $(or $(CARGO_TARGET_DIR),target)/release/clipdb
-# What is measured and tortured.
+# The binary that the benchmarks and the torture test run.
 export CLIPDB_BINARY ?= $(abspath $(BINARY))
 DATA   ?= ./data
 LISTEN ?= 127.0.0.1:8080
 
-.PHONY: help run test api-check instruction-sets demo bench bench-index torture crowd setup build lint
+.PHONY: help run test api-check instruction-sets demo bench bench-index torture crowd soak setup build lint fuzz sanitize
 
 help:
-	@echo "make run    install what is missing, build, serve $(DATA) on $(LISTEN)"
-	@echo "make test   install what is missing, build, run every test"
-	@echo "make api-check  hold the server to its description, for three minutes at most"
-	@echo "make instruction-sets  test models and kernels as processors with fewer instructions run them"
-	@echo "make demo   fill the server with emoji and sentences of a novel, and search them"
+	@echo "make run    install missing dependencies, build, serve $(DATA) on $(LISTEN)"
+	@echo "make test   install missing dependencies, build, run every test"
+	@echo "make lint   check formatting, spelling, clippy, documentation and dependencies"
+	@echo "make demo   load emoji and the sentences of a novel, and search them"
 	@echo "make bench  measure ingest and search on this machine"
-	@echo "make torture  kill the server KILLS times amid writes, look for what it had acknowledged"
-	@echo "make crowd    32 writers and 32 readers at once for MINUTES: latency, memory, errors"
-	@echo "make bench-index  measure the vector index beside FAISS and other databases: a million vectors, hours"
-	@echo "make lint   formatting and clippy"
+	@echo "make bench-index  compare the vector index with FAISS and other databases: a million vectors, hours"
+	@echo "make torture  kill the server KILLS times during writes, and look for every acknowledged write"
+	@echo "make soak   32 writers and 32 readers at once for MINUTES: latency, memory, errors"
+	@echo "make fuzz   fuzz TARGETS (all of the parsers) for SECONDS each"
+	@echo "make sanitize  run the tests of the C and C++ code with the undefined-behaviour and address sanitizers"
+	@echo "make api-check  test a running server against its OpenAPI description, for three minutes at most"
+	@echo "make instruction-sets  test models and kernels with the instruction sets of other processors"
 
 setup:
 	@./setup.sh
 
 build: setup
-	@echo "make: building clipdb in release mode (the first time takes about a quarter of an hour on 2 cores)"
+	@echo "make: building clipdb in release mode (the first build takes about a quarter of an hour on 2 cores)"
 	@cargo build --release --locked --package clipdb-server
 
 run: build
@@ -34,6 +36,9 @@ run: build
 test:
 	@./setup.sh test
 	@./tests/run.sh
+
+lint:
+	@./lint.sh
 
 instruction-sets: setup
 	@./tests/instruction_sets.sh
@@ -54,13 +59,17 @@ torture: build
 
 MINUTES ?= 10
 
-crowd: build
+crowd soak: build
 	@cargo run --release --locked --package clipdb-tests --bin crowd -- --minutes $(MINUTES)
+
+SECONDS ?= 60
+
+fuzz: setup
+	@SECONDS_EACH=$(SECONDS) TARGETS="$(or $(TARGETS),$(TARGET))" ./fuzz/run.sh
+
+sanitize: setup
+	@./tests/sanitize.sh
 
 bench-index: build
 	@cargo build --release --locked --package clipdb-tests --bin keep_alive
 	@./bench/index.sh --peers chroma,milvus
-
-lint:
-	@cargo fmt --all --check
-	@cargo clippy --release --locked --workspace --all-targets -- -D warnings

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# `make demo`: a server with something in it. Starts one unless one answers,
-# sends it a set of emoji and the sentences of a novel, and asks the tour's
-# questions. Safe to repeat: what is there already is not sent again.
+# `make demo`: loads a server with examples. Starts a server unless one is running, sends it emoji
+# and the sentences of a novel, and runs a few searches. Safe to repeat: documents that exist are
+# not sent again.
 #
-# CLIPDB_LISTEN   where the server is, or is started (127.0.0.1:8080)
+# CLIPDB_LISTEN   the server's address (127.0.0.1:8080)
 # CLIPDB_DATA     data folder of a server started here (./data)
-# CLIPDB_NOVEL    the plain text of a novel (5,700 sentences take minutes) instead of
-#                 the 255 sentences in examples/novel
+# CLIPDB_NOVEL    the plain text of a novel (5,700 sentences take minutes), instead of the 255
+#                 sentences in examples/novel
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -20,27 +20,27 @@ export CLIPDB_SERVER="http://$listen"
 say() { printf '\n\033[1mdemo:\033[0m %s\n' "$*"; }
 fail() { printf 'demo: %s\n' "$*" >&2; exit 1; }
 
-answers() { (exec 3<>"/dev/tcp/${listen%:*}/${listen##*:}") 2>/dev/null; }
+is_listening() { (exec 3<>"/dev/tcp/${listen%:*}/${listen##*:}") 2>/dev/null; }
 
 start_server() {
     local log="$cache/demo-server.log"
     mkdir -p "$cache"
-    # A session of its own: the server outlives this script and its terminal.
+    # In its own session, so the server outlives this script and its terminal.
     setsid "$clipdb" serve --data "$data" --listen "$listen" >"$log" 2>&1 </dev/null &
     server=$!
-    until answers; do
+    until is_listening; do
         kill -0 "$server" 2>/dev/null || fail "the server did not start: $(tail -n 5 "$log")"
         sleep 0.2
     done
-    say "started a server on $listen over the data folder $data (its log: $log)"
+    say "started a server on $listen with the data folder $data (log: $log)"
 }
 
-shelf() {
+sentence_file() {
     if [ -z "$novel" ]; then
         printf 'examples/novel/excerpt.txt'
         return
     fi
-    [ -r "$novel" ] || fail "CLIPDB_NOVEL names '$novel', which cannot be read."
+    [ -r "$novel" ] || fail "cannot read '$novel', which CLIPDB_NOVEL names."
     mkdir -p "$cache/novel"
     examples/novel/sentences.py "$novel" >"$cache/novel/$(basename "$novel")"
     printf '%s' "$cache/novel/$(basename "$novel")"
@@ -56,27 +56,27 @@ show() {
     "$clipdb" "$@"
 }
 
-[ -x "$clipdb" ] || fail "there is no $clipdb yet: 'make demo' builds it first."
+[ -x "$clipdb" ] || fail "$clipdb is missing: run 'make demo', which builds it."
 server=
 emoji="$(examples/emoji/fetch.sh)"
-sentences="$(shelf)"
-answers || start_server
+sentences="$(sentence_file)"
+is_listening || start_server
 
-say "sending emoji (their drawings, with names as metadata) and a novel's sentences"
+say "sending emoji (drawings, with their names as metadata) and the sentences of a novel"
 "$clipdb" ingest --skip-existing "$emoji/emoji.ndjson"
 "$clipdb" ingest --skip-existing --id-prefix novel "$sentences"
 
-say "pictures and sentences by words"
+say "images and sentences by words"
 show search "a happy potato" --limit 5
 show search "something to drink" --limit 5
 show search "bad weather" --limit 5
 show search "people dancing" --limit 5
 show search "sick in bed" --limit 5
-say "the same words, as keywords only and by meaning only"
+say "the same word, by keywords only and by meaning only"
 show search "rain" --mode keyword --limit 3
 show search "rain" --mode vector --limit 3
-say "by a picture: a drawing of grapes"
+say "by an image: a drawing of grapes"
 show search --image "$emoji/pictures/grapes.png" --limit 5
 
-say "try your own words on http://$listen/ or with: $clipdb search \"WORDS\""
-if [ -n "$server" ]; then say "the server goes on running; to stop it: kill $server"; fi
+say "try your own words at http://$listen/ or with: $clipdb search \"WORDS\""
+if [ -n "$server" ]; then say "the server keeps running; stop it with: kill $server"; fi

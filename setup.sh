@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
-# Puts in place what clipdb is built with: system packages, LibTorch (from the
-# Python wheel, with what only GPUs need where there is an NVIDIA driver) and
-# `.cargo/config.toml`, which tells cargo where LibTorch lies. Safe to repeat; asks for
-# root only when a package is missing. `./setup.sh onnx` adds ONNX Runtime, for models
-# that are graphs; `./setup.sh cuda` adds NVIDIA's libraries where no driver is seen yet;
-# `./setup.sh test` adds ONNX Runtime and what the page's and the clients' tests need.
+# Installs the build dependencies: system packages, LibTorch (from the Python wheel, with CUDA's
+# libraries if there is an NVIDIA driver) and `.cargo/config.toml`, which points cargo at LibTorch.
+# Safe to repeat; needs root only if a package is missing. `./setup.sh onnx` adds ONNX Runtime, for
+# models that are graphs; `./setup.sh cuda` adds CUDA's libraries even without a driver;
+# `./setup.sh test` adds ONNX Runtime and the dependencies of the page's and the clients' tests.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -20,7 +19,7 @@ fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
 
 check_rust() {
     command -v cargo >/dev/null ||
-        fail "there is no Rust toolchain: install one (1.$rust_minimum or newer) from https://rustup.rs, then run this again."
+        fail "no Rust toolchain found: install one (1.$rust_minimum or newer) from https://rustup.rs, then run this again."
     local version minor
     version="$(rustc --version | cut -d' ' -f2)"
     minor="$(cut -d. -f2 <<<"$version")"
@@ -37,7 +36,7 @@ install_packages() {
     if [ "${1:-}" = test ]; then
         command -v node >/dev/null || missing+=(nodejs)
         command -v npm >/dev/null || missing+=(npm)
-        # The unmodified clients of other systems run in environments of their own.
+        # The unmodified clients of other systems run in virtual environments.
         python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
         # Ubuntu's chromium package is a snap, which does not run headless as root.
         command -v chromium >/dev/null || grep -q '^ID=ubuntu' /etc/os-release || missing+=(chromium)
@@ -49,27 +48,27 @@ install_packages() {
     local as_root=()
     if [ "$(id -u)" != 0 ]; then
         command -v sudo >/dev/null ||
-            fail "these packages are missing and this is not root: ${missing[*]}. Ask for 'apt-get install ${missing[*]}'."
+            fail "these packages are missing, and installing them needs root: ${missing[*]}. Run 'apt-get install ${missing[*]}' as root."
         as_root=(sudo)
     fi
     say "installing ${missing[*]}"
-    "${as_root[@]}" apt-get update -qq || fail "'apt-get update' did not work: these packages are missing: ${missing[*]}."
+    "${as_root[@]}" apt-get update -qq || fail "'apt-get update' failed, and these packages are missing: ${missing[*]}."
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null ||
         fail "apt-get could not install ${missing[*]}."
 }
 
-# The wheel's own layout stays as it is: libtorch_cpu.so finds libcudart and
-# libcupti, which it needs even on a CPU, by its RPATH in nvidia/cu13/lib.
+# The wheel's layout stays unchanged: libtorch_cpu.so finds libcudart and libcupti, which it needs
+# even on a CPU, by its RPATH in nvidia/cu13/lib.
 fetch_libtorch() {
     [ -e "$libtorch/.complete" ] && return 0
-    say "fetching LibTorch $torch_version (0.55 GB) into $cache"
+    say "downloading LibTorch $torch_version (0.55 GB) into $cache"
     mkdir -p "$cache"
     local staging
     staging="$(mktemp -d "$cache/libtorch.XXXXXX")"
     PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --no-deps --target "$staging" \
         "torch==$torch_version" nvidia-cuda-runtime==13.0.96 nvidia-cuda-cupti==13.0.85 ||
-        { rm -rf "$staging"; fail "pip could not fetch torch $torch_version: LibTorch is missing."; }
-    # torch-sys links CUDA when it sees libtorch_cuda.so: give it a folder without.
+        { rm -rf "$staging"; fail "pip could not download torch $torch_version: LibTorch is missing."; }
+    # torch-sys links CUDA if it finds libtorch_cuda.so: give it a folder without that library.
     mkdir -p "$staging/link/lib"
     local library
     for library in libtorch_cpu.so libc10.so libtorch.so libgomp.so.1; do
@@ -82,14 +81,14 @@ fetch_libtorch() {
 
 wants_cuda() { [ "${1:-}" = cuda ] || [ -e /dev/nvidiactl ] || [ -e /usr/lib/wsl/lib/libcuda.so.1 ]; }
 
-# What torch's own wheel asks for: libtorch_cuda.so finds it by its RPATH, in nvidia/*/lib.
-# Fails where it cannot be had: whoever called knows whether that matters.
+# The dependencies of torch's own wheel: libtorch_cuda.so finds them by its RPATH, in nvidia/*/lib.
+# Fails if they cannot be downloaded; the caller decides whether that matters.
 fetch_cuda() {
     [ -e "$libtorch/.cuda" ] && return 0
-    say "fetching CUDA's libraries for LibTorch (1.6 GB) into $cache"
+    say "downloading CUDA's libraries for LibTorch (1.6 GB) into $cache"
     local staging
     staging="$(mktemp -d "$cache/cuda.XXXXXX")"
-    # Links take no room of their own, where the file system has them.
+    # Hard links take no space, if the file system supports them.
     if PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --target "$staging" \
         "cuda-toolkit[cublas,cufft,cufile,curand,cusolver,cusparse,nvjitlink,nvrtc]==13.0.2" \
         nvidia-cudnn-cu13==9.19.0.56 nvidia-cusparselt-cu13==0.8.0 \
@@ -102,27 +101,27 @@ fetch_cuda() {
     [ -e "$libtorch/.cuda" ]
 }
 
-# Where the server looks for it: `onnxruntime/libonnxruntime.so` in the cache folder.
+# The server looks for `onnxruntime/libonnxruntime.so` in the cache folder.
 fetch_onnx_runtime() {
     [ -e "$onnx_runtime/$onnx_runtime_version" ] && return 0
-    say "fetching ONNX Runtime $onnx_runtime_version (28 MB) into $cache"
+    say "downloading ONNX Runtime $onnx_runtime_version (28 MB) into $cache"
     local staging
     staging="$(mktemp -d "$cache/onnxruntime.XXXXXX")"
     PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --no-deps --target "$staging" \
         "onnxruntime==$onnx_runtime_version" ||
-        { rm -rf "$staging"; fail "pip could not fetch onnxruntime $onnx_runtime_version."; }
+        { rm -rf "$staging"; fail "pip could not download onnxruntime $onnx_runtime_version."; }
     ln -s "onnxruntime/capi/libonnxruntime.so.$onnx_runtime_version" "$staging/libonnxruntime.so"
     touch "$staging/$onnx_runtime_version"
     rm -rf "$onnx_runtime"
     mv "$staging" "$onnx_runtime"
 }
 
-# Ignored by git, since its paths are this machine's. With it plain `cargo build`
-# works, and a binary that is moved elsewhere still finds LibTorch.
+# Git ignores this file, since its paths are those of this machine. It makes plain `cargo build`
+# work, and a binary that is moved still finds LibTorch.
 write_cargo_config() {
     local flags=""
     if grep -qw avx2 /proc/cpuinfo && grep -qw f16c /proc/cpuinfo; then
-        flags="-mavx2 -mfma -mf16c -mpopcnt" # FAISS compiles its AVX2 kernels only when told
+        flags="-mavx2 -mfma -mf16c -mpopcnt" # FAISS compiles its AVX2 kernels only with these flags
     fi
     mkdir -p .cargo
     local config
@@ -152,8 +151,8 @@ check_rust
 install_packages "${1:-}"
 fetch_libtorch
 if wants_cuda "${1:-}" && ! fetch_cuda; then
-    [ "${1:-}" != cuda ] || fail "pip could not fetch CUDA's libraries."
-    say "pip could not fetch CUDA's libraries: models run on the CPU until './setup.sh cuda' has"
+    [ "${1:-}" != cuda ] || fail "pip could not download CUDA's libraries."
+    say "pip could not download CUDA's libraries: models run on the CPU until './setup.sh cuda' succeeds"
 fi
 write_cargo_config
 case "${1:-}" in

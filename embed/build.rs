@@ -16,6 +16,7 @@ fn main() {
     println!("cargo::rerun-if-changed={JPEG}");
     let mut jpeg = cc::Build::new();
     jpeg.std("c11").opt_level(2).file(JPEG);
+    sanitize(&mut jpeg);
     // From turbojpeg-sys, which builds the library.
     for folder in env::var("DEP_TURBOJPEG_INCLUDE")
         .iter()
@@ -38,9 +39,29 @@ fn main() {
             for flag in flags {
                 build.flag(flag);
             }
+            sanitize(&mut build);
             build.compile(name);
         }
     }
     // For `threads`: LibTorch's own, which is in the process anyway.
     println!("cargo::rustc-link-lib=gomp");
+}
+
+/// The sanitizers of `make sanitize`, as gcc names them: `address,undefined`.
+const SANITIZERS: &str = "CLIPDB_SANITIZERS";
+
+fn sanitize(build: &mut cc::Build) {
+    println!("cargo::rerun-if-env-changed={SANITIZERS}");
+    let Ok(sanitizers) = env::var(SANITIZERS) else {
+        return;
+    };
+    build
+        .flag(format!("-fsanitize={sanitizers}"))
+        .flag("-fno-sanitize-recover=all")
+        .flag("-fno-omit-frame-pointer");
+    for (sanitizer, runtime) in [("address", "asan"), ("undefined", "ubsan")] {
+        if sanitizers.contains(sanitizer) {
+            println!("cargo::rustc-link-lib=dylib={runtime}");
+        }
+    }
 }

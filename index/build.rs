@@ -11,7 +11,9 @@ fn main() {
     let folder = "src/vectors/native";
     println!("cargo::rerun-if-changed={folder}");
     println!("cargo::rerun-if-env-changed=CXXFLAGS");
-    cc::Build::new()
+    let mut build = cc::Build::new();
+    sanitize(&mut build);
+    build
         .cpp(true)
         .std("c++17")
         .opt_level(3)
@@ -31,4 +33,23 @@ fn main() {
             .map(|file| format!("{folder}/{file}")),
         )
         .compile("clipdb_vectors");
+}
+
+/// The sanitizers of `make sanitize`, as gcc names them: `address,undefined`.
+const SANITIZERS: &str = "CLIPDB_SANITIZERS";
+
+fn sanitize(build: &mut cc::Build) {
+    println!("cargo::rerun-if-env-changed={SANITIZERS}");
+    let Ok(sanitizers) = std::env::var(SANITIZERS) else {
+        return;
+    };
+    build
+        .flag(format!("-fsanitize={sanitizers}"))
+        .flag("-fno-sanitize-recover=all")
+        .flag("-fno-omit-frame-pointer");
+    for (sanitizer, runtime) in [("address", "asan"), ("undefined", "ubsan")] {
+        if sanitizers.contains(sanitizer) {
+            println!("cargo::rustc-link-lib=dylib={runtime}");
+        }
+    }
 }

@@ -18,6 +18,8 @@ mod device;
 mod embedding;
 mod encoder;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 pub mod image;
 mod instructions;
 mod layouts;

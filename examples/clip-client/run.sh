@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Both searches and the profile with CLIP-as-service's client: run.sh [FOLDER [WORDS…]].
-# The client is put into the cache folder on first use.
+# Runs both searches and the profile with CLIP-as-service's client: run.sh [FOLDER [WORDS…]].
+# The first run installs the client into the cache folder.
 set -euo pipefail
 root="$(cd "$(dirname "$0")/../.." && pwd)"
 pins="$root/tests/clip_client/requirements.txt"

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Two classics of CLIP-as-service, with its own client, on a running clipdb.
+"""The two searches of CLIP-as-service's tour, with its own client, on a running clipdb.
 
-    search.py pictures FOLDER WORDS...      pictures by words
-    search.py sentences TEXT PICTURE...     sentences (one a line) by a picture
-    search.py profile                       where a round trip's time goes
+    search.py pictures FOLDER WORDS...      search images by words
+    search.py sentences TEXT IMAGE...       search sentences (one per line) by an image
+    search.py profile                       show how long each part of a round trip takes
 
-CLIP_SERVER is what the client is given (grpc://127.0.0.1:51000), CLIPDB_SERVER the address
-of the same server's REST API (http://127.0.0.1:8080).
+CLIP_SERVER is the address for the client (grpc://127.0.0.1:51000), CLIPDB_SERVER the address of
+the same server's REST API (http://127.0.0.1:8080).
 """
 
 import json
@@ -26,7 +26,7 @@ PICTURES = {'.jpg', '.jpeg', '.png', '.webp', '.gif', '.bmp', '.tif', '.tiff'}
 
 
 def collection(name):
-    """Makes the collection where it is not there; the client has no call for it."""
+    """Creates the collection unless it exists; the client has no call for this."""
     request = urllib.request.Request(f'{REST}/collections/{name}', method='PUT')
     urllib.request.urlopen(request).close()
     return {'collection': name}
@@ -38,7 +38,7 @@ def show(query, limit=5):
 
 
 def pictures(folder, *words):
-    """A picture's id is its place, so that a second run stores nothing twice."""
+    """An image's id is its path, so a second run stores nothing twice."""
     parameters = collection('clip-client-pictures')
     found = DocumentArray(
         Document(id=str(path.relative_to(folder)), uri=str(path))
@@ -60,9 +60,9 @@ def sentences(text, *questions):
     )
     client = Client(SERVER)
     client.index(found, batch_size=32, show_progress=True, parameters=dict(parameters))
-    for picture in questions:
-        print(Path(picture).name)
-        show(client.search([Document(uri=picture)], parameters=dict(parameters))[0])
+    for image in questions:
+        print(Path(image).name)
+        show(client.search([Document(uri=image)], parameters=dict(parameters))[0])
 
 
 def profile():

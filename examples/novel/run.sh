@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Sentences by picture: run.sh [TEXT [PICTURE…]]. CLIPDB_SERVER names a server
-# that is not on this machine's port 8080.
+# Searches the sentences of a text by an image: run.sh [TEXT [IMAGE…]]. CLIPDB_SERVER names a
+# server other than port 8080 of this machine.
 set -euo pipefail
 root="$(cd "$(dirname "$0")/../.." && pwd)"
 clipdb="$(cd "$root" && realpath -m "${CARGO_TARGET_DIR:-target}")/release/clipdb"
-[ -x "$clipdb" ] || { echo "there is no $clipdb yet: 'make build' makes it." >&2; exit 1; }
+[ -x "$clipdb" ] || { echo "$clipdb is missing: run 'make build'." >&2; exit 1; }
 
 sentences="$root/examples/novel/excerpt.txt"
 if [ $# -gt 0 ]; then
@@ -21,7 +21,7 @@ if [ $# -eq 0 ]; then
     drawings="$("$root/examples/emoji/fetch.sh")/pictures"
     set -- "$drawings"/{horse,cloud-with-rain,grapes}.png
 fi
-for picture in "$@"; do
-    printf '\n%s\n' "$(basename "$picture")"
-    "$clipdb" search --image "$picture" --collection novel --limit 5
+for image in "$@"; do
+    printf '\n%s\n' "$(basename "$image")"
+    "$clipdb" search --image "$image" --collection novel --limit 5
 done

@@ -1,13 +1,12 @@
 #!/usr/bin/env python3
-"""Prints the sentences of a plain text, one a line.
+"""Prints the sentences of a plain text, one per line.
 
     sentences.py book.txt > sentences.txt
 
-Paragraphs are parted by empty lines. A full stop after an abbreviation (Mr.,
-Mrs., &c.) or an initial ends no sentence, and a quotation mark after the stop
-belongs to it. Left out are headings, what comes before the first chapter, what
-surrounds the text of a Project Gutenberg book, and the underscores it marks
-italics with.
+Empty lines separate paragraphs. A full stop after an abbreviation (Mr., Mrs., &c.)
+or an initial does not end a sentence, and a quotation mark after the stop belongs to
+it. Headings, the text before the first chapter, the text around a Project Gutenberg
+book and the underscores that mark its italics are left out.
 """
 
 import re
@@ -17,8 +16,8 @@ ABBREVIATIONS = {
     "Mr", "Mrs", "Ms", "Dr", "St", "Messrs", "Esq", "Col", "Capt", "Gen", "Lieut", "Rev", "Hon",
     "Jun", "Sen", "No", "Vol", "vol", "viz", "etc", "c", "i.e", "e.g",
 }
-# A stop, the quotation marks and brackets that close with it, a blank, and then
-# what a sentence may begin with.
+# A stop, the closing quotation marks and brackets, a space, and then the first characters of a
+# sentence.
 BOUNDARY = re.compile(r"""[.!?]+["'”’)\]]*\s+(?=["'“‘(\[]*[A-Z0-9])""")
 LAST_WORD = re.compile(r"([\w.]+)\.$")
 HEADING = re.compile(r"(chapter|volume|book|part)\s+[\divxlc]+\.?$", re.IGNORECASE)
@@ -47,7 +46,7 @@ def sentences(paragraph):
     for boundary in BOUNDARY.finditer(paragraph):
         sentence = paragraph[start : boundary.end()].strip()
         if ends_in_abbreviation(sentence) or len(sentence.split()) < FEWEST_WORDS:
-            continue  # "Oh!" alone says nothing: it stays with what follows
+            continue  # "Oh!" has no meaning of its own: it stays with the next sentence
         found.append(sentence)
         start = boundary.end()
     rest = paragraph[start:].strip()

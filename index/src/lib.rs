@@ -17,6 +17,8 @@ mod error;
 mod fault;
 pub mod filter;
 pub mod fusion;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod reconcile;
 mod row;
 mod row_set;

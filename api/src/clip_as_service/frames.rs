@@ -178,6 +178,18 @@ impl Stream for BoundedFrames {
     }
 }
 
+/// Follows a whole connection, for the fuzz target: the lengths of its messages, and whether it
+/// was refused.
+#[cfg(fuzzing)]
+pub(super) fn follow_all(bytes: &[u8], piece: usize, limit: usize) -> (Vec<usize>, bool) {
+    let mut frames = Frames::new(limit);
+    let mut ended = Vec::new();
+    let refused = bytes
+        .chunks(piece)
+        .any(|bytes| frames.follow(bytes, &mut ended).is_err());
+    (ended, refused)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

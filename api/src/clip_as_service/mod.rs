@@ -19,6 +19,8 @@ mod endpoint;
 mod exchange;
 mod filter;
 mod frames;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 pub mod grpc;
 mod grpc_body;
 pub(crate) mod http;

@@ -7,6 +7,8 @@
 
 mod archive;
 mod checkpoint;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod pickle;
 mod safetensors;
 

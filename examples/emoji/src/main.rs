@@ -1,9 +1,8 @@
-//! Takes the drawings out of `NotoColorEmoji.ttf` as PNG files and describes
-//! each in a line of `emoji.ndjson`, which `clipdb ingest` reads.
+//! Extracts the drawings of `NotoColorEmoji.ttf` as PNG files and describes each in a line of
+//! `emoji.ndjson`, which `clipdb ingest` reads.
 //!
-//! An emoji is one character of the font here: skin tones, families and the
-//! man/woman variants are sequences of several, and flags are no pictures of
-//! things, so all of those are left out.
+//! Only emoji of one character are extracted: skin tones, families and the man/woman variants are
+//! sequences of several, and flags do not depict things.
 
 use emojis::{Emoji, Group};
 use serde_json::json;
@@ -11,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use ttf_parser::{Face, RasterImageFormat};
 
-/// The size the font draws its emoji in; there is only one.
+/// The only size in which the font has its emoji.
 const PIXELS_PER_EM: u16 = 109;
 
 #[derive(Debug, thiserror::Error)]
@@ -29,10 +28,10 @@ enum ExtractError {
         source: ttf_parser::FaceParsingError,
     },
     #[error(
-        "'{}' holds no emoji as PNG pictures; the NotoColorEmoji.ttf of Debian's and Ubuntu's fonts-noto-color-emoji does",
+        "'{}' has no emoji as PNG images; use the NotoColorEmoji.ttf of Debian's and Ubuntu's package fonts-noto-color-emoji",
         path.display()
     )]
-    NoPictures { path: PathBuf },
+    NoImages { path: PathBuf },
 }
 
 fn main() -> ExitCode {
@@ -43,7 +42,7 @@ fn main() -> ExitCode {
     };
     match extracted {
         Ok(count) => {
-            eprintln!("{count} emoji taken out of the font");
+            eprintln!("extracted {count} emoji");
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -53,15 +52,15 @@ fn main() -> ExitCode {
     }
 }
 
-/// Writes `FOLDER/pictures/NAME.png` and, when all are there, `FOLDER/emoji.ndjson`.
+/// Writes `FOLDER/pictures/NAME.png` and, once all are written, `FOLDER/emoji.ndjson`.
 fn extract(font: &Path, folder: &Path) -> Result<usize, ExtractError> {
     let bytes = std::fs::read(font).map_err(at(font))?;
     let face = Face::parse(&bytes, 0).map_err(|source| ExtractError::NotAFont {
         path: font.to_owned(),
         source,
     })?;
-    let pictures = folder.join("pictures");
-    std::fs::create_dir_all(&pictures).map_err(at(&pictures))?;
+    let images = folder.join("pictures");
+    std::fs::create_dir_all(&images).map_err(at(&images))?;
     let mut lines = String::new();
     let mut count = 0;
     for (character, emoji) in drawn_emoji() {
@@ -69,7 +68,7 @@ fn extract(font: &Path, folder: &Path) -> Result<usize, ExtractError> {
             continue;
         };
         let name = file_name(emoji.name());
-        let path = pictures.join(format!("{name}.png"));
+        let path = images.join(format!("{name}.png"));
         std::fs::write(&path, png).map_err(at(&path))?;
         let document = json!({
             "id": format!("emoji/{name}"),
@@ -80,7 +79,7 @@ fn extract(font: &Path, folder: &Path) -> Result<usize, ExtractError> {
         count += 1;
     }
     if count == 0 {
-        return Err(ExtractError::NoPictures {
+        return Err(ExtractError::NoImages {
             path: font.to_owned(),
         });
     }
@@ -94,14 +93,16 @@ fn at(path: &Path) -> impl FnOnce(std::io::Error) -> ExtractError {
     move |source| ExtractError::File { path, source }
 }
 
-/// Emoji that are one character, perhaps followed by the sign that asks for
-/// its coloured form, and no flag.
+/// Emoji of one character, with or without the variation selector for colour, except flags.
 fn drawn_emoji() -> impl Iterator<Item = (char, &'static Emoji)> {
     const COLOURED: char = '\u{fe0f}';
     emojis::iter()
         .filter(|emoji| emoji.group() != Group::Flags)
         .filter_map(|emoji| {
-            let mut characters = emoji.as_str().chars().filter(|sign| *sign != COLOURED);
+            let mut characters = emoji
+                .as_str()
+                .chars()
+                .filter(|character| *character != COLOURED);
             let character = characters.next()?;
             characters.next().is_none().then_some((character, emoji))
         })
@@ -113,7 +114,7 @@ fn png<'font>(face: &'font Face<'_>, character: char) -> Option<&'font [u8]> {
     (image.format == RasterImageFormat::PNG).then_some(image.data)
 }
 
-/// `ATM sign` becomes `atm-sign`; what is not a letter or a digit parts words.
+/// `ATM sign` becomes `atm-sign`: everything except letters and digits separates words.
 fn file_name(name: &str) -> String {
     name.to_lowercase()
         .split(|letter: char| !letter.is_alphanumeric())

@@ -1,0 +1,3 @@
+//! Entry points for the fuzz targets in `fuzz/`, compiled only with `--cfg fuzzing`.
+
+pub use crate::weights::fuzzing::{checkpoint, pickle, safetensors};
