@@ -27,6 +27,7 @@ pub mod table;
 mod torture;
 mod wait;
 
+pub use clipdb_skip::report_skip;
 pub use client::{Answer, Client, Collection, escaped, send};
 pub use crowd::{Crowd, CrowdReport, quantile};
 pub use disk::SmallDisk;

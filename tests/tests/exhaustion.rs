@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use clipdb_tests::{Client, Server, Setup, SmallDisk, pictures, wait_until};
+use clipdb_tests::{Client, Server, Setup, SmallDisk, pictures, report_skip, wait_until};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::{Value, json};
 
@@ -27,7 +27,7 @@ fn raise_own_files(wanted: u64) -> bool {
     };
     let done = setrlimit(Resource::Nofile, raised).is_ok();
     if !done {
-        println!("this user may not have {wanted} files open: nothing was tested");
+        report_skip(&format!("this user may not open {wanted} files"));
     }
     done
 }
@@ -125,16 +125,14 @@ fn too_little_of_anything_is_one_sentence() {
         (unprivileged, "threads"),
     ] {
         if limits == unprivileged && !(rustix::process::geteuid().is_root() && others_may_run) {
-            println!("only root becomes another user: the limit of threads was not tested");
+            report_skip("only root can become another user, to test the limit of threads");
             continue;
         }
         let started = Instant::now();
         let finished = Setup::new().limits(limits).refused();
         let said = &finished.stderr;
         if limits == unprivileged && finished.code == Some(127) {
-            println!(
-                "another user may not read the libraries: the limit of threads was not tested"
-            );
+            report_skip("another user may not read the libraries, to test the limit of threads");
             continue;
         }
         assert_eq!(finished.code, Some(2), "{limits}: {said}");
