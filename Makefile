@@ -7,7 +7,7 @@ export CLIPDB_BINARY ?= $(abspath $(BINARY))
 DATA   ?= ./data
 LISTEN ?= 127.0.0.1:8080
 
-.PHONY: help run test api-check instruction-sets demo bench bench-index torture crowd setup build lint
+.PHONY: help run test api-check instruction-sets demo bench bench-index torture soak crowd setup build lint
 
 help:
 	@echo "make run    install what is missing, build, serve $(DATA) on $(LISTEN)"
@@ -17,7 +17,7 @@ help:
 	@echo "make demo   fill the server with emoji and sentences of a novel, and search them"
 	@echo "make bench  measure ingest and search on this machine"
 	@echo "make torture  kill the server KILLS times amid writes, look for what it had acknowledged"
-	@echo "make crowd    32 writers and 32 readers at once for MINUTES: latency, memory, errors"
+	@echo "make soak     32 concurrent writers and 32 readers for MINUTES: latency, memory, errors"
 	@echo "make bench-index  measure the vector index beside FAISS and other databases: a million vectors, hours"
 	@echo "make lint   formatting and clippy"
 
@@ -54,8 +54,9 @@ torture: build
 
 MINUTES ?= 10
 
-crowd: build
-	@cargo run --release --locked --package clipdb-tests --bin crowd -- --minutes $(MINUTES)
+# `crowd` is the older name.
+soak crowd: build
+	@cargo run --release --locked --package clipdb-tests --bin soak -- --minutes $(MINUTES)
 
 bench-index: build
 	@cargo build --release --locked --package clipdb-tests --bin keep_alive
