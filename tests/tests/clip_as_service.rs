@@ -502,8 +502,9 @@ fn open_streams_do_not_delay_a_shutdown() {
     assert_eq!(socket.receive().0, CLOSE);
     let stopped = server.wait();
     assert!(stopped.status.success());
+    // A server that waits for the streams takes its whole grace period, a minute.
     assert!(
-        asked.elapsed() < Duration::from_secs(15),
+        asked.elapsed() < Duration::from_secs(40),
         "{:?}",
         asked.elapsed()
     );

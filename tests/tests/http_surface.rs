@@ -7,7 +7,9 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use clipdb_tests::{Answer, Client, Python, Server, Setup, SharedServer, pictures, send};
+use clipdb_tests::{
+    Answer, Client, Python, Server, Setup, SharedServer, pictures, send, wait_until,
+};
 use reqwest::Method;
 use serde_json::json;
 
@@ -249,8 +251,12 @@ fn an_image_can_be_requested_conditionally_by_date() {
     let image = format!("{path}/image");
     let first = client().get(&image).expect(200);
     assert_eq!(first.header("last-modified"), None, "it may change yet");
-    std::thread::sleep(Duration::from_millis(2100));
-    let settled = client().get(&image).expect(200);
+    let mut settled = first;
+    let has_date = wait_until(|| {
+        settled = client().get(&image).expect(200);
+        settled.header("last-modified").is_some()
+    });
+    assert!(has_date, "{settled:?}");
     let date = settled.header("last-modified").unwrap().to_owned();
     let since = |date: &str| ask(Method::GET, &image, &[("if-modified-since", date)]).status;
     assert_eq!(since(&date), 304);
@@ -370,16 +376,23 @@ fn gzip_on_a_kept_alive_connection_is_not_delayed() {
         );
         let mut stream = TcpStream::connect(client().address()).unwrap();
         let mut reader = BufReader::new(stream.try_clone().unwrap());
-        let mut took: Vec<Duration> = (0..21)
-            .map(|_| {
-                let started = Instant::now();
-                stream.write_all(request.as_bytes()).unwrap();
-                read_response(&mut reader);
-                started.elapsed()
-            })
-            .collect();
-        took.sort();
-        assert!(took[10] < Duration::from_millis(20), "{path}: {took:?}");
+        let mut median = || {
+            let mut took: Vec<Duration> = (0..21)
+                .map(|_| {
+                    let started = Instant::now();
+                    stream.write_all(request.as_bytes()).unwrap();
+                    read_response(&mut reader);
+                    started.elapsed()
+                })
+                .collect();
+            took.sort();
+            took[10]
+        };
+        // A delayed acknowledgement slows down every round, a busy machine only some of them.
+        let fastest = (0..10)
+            .map(|_| median())
+            .find(|took| *took < Duration::from_millis(20));
+        assert!(fastest.is_some(), "{path}: more than 20 ms in ten rounds");
     }
 }
 
@@ -400,7 +413,10 @@ fn python_clients_are_not_delayed() {
         (tls.client().base(), certificate.to_str().unwrap()),
     ] {
         let arguments = [base, trusted, "--at-most-ms", "20"];
-        let finished = python.run(&folder.join("latency.py"), &arguments);
+        let run = || python.run(&folder.join("latency.py"), &arguments);
+        // A delayed acknowledgement slows down every run, a busy machine only some of them.
+        let finished = (0..3).map(|_| run()).find(|run| run.code == Some(0));
+        let finished = finished.unwrap_or_else(run);
         assert_eq!(
             finished.code,
             Some(0),

@@ -136,6 +136,7 @@ fn the_cost_of_collections_does_not_grow_with_their_number() {
     let begun = Instant::now();
     let stopped = server.stop();
     assert_eq!(stopped.status.code(), Some(0), "{}", stopped.log);
+    // Generous, for a loaded machine: the usual time is below a second.
     assert!(begun.elapsed() < Duration::from_secs(20));
     let server = stopped.start();
     let client = server.client();
@@ -241,7 +242,7 @@ fn concurrent_first_searches_open_once_and_creations_delay_no_search() {
         }
     });
     // Searches of an open one, while others are created and dropped.
-    let done = AtomicBool::new(false);
+    let (begun, done) = (Instant::now(), AtomicBool::new(false));
     let slowest = std::thread::scope(|scope| {
         let searches = scope.spawn(|| {
             let mut slowest = Duration::ZERO;
@@ -261,7 +262,9 @@ fn concurrent_first_searches_open_once_and_creations_delay_no_search() {
         done.store(true, Ordering::Release);
         searches.join().unwrap()
     });
-    assert!(slowest < Duration::from_secs(3), "{slowest:?}");
+    // A search that waits for the creations takes about as long as all of them.
+    let limit = Duration::from_secs(3).max(begun.elapsed() / 2);
+    assert!(slowest < limit, "{slowest:?}, limit {limit:?}");
 }
 
 #[test]

@@ -64,7 +64,9 @@ fn all_failures_are_counted_and_their_list_is_limited() {
         assert_eq!(answer["failed"], count);
         assert!((100..=10_000).contains(&results), "{results}");
         assert_eq!(answer["failures_not_listed"], count - results);
-        assert!(longest < Duration::from_secs(2), "{longest:?}");
+        // A request that the work blocks takes about as long as the work.
+        let limit = Duration::from_secs(2).max(took / 2);
+        assert!(longest < limit, "{longest:?} of {took:?}");
     }
     let grown = machine::resident(SERVER.pid()) - before;
     assert!(grown < 300.0, "{grown} MB");

@@ -508,8 +508,9 @@ fn all_bytes_of_a_form_count_and_its_parts_are_limited() {
     let many = form(&vec![empty; 100_000]);
     assert!(many.len() < MAX_BODY);
     post_form(&collection, many.clone()).expect_problem(413, "too_many_parts");
+    // Generous, for a loaded machine: the refusal must not take time for each of the parts.
     assert!(
-        begun.elapsed() < Duration::from_secs(5),
+        begun.elapsed() < Duration::from_secs(20),
         "{:?}",
         begun.elapsed()
     );

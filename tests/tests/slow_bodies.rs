@@ -126,8 +126,9 @@ fn stalled_bodies_do_not_delay_others() {
     }
     let large = json!({ "text": "large", "metadata": { "fill": "x".repeat(9 * MIB) } });
     client().post("/collections/slow/documents", &large);
+    // A request that waits for memory behind the stalled bodies waits for a minute.
     assert!(
-        begun.elapsed() < Duration::from_secs(20),
+        begun.elapsed() < Duration::from_secs(40),
         "{:?}",
         begun.elapsed()
     );
@@ -146,9 +147,10 @@ fn a_trickling_body_times_out() {
                 let what = format!("{path}, {kind}, {length:?}: {answer}");
                 assert!(answer.contains("\"body_too_slow\""), "{what}");
                 assert!(answer.starts_with("HTTP/1.1 408"), "{what}");
+                // `trickle` gives up after 30 seconds.
                 let least = Duration::from_millis(PATIENCE * 1000 - 100);
                 assert!(
-                    took > least && took < Duration::from_secs(15),
+                    took > least && took < Duration::from_secs(25),
                     "{took:?}: {what}"
                 );
             })
@@ -241,7 +243,8 @@ fn a_websocket_message_has_a_timeout() {
         .unwrap();
     let (answer, took) = trickle(stream, Some(1000));
     assert!(answer.contains("too slowly"), "{answer}");
-    assert!(took < Duration::from_secs(15), "{took:?}");
+    // `trickle` gives up after 30 seconds.
+    assert!(took < Duration::from_secs(25), "{took:?}");
 }
 
 #[test]

@@ -52,6 +52,7 @@ fn an_idle_server_stops_at_once_and_releases_its_folder() {
     let started = std::time::Instant::now();
     let stopped = server.stop();
     assert_eq!(stopped.status.code(), Some(0), "{}", stopped.log);
-    assert!(started.elapsed().as_secs() < 5, "{:?}", started.elapsed());
+    // Generous, for a loaded machine: a server that waits for its timeouts takes longer.
+    assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
     stopped.start().client().get("/ready").expect(200);
 }

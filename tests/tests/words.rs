@@ -54,8 +54,9 @@ fn a_too_expensive_query_is_refused_at_once() {
             let detail = problem["detail"].as_str().unwrap();
             assert!(detail.len() < 200, "{detail}");
         }
+        // Generous, for a loaded machine: one such query that runs takes 26 seconds.
         assert!(
-            begun.elapsed() < Duration::from_secs(8),
+            begun.elapsed() < Duration::from_secs(20),
             "{:?}",
             begun.elapsed()
         );
