@@ -50,7 +50,7 @@ fn filled() -> Stopped {
 }
 
 /// The files of one kind, selected by a part of their path.
-fn those(data: &Path, part: &str) -> Vec<PathBuf> {
+fn files_of(data: &Path, part: &str) -> Vec<PathBuf> {
     let found: Vec<PathBuf> = files(data)
         .into_iter()
         .filter(|path| {
@@ -153,7 +153,7 @@ fn corrupt_derived_files_are_rebuilt() {
     for part in ["snap.", "sled/conf", "witness", "/vectors/", "/words/"] {
         let spoilt_by = |corrupt: &mut dyn FnMut(&Path)| {
             corrupted_copy(&intact, |data| {
-                those(data, part).iter().for_each(|path| corrupt(path))
+                files_of(data, part).iter().for_each(|path| corrupt(path))
             })
         };
         let flipped = spoilt_by(&mut |path| flip(path, &mut random));
@@ -311,7 +311,7 @@ fn a_corrupt_image_is_reported_by_name_and_repaired_by_an_upload() {
         ("gone", Box::new(|path| fs::remove_file(path).unwrap())),
     ];
     for (what, mut corrupt) in spoils {
-        let folder = corrupted_copy(&intact, |data| corrupt(&those(data, "images/")[0]));
+        let folder = corrupted_copy(&intact, |data| corrupt(&files_of(data, "images/")[0]));
         let check = Setup::new().switch("check").switch("--json");
         let check = check.flag("--data", folder.path().join("data").to_str().unwrap());
         let checked = check.run();

@@ -13,7 +13,7 @@ fn client() -> &'static Client {
     SERVER.client()
 }
 
-fn make(name: &str, body: Value) -> String {
+fn create(name: &str, body: Value) -> String {
     let path = format!("/collections/{name}");
     client().put(&path, &body).expect(201);
     path
@@ -56,7 +56,7 @@ fn pages(path: &str, search: &Value, step: impl Fn(&Value, usize) -> Option<Valu
 
 #[test]
 fn pages_of_images_and_texts_form_one_list() {
-    let path = make("two-kinds", json!({"model": "none", "dim": 4}));
+    let path = create("two-kinds", json!({"model": "none", "dim": 4}));
     let documents: Vec<Value> = (0..400)
         .map(|n| {
             let vectors = match n % 3 {
@@ -93,7 +93,7 @@ fn an_index_configuration_is_stored_shown_and_immutable() {
     let body = json!({
         "model": "none", "dim": 4, "index": {"kind": "hnsw", "m": 8, "ef": 40, "seal_at": 32}
     });
-    let path = make("configured", body.clone());
+    let path = create("configured", body.clone());
     let shown = client().get(&path).expect(200).json();
     assert_eq!(
         (&shown["model"], &shown["dim"]),
@@ -128,7 +128,7 @@ fn an_index_configuration_is_stored_shown_and_immutable() {
             .put(&path, &other)
             .expect_problem(409, "collection_exists");
     }
-    let picked = make("picked", json!({"model": "none", "dim": 4}));
+    let picked = create("picked", json!({"model": "none", "dim": 4}));
     let shown = client().get(&picked).expect(200).json();
     assert_eq!(
         (&shown["index"]["kind"], &shown["index"]["text"]["built_as"]),
@@ -139,7 +139,7 @@ fn an_index_configuration_is_stored_shown_and_immutable() {
 
 #[test]
 fn a_full_segment_is_written_to_disk() {
-    let path = make(
+    let path = create(
         "sealed",
         json!({"model": "none", "dim": 4, "index": {"seal_at": 32}}),
     );
@@ -195,7 +195,7 @@ fn invalid_configurations_are_refused_with_reasons() {
 
 #[test]
 fn documents_are_found_by_given_vectors_in_both_encodings() {
-    let path = make("given", json!({"model": "none", "dim": 4}));
+    let path = create("given", json!({"model": "none", "dim": 4}));
     let lines: Vec<String> = (0..40u8)
         .map(|at| {
             let vector = pointing(f32::from(at) * 0.1);
@@ -280,7 +280,7 @@ fn documents_are_found_by_given_vectors_in_both_encodings() {
 
 #[test]
 fn a_collection_without_a_model_reports_its_limits() {
-    let path = make("bare-vectors", json!({"model": "none", "dim": 4}));
+    let path = create("bare-vectors", json!({"model": "none", "dim": 4}));
     let add = |document: Value| client().post(&format!("{path}/documents"), &document);
     add(json!({"id": "a", "text": "a heron by the pond", "vectors": {"image": pointing(0.3)}}))
         .expect(200);

@@ -34,7 +34,7 @@ fn document(number: usize, word: &str) -> Value {
     json!({ "id": format!("{word}{number}"), "text": format!("{word} page{number}"), "vectors": { "text": vector } })
 }
 
-fn is_whole(client: &Client, name: &str, documents: usize) {
+fn assert_complete(client: &Client, name: &str, documents: usize) {
     let collection = client.existing(name);
     assert_eq!(collection.summary()["documents"], documents);
     let check = collection.check();
@@ -81,13 +81,13 @@ fn writes_continue_and_no_document_is_missing() {
     client
         .delete(&client.existing("b").document_path("old299"))
         .expect(204);
-    is_whole(client, "a", 301);
-    is_whole(client, "b", 299);
+    assert_complete(client, "a", 301);
+    assert_complete(client, "b", 299);
     assert!(!files(&index).is_empty());
     // The rebuilt index is valid at the next startup.
     let server = server.stop().start();
-    is_whole(server.client(), "a", 301);
-    is_whole(server.client(), "b", 299);
+    assert_complete(server.client(), "a", 301);
+    assert_complete(server.client(), "b", 299);
     assert!(
         !server
             .log()
@@ -130,10 +130,10 @@ fn the_folder_may_be_deleted_repeatedly_during_writes() {
         done.store(true, Ordering::Release);
     });
     let documents = 300 + written.load(Ordering::Relaxed);
-    is_whole(client, "a", documents);
+    assert_complete(client, "a", documents);
     let stopped = server.stop();
     assert_eq!(stopped.check(&[]).code, Some(0));
-    is_whole(stopped.start().client(), "a", documents);
+    assert_complete(stopped.start().client(), "a", documents);
 }
 
 #[test]
@@ -148,7 +148,7 @@ fn a_closed_index_is_rebuilt_on_use() {
             client.post(&path, &json!({ "keywords": "page7" })).status == 200
         };
         assert!(wait_until(searched), "{name}");
-        is_whole(client, name, 300);
+        assert_complete(client, name, 300);
     }
     assert_served(&server);
 }
@@ -156,6 +156,6 @@ fn a_closed_index_is_rebuilt_on_use() {
 fn assert_served(server: &Server) {
     for name in ["a", "b", "c"] {
         server.client().existing(name).add(&document(2000, "late"));
-        is_whole(server.client(), name, 301);
+        assert_complete(server.client(), name, 301);
     }
 }

@@ -31,7 +31,7 @@ fn document(collection: usize, id: &str) -> Value {
     })
 }
 
-fn make(client: &Client, number: usize) {
+fn create(client: &Client, number: usize) {
     let path = format!("/collections/{}", name(number));
     client
         .put(&path, &json!({ "model": "none", "dim": 4 }))
@@ -46,7 +46,7 @@ fn add(client: &Client, number: usize, id: &str) {
 }
 
 /// Documents that a keyword, a vector and a filter find.
-fn is_whole(client: &Client, number: usize, ids: &[&str]) {
+fn assert_complete(client: &Client, number: usize, ids: &[&str]) {
     let collection = client.existing(&name(number));
     let mut ids: Vec<String> = ids.iter().map(|id| (*id).to_owned()).collect();
     ids.sort();
@@ -98,9 +98,9 @@ fn loaded(client: &Client) -> f64 {
 fn the_cost_of_collections_does_not_grow_with_their_number() {
     let server = setup().start();
     let client = server.client();
-    each(0..40, |number| make(client, number));
+    each(0..40, |number| create(client, number));
     let (threads_of_40, mappings_of_40) = (threads(&server), mappings(&server));
-    each(40..MANY, |number| make(client, number));
+    each(40..MANY, |number| create(client, number));
     assert!(
         threads(&server) <= threads_of_40 + 8,
         "{} threads, {threads_of_40} with 40 collections",
@@ -112,7 +112,9 @@ fn the_cost_of_collections_does_not_grow_with_their_number() {
         mappings(&server)
     );
     assert!(wait_until(|| loaded(client) <= OPEN as f64));
-    each(0..MANY, |number| is_whole(client, number, &["first"]));
+    each(0..MANY, |number| {
+        assert_complete(client, number, &["first"])
+    });
     assert!(wait_until(|| loaded(client) <= OPEN as f64));
 
     // The list of collections opens none, and has the counts of each.
@@ -143,7 +145,7 @@ fn the_cost_of_collections_does_not_grow_with_their_number() {
     assert!(loaded(client) <= OPEN as f64);
     each(0..MANY, |number| add(client, number, "second"));
     each(0..MANY, |number| {
-        is_whole(client, number, &["first", "second"])
+        assert_complete(client, number, &["first", "second"])
     });
     assert!(threads(&server) <= threads_of_40 + 8);
 
@@ -151,7 +153,7 @@ fn the_cost_of_collections_does_not_grow_with_their_number() {
     let server = server.kill().start();
     let client = server.client();
     each(0..MANY, |number| {
-        is_whole(client, number, &["first", "second"])
+        assert_complete(client, number, &["first", "second"])
     });
     assert_eq!(client.get("/health").expect(200).json()["status"], "ok");
     let stopped = server.stop();
@@ -163,7 +165,7 @@ fn the_cost_of_collections_does_not_grow_with_their_number() {
 fn a_closed_collection_supports_every_operation() {
     let server = setup().start();
     let client = server.client();
-    each(0..60, |number| make(client, number));
+    each(0..60, |number| create(client, number));
     assert!(wait_until(|| loaded(client) <= OPEN as f64));
     // The first ones are the least recently used.
     client.existing(&name(0)).document("first").expect(200);
@@ -194,7 +196,7 @@ fn a_closed_collection_supports_every_operation() {
     let path = format!("/collections/{}/restore", name(5));
     let body = json!({ "snapshot": id, "collection": name(5) });
     client.post(&path, &body).expect(200);
-    is_whole(client, 5, &["first"]);
+    assert_complete(client, 5, &["first"]);
 
     // Dropped while closed, and created again: nothing of the old one is left.
     let path = format!("/collections/{}", name(6));
@@ -209,14 +211,14 @@ fn a_closed_collection_supports_every_operation() {
         name.to_string_lossy().starts_with(&prefix)
     });
     assert!(left.next().is_none());
-    make(client, 6);
-    is_whole(client, 6, &["first"]);
+    create(client, 6);
+    assert_complete(client, 6, &["first"]);
 
     // Writes and a deletion by filter, on closed ones.
     let path = "/documents?filter=%7B%22shelf%22%3A7%7D";
     let deleted = client.delete(&format!("/collections/{}{path}", name(7)));
     assert_eq!(deleted.expect(200).json()["deleted"], 1);
-    is_whole(client, 7, &[]);
+    assert_complete(client, 7, &[]);
     let path = format!("/collections/{}/documents/first", name(8));
     client
         .patch(&path, &json!({ "metadata": { "read": true } }))
@@ -233,12 +235,12 @@ fn a_closed_collection_supports_every_operation() {
 fn concurrent_first_searches_open_once_and_creations_delay_no_search() {
     let server = setup().start();
     let client = server.client();
-    each(0..60, |number| make(client, number));
+    each(0..60, |number| create(client, number));
     assert!(wait_until(|| loaded(client) <= OPEN as f64));
     // Forty concurrent requests for a closed one.
     std::thread::scope(|scope| {
         for _ in 0..40 {
-            scope.spawn(|| is_whole(client, 0, &["first"]));
+            scope.spawn(|| assert_complete(client, 0, &["first"]));
         }
     });
     // Searches of an open one, while others are created and dropped.
@@ -248,13 +250,13 @@ fn concurrent_first_searches_open_once_and_creations_delay_no_search() {
             let mut slowest = Duration::ZERO;
             while !done.load(Ordering::Acquire) {
                 let begun = Instant::now();
-                is_whole(client, 0, &["first"]);
+                assert_complete(client, 0, &["first"]);
                 slowest = slowest.max(begun.elapsed());
             }
             slowest
         });
         each(100..160, |number| {
-            make(client, number);
+            create(client, number);
             client
                 .delete(&format!("/collections/{}", name(number)))
                 .expect(204);
@@ -293,7 +295,7 @@ fn a_new_collection_is_never_reported_as_catching_up() {
 fn a_collection_beyond_the_limit_is_refused_by_name() {
     let server = Setup::new().flag("--max-collections", "3").start();
     let client = server.client();
-    (0..3).for_each(|number| make(client, number));
+    (0..3).for_each(|number| create(client, number));
     let one_more = || client.put(&format!("/collections/{}", name(3)), &json!({}));
     let problem = one_more().expect_problem(422, "too_many_collections");
     let detail = problem["detail"].as_str().unwrap();
@@ -321,5 +323,5 @@ fn a_collection_beyond_the_limit_is_refused_by_name() {
     one_more().expect(201);
     // Startup accepts the existing ones.
     let server = server.stop().start();
-    is_whole(server.client(), 1, &["first", "second"]);
+    assert_complete(server.client(), 1, &["first", "second"]);
 }

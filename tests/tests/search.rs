@@ -314,7 +314,7 @@ fn targets_select_the_vectors() {
 #[test]
 fn images_and_texts_share_a_page() {
     let ids = library().ids(&json!({ "text": "a dog", "limit": 6 }));
-    assert!(ids.contains(&"dog-face".to_owned()), "the picture: {ids:?}");
+    assert!(ids.contains(&"dog-face".to_owned()), "the image: {ids:?}");
     assert!(
         ids.contains(&"dog".to_owned()) || ids.contains(&"both".to_owned()),
         "a text: {ids:?}"

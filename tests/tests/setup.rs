@@ -45,7 +45,7 @@ fn the_banner_shows_address_model_device_and_three_commands() {
     assert_eq!(
         server.client().get("/ready").status,
         200,
-        "the first goes on"
+        "the first server still runs"
     );
 }
 

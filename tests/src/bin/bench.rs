@@ -76,7 +76,7 @@ fn main() {
     let (quiet, busy) = pictures.split_at(pictures.len() / 2);
     let (quiet_texts, busy_texts) = texts.split_at(texts.len() / 2);
     let mut rates = vec![
-        ("pictures", "none", ingest(client, quiet, &arguments)),
+        ("images", "none", ingest(client, quiet, &arguments)),
         ("texts", "none", ingest(client, quiet_texts, &arguments)),
     ];
     let queries = Queries {
@@ -87,7 +87,7 @@ fn main() {
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| search_during_ingest(client, &queries, &during, &done));
-        rates.push(("pictures", "searches", ingest(client, busy, &arguments)));
+        rates.push(("images", "searches", ingest(client, busy, &arguments)));
         rates.push(("texts", "searches", ingest(client, busy_texts, &arguments)));
         done.store(true, Ordering::Release);
     });

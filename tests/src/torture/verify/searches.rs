@@ -1,4 +1,4 @@
-//! What is there is found: by its words, by what it means, by the vectors that it brought.
+//! Searches find exactly the existing documents: by keyword, by text, by given vector.
 
 use std::collections::{BTreeMap, BTreeSet};
 
