@@ -59,8 +59,9 @@ torture: build
 
 MINUTES ?= 10
 
-crowd soak: build
-	@cargo run --release --locked --package clipdb-tests --bin crowd -- --minutes $(MINUTES)
+# `crowd` is the older name.
+soak crowd: build
+	@cargo run --release --locked --package clipdb-tests --bin soak -- --minutes $(MINUTES)
 
 SECONDS ?= 60
 

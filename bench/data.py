@@ -1,4 +1,4 @@
-"""Vectors with cluster structure, always the same for the same numbers, and true neighbours."""
+"""Deterministic vectors with cluster structure, and their true neighbours."""
 
 import numpy as np
 
@@ -37,14 +37,15 @@ def true_neighbours(vectors, queries, k, allowed=None):
         top = min(k, scores.shape[1])
         at = np.argpartition(-scores, top - 1, axis=1)[:, :top]
         for row, columns in enumerate(at):
-            held_scores, held = best[row]
-            merged = np.concatenate([held_scores, scores[row, columns]])
-            ids = np.concatenate([held, part[columns]])
+            kept_scores, kept = best[row]
+            merged = np.concatenate([kept_scores, scores[row, columns]])
+            ids = np.concatenate([kept, part[columns]])
             order = np.argsort(-merged)[:k]
             best[row] = (merged[order], ids[order])
     return [set(ids.tolist()) for _, ids in best]
 
 
 def recall(found, truth):
-    wanted = sum(len(best) for best in truth)
-    return sum(len(best & set(ids)) for ids, best in zip(found, truth)) / max(wanted, 1)
+    """The proportion of the true neighbours that were found."""
+    total = sum(len(best) for best in truth)
+    return sum(len(best & set(ids)) for ids, best in zip(found, truth)) / max(total, 1)

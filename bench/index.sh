@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
-# Measures the vector index of the built binary beside bare FAISS, and with --peers beside other
-# databases, on this machine.
-# Arguments go to the program: bench/index.sh --help. The clients live in an environment of
-# their own, which no part of clipdb uses.
+# Compares the vector index of the built binary with FAISS, and with --peers also with other
+# databases. Passes its arguments to the program: bench/index.sh --help. The Python packages have
+# an environment of their own, which no part of clipdb uses.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -1,8 +1,8 @@
-"""clipdb's vector index against bare FAISS on the same vectors and queries, in one run.
+"""Compares clipdb's vector index with FAISS on the same vectors and queries, in one run.
 
-Ingest of given vectors, build, search over HTTP on keep-alive connections, recall, filters,
-removal of a tenth, restarts, compaction; for FAISS the same parameters in this
-process (and product codes of 8 bits, as many bytes as clipdb's of 4).
+Measures ingest of given vectors, build, search over HTTP on keep-alive connections, recall,
+filters, deletion of a tenth, restarts and compaction. FAISS has the same parameters and runs in
+this process (with product codes of 8 bits, and as many bytes as clipdb's codes of 4 bits).
 Prints Markdown tables. `bench/index.sh --help`.
 """
 
@@ -39,9 +39,9 @@ def arguments():
     parser.add_argument("--ef-construction", type=int, default=128)
     parser.add_argument("--ef", type=int, default=96)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--folder", help="where the data folders are made")
-    parser.add_argument("--no-faiss", action="store_true", help="clipdb alone")
-    parser.add_argument("--peers", default="", help="chroma, milvus: after clipdb's own graph")
+    parser.add_argument("--folder", help="the parent of the data folders")
+    parser.add_argument("--no-faiss", action="store_true", help="only clipdb")
+    parser.add_argument("--peers", default="", help="also measure chroma and/or milvus, after the hnsw index")
     return parser.parse_args()
 
 
@@ -63,16 +63,16 @@ def lines(vectors):
 
 def over_http(server, queries, connections, **fields):
     requests = [search_request(COLLECTION, query, limit=10, **fields) for query in queries]
-    server.ask_many(requests, connections)  # so that what it reads is in memory
-    answers, seconds, whole = server.ask_many(requests, connections)
+    server.ask_many(requests, connections)  # warm up: the second run reads from memory
+    answers, seconds, total = server.ask_many(requests, connections)
     found = [[int(hit["id"]) for hit in json.loads(answer)["hits"]] for answer in answers]
-    return found, speed_of(seconds, whole)
+    return found, speed_of(seconds, total)
 
 
-def lowest_ef(server, queries, truth, wanted, most):
-    """The smallest ef that finds as much as was `wanted`."""
+def lowest_ef(server, queries, truth, minimum, most):
+    """The smallest ef with at least this recall."""
     for ef in range(16, most, 8):
-        if data.recall(over_http(server, queries, 1, ef=ef)[0], truth) >= wanted:
+        if data.recall(over_http(server, queries, 1, ef=ef)[0], truth) >= minimum:
             return ef
     return most
 
@@ -98,11 +98,11 @@ def wait_until_built(server):
 
 def compact(server):
     path = f"/collections/{COLLECTION}/compact"
-    # A start on a busy machine serves reads before its indexes have all.
+    # After startup on a busy machine the server serves reads before its indexes are complete.
     while (answer := server.ask("POST", path, check=False))[0] == 503:
         time.sleep(0.1)
     if answer[0] >= 300:
-        raise SystemExit(f"POST {path} answered {answer}")
+        raise SystemExit(f"POST {path} returned {answer}")
     wait_until_built(server)
 
 
@@ -126,7 +126,7 @@ def build_faiss(kind, vectors, options, nlist):
         index.cp.niter = 10
         index.cp.max_points_per_centroid = 64
         index.train(vectors)
-        # Full vectors rank the best four hundred here too: alone, product codes find a third.
+        # Re-rank the best four hundred with the full vectors, like clipdb: product codes alone find a third.
         index = faiss.IndexRefineFlat(index)
         probing = faiss.SearchParametersIVF(nprobe=max(nlist // 32, 8))
         parameters = faiss.IndexRefineSearchParameters(k_factor=40, base_index_params=probing)
@@ -138,7 +138,7 @@ def build_faiss(kind, vectors, options, nlist):
 
 
 def run_peer(name, vectors, queries, truth, options):
-    """What `peer.py` measured, as a row of the table of databases."""
+    """Runs `peer.py`; returns its measurements as a row of the table of databases."""
     folder = tempfile.mkdtemp(prefix=f"{name}-bench-", dir=options.folder)
     few = max(50, len(queries) // 5)
     try:
@@ -148,10 +148,10 @@ def run_peer(name, vectors, queries, truth, options):
         given |= {name: getattr(options, name) for name in ("m", "ef", "ef_construction", "threads")}
         script = os.path.join(os.path.dirname(__file__), "peer.py")
         measured = {}
-        for phase in ("fill", "ask"):
+        for phase in ("fill", "search"):
             command = [sys.executable, script, name, phase, folder, json.dumps(given)]
-            said = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
-            measured |= json.loads(said.splitlines()[-1])
+            output = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
+            measured |= json.loads(output.splitlines()[-1])
         allowed = np.arange(len(vectors)) % 1000 < 10
         best = data.true_neighbours(vectors, queries[:few], 10, allowed)
         return database_row(
@@ -168,15 +168,15 @@ def run_peer(name, vectors, queries, truth, options):
 
 
 DATABASES = ["database", "ingest and build vectors/s", "queries/s, 1", "queries/s, all threads", "p50 ms",
-             "p99 ms", "recall@10", "filtered to 1 %: recall@10", "p50 ms then", "own memory MiB",
-             "mapped MiB in use", "disk bytes/vector", "ready again s"]
+             "p99 ms", "recall@10", "filtered to 1 %: recall@10", "filtered p50 ms", "anonymous MiB",
+             "resident mapped MiB", "disk bytes/vector", "time to ready s"]
 
 
 def database_row(name, count, build, speeds, found, filtered, filtered_speed, memory, disk, ready):
     one, several = speeds
     return [name, f"{count / build:,.0f}", f"{one['qps']:,.0f}", f"{several['qps']:,.0f}",
             f"{one['p50']:.2f}", f"{one['p99']:.2f}", f"{found:.4f}", f"{filtered:.4f}",
-            f"{filtered_speed['p50']:.2f}", *(f"{held / 2**20:,.0f}" for held in memory),
+            f"{filtered_speed['p50']:.2f}", *(f"{size / 2**20:,.0f}" for size in memory),
             f"{disk / count:,.0f}", f"{ready:.2f}"]
 
 
@@ -205,8 +205,8 @@ def run(kind, vectors, queries, truth, options):
         print(f"\n### {kind}: {[(s['kind'], s['vectors']) for s in shown]}")
         anonymous, mapped = server.memory()
         table(
-            ["ingest vectors/s", "ingest s", "ingest and build s", "own memory MiB",
-             "mapped MiB in use", "index bytes/vector on disk", "whole folder bytes/vector"],
+            ["ingest vectors/s", "ingest s", "ingest and build s", "anonymous MiB",
+             "resident mapped MiB", "index bytes/vector on disk", "complete folder bytes/vector"],
             [[f"{len(vectors) / ingest:,.0f}", f"{ingest:,.1f}", f"{build:,.1f}", mib(anonymous),
               mib(mapped), each(server.disk("index")), each(server.disk())]],
         )
@@ -243,7 +243,7 @@ def run(kind, vectors, queries, truth, options):
                                  f"{ours_then['p99']:.2f}", f"{data.recall(found, truth):.4f}",
                                  f"{ours_then['qps'] / bare_speed:.2f}"])
             del bare
-        table(["search", "at once", "queries/s", "p50 ms", "p99 ms", "recall@10", "clipdb / faiss"], rows)
+        table(["search", "concurrent", "queries/s", "p50 ms", "p99 ms", "recall@10", "clipdb / faiss"], rows)
 
         rows = []
         few = queries[: max(50, len(queries) // 5)]
@@ -256,16 +256,16 @@ def run(kind, vectors, queries, truth, options):
                 filtered = data.recall(found, best), speed
             rows.append([f"{share / 10:g} %", f"{data.recall(found, best):.4f}", fewest,
                          f"{speed['p50']:.2f}", f"{speed['p99']:.2f}"])
-        table(["filter leaves", "recall@10", "fewest hits", "p50 ms", "p99 ms"], rows)
+        table(["filter keeps", "recall@10", "fewest hits", "p50 ms", "p99 ms"], rows)
 
-        held, disk = server.memory(), server.disk()
+        memory, disk = server.memory(), server.disk()
         clean, killed = server.restart(), server.restart(kill=True)
         over_http(server, few, 1)
         restarted = server.memory()
         if kind == "hnsw" and options.peers:
             table(DATABASES, [
                 database_row("clipdb, over HTTP", len(vectors), build, speeds, own_recall, *filtered,
-                             held, disk, clean),
+                             memory, disk, clean),
                 *(run_peer(name, vectors, queries, truth, options) for name in options.peers.split(",")),
             ])
         started = time.perf_counter()
@@ -281,9 +281,9 @@ def run(kind, vectors, queries, truth, options):
         compaction = time.perf_counter() - started
         compact_recall = data.recall(over_http(server, few, 1)[0], best)
         table(
-            ["ready after a stop s", "after a kill s", "own memory then MiB", "mapped MiB in use",
-             "a tenth removed s", "recall@10 then",
-             "ready after a kill then s", "compacted s", "recall@10 then", "index bytes/vector"],
+            ["ready after a shutdown s", "after kill -9 s", "anonymous MiB", "resident mapped MiB",
+             "deletion of a tenth s", "recall@10",
+             "ready after kill -9 s", "compaction s", "recall@10", "index bytes/vector"],
             [[f"{clean:.2f}", f"{killed:.2f}", *map(mib, restarted), f"{removal:.1f}", f"{removed_recall:.4f}",
               f"{after_removal:.2f}", f"{compaction:.1f}", f"{compact_recall:.4f}",
               f"{server.disk('index') / left.sum():,.0f}"]],

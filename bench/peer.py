@@ -1,8 +1,7 @@
 """Another database on the same vectors and queries, in a process of its own.
 
-`peer.py NAME fill|ask FOLDER OPTIONS` prints what it measured as JSON. Both peers are used as
-their authors mean an embedded database to be used: in the process, without HTTP. `index_bench.py`
-calls this.
+`peer.py NAME fill|search FOLDER OPTIONS` prints its measurements as JSON. Both databases run
+embedded, in process and without HTTP, as their authors intend. `index_bench.py` calls this.
 """
 
 import json
@@ -50,7 +49,7 @@ class Chroma:
             metadatas=[{"bucket": number % 1000} for number in numbers],
         )
 
-    def settle(self):
+    def wait_until_built(self):
         pass
 
     def search(self, query, below=None):
@@ -101,7 +100,7 @@ class Milvus:
         ]
         self.client.insert(COLLECTION, rows)
 
-    def settle(self):
+    def wait_until_built(self):
         self.client.flush(COLLECTION)
         while self.client.describe_index(COLLECTION, "vector").get("pending_index_rows"):
             time.sleep(0.2)
@@ -130,11 +129,11 @@ def fill(peer, vectors, options):
     for start in range(0, len(vectors), peer.batch):
         peer.insert(start, np.array(vectors[start : start + peer.batch]))
     ingest = time.perf_counter() - started
-    peer.settle()
+    peer.wait_until_built()
     return {"ingest": ingest, "build": time.perf_counter() - started}
 
 
-def ask(peer, started, queries, options):
+def search(peer, started, queries, options):
     peer.open(options)
     peer.search(queries[0])
     measured = {"ready": time.perf_counter() - started}
@@ -155,7 +154,7 @@ def main():
     queries = np.load(options["queries"])
     started = time.perf_counter()
     peer = PEERS[name](folder)
-    measured = fill(peer, vectors, options) if phase == "fill" else ask(peer, started, queries, options)
+    measured = fill(peer, vectors, options) if phase == "fill" else search(peer, started, queries, options)
     peer.close()
     print(json.dumps(measured))
 

@@ -1,4 +1,4 @@
-"""The real binary on a folder of its own, spoken to over keep-alive connections."""
+"""The real binary on a folder of its own, and requests on keep-alive connections."""
 
 import base64
 import http.client
@@ -32,7 +32,7 @@ class Server:
         )
         while True:
             if self.process.poll() is not None:
-                raise SystemExit(f"the server ended with {self.process.returncode}")
+                raise SystemExit(f"the server exited with {self.process.returncode}")
             try:
                 if self.ask("GET", "/ready", check=False)[0] == 200:
                     return time.perf_counter() - started
@@ -47,7 +47,7 @@ class Server:
         return time.perf_counter() - started
 
     def restart(self, kill=False):
-        """Seconds from the start of the process until it is ready."""
+        """Restarts it; returns the seconds from the start of the process until it is ready."""
         self.stop(kill)
         return self.start()
 
@@ -61,19 +61,19 @@ class Server:
         text = answer.read()
         connection.close()
         if check and answer.status >= 300:
-            raise SystemExit(f"{method} {path} answered {answer.status}: {text[:500]!r}")
+            raise SystemExit(f"{method} {path} returned {answer.status}: {text[:500]!r}")
         return answer.status, json.loads(text) if text[:1] in (b"{", b"[") else text
 
     def ask_many(self, requests, connections):
-        """Asks over so many keep-alive connections. The answers, each one's seconds, and those
-        of the whole."""
+        """Sends the requests on this many keep-alive connections. Returns the bodies of the
+        responses, the seconds of each and the seconds of all together."""
         with tempfile.NamedTemporaryFile() as file:
             for request in requests:
                 file.write(struct.pack("<I", len(request)) + request)
             file.flush()
             command = [self.keep_alive, f"127.0.0.1:{self.port}", str(connections), file.name]
             out = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
-        (whole,), at = struct.unpack_from("<Q", out), 8
+        (total,), at = struct.unpack_from("<Q", out), 8
         answers, seconds = [], []
         while at < len(out):
             microseconds, length = struct.unpack_from("<II", out, at)
@@ -81,7 +81,7 @@ class Server:
             answers.append(out[at : at + length])
             seconds.append(microseconds / 1e6)
             at += length
-        return answers, seconds, whole / 1e6
+        return answers, seconds, total / 1e6
 
     def memory(self):
         return memory_of(self.process.pid)
@@ -91,7 +91,7 @@ class Server:
 
 
 def disk_of(folder):
-    """Bytes that the files under a folder take."""
+    """Bytes on disk of the files in a folder."""
     total = 0
     for inside, _, files in os.walk(folder):
         for name in files:
@@ -103,8 +103,8 @@ def disk_of(folder):
 
 
 def search_request(collection, vector, **fields):
-    coded = base64.b64encode(vector.tobytes()).decode()
-    body = json.dumps({"vector": coded, **fields}).encode()
+    encoded = base64.b64encode(vector.tobytes()).decode()
+    body = json.dumps({"vector": encoded, **fields}).encode()
     head = (
         f"POST /collections/{collection}/search HTTP/1.1\r\nHost: bench\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"

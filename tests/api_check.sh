@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Holds the server to its own description: schemathesis makes requests of /openapi.json, right ones
-# and wrong ones, and compares what comes with what is described. Bounded in time (SECONDS_MOST) and
-# in requests; the same seed makes the same requests. All checks but one: a snapshot outlives its
-# collection and a cancelled task its DELETE, on purpose, which `use_after_free` takes for faults.
-# PHASES=examples,coverage,fuzzing,stateful makes random requests as well: now and then it takes a
-# right one for wrong, where it changed the branch of a `oneOf` that the request does not use.
+# Checks the server against its description: schemathesis generates valid and invalid requests from
+# /openapi.json and compares the responses with the description. Time (SECONDS_MOST) and requests
+# are limited; the same seed generates the same requests. One check is excluded: a snapshot outlives
+# its collection and a cancelled task its DELETE by design, which `use_after_free` reports.
+# PHASES=examples,coverage,fuzzing,stateful also generates random requests. It sometimes mistakes a
+# valid one for invalid, if it changed the branch of a `oneOf` that the request does not use.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -44,7 +44,7 @@ for _ in $(seq 600); do
 done
 [ -n "$base" ] || { echo "api-check: the server did not become ready" >&2; exit 1; }
 
-# What most requests need to be served: the default collection, with a document.
+# Most requests need the default collection with a document.
 "$venv/bin/python" - "$base" <<'PYTHON'
 import sys, urllib.request
 body = b'{"id": "a", "text": "a ferry at nine"}'

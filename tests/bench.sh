@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Measures ingest and search of the built binary on this machine and prints tables.
-# Arguments go to the program: tests/bench.sh --help.
+# Measures ingest and search of the built binary on this machine and prints tables. Passes its
+# arguments to the program: tests/bench.sh --help.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

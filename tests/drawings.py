@@ -1,7 +1,7 @@
-"""Draws openly licensed emoji and icons as PNG files for the benchmarks, and lists them in drawings.ndjson.
+"""Renders openly licensed emoji and icons as PNG files for the benchmarks, and lists them in drawings.ndjson.
 
-Which sets, which names and which concept a drawing shows is models/drawings.py's business; models/fetch.py
-has fetched them. Run by drawings.sh; safe to repeat.
+models/drawings.py defines the sets, the names and the concepts; models/fetch.py downloads the sets first.
+Run by drawings.sh; safe to repeat.
 """
 
 import json
@@ -18,7 +18,7 @@ from paths import CACHE  # noqa: E402
 
 SIDE = 128
 FOLDER = CACHE.parent / "drawings"
-# The set that the model was never trained on comes first.
+# The set that the model was not trained on is first.
 EMOJI = ("noto", "twemoji", "fluent-emoji-flat")
 ICONS = "tabler"
 ICON_COUNT = 1000
@@ -38,7 +38,7 @@ def codes():
 
 
 def tags_of(concept, code):
-    """Unicode's tags without those that share a word's stem with the name."""
+    """Unicode's tags without those that share the stem of a word with the name."""
     entry = drawings.unicode_emoji().get(code, {})
     stems = {word[:4] for word in re.findall(r"[a-z]+", f"{concept} {entry.get('label', '')}".lower())}
     tags = entry.get("tags", [])

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes the drawings that the benchmarks ingest, in the cache folder, once: fetches
-# the sets and draws them with the model recipe's own scripts.
+# Creates the drawings of the benchmarks in the cache folder, unless they exist: downloads the sets
+# and renders them with the scripts of the model recipe.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -1,7 +1,7 @@
-"""What a description in JSON Schema can't say: values that only this server knows are right.
+"""Valid values that a description in JSON Schema cannot express.
 
-Each is a `format` of the description. Without these hooks schemathesis sends any string in their
-place, which the server rightly refuses.
+Each is a `format` in the description. Without these hooks schemathesis sends arbitrary strings,
+which the server correctly refuses.
 """
 import base64
 import re
@@ -46,25 +46,25 @@ schemathesis.openapi.format("model-or-openai", st.sampled_from([MODEL, "text-emb
 
 
 def completed(value, within=None):
-    """A right request with what only this server knows: an image for the URL that it does not fetch,
-    vectors as long as its model's, no cursor, for which there has to be a page before."""
+    """A valid request for this server: an image instead of a URL, which it does not fetch, vectors with
+    the dimensions of its model, no cursor, which would need an earlier page."""
     if isinstance(value, dict):
         if within == "image" and value.get("url") is not None:
             return {"base64": PNG}
         if within == "$geo_box":
-            # The first lies north of the second.
+            # The first corner is north of the second.
             return {"top_left": {"lat": 50, "lon": 1}, "bottom_right": {"lat": 40, "lon": 9}}
         if isinstance(value.get("weight"), float) and abs(value["weight"]) < 1e-3:
-            # Next to nothing has no direction.
+            # A vector of nearly zero length has no direction.
             value = {**value, "weight": 1.0}
         inner = within == "vectors"
         return {key: VECTOR if (inner or key == "vector") and item is not None else completed(item, key)
                 for key, item in value.items() if key != "cursor"}
     if isinstance(value, int) and not -(2**63) <= value < 2**64:
-        # JSON Schema's whole numbers have no end; ours do.
+        # Integers are unbounded in JSON Schema, but not here.
         return 0
     if isinstance(value, list):
-        # Hundreds of images through a model on a CPU take minutes.
+        # Hundreds of images take a model minutes on a CPU.
         return [completed(item, within) for item in value[:MOST] or value]
     return value
 
@@ -74,31 +74,31 @@ def before_call(context, case, kwargs):
     if case.meta is None or not case.meta.generation.mode.is_positive:
         return
     if case.path.endswith("/restore") and case.media_type == "application/octet-stream":
-        # No schema says which bytes are an archive.
+        # A schema cannot describe an archive.
         case.body, case.media_type = {"snapshot": "absent"}, "application/json"
     if isinstance(case.query, dict):
         case.query = {name: value for name, value in case.query.items() if name != "cursor"}
         if "$geo_box" in str(case.query.get("filter")):
             case.query["filter"] = '{"year": {"$gte": 2020}}'
     if isinstance(case.body, dict) and case.media_type == "multipart/form-data":
-        # Which names a part may have, the form's syntax says.
+        # The syntax of a form limits the names of its parts.
         case.body = {name: part for name, part in case.body.items() if re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", name)}
         if case.path.endswith("/search"):
-            # Files come with a search that names them; these name none, and one file is a search.
+            # Files need a search that refers to them. The generated ones refer to none.
             case.body = {"search": case.body.get("search", '{"text": "a ferry"}')}
-        # Nor that it has a part at all.
+        # A form needs at least one part.
         case.body = case.body or {"documents": '{"text": "a ferry"}'}
     if isinstance(case.body, (dict, list)) and case.media_type == "application/json":
         case.body = completed(case.body)
         if case.method.upper() == "PUT" and isinstance(case.body, dict) and case.body.get("model") == "none":
-            # What documents of such a collection may be depends on it, which no schema says.
+            # The valid documents of such a collection depend on it, which a schema cannot describe.
             case.body = {**case.body, "model": MODEL}
         index = case.body.get("index") if isinstance(case.body, dict) else None
         if isinstance(index, dict) and index.get("pq_m"):
-            # Twice as much has to divide the collection's dimensions.
+            # Twice this number has to divide the collection's dimensions.
             case.body = {**case.body, "index": {**index, "pq_m": 1}}
         if case.method.upper() == "PATCH" and isinstance(case.body, dict):
-            # Nothing may be left of a document whose only part is removed.
+            # Removing the only part of a document is an error.
             case.body = {name: part for name, part in case.body.items() if name == "metadata" or part}
 
 

@@ -1,12 +1,12 @@
-"""How fast CLIP-as-service's client gets its answers, and what idle clients cost.
+"""Measures the throughput of CLIP-as-service's client, and the memory of idle clients.
 
-    bench.py rates METRICS URL...   texts and pictures per second, and where a request's time
-                                    goes, by the server's own METRICS (http://…/metrics); the
+    bench.py rates METRICS URL...   texts and images per second, and the time of a request by
+                                    stage, from the server's METRICS (http://…/metrics); the
                                     profile() tree
-    bench.py idle ADDRESS PID [N]   memory of process PID before and with N open gRPC streams
+    bench.py idle ADDRESS PID [N]   the memory of process PID before and with N open gRPC streams
     bench.py idle-websockets ADDRESS PID [N]   the same with N WebSockets
 
-Run by hand against a server of its own; Python takes its share of the same cores.
+Run it by hand against a server with no other load. Python uses the same cores.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ SECONDS = 4
 
 
 async def rate(url, make, batch, clients):
-    """Inputs answered per second while `clients` ask without a pause."""
+    """Inputs per second of `clients` without a pause, and the mean seconds of a request."""
     from clip_client import Client
 
     calls, waited, until = 0, 0.0, time.perf_counter() + SECONDS
@@ -46,7 +46,7 @@ async def rate(url, make, batch, clients):
 
 
 def seen(metrics):
-    """The server's sums and counts by the name of each summary, over all labels."""
+    """The server's sums and counts by metric name, over all labels."""
     with urllib.request.urlopen(metrics) as answer:
         text = answer.read().decode()
     found = {}
@@ -56,8 +56,8 @@ def seen(metrics):
 
 
 def split(before, after, kind, waited):
-    """Milliseconds of a request: on the way (client, transport), made ready, queued, in the
-    model. An input's wait and batch are means over inputs, which share batches."""
+    """Milliseconds of a request: client and transport, preprocessing, queue, model. The queue and
+    model times are means over inputs, and inputs share batches."""
 
     def mean(name):
         count = after[f'{name}_count'] - before.get(f'{name}_count', 0)

@@ -1,4 +1,4 @@
-"""Calls a clipdb server with CLIP-as-service's own client, and checks what comes back.
+"""Calls a clipdb server with CLIP-as-service's own client, and checks the responses.
 
     calls.py URL REST [NAME...]
 
@@ -71,7 +71,7 @@ def unit(vectors):
 
 
 def by_rest(*inputs):
-    """The REST API's vectors, of length 1."""
+    """The vectors of the REST API, of length 1."""
     items = [
         {'image': {'base64': base64.b64encode(open(one, 'rb').read()).decode()}}
         if os.path.exists(one) else {'text': one}
@@ -81,7 +81,7 @@ def by_rest(*inputs):
 
 
 def same(found, *inputs):
-    # JSON has lists of numbers, which the client makes doubles of.
+    # The client converts the lists of numbers in JSON to doubles.
     assert found.dtype == (np.float64 if PROTOCOL.startswith('http') else np.float32)
     wanted = by_rest(*inputs)
     assert found.shape == wanted.shape, (found.shape, wanted.shape)
@@ -93,7 +93,7 @@ def fails(call, *words):
     try:
         call()
     except Exception as error:
-        # Over WebSocket the client hides a failed request behind this one of its own.
+        # Over WebSocket the client replaces the error of a failed request by this one of its own.
         text = str(error)
         hidden = PROTOCOL.startswith('ws') and 'Empty embedding returned' in text
         assert hidden or all(word in text for word in words), text
@@ -250,7 +250,8 @@ def encode_asynchronously():
 
 
 def a_call_ends_with_its_answer():
-    """Not when the connection times out: one of several is quick, however busy the machine."""
+    """A call must not wait for the timeout of its connection. One of several is fast, however busy
+    the machine is."""
     took = []
     for _ in range(5):
         begun = time.perf_counter()
@@ -283,7 +284,7 @@ def a_broken_picture_is_an_error():
 
 
 def a_path_or_url_is_not_followed():
-    """The client itself loads URIs; another could send them bare."""
+    """This client loads URIs itself; another one could send them."""
     sender = client()._client
     for uri, code in [('/etc/hostname', 'path_refused'), ('http://127.0.0.1:1/', 'url_ingest_disabled')]:
         seen = []
@@ -399,13 +400,13 @@ def index_and_search():
     assert [back is sent for sent, back in zip(documents, found)] == [True] * 3
     same(found.embeddings, 'a cat asleep on a mat', 'the ferry leaves the old harbour', RED)
 
-    # What REST sees of it.
+    # The same documents over REST.
     stored = rest('GET', f'/collections/{name}/documents/cat')
     assert stored['metadata'] == {'year': 2024, 'tags': ['a', 'b']}, stored
     stored = rest('GET', f'/collections/{name}/documents/red')
     assert stored['image'] and stored['metadata'] == {'kind': 'square', 'uri': RED}, stored
 
-    # Its own writes are read at once.
+    # The client reads its own writes.
     queries = client().search(['a sleeping pet', RED], parameters=parameters())
     assert [len(query.matches) for query in queries] == [3, 3]
     assert queries[0].matches[0].id == 'cat', queries[0].matches[:, 'id']
@@ -418,12 +419,12 @@ def index_and_search():
     query, text = by_rest('a sleeping pet', cat.text)
     assert abs(cat.scores['cosine'].value - (1 - query @ text)) < 1e-4, cat.scores
 
-    # And what REST wrote.
+    # And those of REST.
     rest('POST', f'/collections/{name}/documents', {'id': 'tea', 'text': 'a cup of hot tea'})
     tea = client().search(['something warm to drink'], limit=1, parameters=parameters())
     assert tea[0].matches[:, 'id'] == ['tea']
 
-    # The same id again replaces.
+    # The same id replaces the document.
     client().index([Document(id='tea', text='an umbrella in the rain')], parameters=parameters())
     assert rest('GET', f'/collections/{name}/documents/tea')['text'] == 'an umbrella in the rain'
     assert rest('GET', f'/collections/{name}')['documents'] == 4
@@ -478,7 +479,7 @@ def search_with_a_filter():
     fails(lambda: searched(wrong), '$near')
 
 
-# with a server that asks for a key
+# a server with an API key
 
 def the_key_is_asked_for():
     global KEY

@@ -24,11 +24,11 @@ query = plain.embed_query("a kitten")
 assert max(range(3), key=lambda at: dot(query, documents[at])) == 0
 again = asyncio.run(plain.aembed_documents(texts))
 assert all(dot(one, other) > 0.9999 for one, other in zip(documents, again))
-# It sends a thousand a request.
+# It sends a thousand texts per request.
 assert len(plain.embed_documents([f"text {number}" for number in range(1100)])) == 1100
 
-# Left at its default it sends the token numbers of a tokenizer of OpenAI's. That would
-# be downloaded first: one with a token a byte stands in for it.
+# By default it sends the token numbers of a tokenizer of OpenAI, which would be downloaded first.
+# Here a tokenizer with one token per byte replaces it.
 stand_in = tiktoken.Encoding(
     "bytes",
     pat_str=r"(?s:.)",

@@ -14,7 +14,7 @@ create = client.embeddings.create
 
 
 def encode(inputs):
-    """The same inputs by the server's own route."""
+    """The vectors of the same inputs from the server's own route."""
     body = json.dumps({"inputs": inputs, "model": model}).encode()
     headers = {"content-type": "application/json", "authorization": f"Bearer {key}"}
     request = urllib.request.Request(f"{base}/encode", body, headers)
@@ -47,7 +47,7 @@ try:
 except openai.NotFoundError as error:
     assert error.code == "unknown_model" and model in error.body["message"], error
 
-# A string and a list, in order; the client asks for base64 unless it is told otherwise.
+# A string and a list, in order. The client requests base64 by default.
 texts = ["a cat", "a dog", "quarterly tax report", ""]
 expected = encode([{"text": text} for text in texts])
 answer = create(model=model, input=texts)
@@ -60,22 +60,22 @@ near(create(model=model, input=texts[0], encoding_format="float").data[0].embedd
 packed = create(model=model, input=texts[0], encoding_format="base64").data[0].embedding
 near(struct.unpack(f"<{len(expected[0])}f", base64.b64decode(packed)), expected[0])
 
-# The count of tokens is the tokenizer's: the special ones and each word.
+# The tokenizer counts the special tokens and each word.
 usage = [create(model=model, input=text).usage.prompt_tokens for text in ["", "cat", "cat cat"]]
 assert usage == [2, 3, 4], usage
 assert create(model=model, input=["cat", "cat cat"]).usage.total_tokens == 7
 
-# A picture as a data URI, among texts.
+# An image as a data URI, among texts.
 data = open(picture, "rb").read()
 encoded = base64.b64encode(data).decode()
 answer = create(model=model, input=["a cat", f"data:image/png;base64,{encoded}"])
 near(answer.data[1].embedding, encode([{"image": {"base64": encoded}}])[0])
 
-# What is too long is told.
+# A truncated input is reported.
 answer = create(model=model, input=["short", "long " * 2000])
 assert [getattr(item, "truncated", False) for item in answer.data] == [False, True]
 
-# The model's own dimension, and no other.
+# Only the model's own dimensions are accepted.
 size = len(expected[0])
 assert len(create(model=model, input="a", dimensions=size).data[0].embedding) == size
 bad = openai.BadRequestError
@@ -89,7 +89,7 @@ refused(bad, "invalid_field", "hex", model=model, input="a", encoding_format="he
 refused(bad, "invalid_image", "", model=model, input="data:image/png;base64,aGk=")
 refused(openai.NotFoundError, "unknown_model", model, model="another", input="a")
 
-# What other servers take, and the names that clients have as their default.
+# Parameters of other servers, and the default names of clients.
 near(create(model=model, input=texts[0], extra_body={"input_type": "query"}).data[0].embedding, expected[0])
 answer = create(model="text-embedding-3-small", input=texts[0])
 near(answer.data[0].embedding, expected[0])

@@ -1,16 +1,17 @@
-// Servers that are empty, that ask for a key, that stop: what a visitor sees.
+// The page of a server that has an API key, is empty, or is down.
 
 import assert from "node:assert/strict";
-import { after, before, describe, it } from "node:test";
-import { fixture, launch, leave, photograph, visit } from "./browser.mjs";
+import { fixture, launch, leave, screenshot, visit } from "./browser.mjs";
 import { Server } from "./server.mjs";
+import { after, before, describe, it } from "./suite.mjs";
 
 const KEY = "correct-horse-battery-staple";
 
 describe("a server with a key", () => {
   let server, browser;
   before(async () => {
-    [server, browser] = await Promise.all([Server.start("--api-key", KEY), launch()]);
+    browser = await launch();
+    server = await Server.start("--api-key", KEY);
   });
   after(async () => {
     await browser?.close();
@@ -18,12 +19,12 @@ describe("a server with a key", () => {
   });
 
   const withKey = { Authorization: `Bearer ${KEY}` };
-  const give = async (page, key) => {
+  const enter = async (page, key) => {
     await page.fill("#key-value", key);
     await page.keyboard.press("Enter");
   };
 
-  it("serves the page without one, under a strict content security policy", async () => {
+  it("serves the page without the key, under a strict content security policy", async () => {
     for (const [path, type] of [["/", "text/html"], ["/docs", "text/html"], ["/page/page.js", "text/javascript"], ["/page/page.css", "text/css"]]) {
       const response = await fetch(server.url + path);
       assert.equal(response.status, 200, path);
@@ -34,19 +35,19 @@ describe("a server with a key", () => {
     assert.equal((await server.ask("GET", "/collections")).status, 401);
   });
 
-  it("asks for it, says when it was wrong, and goes on once it is right", async () => {
+  it("asks for the key, reports a wrong one, and continues with the right one", async () => {
     const page = await visit(browser, server.url);
     await page.locator("#key[open]").waitFor();
-    await give(page, "wrong");
+    await enter(page, "wrong");
     await page.locator("#key-refused").waitFor();
-    await photograph(page, "key");
-    await give(page, KEY);
+    await screenshot(page, "key");
+    await enter(page, KEY);
     await page.locator("#empty").waitFor();
     assert.equal(await page.locator("#key[open]").count(), 0);
 
     // The empty state leads to a first document, whose thumbnail needs the key as well.
     assert.match(await page.textContent("#empty-curl"), new RegExp(`curl ${server.url}/documents [^]*Bearer KEY`));
-    await photograph(page, "empty");
+    await screenshot(page, "empty");
     const [chooser] = await Promise.all([page.waitForEvent("filechooser"), page.locator("#empty-add").click()]);
     await chooser.setFiles(fixture("landscape.png"));
     await page.locator(".card img.loaded").waitFor();
@@ -60,7 +61,7 @@ describe("a server with a key", () => {
     await leave(page);
   });
 
-  it("says that nothing is shown when no key is given", async () => {
+  it("explains that it needs a key when none is entered", async () => {
     const page = await visit(browser, server.url);
     await page.locator("#key[open]").waitFor();
     await page.keyboard.press("Escape");
@@ -69,17 +70,17 @@ describe("a server with a key", () => {
     await leave(page);
   });
 
-  it("goes on by itself when the server stops and comes back", async () => {
+  it("recovers without a reload when the server restarts", async () => {
     await server.ask("POST", "/documents", { id: "note", text: "A note." }, withKey);
     const page = await visit(browser, server.url);
-    await give(page, KEY);
+    await enter(page, KEY);
     await page.locator(".card").first().waitFor();
     await server.stop();
     await page.fill("#words", "anything");
     await page.locator("#notice").waitFor();
     assert.match(await page.textContent("#notice"), /does not answer/);
-    assert.ok(await page.locator(".card").count(), "what was found stays in view");
-    await photograph(page, "stopped");
+    assert.ok(await page.locator(".card").count(), "the results stay in view");
+    await screenshot(page, "stopped");
     await server.start();
     await page.locator("#notice").waitFor({ state: "hidden", timeout: 20_000 });
     await page.locator(".score").first().waitFor();

@@ -1,18 +1,18 @@
-// How it looks and reads: narrow and wide, light and dark, to eyes and to screen readers; and the
-// API's pages.
+// Layout, contrast and names for screen readers, narrow and wide, light and dark; and the API's pages.
 
 import assert from "node:assert/strict";
-import { after, before, describe, it } from "node:test";
-import { faintTexts, launch, leave, nameless, photograph, visit } from "./browser.mjs";
+import { faintTexts, launch, leave, nameless, screenshot, visit } from "./browser.mjs";
 import { fill } from "./library.mjs";
 import { Server } from "./server.mjs";
+import { after, before, describe, it } from "./suite.mjs";
 
 const WIDTHS = [360, 768, 1280, 1920];
 
 describe("appearance", () => {
   let server, browser;
   before(async () => {
-    [server, browser] = await Promise.all([Server.start(), launch()]);
+    browser = await launch();
+    server = await Server.start();
     await fill(server);
   });
   after(async () => {
@@ -31,18 +31,18 @@ describe("appearance", () => {
         assert.equal(await overflow(page), 0);
         assert.deepEqual(await faintTexts(page), []);
         assert.deepEqual(await nameless(page), []);
-        await photograph(page, `search-${width}-${scheme}`);
+        await screenshot(page, `search-${width}-${scheme}`);
         await page.locator(".of-picture .open").first().click();
         await page.locator(".plate img.loaded").waitFor();
         assert.equal(await overflow(page), 0);
         assert.deepEqual(await faintTexts(page), []);
-        await photograph(page, `details-${width}-${scheme}`);
+        await screenshot(page, `details-${width}-${scheme}`);
         await leave(page);
       });
     }
   }
 
-  it("puts drawings on a tile that they can be seen on", async () => {
+  it("puts drawings on a tile of sufficient contrast", async () => {
     for (const [dark, id, ink] of [[true, "umbrella", "dark-ink"], [false, "star", "light-ink"]]) {
       const page = await visit(browser, `${server.url}/?q=${id}`, { dark });
       const tile = page.locator(`[data-id="${id}"] .tile`);
@@ -65,10 +65,10 @@ describe("appearance", () => {
     assert.deepEqual(shown.sort(), routes.sort());
     assert.equal(await overflow(page), 0);
     assert.deepEqual(await faintTexts(page), []);
-    await photograph(page, "docs");
+    await screenshot(page, "docs");
 
     await page.fill("#filter", "search");
-    // What a route says of itself counts, and not its path alone.
+    // The filter matches a route's description as well as its path.
     const left = await page.locator("#routes li:visible").evaluateAll((all) => all.map((each) => each.dataset.text));
     assert.ok(left.length > 0 && left.length < routes.length);
     assert.ok(left.every((route) => /search/i.test(route)));
@@ -80,7 +80,7 @@ describe("appearance", () => {
     await page.waitForFunction((node) => node.textContent.length > 10, await output.elementHandle());
     assert.match(await output.textContent(), /^200 OK[^]*"hits"/);
     assert.deepEqual(await nameless(page), []);
-    await photograph(page, "docs-open");
+    await screenshot(page, "docs-open");
     await leave(page);
   });
 
@@ -89,7 +89,7 @@ describe("appearance", () => {
     await page.locator(".entry[open]").waitFor();
     assert.equal(await overflow(page), 0);
     assert.deepEqual(await faintTexts(page), []);
-    await photograph(page, "docs-360");
+    await screenshot(page, "docs-360");
     await leave(page);
   });
 });

@@ -1,26 +1,33 @@
-// Debian's Chromium, and pages in it that notice what a visitor would not: errors on the console,
-// violations of the content security policy, requests to anywhere but the server.
+// Chromium, and pages in it that record what a visitor would not notice: errors on the console,
+// violations of the content security policy, requests to other hosts.
 //
-// CLIPDB_SCREENSHOTS names a folder for pictures of what the tests saw (none are taken without it).
+// CLIPDB_BROWSER names the executable (default: Debian's /usr/bin/chromium).
+// CLIPDB_SCREENSHOTS names a folder for screenshots (default: none are taken).
 
 import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import path from "node:path";
-import { chromium } from "playwright-core";
 
 const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
   "--disable-component-update", "--disable-sync"];
+const BROWSER = process.env.CLIPDB_BROWSER ?? "/usr/bin/chromium";
 const SCREENSHOTS = process.env.CLIPDB_SCREENSHOTS;
 
 export const FIXTURES = path.join(import.meta.dirname, "fixtures");
 export const fixture = (name) => path.join(FIXTURES, name);
 
 export async function launch() {
+  if (!existsSync(BROWSER)) {
+    throw new Error(`there is no browser at ${BROWSER}: install chromium (Ubuntu has it only as a snap), name one in CLIPDB_BROWSER, or set CLIPDB_SKIP_PAGE_TESTS=1`);
+  }
+  // Imported here so that CLIPDB_SKIP_PAGE_TESTS=1 works without node_modules.
+  const { chromium } = await import("playwright-core");
   if (SCREENSHOTS) await mkdir(SCREENSHOTS, { recursive: true });
-  return chromium.launch({ executablePath: "/usr/bin/chromium", headless: true, args: FLAGS });
+  return chromium.launch({ executablePath: BROWSER, headless: true, args: FLAGS });
 }
 
-/** A page on `address`; `page.troubles` lists what went wrong behind its face. */
+/** A page on `address`; `page.troubles` lists its errors. */
 export async function visit(browser, address, { width = 1280, height = 900, dark = false } = {}) {
   const context = await browser.newContext({
     viewport: { width, height }, colorScheme: dark ? "dark" : "light", reducedMotion: "reduce", locale: "en-GB",
@@ -30,29 +37,29 @@ export async function visit(browser, address, { width = 1280, height = 900, dark
   page.troubles = [];
   page.on("pageerror", (error) => page.troubles.push(`uncaught: ${error.stack}`));
   page.on("console", (message) => {
-    // Chromium reports each 4xx itself; the tests look at what the page makes of them.
+    // Chromium logs each 4xx itself; the tests check how the page handles them.
     if (message.type() === "error" && !message.text().startsWith("Failed to load resource")) page.troubles.push(message.text());
   });
   page.on("request", (request) => {
     const { protocol, origin } = new URL(request.url());
-    if (!["blob:", "data:"].includes(protocol) && origin !== new URL(address).origin) page.troubles.push(`asked ${request.url()}`);
+    if (!["blob:", "data:"].includes(protocol) && origin !== new URL(address).origin) page.troubles.push(`requested ${request.url()}`);
   });
   await page.goto(address);
   return page;
 }
 
-/** Closes the page; fails if anything went wrong behind its face. */
+/** Closes the page; fails if it had any errors. */
 export async function leave(page) {
   const { troubles } = page;
   await page.context().close();
   assert.deepEqual(troubles, []);
 }
 
-export async function photograph(page, name) {
+export async function screenshot(page, name) {
   if (SCREENSHOTS) await page.screenshot({ path: path.join(SCREENSHOTS, `${name}.png`) });
 }
 
-/** A drop of files, as the browser would send it: enter the window, hover over the target, let go. */
+/** Drops files with the browser's sequence of events: enter the window, hover over the target, release. */
 export async function drop(page, target, files) {
   await page.evaluate(async ({ target, files }) => {
     const transfer = new DataTransfer();
@@ -69,7 +76,7 @@ export async function drop(page, target, files) {
   }, { target, files });
 }
 
-/** Texts whose contrast with what is behind them is under WCAG's AA, as "ratio text" lines. */
+/** Texts whose contrast with their background is below WCAG's AA, as "ratio text" lines. */
 export function faintTexts(page) {
   return page.evaluate(() => {
     const parse = (color) => {
@@ -103,7 +110,7 @@ export function faintTexts(page) {
   });
 }
 
-/** Controls and pictures that a screen reader could not name. */
+/** Controls and images without a name for screen readers. */
 export function nameless(page) {
   return page.evaluate(() => [...document.querySelectorAll("button, a, input, select, textarea, img, [role=progressbar]")]
     .filter((node) => node.getClientRects().length > 0)

@@ -1,15 +1,16 @@
-// Adding documents by files, looking at them, deleting them.
+// Documents: uploads, details, deletion.
 
 import assert from "node:assert/strict";
-import { after, before, describe, it } from "node:test";
-import { drop, launch, leave, nameless, photograph, visit } from "./browser.mjs";
+import { drop, launch, leave, nameless, screenshot, visit } from "./browser.mjs";
 import { fileOf, fill, PICTURES } from "./library.mjs";
 import { Server } from "./server.mjs";
+import { after, before, describe, it } from "./suite.mjs";
 
 describe("documents", () => {
   let server, browser;
   before(async () => {
-    [server, browser] = await Promise.all([Server.start(), launch()]);
+    browser = await launch();
+    server = await Server.start();
     await fill(server);
   });
   after(async () => {
@@ -19,10 +20,10 @@ describe("documents", () => {
 
   const count = async () => (await server.ask("GET", "/collections/default")).json.documents;
   const text = (name, content) => ({ name, mimeType: "text/plain", buffer: Buffer.from(content) });
-  // Two busy cores embed a picture a second.
+  // Two busy cores embed about one image per second.
   const finished = (page) => page.locator("#tray:not([data-state=running])").waitFor({ timeout: 180_000 });
 
-  it("adds chosen files behind a bar that tells the truth, and lists what failed and why", async () => {
+  it("adds chosen files with an exact progress bar, and lists failures with their reasons", async () => {
     const page = await visit(browser, server.url);
     await page.locator(".card").first().waitFor();
     const before = await count();
@@ -62,7 +63,7 @@ describe("documents", () => {
     }
     const size = `${before + expected} documents`;
     await page.waitForFunction((size) => document.getElementById("collection-size").textContent === size, size);
-    await photograph(page, "upload-done");
+    await screenshot(page, "upload-done");
     await page.getByRole("button", { name: "Close" }).click();
     assert.equal(await page.isVisible("#tray"), false);
 
@@ -72,7 +73,7 @@ describe("documents", () => {
     await leave(page);
   });
 
-  it("adds what is dropped on the adding side", async () => {
+  it("adds files dropped on the adding side", async () => {
     const page = await visit(browser, server.url);
     await page.locator(".card").first().waitFor();
     const before = await count();
@@ -84,7 +85,7 @@ describe("documents", () => {
     await leave(page);
   });
 
-  it("stops an upload when told to", async () => {
+  it("stops an upload on request", async () => {
     const page = await visit(browser, server.url);
     await page.locator(".card").first().waitFor();
     const before = await count();
@@ -100,7 +101,7 @@ describe("documents", () => {
     await leave(page);
   });
 
-  it("shows a document in full, with a score that adds up", async () => {
+  it("shows all of a document, with parts that add up to its score", async () => {
     const page = await visit(browser, `${server.url}/?q=A+blue+fish`);
     await page.locator('[data-id="fish"] .open').click();
     const dialog = page.locator("#details[open]");
@@ -116,7 +117,7 @@ describe("documents", () => {
     const score = Number(await dialog.locator(".explanation tfoot td").first().textContent());
     assert.ok(adds.length >= 1 && Math.abs(adds.reduce((sum, part) => sum + part, 0) - score) < 0.0002, `${adds} makes ${score}`);
     assert.deepEqual(await nameless(page), []);
-    await photograph(page, "details");
+    await screenshot(page, "details");
     const shown = await dialog.locator(".metadata dd").first().textContent();
     await page.keyboard.press("ArrowRight");
     await page.waitForFunction((shown) => document.querySelector("#details .metadata dd").textContent !== shown, shown);
@@ -125,11 +126,11 @@ describe("documents", () => {
     await leave(page);
   });
 
-  it("deletes a document, once that is confirmed", async () => {
+  it("deletes a document after a confirmation", async () => {
     const page = await visit(browser, `${server.url}/?q=A+green+tree`);
     await page.locator('[data-id="tree"] .open').click();
     await page.getByRole("button", { name: "Delete", exact: true }).click();
-    await photograph(page, "delete");
+    await screenshot(page, "delete");
     await page.getByRole("button", { name: "Keep" }).click();
     assert.equal((await server.ask("GET", "/collections/default/documents/tree")).status, 200);
     await page.getByRole("button", { name: "Delete", exact: true }).click();
@@ -141,7 +142,7 @@ describe("documents", () => {
     await leave(page);
   });
 
-  it("says why when a document cannot be deleted", async () => {
+  it("shows why a document cannot be deleted", async () => {
     const page = await visit(browser, `${server.url}/?q=The+sun`);
     await page.locator('[data-id="sun"] .open').click();
     assert.equal((await server.ask("DELETE", "/collections/default/documents/sun")).status, 204);

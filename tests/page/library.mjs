@@ -1,5 +1,5 @@
-// What the tests store before they look: pictures drawn for them (fixtures/, under clipdb's licence)
-// and texts about some of them.
+// The documents that the tests store first: images drawn for them (fixtures/, under clipdb's
+// licence) and texts about some of them.
 
 import { readFile } from "node:fs/promises";
 import { fixture } from "./browser.mjs";
@@ -34,6 +34,6 @@ export async function fill(server) {
     id: `ledger-${String(line).padStart(3, "0")}`, text: `Ledger entry ${line}: ${line * 3 + 1} sacks of flour were delivered.`,
   }));
   const { status, json } = await server.ask("POST", "/documents", [...pictures, ...texts, ...ledger]);
-  if (status !== 200 || json.failed !== 0) throw new Error(`the documents were not taken: ${JSON.stringify(json).slice(0, 500)}`);
+  if (status !== 200 || json.failed !== 0) throw new Error(`the documents were not stored: ${JSON.stringify(json).slice(0, 500)}`);
   return pictures.length + texts.length + ledger.length;
 }

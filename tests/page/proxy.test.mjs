@@ -1,20 +1,19 @@
-// The page behind a reverse proxy that serves it under a path, as nginx and Caddy do: with the
-// path taken off and the server knowing nothing, and with the path passed on to a server that has
-// the setting.
+// The page behind a reverse proxy that serves it under a path, like nginx and Caddy: a proxy that
+// strips the path, and one that forwards it to a server with `--base-path`.
 
 import assert from "node:assert/strict";
 import { createServer, request as send } from "node:http";
-import { after, before, describe, it } from "node:test";
 import { fixture, launch, leave, visit } from "./browser.mjs";
 import { Server } from "./server.mjs";
+import { after, before, describe, it } from "./suite.mjs";
 
 const PATH = "/find/it";
 
-/** A proxy on a free port; like nginx, unless told otherwise, it names the server's own host. */
+/** A proxy on a free port; like nginx by default, it sends the server's own host. */
 function proxyTo(port, { strip }) {
   const proxy = createServer((incoming, outgoing) => {
     if (!incoming.url.startsWith(`${PATH}/`)) {
-      outgoing.writeHead(404).end("not of the page");
+      outgoing.writeHead(404).end("outside the path");
       return;
     }
     const path = strip ? incoming.url.slice(PATH.length) : incoming.url;
@@ -30,13 +29,14 @@ function proxyTo(port, { strip }) {
 }
 
 for (const [what, settings, strip] of [
-  ["a proxy that takes the path off", [], true],
-  ["a proxy that passes the path on", ["--base-path", PATH], false],
+  ["a proxy that strips the path", [], true],
+  ["a proxy that forwards the path", ["--base-path", PATH], false],
 ]) {
   describe(what, () => {
     let server, browser, proxy, base;
     before(async () => {
-      [server, browser] = await Promise.all([Server.start(...settings), launch()]);
+      browser = await launch();
+      server = await Server.start(...settings);
       proxy = await proxyTo(server.port, { strip });
       base = `http://127.0.0.1:${proxy.address().port}${PATH}/`;
     });
@@ -56,7 +56,7 @@ for (const [what, settings, strip] of [
       return found;
     };
 
-    it("adds, shows, finds and opens, and asks for nothing outside of the path", async () => {
+    it("adds, lists, finds and opens documents, with requests only under the path", async () => {
       const page = await visit(browser, base);
       const outside = strays(page);
       await page.locator("#empty").waitFor();

@@ -1,15 +1,16 @@
-// Looking for things by words, by pictures and by what was found before.
+// Searches by words, by images and by earlier results.
 
 import assert from "node:assert/strict";
-import { after, before, describe, it } from "node:test";
-import { drop, fixture, launch, leave, photograph, visit } from "./browser.mjs";
+import { drop, fixture, launch, leave, screenshot, visit } from "./browser.mjs";
 import { base64Of, fileOf, fill, TEXTS } from "./library.mjs";
 import { Server } from "./server.mjs";
+import { after, before, describe, it } from "./suite.mjs";
 
 describe("searching", () => {
   let server, browser, stored;
   before(async () => {
-    [server, browser] = await Promise.all([Server.start(), launch()]);
+    browser = await launch();
+    server = await Server.start();
     stored = await fill(server);
   });
   after(async () => {
@@ -23,7 +24,7 @@ describe("searching", () => {
     && document.getElementById("busy").hidden && document.querySelector(".score"), words);
   const count = async () => (await server.ask("GET", "/collections/default")).json.documents;
 
-  it("shows what is stored before anything is asked", async () => {
+  it("lists the stored documents before the first search", async () => {
     const page = await visit(browser, server.url);
     await page.locator(".card").first().waitFor();
     assert.equal(await page.locator(".card").count(), 30);
@@ -31,7 +32,7 @@ describe("searching", () => {
     assert.equal(await page.textContent("#status"), `${stored} documents`);
     assert.match(await page.textContent("#model"), /\S+ · \d+ dimensions/);
     assert.equal(await page.locator(".card .score").count(), 0);
-    await photograph(page, "browse");
+    await screenshot(page, "browse");
     await leave(page);
   });
 
@@ -39,7 +40,7 @@ describe("searching", () => {
     const page = await visit(browser, server.url);
     await page.keyboard.press("/");
     await page.keyboard.type("fish at the harbour", { delay: 15 });
-    // What is typed first may have been answered, rightly, with the same card.
+    // An earlier search, for the first words, may have shown the same card.
     await settled(page, "fish at the harbour");
     await firstIs(page, "harbour");
     assert.match(await page.textContent("#status"), /^\d+ results · [\d.]+ ms$/);
@@ -47,12 +48,12 @@ describe("searching", () => {
     assert.equal(new URL(page.url()).searchParams.get("q"), "fish at the harbour");
     const scores = await page.locator(".score").allTextContents();
     assert.deepEqual(scores.map(Number), scores.map(Number).sort((a, b) => b - a));
-    assert.ok(await page.locator('.card:first-child .bar [data-list="text"]').count(), "its text's part is in the bar");
-    await photograph(page, "typed");
+    assert.ok(await page.locator('.card:first-child .bar [data-list="text"]').count(), "the bar has a part for its text");
+    await screenshot(page, "typed");
     await leave(page);
   });
 
-  it("says how many results there are as far as that is known", async () => {
+  it("shows the number of results as exact, a lower bound or a limit", async () => {
     const page = await visit(browser, server.url);
     let total;
     await page.route("**/search", async (route) => {
@@ -70,7 +71,7 @@ describe("searching", () => {
     await leave(page);
   });
 
-  it("counts values and keeps the documents that have one", async () => {
+  it("shows facet values and filters by them", async () => {
     const animals = ["dog", "cat", "owl"];
     const documents = Array.from({ length: 18 }, (_, n) => ({
       id: `animal-${String(n).padStart(2, "0")}`, text: `A ${animals[n % 3]} on day ${n}`,
@@ -84,7 +85,7 @@ describe("searching", () => {
     await shown(18);
     assert.deepEqual(await page.locator(".facet-name").allTextContents().then((names) => names.sort()), ["at.night", "kind", "tags"]);
     assert.equal(await button("kind", "dog").textContent(), "dog6");
-    await photograph(page, "facets");
+    await screenshot(page, "facets");
     await button("kind", "dog").click();
     await shown(6);
     assert.equal(await button("kind", "dog").getAttribute("aria-pressed"), "true");
@@ -96,7 +97,7 @@ describe("searching", () => {
     await settled(page, "owl");
     await shown(3);
     assert.match(await page.textContent("#status"), /^3 results/);
-    await photograph(page, "facets-kept");
+    await screenshot(page, "facets-kept");
     await page.reload();
     await shown(3);
     await button("kind", "dog").click();
@@ -108,30 +109,36 @@ describe("searching", () => {
     await leave(page);
   });
 
-  it("drops answers to older questions", async () => {
+  it("ignores responses to earlier searches", async () => {
     const page = await visit(browser, server.url);
     await page.locator(".card").first().waitFor();
-    let held;
-    const isHeld = new Promise((resolve) => (held = resolve));
+    let hold, release, respond;
+    const held = new Promise((resolve) => (hold = resolve));
+    const released = new Promise((resolve) => (release = resolve));
+    const responded = new Promise((resolve) => (respond = resolve));
     await page.route("**/search", async (route) => {
       if (route.request().postDataJSON().text !== "umbrella") return route.continue();
-      held();
+      hold();
       const answer = await route.fetch();
-      await new Promise((resolve) => setTimeout(resolve, 900));
-      // The page has usually given this request up by now.
+      await released;
+      // The page has usually aborted this request by now.
       await route.fulfill({ response: answer }).catch(() => {});
+      respond();
     });
     await page.fill("#words", "umbrella");
-    await isHeld;
+    await held;
     await page.fill("#words", "fish at the harbour");
     await firstIs(page, "harbour");
     const now = await ids(page);
-    await page.waitForTimeout(1200);
+    release();
+    await responded;
+    // Two frames, in which the page would show the late response.
+    await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
     assert.deepEqual(await ids(page), now);
     await leave(page);
   });
 
-  it("is used from the keyboard alone", async () => {
+  it("works with the keyboard only", async () => {
     const page = await visit(browser, server.url);
     await page.keyboard.press("/");
     await page.keyboard.type("umbrella");
@@ -155,7 +162,7 @@ describe("searching", () => {
     await leave(page);
   });
 
-  it("keeps its place among the results when they change", async () => {
+  it("keeps the focus on a result when the results change", async () => {
     const page = await visit(browser, `${server.url}/?q=fish+at+the+harbour`);
     await page.locator('[data-id="harbour"] .open').focus();
     const asked = page.waitForResponse("**/search");
@@ -170,7 +177,7 @@ describe("searching", () => {
     await leave(page);
   });
 
-  it("finds words alone in keyword mode, and says so when there are none", async () => {
+  it("matches only words in keyword mode, and explains an empty result", async () => {
     const page = await visit(browser, server.url);
     await page.getByText("Keyword", { exact: true }).click();
     await page.fill("#words", "harbour");
@@ -186,7 +193,7 @@ describe("searching", () => {
     await leave(page);
   });
 
-  it("shows further pages without losing the place", async () => {
+  it("appends further pages to the list", async () => {
     const page = await visit(browser, `${server.url}/?q=sacks+of+flour`);
     await page.locator(".score").first().waitFor();
     const first = await ids(page);
@@ -206,7 +213,7 @@ describe("searching", () => {
     await leave(page);
   });
 
-  it("searches by a picture that is chosen, alone and with words", async () => {
+  it("searches by a chosen image, with and without words", async () => {
     const page = await visit(browser, server.url);
     const [chooser] = await Promise.all([page.waitForEvent("filechooser"), page.locator("#by-picture").click()]);
     await chooser.setFiles(fixture("fish.png"));
@@ -219,13 +226,13 @@ describe("searching", () => {
     assert.equal(body.query.length, 2);
     assert.equal(body.query[1].text, "in the sea");
     await page.waitForFunction(() => document.getElementById("status").textContent.includes("ms"));
-    await photograph(page, "by-picture");
+    await screenshot(page, "by-picture");
     await page.getByRole("button", { name: "Searching by fish.png. Remove" }).click();
     await page.locator("#pinned").waitFor({ state: "hidden" });
     await leave(page);
   });
 
-  it("searches by a picture that is dropped on the search side", async () => {
+  it("searches by an image dropped on the search side", async () => {
     const page = await visit(browser, server.url);
     await page.locator(".card").first().waitFor();
     const { name, type, base64 } = await fileOf("umbrella.png");
@@ -236,7 +243,7 @@ describe("searching", () => {
     await leave(page);
   });
 
-  it("searches by a picture that is pasted, and refuses what is no picture", async () => {
+  it("searches by a pasted image, and refuses other files", async () => {
     const page = await visit(browser, server.url);
     await page.locator(".card").first().waitFor();
     const base64 = await base64Of("sun.png");
@@ -255,7 +262,7 @@ describe("searching", () => {
     await leave(page);
   });
 
-  it("finds more like a picture and more like a text", async () => {
+  it("finds documents similar to an image and to a text", async () => {
     const page = await visit(browser, `${server.url}/?q=fish+at+the+harbour`);
     await firstIs(page, "harbour");
     let asked = page.waitForRequest("**/search");
@@ -272,17 +279,17 @@ describe("searching", () => {
     body = (await asked).postDataJSON();
     assert.deepEqual(body.image, { id: "fish" });
     await page.waitForFunction(() => document.querySelector(".score") && !document.querySelector('[data-id="fish"]'));
-    await photograph(page, "more-like-this");
+    await screenshot(page, "more-like-this");
     const here = await ids(page);
     await page.reload();
     await page.locator(".score").first().waitFor();
-    assert.deepEqual(await ids(page), here, "the address leads back to it");
+    assert.deepEqual(await ids(page), here, "the address reproduces the search");
     await page.goBack();
     await page.waitForFunction(() => document.getElementById("words").value === "A blue fish");
     await leave(page);
   });
 
-  it("shows what a document says as text, whatever it says", async () => {
+  it("shows markup in a document as text", async () => {
     const page = await visit(browser, `${server.url}/?mode=keyword&q=onerror`);
     await firstIs(page, "markup");
     assert.equal(await page.textContent('[data-id="markup"] .passage'), TEXTS.markup);
@@ -293,7 +300,7 @@ describe("searching", () => {
     await leave(page);
   });
 
-  it("changes between collections", async () => {
+  it("switches between collections", async () => {
     assert.equal((await server.ask("PUT", "/collections/second", {})).status, 201);
     await server.ask("POST", "/collections/second/documents", { id: "only", text: "The only text of the second collection." });
     const page = await visit(browser, server.url);

@@ -17,11 +17,11 @@ const STOP_MS = 30_000;
 export class Server {
   #folder;
   #process = null;
-  #said = "";
+  #output = "";
 
-  /** `settings` are further flags of `clipdb serve`. */
+  /** Starts on a new folder; `settings` are further flags of `clipdb serve`. */
   static async start(...settings) {
-    if (!existsSync(BINARY)) throw new Error(`${BINARY} is not there: build clipdb first, or set CLIPDB_BINARY`);
+    if (!existsSync(BINARY)) throw new Error(`${BINARY} does not exist: build clipdb first, or set CLIPDB_BINARY`);
     const server = new Server();
     server.#folder = await mkdtemp(path.join(tmpdir(), "clipdb-page-"));
     server.settings = settings;
@@ -31,15 +31,15 @@ export class Server {
     return server;
   }
 
-  /** Starts it again, on the same port and folder. */
+  /** Starts again on the same port and folder. */
   async start() {
-    const { CLIPDB_BINARY: _, CLIPDB_SCREENSHOTS: __, ...env } = process.env;
+    const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("CLIPDB_")));
     const data = path.join(this.#folder, "data");
     this.#process = spawn(BINARY, ["serve", "--data", data, "--listen", `127.0.0.1:${this.port}`, "--device", "cpu", ...this.settings], { cwd: ROOT, env });
-    for (const stream of [this.#process.stdout, this.#process.stderr]) stream.on("data", (some) => (this.#said += some));
+    for (const stream of [this.#process.stdout, this.#process.stderr]) stream.on("data", (some) => (this.#output += some));
     const deadline = Date.now() + READY_MS;
     while (!(await this.#ready())) {
-      if (this.#process.exitCode !== null || Date.now() > deadline) throw new Error(`clipdb did not become ready:\n${this.#said}`);
+      if (this.#process.exitCode !== null || Date.now() > deadline) throw new Error(`clipdb did not become ready:\n${this.#output}`);
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
   }
@@ -56,7 +56,7 @@ export class Server {
     const running = this.#process;
     if (running === null) return;
     this.#process = null;
-    if (running.exitCode !== null) throw new Error(`clipdb had ended by itself (exit code ${running.exitCode}):\n${this.#said}`);
+    if (running.exitCode !== null) throw new Error(`clipdb had exited (exit code ${running.exitCode}):\n${this.#output}`);
     const ended = new Promise((resolve) => running.once("exit", resolve));
     running.kill("SIGTERM");
     const force = setTimeout(() => running.kill("SIGKILL"), STOP_MS);
@@ -72,7 +72,7 @@ export class Server {
     }
   }
 
-  /** An answer as JSON, with its status. */
+  /** Sends a request; returns the status, the headers and the body as JSON. */
   async ask(method, route, body, headers = {}) {
     const response = await fetch(this.url + route, {
       method,

@@ -1,4 +1,4 @@
-"""gRPC calls over TLS whose `:authority` and `origin` are a page's.
+"""gRPC calls over TLS with the `:authority` and `origin` of a web page.
 
 usage: authority.py GRPC_HOST:PORT     prints ok
 """
@@ -12,12 +12,12 @@ client = httpx.Client(http2=True, http1=False, verify=False, trust_env=False)
 
 
 def call(authority, more):
-    # httpx sends what it is given as Host as the :authority.
+    # httpx sends the Host header as :authority.
     headers = {"host": authority, "content-type": "application/grpc", "te": "trailers", **more}
     return client.post(f"https://{address}/jina.JinaInfoRPC/_status", headers=headers, content=bytes(5))
 
 
-# A call that is refused has its status in the head, one that is served in its trailers.
+# A refused call has its status in the head, a served one in the trailers.
 for authority in (address, "localhost"):
     served = call(authority, {})
     assert served.headers.get("grpc-status") is None and len(served.content) > 5, served.headers

@@ -1,9 +1,9 @@
-"""How long `requests` and `httpx` take for a request on a kept connection, as they come: with the
-headers that they send by themselves, which ask for compression.
+"""Measures requests of `requests` and `httpx` on a kept-alive connection with their default headers,
+which accept compression.
 
 usage: latency.py BASE_URL [CERTIFICATE|-] [--collection NAME] [--at-most-ms N]
 
-Prints a table in Markdown. With --at-most-ms it ends with 1 where a median is longer.
+Prints a Markdown table. With --at-most-ms the exit code is 1 if a median is longer.
 """
 import argparse
 import statistics
@@ -54,7 +54,7 @@ def main():
     plain.verify = verify
     plain.headers["accept-encoding"] = "identity"
 
-    print("| median ms on a kept connection | requests | httpx | requests, uncompressed |")
+    print("| median ms on a kept-alive connection | requests | httpx | requests, uncompressed |")
     print("| --- | --- | --- | --- |")
     longest = 0.0
     for what, method, path, body in ASKED:
@@ -65,7 +65,7 @@ def main():
 
         medians = [median_ms(lambda: send(sender)) for sender in (session, client, plain)]
         print(f"| {what} | " + " | ".join(f"{value:.1f}" for value in medians) + " |")
-        # A text through the model takes what it takes; compression must not add to it.
+        # The time of the model is not limited, but compression must not add to it.
         idle = medians[2] if path in (SEARCH, "/encode") else 0.0
         longest = max(longest, *(value - idle for value in medians[:2]))
     if arguments.at_most_ms is not None and longest > arguments.at_most_ms:

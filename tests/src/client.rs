@@ -1,5 +1,4 @@
-//! A client of the REST API that hides nothing: every answer comes back with its
-//! status, headers and body.
+//! A client of the REST API that returns every response with its status, headers and body.
 
 use std::time::Duration;
 
@@ -17,12 +16,12 @@ pub struct Client {
     key: Option<String>,
 }
 
-/// What the server answered.
+/// A response of the server.
 pub struct Answer {
     pub status: u16,
     pub headers: HeaderMap,
     pub body: Vec<u8>,
-    asked: String,
+    request: String,
 }
 
 /// One collection of the server.
@@ -32,7 +31,7 @@ pub struct Collection<'a> {
 }
 
 impl Client {
-    /// Trusts the certificate `trusted`, in PEM, beside those that everybody does.
+    /// `trusted`, in PEM, is a certificate to trust in addition to the system's.
     pub(crate) fn new(base: String, key: Option<String>, trusted: Option<&str>) -> Self {
         let builder = reqwest::blocking::Client::builder()
             .timeout(Duration::from_secs(180))
@@ -48,13 +47,13 @@ impl Client {
         Self { http, base, key }
     }
 
-    /// Another client of the server, with connections of its own.
+    /// Another client of the server, with its own connections.
     pub fn of(server: &crate::Server) -> Self {
         let other = server.client();
         Self::new(other.base.clone(), other.key.clone(), None)
     }
 
-    /// The same server, asked with another key or none.
+    /// A client of the same server with another API key or none.
     pub fn with_key(&self, key: Option<&str>) -> Self {
         Self {
             key: key.map(str::to_owned),
@@ -73,7 +72,7 @@ impl Client {
             .map_or("", |(_, address)| address)
     }
 
-    /// A request to be filled in; `path` begins with a slash.
+    /// A request builder; `path` begins with a slash.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self.http.request(method, format!("{}{path}", self.base));
         match &self.key {
@@ -102,7 +101,7 @@ impl Client {
         send(self.request(Method::PATCH, path).json(body))
     }
 
-    /// Any bytes under any media type; no `kind`, no header.
+    /// Sends any bytes. `kind` is the media type; without it there is no such header.
     pub fn send(
         &self,
         method: Method,
@@ -117,7 +116,7 @@ impl Client {
         })
     }
 
-    /// The same; why no answer came, as from a server that was killed.
+    /// Does the same; returns an error if there is no response, as when the server was killed.
     pub fn try_send(
         &self,
         method: Method,
@@ -136,7 +135,7 @@ impl Client {
         send(self.request(Method::POST, path).multipart(form))
     }
 
-    /// Makes the collection where it is not there.
+    /// The collection, which it creates if it does not exist.
     pub fn collection(&self, name: &str) -> Collection<'_> {
         let answer = self.put(&format!("/collections/{name}"), &json!({}));
         assert!(matches!(answer.status, 200 | 201), "{answer:?}");
@@ -146,7 +145,7 @@ impl Client {
         }
     }
 
-    /// The collection, whether it is there or not.
+    /// The collection, whether it exists or not.
     pub fn existing(&self, name: &str) -> Collection<'_> {
         Collection {
             client: self,
@@ -154,8 +153,7 @@ impl Client {
         }
     }
 
-    /// The value of a counter or gauge of `/metrics`, its labels left out of `name`
-    /// summed up; 0 where there is none.
+    /// The value of a counter or gauge of `/metrics`, summed over its labels; 0 if there is none.
     pub fn metric(&self, name: &str) -> f64 {
         let text = self.get("/metrics").expect(200).text();
         let samples = text
@@ -170,31 +168,31 @@ impl Client {
 }
 
 pub fn send(request: RequestBuilder) -> Answer {
-    try_send(request).unwrap_or_else(|error| panic!("no answer: {error:?}"))
+    try_send(request).unwrap_or_else(|error| panic!("no response: {error:?}"))
 }
 
 fn try_send(request: RequestBuilder) -> reqwest::Result<Answer> {
     let (client, request) = request.build_split();
     let request = request?;
-    let asked = format!("{} {}", request.method(), request.url().path());
+    let line = format!("{} {}", request.method(), request.url().path());
     let response = client.execute(request)?;
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     Ok(Answer {
         status,
         headers,
         body: response.bytes()?.into(),
-        asked,
+        request: line,
     })
 }
 
 impl Answer {
-    /// The answer, which has to have this status.
+    /// Requires this status; returns the response.
     pub fn expect(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{self:?}");
         self
     }
 
-    /// A problem with this status and code, well formed.
+    /// Requires a well-formed problem with this status and code; returns it.
     pub fn expect_problem(self, status: u16, code: &str) -> Value {
         let problem = self.expect_kind(status, "application/problem+json").json();
         assert_eq!(problem["code"], code, "{problem:#}");
@@ -208,6 +206,7 @@ impl Answer {
         problem
     }
 
+    /// Requires this status and media type; returns the response.
     pub fn expect_kind(self, status: u16, kind: &str) -> Self {
         let answer = self.expect(status);
         let given = answer.header("content-type").unwrap_or("");
@@ -217,7 +216,7 @@ impl Answer {
 
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body)
-            .unwrap_or_else(|error| panic!("no JSON ({error}): {self:?}"))
+            .unwrap_or_else(|error| panic!("not JSON ({error}): {self:?}"))
     }
 
     pub fn text(&self) -> String {
@@ -233,7 +232,11 @@ impl std::fmt::Debug for Answer {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let body = String::from_utf8_lossy(&self.body);
         let body: String = body.chars().take(2_000).collect();
-        write!(formatter, "{} answered {}: {body}", self.asked, self.status)
+        write!(
+            formatter,
+            "{} returned {}: {body}",
+            self.request, self.status
+        )
     }
 }
 
@@ -242,7 +245,7 @@ impl Collection<'_> {
         &self.name
     }
 
-    /// `/collections/NAME` and what follows.
+    /// `/collections/NAME` followed by `rest`.
     pub fn path(&self, rest: &str) -> String {
         format!("/collections/{}{rest}", self.name)
     }
@@ -251,7 +254,7 @@ impl Collection<'_> {
         self.path(&format!("/documents/{}", escaped(id)))
     }
 
-    /// Adds one document or an array; all have to be taken.
+    /// Adds one document or an array. All have to succeed.
     pub fn add(&self, documents: &Value) -> Value {
         let answer = self
             .client
@@ -275,7 +278,7 @@ impl Collection<'_> {
         self.client.get(&self.path("")).expect(200).json()
     }
 
-    /// Whether its documents and its indexes agree.
+    /// The report whether its documents and indexes agree.
     pub fn check(&self) -> Value {
         self.client.get(&self.path("/check")).expect(200).json()
     }
@@ -296,7 +299,7 @@ impl Collection<'_> {
         self.hits(query).iter().map(id).collect()
     }
 
-    /// All documents by pages of `page`, in the order of the list.
+    /// All documents in the order of the list, requested in pages of `page`.
     pub fn list(&self, page: usize) -> Vec<Value> {
         let mut documents = Vec::new();
         let mut cursor = String::new();
@@ -319,7 +322,7 @@ fn id(document: &Value) -> String {
         .to_owned()
 }
 
-/// An id as one segment of a path.
+/// An id, percent-encoded as one segment of a path.
 pub fn escaped(id: &str) -> String {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(byte);
     id.bytes()
@@ -333,8 +336,8 @@ pub fn escaped(id: &str) -> String {
         .collect()
 }
 
-/// A document's or query's `image` from bytes.
 impl Client {
+    /// The `image` of a document or query.
     pub fn image(bytes: &[u8]) -> Value {
         json!({ "base64": STANDARD.encode(bytes) })
     }

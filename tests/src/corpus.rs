@@ -1,19 +1,19 @@
-//! What the benchmarks feed the server with: drawings of openly licensed sets, made
-//! by `tests/drawings.py`, and sentences of a novel.
+//! The documents of the benchmarks: drawings of openly licensed sets, created by
+//! `tests/drawings.py`, and sentences of a novel.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-/// A drawing and what it shows.
+/// A drawing and its concept.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Drawing {
     pub set: String,
     pub name: String,
-    /// The same for the same thing drawn by several hands; the name where it has none.
+    /// The same for all drawings of one thing; the name if it has none.
     pub concept: String,
-    /// Words that people use for it, none of which is in its name.
+    /// Words that people use for it. None of them is in its name.
     pub tags: Vec<String>,
     /// Its Unicode code points, empty for icons.
     pub code: String,
@@ -33,7 +33,7 @@ impl Drawing {
         fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     }
 
-    /// `red-apple` in words.
+    /// The concept as words: `red apple` for `red-apple`.
     pub fn words(&self) -> String {
         self.concept.replace('-', " ")
     }
@@ -52,7 +52,7 @@ pub fn drawings() -> Vec<Drawing> {
     let list = folder.join("drawings.ndjson");
     let text = fs::read_to_string(&list).unwrap_or_else(|_| {
         panic!(
-            "there are no drawings at {}: run tests/drawings.sh, which makes them",
+            "there are no drawings at {}: run tests/drawings.sh to create them",
             list.display()
         )
     });
@@ -67,7 +67,7 @@ pub fn drawings() -> Vec<Drawing> {
         .collect()
 }
 
-/// The novel's place beside the repository, unless `CLIPDB_NOVEL` tells another.
+/// The path of the novel: `CLIPDB_NOVEL`, or the default place next to the repository.
 pub fn novel() -> PathBuf {
     std::env::var_os("CLIPDB_NOVEL").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/pride_and_prejudice.txt"),
@@ -75,11 +75,11 @@ pub fn novel() -> PathBuf {
     )
 }
 
-/// The sentences of a book in plain text, of 40 to 300 characters, each once.
+/// The sentences of 40 to 300 characters in a plain text, without duplicates.
 pub fn sentences(path: &Path) -> Vec<String> {
     let text = fs::read_to_string(path).unwrap_or_else(|error| {
         panic!(
-            "the novel {} ({error}): tell its place in CLIPDB_NOVEL",
+            "cannot read the novel {} ({error}): set its path in CLIPDB_NOVEL",
             path.display()
         )
     });
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sentences_end_where_their_marks_stand() {
+    fn sentences_end_at_punctuation_marks() {
         let found: Vec<_> = split("It is a truth. Is it? Yes; it is!").collect();
         assert_eq!(found, ["It is a truth.", "Is it?", "Yes;", "it is!"]);
     }

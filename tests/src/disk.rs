@@ -1,4 +1,4 @@
-//! A small disk, to be filled.
+//! A small disk that a test can fill.
 
 use std::fs;
 use std::io::Write;
@@ -6,12 +6,14 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 
+use clipdb_skip::report_skip;
 use tempfile::TempDir;
 
-/// A folder on a disk of its own, or `None` where this user may mount none.
+/// A data folder on a disk of its own (a tmpfs), unmounted when dropped.
 pub struct SmallDisk(Arc<TempDir>);
 
 impl SmallDisk {
+    /// Mounts it. `None`, with a report of the skip, if this user may not mount a disk.
     pub fn new(mebibytes: u32) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
@@ -24,12 +26,12 @@ impl SmallDisk {
         if mounted.is_ok_and(|status| status.success()) {
             Some(Self(Arc::new(folder)))
         } else {
-            println!("this user may not mount a disk: nothing was tested");
+            report_skip("this user may not mount a disk");
             None
         }
     }
 
-    /// The folder above, for a server to be started in.
+    /// The parent of the data folder, for [`Setup::start_in`](crate::Setup::start_in).
     pub fn folder(&self) -> Arc<TempDir> {
         Arc::clone(&self.0)
     }
@@ -38,7 +40,7 @@ impl SmallDisk {
         self.0.path().join("data")
     }
 
-    /// Takes up all room but about so many bytes, in a file of this name.
+    /// Fills the disk except for about `leave` bytes, with a file of this name.
     pub fn fill(&self, name: &str, leave: u64) {
         let mut file = fs::File::create(self.data().join(name)).unwrap();
         let chunk = vec![1; 1 << 16];
@@ -47,7 +49,7 @@ impl SmallDisk {
             let length = room.min(chunk.len() as u64) as usize;
             match file.write(&chunk[..length]) {
                 Ok(written) => room -= written as u64,
-                // Others write as well.
+                // The server writes to the disk too.
                 Err(_) => break,
             }
         }

@@ -1,9 +1,9 @@
-//! Folders of files: what is in one, a copy of one.
+//! Folders: their files, and copies of them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// All files in the folder and those below it.
+/// All files in the folder and its subfolders.
 pub fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder)
         .unwrap()
@@ -19,7 +19,7 @@ pub fn files(folder: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Makes `to`, where it is not there, and copies everything in `from` into it.
+/// Copies everything in `from` to `to`, which it creates if necessary.
 pub fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {

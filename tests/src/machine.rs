@@ -1,4 +1,4 @@
-//! What the figures were measured on, and how much memory a process holds.
+//! The machine of a measurement, and a process's memory.
 
 use std::fs;
 
@@ -15,12 +15,12 @@ pub fn describe() -> String {
     )
 }
 
-/// Resident memory of a process now, in MiB.
+/// The resident memory of a process, in MiB.
 pub fn resident(pid: u32) -> f64 {
     status(pid, "VmRSS")
 }
 
-/// The most resident memory that it ever had, in MiB.
+/// The peak of its resident memory, in MiB.
 pub fn resident_peak(pid: u32) -> f64 {
     status(pid, "VmHWM")
 }

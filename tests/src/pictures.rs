@@ -1,5 +1,4 @@
-//! Pictures: seeded ones that differ from each other, real drawings, and such as a
-//! server must refuse.
+//! Images: seeded ones, all different, real drawings, and images that a server must refuse.
 
 use std::io::Cursor;
 use std::path::Path;
@@ -11,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::Client;
 
-/// The bundled model's own drawings, by the word that each shows.
+/// Drawings of the bundled model, named for the concept that each shows.
 pub const DRAWINGS: [&str; 5] = [
     "castle",
     "dog-face",
@@ -27,7 +26,7 @@ pub fn drawing(name: &str) -> Vec<u8> {
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// A few coloured discs on a coloured ground; another picture for each seed.
+/// Coloured discs on a coloured background; each seed gives a different image.
 pub fn discs(seed: u64, side: u32) -> RgbImage {
     let mut random = StdRng::seed_from_u64(seed);
     let mut picture = RgbImage::from_pixel(side, side, Rgb(random.random()));
@@ -61,7 +60,7 @@ pub fn encoded(picture: &RgbImage, format: ImageFormat) -> Vec<u8> {
     bytes.into_inner()
 }
 
-/// A real PNG whose header, checksum included, claims another size.
+/// A valid PNG whose header, including the checksum, claims another size.
 pub fn png_claiming(width: u32, height: u32) -> Vec<u8> {
     // Signature (8), length (4), "IHDR" (4), width, height, five bytes, checksum.
     let mut bytes = png(0);
@@ -84,7 +83,7 @@ pub fn random_bytes(seed: u64, length: usize) -> Vec<u8> {
     bytes
 }
 
-/// A document that is a picture and nothing else.
+/// A document with only an image.
 pub fn document(id: &str, bytes: &[u8]) -> Value {
     json!({ "id": id, "image": Client::image(bytes) })
 }

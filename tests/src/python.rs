@@ -1,5 +1,5 @@
-//! Programs in Python that speak to the server: unmodified clients of other systems,
-//! each set of packages in an environment of its own in the cache folder.
+//! Python programs that use the server: unmodified clients of other systems. Each set of packages
+//! has a virtual environment of its own in the cache folder.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -15,16 +15,16 @@ pub struct Python {
 }
 
 impl Python {
-    /// The environment `<cache>/<name>-venv` with what `requirements` lists, made the
-    /// first time and whenever that list changes. A list beside it whose name ends in
-    /// `-3.12` is complete, and taken instead by a Python so new.
+    /// The environment `<cache>/<name>-venv` with the packages in `requirements`. It is created the
+    /// first time and whenever the list changes. Python 3.12 and newer use
+    /// `requirements-3.12.txt` in the same folder instead, if it exists; that list is complete.
     pub fn environment(name: &str, requirements: &Path) -> Self {
         let complete = requirements.with_file_name("requirements-3.12.txt");
         let is_complete = complete.exists() && is_new();
         let requirements = if is_complete { &complete } else { requirements };
         let folder = cache().join(format!("{name}-venv"));
         fs::create_dir_all(&folder).unwrap();
-        // Test files run side by side: one makes it, the others wait.
+        // Test binaries may run in parallel: one creates it, the others wait.
         let lock = File::create(folder.with_extension("lock")).unwrap();
         lock.lock().unwrap();
         let pins = fs::read_to_string(requirements).unwrap();
@@ -48,7 +48,7 @@ impl Python {
         }
     }
 
-    /// The same with an environment variable for its programs.
+    /// Sets an environment variable for its programs.
     #[must_use]
     pub fn variable(mut self, name: &str, value: &str) -> Self {
         self.variables.push((name.to_owned(), value.to_owned()));
@@ -60,7 +60,7 @@ impl Python {
         let output = Command::new(&self.interpreter)
             .arg(script)
             .args(arguments)
-            // The server is on this machine, whatever leads to others.
+            // The server is on this machine: no proxy applies.
             .env("NO_PROXY", "*")
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .envs(self.variables.iter().map(|(name, value)| (name, value)))

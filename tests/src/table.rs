@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Rows under a head, printed as they come, so that a long run shows what it has.
+/// Prints the head of a table. Its rows are printed one by one, so that a long run shows progress.
 pub fn head(columns: &[&str]) {
     println!("\n| {} |", columns.join(" | "));
     println!("|{}", " --- |".repeat(columns.len()));
@@ -12,8 +12,8 @@ pub fn row(cells: &[String]) {
     println!("| {} |", cells.join(" | "));
 }
 
-/// The value under which `share` of the values lie (nearest rank), in milliseconds;
-/// not a number where there are none.
+/// The value below which `share` of the values lie (nearest rank), in milliseconds; NaN if there
+/// are no values.
 pub fn percentile(values: &mut [Duration], share: f64) -> f64 {
     values.sort_unstable();
     let rank = (values.len() as f64 * share).ceil() as usize;
@@ -27,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn percentiles_are_of_the_nearest_rank() {
+    fn percentiles_use_the_nearest_rank() {
         let mut values: Vec<_> = (1..=100).rev().map(Duration::from_millis).collect();
         assert_eq!(percentile(&mut values, 0.5), 50.0);
         assert_eq!(percentile(&mut values, 0.99), 99.0);

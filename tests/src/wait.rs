@@ -1,9 +1,9 @@
-//! Waiting for what the server does by itself.
+//! Waits for background work of the server.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Waits until `condition` holds; false when it does not within ten minutes.
+/// Waits until `condition` holds. Returns `false` if it does not within ten minutes.
 pub fn wait_until(mut condition: impl FnMut() -> bool) -> bool {
     let started = Instant::now();
     while started.elapsed() < Duration::from_secs(600) {

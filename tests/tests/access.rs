@@ -1,26 +1,25 @@
-//! The API key, and pages of other origins.
+//! The API key, and requests from web pages of other origins.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::sync::LazyLock;
 
-use clipdb_tests::{Answer, Client, Server, Setup, send};
+use clipdb_tests::{Answer, Client, Server, Setup, SharedServer, send};
 use reqwest::Method;
 use serde_json::json;
 
 const KEY: &str = "a-key-of-this-test";
 const ORIGIN: &str = "https://app.example.org";
 
-static SERVER: LazyLock<Server> =
-    LazyLock::new(|| Setup::new().key(KEY).flag("--cors-origin", ORIGIN).start());
+static SERVER: SharedServer =
+    SharedServer::new(|| Setup::new().key(KEY).flag("--cors-origin", ORIGIN).start());
 
 fn with(key: Option<&str>) -> Client {
     SERVER.client().with_key(key)
 }
 
 #[test]
-fn without_the_key_nothing_but_liveness_and_the_page_answers() {
+fn only_liveness_and_the_page_work_without_the_key() {
     let routes = [
         (Method::GET, "/collections"),
         (Method::PUT, "/collections/a"),
@@ -72,7 +71,7 @@ fn without_the_key_nothing_but_liveness_and_the_page_answers() {
     }
 }
 
-/// As no well-behaved client would ask: the path goes out as it is written.
+/// Sends the path exactly as written, unlike well-behaved clients.
 fn status_of(path: &str) -> String {
     let mut stream = TcpStream::connect(SERVER.client().address()).unwrap();
     write!(
@@ -86,7 +85,7 @@ fn status_of(path: &str) -> String {
 }
 
 #[test]
-fn a_crooked_path_is_no_way_around_the_key() {
+fn a_malformed_path_does_not_bypass_the_key() {
     for path in [
         "/health/../collections",
         "/page/../collections",
@@ -102,7 +101,7 @@ fn a_crooked_path_is_no_way_around_the_key() {
 }
 
 #[test]
-fn with_the_key_all_answers() {
+fn every_route_works_with_the_key() {
     with(Some(KEY)).get("/collections").expect(200);
     with(Some(KEY))
         .post("/documents", &json!({ "id": "a", "text": "guarded words" }))
@@ -143,7 +142,7 @@ fn preflight(origin: &str) -> Answer {
 }
 
 #[test]
-fn a_named_origin_may_call_and_others_may_not() {
+fn only_a_configured_origin_may_send_requests() {
     let allowed = preflight(ORIGIN).expect(200);
     assert_eq!(allowed.header("access-control-allow-origin"), Some(ORIGIN));
     assert!(
@@ -182,7 +181,7 @@ fn a_named_origin_may_call_and_others_may_not() {
         call("https://evil.example").header("access-control-allow-origin"),
         None
     );
-    // A refusal can be read by the page that may call.
+    // An allowed page can read a refusal.
     let refused = send(
         with(None)
             .request(Method::GET, "/collections")
@@ -193,7 +192,7 @@ fn a_named_origin_may_call_and_others_may_not() {
 }
 
 #[test]
-fn the_server_s_own_page_needs_no_setting() {
+fn the_server_s_own_page_needs_no_configuration() {
     let server = Server::start();
     let base = server.client().base().to_owned();
     let request = server
@@ -208,7 +207,7 @@ fn the_server_s_own_page_needs_no_setting() {
 }
 
 #[test]
-fn an_id_of_the_client_s_comes_back() {
+fn a_request_id_is_returned() {
     let request = with(None)
         .request(Method::GET, "/health")
         .header("x-request-id", "mine-1");

@@ -1,13 +1,12 @@
-//! What is wrong gets its 4xx and its code, the rest of its batch goes through, and
-//! the server goes on.
+//! Wrong input is refused with its 4xx and its code. The rest of the batch is stored, and the server
+//! continues.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::sync::LazyLock;
 use std::time::Duration;
 
-use clipdb_tests::{Client, Collection, Server, Setup, pictures};
+use clipdb_tests::{Client, Collection, Setup, SharedServer, pictures};
 use reqwest::Method;
 use reqwest::blocking::{Body, multipart::Form};
 use serde_json::{Value, json};
@@ -15,7 +14,7 @@ use serde_json::{Value, json};
 const MAX_BODY: usize = 1 << 20;
 const MAX_LINE: usize = 64 << 10;
 
-static SERVER: LazyLock<Server> = LazyLock::new(|| {
+static SERVER: SharedServer = SharedServer::new(|| {
     let server = Setup::new()
         .flag("--max-body-bytes", &MAX_BODY.to_string())
         .flag("--max-line-bytes", &MAX_LINE.to_string())
@@ -36,11 +35,10 @@ fn client() -> &'static Client {
 }
 
 fn bad() -> Collection<'static> {
-    LazyLock::force(&SERVER);
     client().existing("bad")
 }
 
-fn still_serves() {
+fn assert_still_serves() {
     assert_eq!(bad().ids(&json!({ "keywords": "witness" }))[0], "witness");
     bad().document("witness").expect(200);
 }
@@ -50,7 +48,7 @@ fn send(body: &str) -> clipdb_tests::Answer {
 }
 
 #[test]
-fn broken_json() {
+fn invalid_json_is_refused() {
     for body in [
         "",
         "{",
@@ -87,11 +85,11 @@ fn broken_json() {
     client()
         .send(Method::POST, "/encode", JSON, "{")
         .expect_problem(400, "invalid_json");
-    still_serves();
+    assert_still_serves();
 }
 
 #[test]
-fn documents_that_are_none() {
+fn invalid_documents_are_refused() {
     for (body, code, named) in [
         (json!({}), "empty_document", "'text'"),
         (json!({ "id": "a" }), "empty_document", "'text'"),
@@ -142,11 +140,11 @@ fn documents_that_are_none() {
             "{body}: {problem}"
         );
     }
-    still_serves();
+    assert_still_serves();
 }
 
 #[test]
-fn bodies_of_another_shape_are_told_in_words() {
+fn a_body_of_the_wrong_shape_is_explained() {
     for (path, body, words) in [
         ("/encode", json!([[{ "text": "a" }]]), "expected an object"),
         (
@@ -186,11 +184,11 @@ fn bodies_of_another_shape_are_told_in_words() {
     client().put("/collections/nulls", &nulls).expect(201);
     let nulls = json!({ "text": "witness", "mode": null, "exact": null, "fusion": null });
     bad().search(&nulls).expect(200);
-    still_serves();
+    assert_still_serves();
 }
 
 #[test]
-fn pictures_that_are_none() {
+fn invalid_images_are_refused() {
     let cases: [(&str, Vec<u8>, u16, &str); 8] = [
         ("cut", pictures::truncated_jpeg(), 422, "invalid_image"),
         (
@@ -239,11 +237,11 @@ fn pictures_that_are_none() {
         let query = json!({ "image": Client::image(&bytes) });
         bad().search(&query).expect_problem(status, code);
     }
-    still_serves();
+    assert_still_serves();
 }
 
 #[test]
-fn noise_in_real_pictures_is_taken_or_refused() {
+fn a_corrupt_image_is_accepted_or_refused() {
     for seed in 0..40 {
         let mut bytes = if seed % 2 == 0 {
             pictures::png(seed)
@@ -264,11 +262,11 @@ fn noise_in_real_pictures_is_taken_or_refused() {
             _ => drop(answer.expect_problem(422, "invalid_image")),
         }
     }
-    still_serves();
+    assert_still_serves();
 }
 
 #[test]
-fn a_bad_one_fails_alone() {
+fn only_the_bad_document_of_a_batch_fails() {
     let collection = client().collection("mixed");
     let good = |id: &str| json!({ "id": id, "text": format!("good {id}") });
     let documents = json!([
@@ -322,7 +320,7 @@ fn a_bad_one_fails_alone() {
 }
 
 #[test]
-fn a_bad_line_fails_alone() {
+fn only_the_bad_line_of_a_stream_fails() {
     let collection = client().collection("lines");
     let long = format!("{{\"id\":\"long\",\"text\":\"{}\"}}", "x".repeat(MAX_LINE));
     let lines = [
@@ -349,7 +347,7 @@ fn a_bad_line_fails_alone() {
     );
     assert_eq!(collection.summary()["documents"], 2);
 
-    // Far more than any line or body may be: a stream has no length limit.
+    // Much more than the limit of a line or a body: a stream has no length limit.
     let many: String = (0..600)
         .map(|number| {
             format!(
@@ -367,7 +365,7 @@ fn a_bad_line_fails_alone() {
 }
 
 #[test]
-fn bodies_that_are_too_large() {
+fn too_large_bodies_are_refused() {
     let large = format!("{{\"text\":\"{}\"}}", "x".repeat(MAX_BODY));
     for path in [
         bad().path("/documents"),
@@ -384,7 +382,7 @@ fn bodies_that_are_too_large() {
                 .contains("max_body_bytes"),
             "{problem}"
         );
-        // Without a length the body is stopped where it passes the limit.
+        // Without a length the body is cut off where it exceeds the limit.
         let chunked = Body::new(std::io::Cursor::new(large.clone().into_bytes()));
         let request = client()
             .request(Method::POST, &path)
@@ -405,11 +403,11 @@ fn bodies_that_are_too_large() {
     bad()
         .search(&json!({ "text": text }))
         .expect_problem(413, "too_large");
-    still_serves();
+    assert_still_serves();
 }
 
 #[test]
-fn media_types_routes_and_methods() {
+fn unknown_media_types_routes_and_methods_are_refused() {
     let path = bad().path("/documents");
     for kind in [
         "text/plain",
@@ -448,11 +446,11 @@ fn media_types_routes_and_methods() {
             .send(method.clone(), path, None, "")
             .expect_problem(405, "method_not_allowed");
     }
-    still_serves();
+    assert_still_serves();
 }
 
 #[test]
-fn broken_forms() {
+fn malformed_forms_are_refused() {
     let path = bad().path("/documents");
     let kind = Some("multipart/form-data; boundary=XX");
     for body in [
@@ -478,10 +476,10 @@ fn broken_forms() {
             Form::new().text("a", "1").text("b", "2"),
         )
         .expect_problem(400, "invalid_multipart");
-    still_serves();
+    assert_still_serves();
 }
 
-/// Sends the beginning of a request and goes away.
+/// Sends the beginning of a request and disconnects.
 fn break_off(request: &str) {
     let mut stream = TcpStream::connect(client().address()).unwrap();
     stream.write_all(request.as_bytes()).unwrap();
@@ -490,7 +488,7 @@ fn break_off(request: &str) {
 }
 
 #[test]
-fn clients_that_go_away_amid_their_body() {
+fn a_client_may_disconnect_during_its_body() {
     let collection = client().collection("broken-off");
     let path = collection.path("/documents");
     let head = |kind: &str, length: usize| {
@@ -513,7 +511,7 @@ fn clients_that_go_away_amid_their_body() {
         break_off(&format!("{}{lines}", head("application/x-ndjson", 500)));
         break_off("GET /collec");
     }
-    // Lines that came whole may have been stored, halves never.
+    // Complete lines may have been stored, partial ones never.
     let ids: Vec<Value> = collection
         .list(100)
         .iter()
@@ -524,11 +522,11 @@ fn clients_that_go_away_amid_their_body() {
             .all(|id| id.as_str().unwrap().starts_with("whole")),
         "{ids:?}"
     );
-    still_serves();
+    assert_still_serves();
 }
 
 #[test]
-fn bytes_that_are_no_http() {
+fn bytes_that_are_not_http_are_refused() {
     for noise in [
         b"\x16\x03\x01\x02\x00".to_vec(),
         pictures::random_bytes(3, 400),
@@ -542,11 +540,11 @@ fn bytes_that_are_no_http() {
         let _ = stream.shutdown(Shutdown::Write);
         let _ = stream.read_to_end(&mut Vec::new());
     }
-    still_serves();
+    assert_still_serves();
 }
 
 #[test]
-fn ingests_that_are_abandoned_do_not_stop_others() {
+fn abandoned_ingests_do_not_block_others() {
     let picture = Client::image(&pictures::jpeg(5));
     let body = json!(
         (0..20)

@@ -1,5 +1,5 @@
-//! Behind a reverse proxy that serves everything under a path: with the setting the server knows
-//! it, and without it the page still finds what it needs.
+//! A reverse proxy that serves everything under a path. `--base-path` names the path to the server;
+//! without it the page works too.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use clipdb_tests::{Client, Server, Setup, pictures, send};
@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::json;
 
 #[test]
-fn everything_is_served_under_the_path_as_well() {
+fn every_route_is_also_served_under_the_path() {
     let server = Setup::new().flag("--base-path", "/find/it/").start();
     let client = server.client();
     for base in ["", "/find/it"] {
@@ -35,7 +35,7 @@ fn everything_is_served_under_the_path_as_well() {
         let answer = client
             .post(&format!("{name}/search"), &json!({ "text": "ferry" }))
             .expect(200);
-        // Links are right from outside, where the path is.
+        // Links contain the path, so they work from outside.
         let image = answer.json()["hits"][0]["image"]
             .as_str()
             .unwrap()
@@ -62,7 +62,7 @@ fn everything_is_served_under_the_path_as_well() {
             .get(&format!("{base}/v1/nowhere"))
             .expect_problem(404, "no_such_route");
     }
-    // Only whole segments are the path.
+    // The path matches only complete segments.
     for path in [
         "/find",
         "/find/itx/collections",
@@ -73,7 +73,7 @@ fn everything_is_served_under_the_path_as_well() {
 }
 
 #[test]
-fn the_path_alone_leads_to_the_page() {
+fn the_path_itself_redirects_to_the_page() {
     let server = Setup::new().flag("--base-path", "/find").start();
     let http = reqwest::blocking::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
@@ -89,7 +89,7 @@ fn the_path_alone_leads_to_the_page() {
 }
 
 #[test]
-fn the_key_is_asked_for_under_the_path_as_well() {
+fn the_key_is_also_required_under_the_path() {
     let server = Setup::new()
         .key("a-key-of-this-test")
         .flag("--base-path", "/find")
@@ -115,7 +115,7 @@ fn the_key_is_asked_for_under_the_path_as_well() {
 }
 
 #[test]
-fn a_path_that_can_t_be_one_is_named() {
+fn an_invalid_path_is_named() {
     for path in ["find", "/a//b", "/a?b", "/../a", "/collections", "/v1"] {
         let refused = Setup::new().flag("--base-path", path).refused();
         assert_eq!(refused.code, Some(2), "{path}: {}", refused.stderr);
@@ -128,7 +128,7 @@ fn a_path_that_can_t_be_one_is_named() {
 }
 
 #[test]
-fn no_link_of_the_page_s_files_begins_with_a_slash() {
+fn no_link_in_the_page_s_files_begins_with_a_slash() {
     let server = Server::start();
     let client = server.client();
     for path in ["/", "/docs"] {

@@ -1,13 +1,13 @@
-//! CLIP-as-service's own client, unmodified, against the real binary: every call over
-//! every protocol. `clip_client/calls.py` makes the calls and checks what comes back.
+//! CLIP-as-service's own client, unmodified, against the real binary: every call over every
+//! protocol. `clip_client/calls.py` makes the calls and checks the responses.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use clipdb_tests::{Python, Server, Setup};
+use clipdb_tests::{Python, Server, Setup, SharedServer};
 
-static SERVER: LazyLock<Server> = LazyLock::new(|| Setup::new().grpc().start());
+static SERVER: SharedServer = SharedServer::new(|| Setup::new().grpc().start());
 
 const KEY: &str = "a-key-of-this-test";
 
@@ -15,14 +15,14 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("clip_client")
 }
 
-/// The Python that has the client.
+/// The Python environment with the client.
 static PYTHON: LazyLock<Python> = LazyLock::new(|| {
     Python::environment("clip-client", &folder().join("requirements.txt"))
-        // Its threads and the server's share the cores.
+        // Its threads share the cores with the server's.
         .variable("OMP_NUM_THREADS", "1")
 });
 
-/// Runs the checks of these names, or all, over `url`.
+/// Runs the named checks, or all of them, over `url`.
 fn calls(python: &Python, server: &Server, url: &str, names: &[&str]) {
     let mut arguments = vec![url, server.client().base()];
     arguments.extend(names);
@@ -36,7 +36,7 @@ fn calls(python: &Python, server: &Server, url: &str, names: &[&str]) {
     );
 }
 
-/// What `examples/clip-client/search.py` prints.
+/// The output of `examples/clip-client/search.py`.
 fn example(arguments: &[&str]) -> String {
     let finished = PYTHON
         .clone()
@@ -56,23 +56,23 @@ fn example(arguments: &[&str]) -> String {
     finished.stdout
 }
 
-/// The line after the question's own.
-fn best<'a>(said: &'a str, question: &str) -> &'a str {
-    let mut lines = said.lines().skip_while(|line| line.trim() != question);
+/// The line after the query's own line.
+fn best<'a>(stdout: &'a str, question: &str) -> &'a str {
+    let mut lines = stdout.lines().skip_while(|line| line.trim() != question);
     lines
         .nth(1)
-        .unwrap_or_else(|| panic!("nothing was found: {said}"))
+        .unwrap_or_else(|| panic!("nothing was found: {stdout}"))
 }
 
 #[test]
-fn the_examples_find_what_they_look_for() {
+fn the_examples_find_the_right_documents() {
     let drawings = folder().join("../../models/clipdb-mini/golden");
     let drawing = |name: &str| drawings.join(name).to_str().unwrap().to_owned();
     for _ in 0..2 {
-        let said = example(&["pictures", &drawing(""), "bad weather"]);
+        let stdout = example(&["pictures", &drawing(""), "bad weather"]);
         assert!(
-            best(&said, "\"bad weather\"").ends_with("umbrella.png"),
-            "{said}"
+            best(&stdout, "\"bad weather\"").ends_with("umbrella.png"),
+            "{stdout}"
         );
     }
     let stored = SERVER.client().get("/collections/clip-client-pictures");
@@ -85,22 +85,25 @@ fn the_examples_find_what_they_look_for() {
         "The old castle stood upon a hill.\nShe ate a ripe apple.\n\nHe barked like a dog.\n",
     )
     .unwrap();
-    let said = example(&[
+    let stdout = example(&[
         "sentences",
         text.to_str().unwrap(),
         &drawing("castle.png"),
         &drawing("red-apple.png"),
     ]);
-    assert!(best(&said, "castle.png").contains("castle stood"), "{said}");
     assert!(
-        best(&said, "red-apple.png").contains("ripe apple"),
-        "{said}"
+        best(&stdout, "castle.png").contains("castle stood"),
+        "{stdout}"
+    );
+    assert!(
+        best(&stdout, "red-apple.png").contains("ripe apple"),
+        "{stdout}"
     );
 
-    let said = example(&["profile"]);
+    let stdout = example(&["profile"]);
     assert!(
-        said.contains("Client-server network") && said.contains("CLIP model"),
-        "{said}"
+        stdout.contains("Client-server network") && stdout.contains("CLIP model"),
+        "{stdout}"
     );
 }
 
@@ -124,7 +127,7 @@ fn over_websocket() {
     calls(&PYTHON, &SERVER, &url, &[]);
 }
 
-/// A part of the calls: what TLS could break is the connection, and large messages.
+/// Some of the calls: TLS affects only the connection and large messages.
 const SOME: [&str; 6] = [
     "encode_mixed_keeps_the_order",
     "encode_asynchronously",
@@ -171,7 +174,7 @@ fn with_a_key() {
         ];
         calls(&python, &server, &url, &names);
     }
-    // The client has no way to send a key over WebSocket, and is kept out.
+    // The client cannot send a key over WebSocket, so the server refuses it.
     let url = format!("ws://{}", server.client().address());
     calls(&python, &server, &url, &["kept_out"]);
 }

@@ -1,20 +1,18 @@
-//! Collections: made, made again, refused, listed, dropped.
+//! Collections: create, create again, refuse, list, drop.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-use std::sync::LazyLock;
-
-use clipdb_tests::{Client, Server};
+use clipdb_tests::{Client, Server, SharedServer};
 use reqwest::Method;
 use serde_json::json;
 
-static SERVER: LazyLock<Server> = LazyLock::new(Server::start);
+static SERVER: SharedServer = SharedServer::new(Server::start);
 
 fn client() -> &'static Client {
     SERVER.client()
 }
 
 #[test]
-fn putting_twice_is_no_change_and_putting_another_is_a_conflict() {
+fn creating_twice_changes_nothing_and_another_definition_is_a_conflict() {
     let path = "/collections/twice";
     let first = client()
         .put(path, &json!({ "model": "clipdb-mini" }))
@@ -37,7 +35,7 @@ fn putting_twice_is_no_change_and_putting_another_is_a_conflict() {
 }
 
 #[test]
-fn an_empty_body_takes_the_defaults() {
+fn an_empty_body_uses_the_defaults() {
     let answer = client()
         .send(Method::PUT, "/collections/bare", None, "")
         .expect(201)
@@ -46,7 +44,7 @@ fn an_empty_body_takes_the_defaults() {
 }
 
 #[test]
-fn what_is_not_there_is_404_with_its_name() {
+fn an_unknown_collection_is_404_with_its_name() {
     for path in [
         "/collections/absent",
         "/collections/absent/documents",
@@ -72,7 +70,7 @@ fn what_is_not_there_is_404_with_its_name() {
 }
 
 #[test]
-fn the_default_is_made_by_its_first_document() {
+fn the_first_document_creates_the_default_collection() {
     client()
         .get("/collections/default")
         .expect_problem(404, "collection_not_found");
@@ -104,7 +102,7 @@ fn the_default_is_made_by_its_first_document() {
 }
 
 #[test]
-fn a_dropped_collection_leaves_nothing_to_its_successor() {
+fn a_recreated_collection_is_empty() {
     let collection = client().collection("dropped");
     collection.add(&json!({ "id": "old", "text": "a lighthouse in a storm" }));
     client().delete("/collections/dropped").expect(204);
@@ -127,7 +125,7 @@ fn a_dropped_collection_leaves_nothing_to_its_successor() {
 }
 
 #[test]
-fn the_list_counts_documents_pictures_and_texts() {
+fn the_list_counts_documents_images_and_texts() {
     let collection = client().collection("counted");
     let picture = Client::image(&clipdb_tests::pictures::png(1));
     collection.add(&json!([
@@ -163,7 +161,7 @@ fn names_and_fields_are_checked() {
 }
 
 #[test]
-fn a_collection_chooses_how_its_words_are_read() {
+fn a_collection_configures_its_text_analysis() {
     let path = "/collections/languages";
     let definition = json!({
         "analyzer": "german",
@@ -209,7 +207,7 @@ fn a_collection_chooses_how_its_words_are_read() {
 }
 
 #[test]
-fn wordings_that_mean_nothing_are_refused() {
+fn invalid_text_configurations_are_refused() {
     for (definition, named) in [
         (json!({ "analyzer": "klingon" }), "klingon"),
         (

@@ -1,14 +1,13 @@
-//! The clients: `clipdb ingest`, `clipdb search`, `clipdb profile`, `clipdb models`.
+//! The client commands: `clipdb ingest`, `clipdb search`, `clipdb profile`, `clipdb models`.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::fs;
 use std::path::Path;
-use std::sync::LazyLock;
 
-use clipdb_tests::{Finished, Server, Setup, pictures};
+use clipdb_tests::{Finished, Server, Setup, SharedServer, pictures};
 use serde_json::Value;
 
-static SERVER: LazyLock<Server> = LazyLock::new(Server::start);
+static SERVER: SharedServer = SharedServer::new(Server::start);
 
 fn clipdb(arguments: &[&str]) -> Finished {
     let setup = arguments
@@ -90,7 +89,7 @@ fn a_folder_is_ingested_and_searched() {
 }
 
 #[test]
-fn a_broken_file_fails_alone_and_is_named() {
+fn only_the_broken_file_fails_and_is_named() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("good.png"), pictures::png(1)).unwrap();
     fs::write(folder.path().join("broken.jpg"), pictures::truncated_jpeg()).unwrap();
@@ -110,7 +109,7 @@ fn a_broken_file_fails_alone_and_is_named() {
 }
 
 #[test]
-fn no_server_is_one_sentence() {
+fn a_missing_server_is_reported_in_one_sentence() {
     let finished = Setup::new()
         .switch("search")
         .switch("words")
@@ -170,16 +169,16 @@ fn a_model_is_checked_by_name_and_by_folder() {
     ] {
         let finished = clipdb(&["models", "check", model]);
         assert_eq!(finished.code, Some(0), "{}", finished.stderr);
-        let told = &finished.stdout;
+        let output = &finished.stdout;
         for line in
             lines
                 .iter()
                 .chain(&["parameters  ", "towers      text and image", "licence     "])
         {
-            assert!(told.contains(line), "'{line}': {told}");
+            assert!(output.contains(line), "'{line}': {output}");
         }
         for timed in ["a text ", "a picture "] {
-            let line = told
+            let line = output
                 .lines()
                 .find(|line| line.trim_start().starts_with(timed))
                 .unwrap();
@@ -189,7 +188,7 @@ fn a_model_is_checked_by_name_and_by_folder() {
 }
 
 #[test]
-fn a_folder_that_is_no_model_is_one_sentence() {
+fn a_folder_without_a_model_is_reported_in_one_sentence() {
     let folder = tempfile::tempdir().unwrap();
     let finished = clipdb(&["models", "check", folder.path().to_str().unwrap()]);
     assert_eq!(finished.code, Some(2), "{}", finished.stdout);

@@ -1,5 +1,5 @@
-//! `clipdb ingest` and what there is in folders: names of any bytes, what is no file, folders of
-//! one name, an end by Ctrl-C; and ids in a pipe.
+//! `clipdb ingest` on folders: names of any bytes, entries that are not files, folders of the same
+//! name, Ctrl-C; and ids in a pipe.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::ffi::OsStr;
@@ -8,13 +8,14 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use clipdb_tests::{Finished, Server, Setup, binary, pictures, wait_until};
+use clipdb_tests::{
+    Finished, Server, Setup, SharedServer, binary, pictures, report_skip, wait_until,
+};
 use rustix::process::{Pid, Signal, kill_process};
 
-static SERVER: LazyLock<Server> = LazyLock::new(Server::start);
+static SERVER: SharedServer = SharedServer::new(Server::start);
 
 fn clipdb(arguments: &[&str]) -> Finished {
     let setup = arguments
@@ -34,7 +35,7 @@ fn ingest(collection: &str, paths: &[&Path]) -> Finished {
     clipdb(&arguments)
 }
 
-/// Ids, in the order of their bytes.
+/// All ids, sorted by their bytes.
 fn ids(collection: &str) -> Vec<String> {
     let listed = SERVER.client().existing(collection).list(1000);
     let ids = listed
@@ -44,7 +45,7 @@ fn ids(collection: &str) -> Vec<String> {
 }
 
 #[test]
-fn whatever_is_in_a_folder_the_rest_of_it_is_stored() {
+fn unusual_entries_of_a_folder_do_not_block_the_rest() {
     let top = tempfile::tempdir().unwrap();
     let folder = top.path().canonicalize().unwrap().join("照片".repeat(10));
     fs::create_dir(&folder).unwrap();
@@ -113,7 +114,7 @@ fn whatever_is_in_a_folder_the_rest_of_it_is_stored() {
 }
 
 #[test]
-fn a_folder_that_may_not_be_read_fails_alone() {
+fn only_an_unreadable_folder_fails() {
     let top = tempfile::tempdir().unwrap();
     for name in ["a/1.png", "locked/2.png", "z/3.png"] {
         let path = top.path().join(name);
@@ -126,7 +127,7 @@ fn a_folder_that_may_not_be_read_fails_alone() {
     let finished = ingest("locked", &[top.path()]);
     fs::set_permissions(&locked, fs::Permissions::from_mode(0o700)).unwrap();
     if !is_locked {
-        println!("this user may read everything: only half was tested");
+        report_skip("this user may read every folder");
         assert_eq!(finished.code, Some(0), "{}", finished.stderr);
         return;
     }
@@ -140,7 +141,7 @@ fn a_folder_that_may_not_be_read_fails_alone() {
 }
 
 #[test]
-fn folders_of_one_name_do_not_overwrite_each_other_and_a_file_stays_one_document() {
+fn folders_of_the_same_name_get_different_ids_and_a_file_keeps_its_id() {
     let top = tempfile::tempdir().unwrap();
     let folders = ["a/photos", "b/photos"].map(|folder| top.path().join(folder));
     for (seed, folder) in folders.iter().enumerate() {
@@ -168,7 +169,7 @@ fn folders_of_one_name_do_not_overwrite_each_other_and_a_file_stays_one_document
         assert_eq!(image.expect(200).body, pictures::png(seed as u64));
     }
 
-    // Ids that do not depend on the place.
+    // Ids that do not depend on the path.
     for folder in &folders {
         let path = folder.to_str().unwrap();
         let prefixed = [
@@ -195,7 +196,7 @@ fn folders_of_one_name_do_not_overwrite_each_other_and_a_file_stays_one_document
 }
 
 #[test]
-fn a_refused_record_does_not_leave_its_picture_behind() {
+fn a_refused_record_stores_no_image() {
     let top = tempfile::tempdir().unwrap();
     fs::write(top.path().join("red.png"), pictures::png(1)).unwrap();
     let long = "x".repeat(300);
@@ -220,7 +221,7 @@ fn a_refused_record_does_not_leave_its_picture_behind() {
 }
 
 #[test]
-fn ids_are_whole_in_a_pipe() {
+fn ids_are_not_truncated_in_a_pipe() {
     let top = tempfile::tempdir().unwrap();
     let name = format!("{}  of the sea.txt", "a very long name ".repeat(8));
     let path = top.path().canonicalize().unwrap().join(name);
@@ -233,7 +234,7 @@ fn ids_are_whole_in_a_pipe() {
 }
 
 #[test]
-fn ctrl_c_says_what_is_in_and_how_to_go_on() {
+fn ctrl_c_reports_the_progress_and_how_to_continue() {
     let top = tempfile::tempdir().unwrap();
     for number in 0..600 {
         let path = top.path().join(format!("{number:03}.png"));
@@ -255,17 +256,17 @@ fn ctrl_c_says_what_is_in_and_how_to_go_on() {
     let pid = Pid::from_raw(child.id().try_into().unwrap()).unwrap();
     kill_process(pid, Signal::INT).unwrap();
     let output = child.wait_with_output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert_eq!(output.status.code(), Some(130), "{said}");
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(130), "{stdout}");
     let there = SERVER.client().existing("stopped").summary()["documents"].clone();
     assert!(
-        said.contains(&format!("{there} created")),
-        "{there}: {said}"
+        stdout.contains(&format!("{there} created")),
+        "{there}: {stdout}"
     );
     assert!(there.as_u64() < Some(600), "{there}");
     assert!(
-        said.contains("--skip-existing") && said.contains("not done"),
-        "{said}"
+        stdout.contains("--skip-existing") && stdout.contains("not done"),
+        "{stdout}"
     );
 
     let path = top.path().to_str().unwrap();

@@ -1,8 +1,8 @@
-//! Damaged disks: a bit flipped in each kind of file, a file cut or gone, a disk that is full,
-//! a folder that cannot be written. Whatever happens, nothing is served as if it were whole:
-//! derived files are made anew, and the loss of a document is told.
+//! Corrupt and full disks: a bit flipped in each kind of file, a truncated or missing file, a full
+//! disk, a read-only folder. Corrupt data is never served as if it were intact: derived files are
+//! rebuilt, and the loss of a document is reported.
 //!
-//! The seed of the places is printed; `CLIPDB_TEST_SEED` replays it.
+//! The seed of the positions is printed; `CLIPDB_TEST_SEED` reproduces them.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::fs;
@@ -37,7 +37,7 @@ fn document(number: usize) -> Value {
     document
 }
 
-/// A folder that was stopped well, and what every file in it is for.
+/// The folder of a server that was shut down cleanly.
 fn filled() -> Stopped {
     let server = Server::start();
     let collection = server.client().collection("book");
@@ -45,12 +45,12 @@ fn filled() -> Stopped {
         let documents: Vec<Value> = (first..first + 10).map(document).collect();
         collection.add(&Value::Array(documents));
     }
-    // Two starts: sled writes the table of its pages when it opens.
+    // Two startups: sled writes its page table when it opens.
     server.stop().start().stop()
 }
 
-/// The files of one kind, by a part of their path.
-fn those(data: &Path, part: &str) -> Vec<PathBuf> {
+/// The files of one kind, selected by a part of their path.
+fn files_of(data: &Path, part: &str) -> Vec<PathBuf> {
     let found: Vec<PathBuf> = files(data)
         .into_iter()
         .filter(|path| {
@@ -68,7 +68,7 @@ fn those(data: &Path, part: &str) -> Vec<PathBuf> {
 
 fn flip(path: &Path, random: &mut StdRng) {
     let mut bytes = fs::read(path).unwrap();
-    // Where there is something: sled's log is mostly holes.
+    // A position with data: most of sled's log is holes.
     let at = loop {
         let at = random.random_range(0..bytes.len());
         if bytes[at] != 0 {
@@ -80,12 +80,12 @@ fn flip(path: &Path, random: &mut StdRng) {
     println!("flipped a bit of byte {at} of {}", path.display());
 }
 
-/// A copy of the folder with one kind of file spoilt, and a server's start on it.
-fn spoilt(whole: &Stopped, spoil: impl FnOnce(&Path)) -> Arc<TempDir> {
+/// Copies the folder, corrupts one kind of file and starts a server on the copy.
+fn corrupted_copy(intact: &Stopped, corrupt: impl FnOnce(&Path)) -> Arc<TempDir> {
     let folder = Arc::new(tempfile::tempdir().unwrap());
     let data = folder.path().join("data");
-    copy(&whole.data(), &data);
-    spoil(&data);
+    copy(&intact.data(), &data);
+    corrupt(&data);
     folder
 }
 
@@ -101,16 +101,16 @@ fn start(folder: &Arc<TempDir>) -> Started {
     }
 }
 
-/// How many documents are there exactly, and how many answers say what is damaged; anything
-/// else is a lie.
-fn told(client: &Client, what: &str) -> (usize, usize) {
+/// The number of intact documents, and of responses that report corruption. Any other response is
+/// a failure.
+fn intact_and_corrupt(client: &Client, what: &str) -> (usize, usize) {
     let collection = client.existing("book");
-    let (mut whole, mut damaged) = (0, 0);
+    let (mut intact, mut damaged) = (0, 0);
     let listed = client.get("/collections").expect(200).json();
     let all_of_it = listed["collections"][0]["status"] == "damaged";
     let mut judge = |answer: Answer, right: &dyn Fn(&Answer) -> bool, code: &str| {
         if answer.status == 200 && right(&answer) {
-            whole += 1;
+            intact += 1;
         } else {
             let code = if all_of_it {
                 "collection_damaged"
@@ -132,14 +132,14 @@ fn told(client: &Client, what: &str) -> (usize, usize) {
             judge(collection.image(id), &same, "image_damaged");
         }
     }
-    (whole, damaged)
+    (intact, damaged)
 }
 
-fn everything_is_served(folder: &Arc<TempDir>, what: &str) {
+fn assert_everything_is_served(folder: &Arc<TempDir>, what: &str) {
     let Started::Serving(server) = start(folder) else {
         panic!("{what}: it was not healed")
     };
-    assert_eq!(told(server.client(), what).1, 0, "{what}");
+    assert_eq!(intact_and_corrupt(server.client(), what).1, 0, "{what}");
     let collection = server.client().existing("book");
     assert_eq!(collection.check()["agrees"], true, "{what}");
     let ids = collection.ids(&json!({ "keywords": "entry77" }));
@@ -147,40 +147,40 @@ fn everything_is_served(folder: &Arc<TempDir>, what: &str) {
 }
 
 #[test]
-fn derived_files_heal_however_they_are_damaged() {
+fn corrupt_derived_files_are_rebuilt() {
     let mut random = random();
-    let whole = filled();
+    let intact = filled();
     for part in ["snap.", "sled/conf", "witness", "/vectors/", "/words/"] {
-        let spoilt_by = |spoil: &mut dyn FnMut(&Path)| {
-            spoilt(&whole, |data| {
-                those(data, part).iter().for_each(|path| spoil(path))
+        let spoilt_by = |corrupt: &mut dyn FnMut(&Path)| {
+            corrupted_copy(&intact, |data| {
+                files_of(data, part).iter().for_each(|path| corrupt(path))
             })
         };
         let flipped = spoilt_by(&mut |path| flip(path, &mut random));
-        everything_is_served(&flipped, &format!("a bit of {part}"));
+        assert_everything_is_served(&flipped, &format!("a bit of {part}"));
         let cut = spoilt_by(&mut |path| {
             let bytes = fs::read(path).unwrap();
             fs::write(path, &bytes[..bytes.len() / 2]).unwrap();
         });
-        everything_is_served(&cut, &format!("half of {part}"));
+        assert_everything_is_served(&cut, &format!("half of {part}"));
         let gone = spoilt_by(&mut |path| fs::remove_file(path).unwrap());
-        everything_is_served(&gone, &format!("{part} gone"));
+        assert_everything_is_served(&gone, &format!("{part} gone"));
     }
 }
 
 #[test]
-fn a_bit_of_the_log_is_told_wherever_it_lies() {
+fn a_flipped_bit_of_the_log_is_always_reported() {
     let mut random = random();
-    let whole = filled();
+    let intact = filled();
     for attempt in 0..8 {
-        let folder = spoilt(&whole, |data| flip(&data.join("sled/db"), &mut random));
+        let folder = corrupted_copy(&intact, |data| flip(&data.join("sled/db"), &mut random));
         let what = format!("attempt {attempt}");
         match start(&folder) {
-            // It lay in a page that is no longer used, or in one that answers for itself, or it
-            // took the collection back to an earlier moment.
+            // The bit was in a page that is no longer used, or in one whose reads report it, or it
+            // reverted the collection to an earlier state.
             Started::Serving(server) => {
                 let client = server.client();
-                let (_, damaged) = told(client, &what);
+                let (_, damaged) = intact_and_corrupt(client, &what);
                 let unreadable = (0..DOCUMENTS).filter(|number| {
                     let id = document(*number)["id"].clone();
                     let answer = client.existing("book").document(id.as_str().unwrap());
@@ -210,17 +210,17 @@ fn a_bit_of_the_log_is_told_wherever_it_lies() {
             }
             Started::Refused(finished) => {
                 assert_eq!(finished.code, Some(1), "{what}: {}", finished.stderr);
-                let told = ["lost acknowledged writes", "damaged"]
+                let reported = ["lost acknowledged writes", "damaged"]
                     .iter()
                     .any(|word| finished.stderr.contains(word));
-                assert!(told, "{what}: {}", finished.stderr);
+                assert!(reported, "{what}: {}", finished.stderr);
                 repaired(&folder, &what);
             }
         }
     }
 }
 
-/// After a repair the server serves what is left, and tells of nothing more.
+/// After a repair the server serves the remaining documents and reports no corruption.
 fn repaired(folder: &Arc<TempDir>, what: &str) {
     let check = |more: &[&str]| {
         let data = folder.path().join("data");
@@ -268,9 +268,9 @@ fn repaired(folder: &Arc<TempDir>, what: &str) {
 }
 
 #[test]
-fn a_lost_or_cut_log_is_told_and_nothing_is_served_in_its_place() {
-    let whole = filled();
-    let gone = spoilt(&whole, |data| {
+fn a_lost_or_truncated_log_is_reported_and_not_served() {
+    let intact = filled();
+    let gone = corrupted_copy(&intact, |data| {
         fs::remove_file(data.join("sled/db")).unwrap()
     });
     let Started::Refused(finished) = start(&gone) else {
@@ -281,7 +281,7 @@ fn a_lost_or_cut_log_is_told_and_nothing_is_served_in_its_place() {
         "{}",
         finished.stderr
     );
-    let cut = spoilt(&whole, |data| {
+    let cut = corrupted_copy(&intact, |data| {
         let log = data.join("sled/db");
         let bytes = fs::read(&log).unwrap();
         let used = bytes.iter().rposition(|byte| *byte != 0).unwrap();
@@ -289,7 +289,7 @@ fn a_lost_or_cut_log_is_told_and_nothing_is_served_in_its_place() {
     });
     match start(&cut) {
         Started::Serving(server) => {
-            let (_, damaged) = told(server.client(), "a cut log");
+            let (_, damaged) = intact_and_corrupt(server.client(), "a cut log");
             assert!(damaged > 0);
         }
         Started::Refused(finished) => assert!(
@@ -301,17 +301,17 @@ fn a_lost_or_cut_log_is_told_and_nothing_is_served_in_its_place() {
 }
 
 #[test]
-fn a_damaged_picture_is_told_by_name_and_mended_by_its_upload() {
+fn a_corrupt_image_is_reported_by_name_and_repaired_by_an_upload() {
     let mut random = random();
-    let whole = filled();
+    let intact = filled();
     type Spoil<'a> = Box<dyn FnMut(&Path) + 'a>;
     let spoils: [(&str, Spoil<'_>); 3] = [
         ("a bit", Box::new(|path| flip(path, &mut random))),
         ("a cut", Box::new(|path| fs::write(path, "cut").unwrap())),
         ("gone", Box::new(|path| fs::remove_file(path).unwrap())),
     ];
-    for (what, mut spoil) in spoils {
-        let folder = spoilt(&whole, |data| spoil(&those(data, "images/")[0]));
+    for (what, mut corrupt) in spoils {
+        let folder = corrupted_copy(&intact, |data| corrupt(&files_of(data, "images/")[0]));
         let check = Setup::new().switch("check").switch("--json");
         let check = check.flag("--data", folder.path().join("data").to_str().unwrap());
         let checked = check.run();
@@ -326,18 +326,18 @@ fn a_damaged_picture_is_told_by_name_and_mended_by_its_upload() {
         let Started::Serving(server) = start(&folder) else {
             panic!("{what}: a picture kept the server from starting")
         };
-        assert_eq!(told(server.client(), what).1, 1, "{what}");
+        assert_eq!(intact_and_corrupt(server.client(), what).1, 1, "{what}");
         let number: usize = id[1..].parse().unwrap();
         let collection = server.client().existing("book");
         collection.image(&id).expect_problem(500, "image_damaged");
         collection.add(&document(number));
-        assert_eq!(told(server.client(), what).1, 0, "{what}");
+        assert_eq!(intact_and_corrupt(server.client(), what).1, 0, "{what}");
         assert_eq!(server.stop().check(&[]).code, Some(0), "{what}");
     }
 }
 
 #[test]
-fn check_looks_at_no_folder_that_a_server_uses() {
+fn check_refuses_a_folder_in_use() {
     let server = Server::start();
     let check = Setup::new().switch("check");
     let finished = check.flag("--data", server.data().to_str().unwrap()).run();
@@ -352,7 +352,7 @@ fn check_looks_at_no_folder_that_a_server_uses() {
 }
 
 #[test]
-fn a_full_disk_refuses_writes_serves_reads_and_takes_writes_again_when_there_is_room() {
+fn a_full_disk_refuses_writes_until_there_is_space_and_serves_reads() {
     let Some(disk) = SmallDisk::new(160) else {
         return;
     };
@@ -384,7 +384,7 @@ fn a_full_disk_refuses_writes_serves_reads_and_takes_writes_again_when_there_is_
     );
     assert!(stored > 10, "{stored}");
 
-    // Reads go on, and so does deleting.
+    // Reads and deletions still work.
     collection.document("f3").expect(200);
     assert_eq!(
         collection.ids(&json!({ "keywords": "7", "mode": "keyword" })),
@@ -394,7 +394,7 @@ fn a_full_disk_refuses_writes_serves_reads_and_takes_writes_again_when_there_is_
         .client()
         .delete(&collection.document_path("f0"))
         .expect(204);
-    // Deleting, and segments merged meanwhile, may have made room again.
+    // The deletion, and merges of segments, may have freed space.
     let rest = disk.data().join("rest");
     fs::write(&rest, vec![1; 20 << 20]).unwrap();
     server
@@ -419,7 +419,7 @@ fn a_full_disk_refuses_writes_serves_reads_and_takes_writes_again_when_there_is_
 }
 
 #[test]
-fn a_folder_that_cannot_be_written_is_refused_with_a_sentence() {
+fn a_read_only_folder_is_refused_with_a_sentence() {
     let Some(disk) = SmallDisk::new(16) else {
         return;
     };

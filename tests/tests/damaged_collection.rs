@@ -1,5 +1,5 @@
-//! A collection whose documents are damaged: every call on it says what and what to do, nothing
-//! of it is written or removed, and the others are served meanwhile.
+//! A corrupt collection: every call on it reports the corruption and the remedy, nothing of it is
+//! written or removed, and the other collections stay up.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use clipdb_tests::{Client, Server, Setup, Stopped, pictures, wait_until};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-/// The one that is damaged: it is what `/documents` and `/search` mean.
+/// The corrupt collection: the default one, of `/documents` and `/search`.
 const BAD: &str = "default";
 
 fn filled() -> Server {
@@ -28,8 +28,8 @@ fn filled() -> Server {
     server
 }
 
-/// Makes the record of what was acknowledged say more than the collection holds, as after a loss
-/// at the end of sled's log.
+/// Advances the record of durable sequences beyond the collection's own, as after a loss at the end
+/// of sled's log.
 fn lose_writes(stopped: &Stopped, collection: &str) {
     let number = number(&stopped.data(), collection);
     let path = stopped.data().join("witness");
@@ -51,7 +51,7 @@ fn number(data: &Path, collection: &str) -> usize {
     numbers.next().unwrap()
 }
 
-/// The pictures and the indexes of a collection, byte for byte.
+/// The bytes of all image and index files of a collection.
 fn kept(data: &Path, collection: &str) -> BTreeMap<PathBuf, Vec<u8>> {
     let number = number(data, collection);
     let folders = [
@@ -69,7 +69,7 @@ fn listed(client: &Client, name: &str) -> Value {
     all.iter().find(|one| one["name"] == name).unwrap().clone()
 }
 
-fn every_call_is_refused(client: &Client, reason: &str) {
+fn assert_every_call_is_refused(client: &Client, reason: &str) {
     let at = |rest: &str| format!("/collections/{BAD}{rest}");
     let document = json!({ "text": "x" });
     let search = json!({ "text": "page" });
@@ -102,7 +102,7 @@ fn every_call_is_refused(client: &Client, reason: &str) {
     }
 }
 
-fn the_other_is_served(client: &Client) {
+fn assert_the_other_is_served(client: &Client) {
     client.get("/ready").expect(200);
     let good = client.existing("good");
     assert_eq!(good.ids(&json!({ "keywords": "page7" })), ["d7"]);
@@ -112,7 +112,7 @@ fn the_other_is_served(client: &Client) {
 }
 
 #[test]
-fn it_alone_is_not_served_and_stays_as_it_is() {
+fn only_the_corrupt_collection_is_offline_and_it_is_not_changed() {
     let stopped = filled().stop();
     lose_writes(&stopped, BAD);
     let before = kept(&stopped.data(), BAD);
@@ -120,13 +120,13 @@ fn it_alone_is_not_served_and_stays_as_it_is() {
     let mut server = stopped.start();
     for _ in 0..2 {
         let client = server.client();
-        every_call_is_refused(client, reason);
-        the_other_is_served(client);
-        let told = listed(client, BAD);
-        assert_eq!(told["status"], "damaged");
+        assert_every_call_is_refused(client, reason);
+        assert_the_other_is_served(client);
+        let summary = listed(client, BAD);
+        assert_eq!(summary["status"], "damaged");
         assert!(
-            told["reason"].as_str().unwrap().starts_with(reason),
-            "{told}"
+            summary["reason"].as_str().unwrap().starts_with(reason),
+            "{summary}"
         );
         let health = client.get("/health").expect(200).json();
         assert_eq!(health["status"], "degraded");
@@ -146,7 +146,7 @@ fn it_alone_is_not_served_and_stays_as_it_is() {
     }
     let stopped = server.kill();
     assert!(kept(&stopped.data(), BAD) == before);
-    // The repair that it tells of accepts the loss.
+    // The repair that the message names accepts the loss.
     assert_eq!(stopped.check(&[]).code, Some(1));
     stopped.check(&["--repair"]);
     assert_eq!(stopped.check(&[]).code, Some(0));
@@ -159,7 +159,7 @@ fn it_alone_is_not_served_and_stays_as_it_is() {
 }
 
 #[test]
-fn a_snapshot_is_restored_in_its_place() {
+fn a_snapshot_replaces_the_corrupt_collection() {
     let server = filled();
     let path = format!("/collections/{BAD}/snapshots");
     let taken = server.client().send(Method::POST, &path, None, "");
@@ -176,7 +176,7 @@ fn a_snapshot_is_restored_in_its_place() {
     let collection = client.existing(BAD);
     assert_eq!(collection.check()["agrees"], true);
     assert_eq!(collection.image("p").expect(200).body, pictures::png(3));
-    the_other_is_served(client);
+    assert_the_other_is_served(client);
     let server = server.kill().start();
     assert_eq!(server.client().existing(BAD).list(500).len(), 21);
     let stopped = server.stop();
@@ -184,7 +184,7 @@ fn a_snapshot_is_restored_in_its_place() {
 }
 
 #[test]
-fn it_can_be_dropped_and_made_anew() {
+fn the_corrupt_collection_can_be_dropped_and_created_again() {
     let stopped = filled().stop();
     lose_writes(&stopped, BAD);
     let server = stopped.start();
@@ -196,17 +196,17 @@ fn it_can_be_dropped_and_made_anew() {
     let text = json!({ "text": "a new beginning" });
     client.post("/documents", &text).expect(200);
     assert_eq!(client.existing(BAD).summary()["documents"], 1);
-    the_other_is_served(client);
+    assert_the_other_is_served(client);
     let server = server.kill().start();
     assert_eq!(server.client().existing(BAD).summary()["documents"], 1);
     let stopped = server.stop();
     assert_eq!(stopped.check(&[]).code, Some(0));
 }
 
-/// A folder in which a page of BAD cannot be read, and a server on it.
-fn with_an_unreadable_page() -> Server {
+/// A server on a folder in which a page of `BAD` cannot be read.
+fn server_with_an_unreadable_page() -> Server {
     let server = filled();
-    // Log behind it: a flipped bit in the segment that sled wrote last cuts the log.
+    // More log after it: a flipped bit in the segment that sled wrote last truncates the log.
     let note: String = (0..60_000u32)
         .map(|n| char::from(b'a' + (n * n % 26) as u8))
         .collect();
@@ -215,7 +215,7 @@ fn with_an_unreadable_page() -> Server {
     });
     let long = json!(long.collect::<Vec<Value>>());
     server.client().existing("good").add(&long);
-    // Two starts: sled writes the table of its pages when it opens, and reads them by it.
+    // Two startups: sled writes its page table when it opens, and reads the pages by it.
     let stopped = server.stop().start().stop();
     for number in 0..20 {
         let folder = Arc::new(tempfile::tempdir().unwrap());
@@ -234,8 +234,9 @@ fn with_an_unreadable_page() -> Server {
         }
         fs::write(&log, bytes).unwrap();
         fs::remove_dir_all(data.join("index")).unwrap();
-        // Refused where it was the log's end after all; whole where sled uses another copy.
-        // It is found out while the index is made, before or after the server is ready.
+        // Startup is refused if this was the end of the log after all; the data is intact if sled
+        // uses another copy. The corruption is found during the rebuild of the index, before or
+        // after the server is ready.
         let patience = if number % 2 == 0 { "0" } else { "60" };
         let setup = Setup::new().flag("--start-patience-seconds", patience);
         if let Ok(server) = setup.try_start_in(folder) {
@@ -257,19 +258,19 @@ fn with_an_unreadable_page() -> Server {
 }
 
 #[test]
-fn a_page_that_cannot_be_read_is_told_and_a_repair_says_what_it_took() {
-    let server = with_an_unreadable_page();
+fn an_unreadable_page_is_reported_and_a_repair_lists_the_losses() {
+    let server = server_with_an_unreadable_page();
     let client = server.client();
-    every_call_is_refused(client, "checksum is wrong");
-    the_other_is_served(client);
-    // Enough that sled moves pages of every collection: those that it can read.
+    assert_every_call_is_refused(client, "checksum is wrong");
+    assert_the_other_is_served(client);
+    // Enough writes for sled to move pages of every collection: those that it can read.
     for round in 0..60 {
         let note = format!("{round} ").repeat(20_000);
         let long =
             json!({ "id": format!("l{round}"), "text": "long", "metadata": { "note": note } });
         client.existing("good").add(&long);
     }
-    the_other_is_served(client);
+    assert_the_other_is_served(client);
     let stopped = server.stop();
     assert_eq!(stopped.check(&[]).code, Some(1));
     let repaired = stopped.check(&["--repair"]);
@@ -281,7 +282,7 @@ fn a_page_that_cannot_be_read_is_told_and_a_repair_says_what_it_took() {
     let server = stopped.start();
     let collection = server.client().existing(BAD);
     assert_eq!(collection.check()["agrees"], true);
-    // Those that are gone were told by their ids, or by how many they are.
+    // The repair reported the lost ones by their ids or by their number.
     let left = collection.list(500).len();
     let named = |line: &&str| line.contains("the document") && line.contains("set aside");
     let named = before.lines().filter(named).count();
@@ -291,11 +292,11 @@ fn a_page_that_cannot_be_read_is_told_and_a_repair_says_what_it_took() {
             && (named == 21 - left || before.contains(&counted) || before.contains("how many")),
         "{left} of 21 are left: {before}"
     );
-    // The picture is served, or kept.
+    // The image is served, or kept.
     let kept = files(&server.data().join("damaged"));
     let keeps = kept
         .iter()
         .any(|path| fs::read(path).unwrap() == pictures::png(3));
     assert!(keeps || collection.image("p").status == 200, "{kept:?}");
-    the_other_is_served(server.client());
+    assert_the_other_is_served(server.client());
 }

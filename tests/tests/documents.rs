@@ -1,22 +1,20 @@
-//! Documents by every way in, read, changed, deleted and listed; their pictures.
+//! Documents: every format of a write, reads, patches, deletions, lists, images.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-use std::sync::LazyLock;
-
-use clipdb_tests::{Client, Server, pictures};
+use clipdb_tests::{Client, Server, SharedServer, pictures};
 use image::GenericImageView;
 use reqwest::Method;
 use reqwest::blocking::multipart::{Form, Part};
 use serde_json::{Value, json};
 
-static SERVER: LazyLock<Server> = LazyLock::new(Server::start);
+static SERVER: SharedServer = SharedServer::new(Server::start);
 
 fn client() -> &'static Client {
     SERVER.client()
 }
 
 #[test]
-fn one_object() {
+fn one_object_is_stored() {
     let collection = client().collection("object");
     let document = json!({ "id": "cat-1", "text": "a cat on a mat", "metadata": { "year": 2024, "place": { "city": "Lyon" } } });
     let answer = collection.add(&document);
@@ -38,7 +36,7 @@ fn one_object() {
 }
 
 #[test]
-fn an_id_is_made_that_sorts_by_time() {
+fn generated_ids_sort_by_time() {
     let collection = client().collection("made-ids");
     let ids: Vec<String> = (0..3)
         .map(|number| {
@@ -51,7 +49,7 @@ fn an_id_is_made_that_sorts_by_time() {
 }
 
 #[test]
-fn an_array_is_answered_in_its_order() {
+fn results_are_in_the_order_of_the_array() {
     let collection = client().collection("array");
     let documents: Vec<Value> = (0..40)
         .map(|number| json!({ "id": format!("d{number}"), "text": format!("line {number}") }))
@@ -73,7 +71,7 @@ fn an_array_is_answered_in_its_order() {
 }
 
 #[test]
-fn of_two_with_one_id_the_later_stands() {
+fn the_later_of_two_documents_with_one_id_is_stored() {
     let collection = client().collection("same-id");
     collection.add(
         &json!([{ "id": "x", "text": "earlier words" }, { "id": "x", "text": "later words" }]),
@@ -95,7 +93,7 @@ fn of_two_with_one_id_the_later_stands() {
 }
 
 #[test]
-fn ndjson_is_a_stream_with_blank_lines_and_no_last_newline() {
+fn ndjson_may_have_blank_lines_and_no_final_newline() {
     let collection = client().collection("stream");
     let lines = "{\"id\":\"a\",\"text\":\"alpha\"}\n\n{\"id\":\"b\",\"text\":\"beta\"}\r\n{\"id\":\"c\",\"text\":\"gamma\"}";
     let answer = client().send(
@@ -114,7 +112,7 @@ fn ndjson_is_a_stream_with_blank_lines_and_no_last_newline() {
 }
 
 #[test]
-fn files_of_a_form_are_documents() {
+fn each_file_of_a_form_is_a_document() {
     let collection = client().collection("files");
     let form = Form::new()
         .part(
@@ -148,7 +146,7 @@ fn files_of_a_form_are_documents() {
 }
 
 #[test]
-fn a_form_s_documents_name_its_files() {
+fn documents_of_a_form_refer_to_its_files() {
     let collection = client().collection("form");
     let documents = json!([
         { "id": "named", "text": "with a picture", "image": { "file": "photo" } },
@@ -220,7 +218,7 @@ fn base64_comes_in_several_spellings() {
 }
 
 #[test]
-fn put_makes_and_replaces() {
+fn put_creates_and_replaces() {
     let collection = client().collection("put");
     let path = collection.document_path("p");
     let answer = client()
@@ -254,7 +252,7 @@ fn put_makes_and_replaces() {
 }
 
 #[test]
-fn patch_merges_and_embeds_only_what_changed() {
+fn patch_merges_and_encodes_only_changed_inputs() {
     let collection = client().collection("patch");
     collection.add(&json!({ "id": "p", "text": "a red bicycle", "metadata": { "a": 1, "b": { "c": 2, "d": 3 } } }));
     let path = collection.document_path("p");
@@ -308,7 +306,7 @@ fn patch_merges_and_embeds_only_what_changed() {
 }
 
 #[test]
-fn delete_removes_from_everywhere() {
+fn delete_removes_a_document_from_all_indexes() {
     let collection = client().collection("delete");
     collection.add(&json!([{ "id": "goes", "text": "a temporary thing" }, { "id": "stays", "text": "a lasting thing" }]));
     client()
@@ -330,7 +328,7 @@ fn delete_removes_from_everywhere() {
 }
 
 #[test]
-fn the_list_s_cursor_survives_writes() {
+fn a_list_cursor_survives_writes() {
     let collection = client().collection("list");
     let documents: Vec<Value> = (0..30)
         .map(|number| json!({ "id": format!("k{number:02}"), "text": format!("page {number}") }))
@@ -358,7 +356,7 @@ fn the_list_s_cursor_survives_writes() {
             .collect::<Vec<_>>()
     );
 
-    // Before the cursor one comes and one goes; the one it stands on goes; one comes after it.
+    // Before the cursor one is added and one deleted; the cursor's own is deleted; one is added after.
     collection.add(&json!([{ "id": "k00a", "text": "new" }, { "id": "k10a", "text": "new" }]));
     client()
         .delete(&collection.document_path("k03"))
@@ -386,7 +384,7 @@ fn the_list_s_cursor_survives_writes() {
 }
 
 #[test]
-fn a_picture_comes_back_as_it_was_with_its_type_and_tag() {
+fn an_image_is_returned_unchanged_with_its_type_and_etag() {
     let collection = client().collection("image");
     let cases = [
         ("png", pictures::png(51), "image/png"),
@@ -438,7 +436,7 @@ fn a_picture_comes_back_as_it_was_with_its_type_and_tag() {
 }
 
 #[test]
-fn thumbnails_are_as_wide_as_asked() {
+fn thumbnails_have_the_requested_width() {
     let collection = client().collection("thumbnails");
     collection.add(&pictures::document("wide", &pictures::jpeg(61)));
     let path = format!("{}/image", collection.document_path("wide"));
@@ -467,7 +465,7 @@ fn thumbnails_are_as_wide_as_asked() {
 }
 
 #[test]
-fn any_id_travels_percent_encoded() {
+fn any_id_can_be_percent_encoded() {
     let collection = client().collection("ids");
     for id in [
         "a b",
@@ -501,7 +499,7 @@ fn any_id_travels_percent_encoded() {
 }
 
 #[test]
-fn text_is_kept_as_it_was_and_a_long_one_is_not_cut() {
+fn a_text_is_stored_unchanged_whatever_its_length() {
     let collection = client().collection("texts");
     let odd = "  tabs\tand\nlines, 猫, emoji 👩‍🚀, <b>&amp;</b>, \u{0}nul  ";
     collection.add(&json!({ "id": "odd", "text": odd }));

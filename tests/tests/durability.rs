@@ -1,7 +1,7 @@
-//! What was acknowledged survives `kill -9` at any moment, and is searchable.
+//! Acknowledged writes survive `kill -9` at any moment, and are searchable.
 //!
-//! The seed of the moments is printed; `CLIPDB_TEST_SEED` replays it. `make torture` does the
-//! same for as long as it is told to.
+//! The seed is printed; `CLIPDB_TEST_SEED` reproduces the run. `make torture KILLS=…` runs the same
+//! for any number of kills.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use clipdb_tests::{Server, Torture};
@@ -19,7 +19,7 @@ fn seed() -> u64 {
 }
 
 #[test]
-fn whatever_was_acknowledged_is_there_after_each_of_twenty_kills() {
+fn acknowledged_writes_survive_twenty_kills() {
     let torture = Torture {
         seed: seed(),
         kills: KILLS,

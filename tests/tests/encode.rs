@@ -1,12 +1,10 @@
 //! `/encode`: vectors in order, of length 1, the same as those of stored documents.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-use std::sync::LazyLock;
-
-use clipdb_tests::{Client, Server, pictures};
+use clipdb_tests::{Client, Server, SharedServer, pictures};
 use serde_json::{Value, json};
 
-static SERVER: LazyLock<Server> = LazyLock::new(Server::start);
+static SERVER: SharedServer = SharedServer::new(Server::start);
 
 fn encode(inputs: &Value) -> Value {
     SERVER
@@ -25,7 +23,7 @@ fn dot(one: &[f64], other: &[f64]) -> f64 {
 }
 
 #[test]
-fn vectors_are_of_length_one_in_the_model_s_dimension() {
+fn vectors_have_length_one_and_the_model_s_dimensions() {
     let answer =
         encode(&json!([{ "text": "a cat" }, { "image": Client::image(&pictures::png(1)) }]));
     assert_eq!(answer["model"], "clipdb-mini");
@@ -37,7 +35,7 @@ fn vectors_are_of_length_one_in_the_model_s_dimension() {
 }
 
 #[test]
-fn order_holds_however_texts_and_pictures_are_batched() {
+fn vectors_are_in_the_order_of_the_inputs() {
     let inputs: Vec<Value> = (0..40)
         .map(|number| match number % 8 {
             0 => json!({ "image": Client::image(&pictures::png(number)) }),
@@ -54,7 +52,7 @@ fn order_holds_however_texts_and_pictures_are_batched() {
 }
 
 #[test]
-fn a_text_longer_than_the_model_reads_is_told() {
+fn a_truncated_text_is_reported() {
     let answer = encode(
         &json!([{ "text": "short" }, { "text": "long ".repeat(2_000) }, { "image": Client::image(&pictures::png(2)) }]),
     );
@@ -62,7 +60,7 @@ fn a_text_longer_than_the_model_reads_is_told() {
 }
 
 #[test]
-fn empty_and_foreign_texts_have_vectors() {
+fn empty_texts_and_any_language_have_vectors() {
     for text in [
         "",
         " ",
@@ -78,7 +76,7 @@ fn empty_and_foreign_texts_have_vectors() {
 }
 
 #[test]
-fn near_meanings_are_near() {
+fn similar_meanings_have_similar_vectors() {
     let answer = encode(
         &json!([{ "text": "a dog" }, { "text": "a puppy" }, { "text": "quarterly tax report" }]),
     );
@@ -87,7 +85,7 @@ fn near_meanings_are_near() {
 }
 
 #[test]
-fn wrong_inputs_are_refused_whole() {
+fn a_wrong_input_refuses_the_whole_request() {
     let client = SERVER.client();
     let refused =
         |body: Value, status, code| client.post("/encode", &body).expect_problem(status, code);

@@ -1,5 +1,5 @@
-//! What runs out: files, threads, addresses, the disk. What cannot be done is refused while it
-//! cannot, and done again when it can, without a restart.
+//! Exhausted resources: files, threads, address space, disk. Requests are refused while a resource
+//! is exhausted, and succeed again afterwards without a restart.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::fs;
@@ -11,11 +11,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use clipdb_tests::{Client, Server, Setup, SmallDisk, pictures, wait_until};
+use clipdb_tests::{Client, Server, Setup, SmallDisk, pictures, report_skip, wait_until};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::{Value, json};
 
-/// So many files for this process, or `false` where it may not have them.
+/// Raises the limit of open files of this process. Returns `false`, with a report of the skip, if
+/// it may not.
 fn raise_own_files(wanted: u64) -> bool {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current.is_none_or(|current| current >= wanted) {
@@ -27,7 +28,7 @@ fn raise_own_files(wanted: u64) -> bool {
     };
     let done = setrlimit(Resource::Nofile, raised).is_ok();
     if !done {
-        println!("this user may not have {wanted} files open: nothing was tested");
+        report_skip(&format!("this user may not open {wanted} files"));
     }
     done
 }
@@ -35,15 +36,16 @@ fn raise_own_files(wanted: u64) -> bool {
 fn connections(address: &str, number: usize, request: &[u8]) -> Vec<TcpStream> {
     let connect = |_| {
         let mut stream = TcpStream::connect(address).ok()?;
-        // One that was closed already is as good.
+        // A connection that the server has closed counts too.
         let _ = stream.write_all(request);
         Some(stream)
     };
     (0..number).filter_map(connect).collect()
 }
 
-/// Each write and search on a connection of its own, as other clients would.
-fn works_for_others(server: &Server, round: &str) -> Duration {
+/// Writes and searches, each pair on a new connection like another client. Returns the slowest
+/// time.
+fn assert_works_for_others(server: &Server, round: &str) -> Duration {
     let mut slowest = Duration::ZERO;
     for number in 0..8 {
         let started = Instant::now();
@@ -60,7 +62,7 @@ fn works_for_others(server: &Server, round: &str) -> Duration {
 }
 
 #[test]
-fn idle_connections_leave_files_for_the_database_and_places_for_others() {
+fn idle_connections_leave_files_for_the_database_and_other_clients() {
     if !raise_own_files(8192) {
         return;
     }
@@ -73,7 +75,7 @@ fn idle_connections_leave_files_for_the_database_and_places_for_others() {
         let mut open = Vec::new();
         for (round, request) in [("silent", &b""[..]), ("idle", idle), ("half", half)] {
             open.extend(connections(&address, 1100, request));
-            let slowest = works_for_others(&server, round);
+            let slowest = assert_works_for_others(&server, round);
             println!("{limits}: {round}: the slowest of eight took {slowest:?}");
             assert!(
                 slowest < Duration::from_secs(5),
@@ -81,7 +83,7 @@ fn idle_connections_leave_files_for_the_database_and_places_for_others() {
             );
         }
         drop(open);
-        works_for_others(&server, "after");
+        assert_works_for_others(&server, "after");
         let health = server.client().get("/health").expect(200).json();
         assert_eq!(
             (&health["status"], &health["storage"]),
@@ -101,7 +103,7 @@ fn idle_connections_leave_files_for_the_database_and_places_for_others() {
 }
 
 #[test]
-fn the_soft_limit_of_files_is_raised() {
+fn the_soft_limit_of_open_files_is_raised() {
     let server = Setup::new().limits("ulimit -Sn 100").start();
     let limits = fs::read_to_string(format!("/proc/{}/limits", server.pid())).unwrap();
     let line = limits
@@ -112,7 +114,7 @@ fn the_soft_limit_of_files_is_raised() {
 }
 
 #[test]
-fn too_little_of_anything_is_one_sentence() {
+fn too_low_a_limit_is_reported_in_one_sentence() {
     let binary = clipdb_tests::binary();
     let others_may_run = binary
         .ancestors()
@@ -125,30 +127,28 @@ fn too_little_of_anything_is_one_sentence() {
         (unprivileged, "threads"),
     ] {
         if limits == unprivileged && !(rustix::process::geteuid().is_root() && others_may_run) {
-            println!("only root becomes another user: the limit of threads was not tested");
+            report_skip("only root can become another user, to test the limit of threads");
             continue;
         }
         let started = Instant::now();
         let finished = Setup::new().limits(limits).refused();
-        let said = &finished.stderr;
+        let output = &finished.stderr;
         if limits == unprivileged && finished.code == Some(127) {
-            println!(
-                "another user may not read the libraries: the limit of threads was not tested"
-            );
+            report_skip("another user may not read the libraries, to test the limit of threads");
             continue;
         }
-        assert_eq!(finished.code, Some(2), "{limits}: {said}");
+        assert_eq!(finished.code, Some(2), "{limits}: {output}");
         assert!(started.elapsed() < Duration::from_secs(10), "{limits}");
         assert!(
-            said.contains(word) && said.contains("ulimit"),
-            "{limits}: {said}"
+            output.contains(word) && output.contains("ulimit"),
+            "{limits}: {output}"
         );
-        assert_eq!(said.lines().count(), 1, "{limits}: {said}");
+        assert_eq!(output.lines().count(), 1, "{limits}: {output}");
     }
 }
 
 #[test]
-fn a_data_folder_is_its_owner_s_alone() {
+fn only_the_owner_can_read_a_data_folder() {
     let server = Server::start();
     let collection = server.client().collection("private");
     collection
@@ -170,7 +170,7 @@ fn a_data_folder_is_its_owner_s_alone() {
     let stopped = server.stop();
     assert_eq!(open(&stopped.data()), Vec::<std::path::PathBuf>::new());
 
-    // One of an older build.
+    // A folder of an older build.
     for path in [stopped.data(), stopped.data().join("sled")] {
         fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
     }
@@ -179,7 +179,7 @@ fn a_data_folder_is_its_owner_s_alone() {
 }
 
 #[test]
-fn a_start_on_a_full_disk_serves_reads_and_refuses_writes() {
+fn a_server_started_on_a_full_disk_serves_reads_and_refuses_writes() {
     let Some(disk) = SmallDisk::new(160) else {
         return;
     };
@@ -214,7 +214,7 @@ fn a_start_on_a_full_disk_serves_reads_and_refuses_writes() {
             .post(&collection.path("/documents"), &document(99))
             .expect_problem(507, "disk_full");
         if again == 0 {
-            // Whatever the start left is gone as well.
+            // Use up the space that startup left, too.
             disk.fill("more", 0);
             collection.document("d8").expect(200);
         }
@@ -235,7 +235,7 @@ fn a_start_on_a_full_disk_serves_reads_and_refuses_writes() {
 }
 
 #[test]
-fn a_disk_that_fills_and_empties_under_writes_needs_no_restart() {
+fn writes_resume_without_a_restart_after_a_full_disk() {
     let Some(disk) = SmallDisk::new(128) else {
         return;
     };
@@ -270,10 +270,10 @@ fn a_disk_that_fills_and_empties_under_writes_needs_no_restart() {
                         } else {
                             refused.fetch_add(1, Ordering::Relaxed);
                         }
-                        // So that the disk is never full of documents alone.
+                        // So that documents alone never fill the disk.
                         let gone = format!("/collections/{name}/documents/{name}-{}", number / 2);
                         if number % 2 == 1 {
-                            // Refused or not: one that failed half-way may have been done.
+                            // Whether refused or not: a failed deletion may have been done.
                             client.delete(&gone);
                             stored.retain(|(_, id)| !gone.ends_with(&format!("/{id}")));
                         }
@@ -285,7 +285,7 @@ fn a_disk_that_fills_and_empties_under_writes_needs_no_restart() {
         for round in 0..25 {
             disk.fill("filler", 0);
             thread::sleep(Duration::from_millis(20 * (round % 4)));
-            // A read is served or says why it is not.
+            // A read succeeds or reports why not.
             let read = client.get("/collections/one/documents/one-0").status;
             assert!([200, 404, 503].contains(&read), "{read}");
             fs::remove_file(disk.data().join("filler")).unwrap();
@@ -330,14 +330,14 @@ fn a_disk_that_fills_and_empties_under_writes_needs_no_restart() {
 }
 
 #[test]
-fn a_grpc_connection_that_says_nothing_is_closed() {
+fn a_silent_grpc_connection_is_closed() {
     let server = Setup::new().grpc().start();
     let mut stream = TcpStream::connect(server.grpc()).unwrap();
     stream
         .set_read_timeout(Some(Duration::from_secs(30)))
         .unwrap();
     let started = Instant::now();
-    // The server greets first, and then waits no longer than for the first byte.
+    // The server sends its preface first, and then waits only as long as for a first byte.
     let _ = stream.read_to_end(&mut Vec::new());
     let waited = started.elapsed();
     assert!((3..20).contains(&waited.as_secs()), "{waited:?}");

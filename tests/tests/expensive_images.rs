@@ -1,4 +1,4 @@
-//! Images that cost much never make a small one wait, and end with the client that sent them.
+//! Expensive images never delay a small one, and are abandoned when their client disconnects.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::io::{Cursor, Write};
@@ -10,7 +10,7 @@ use clipdb_tests::{Client, Server, pictures};
 use image::{ImageFormat, RgbaImage};
 use serde_json::{Value, json};
 
-/// Of 64 million pixels, in a small file.
+/// An image of 64 million pixels in a small file.
 fn large() -> Vec<u8> {
     let mut file = Cursor::new(Vec::new());
     let clear = RgbaImage::new(8_000, 8_000);
@@ -29,7 +29,7 @@ fn took(client: &Client, image: &[u8]) -> Duration {
 }
 
 #[test]
-fn a_small_image_passes_large_ones() {
+fn a_small_image_overtakes_large_ones() {
     let server = Server::start();
     let (client, large, small) = (server.client(), large(), pictures::png(1));
     let alone = took(client, &large);
@@ -49,7 +49,7 @@ fn a_small_image_passes_large_ones() {
             longest = longest.max(begun.elapsed());
         }
     });
-    // One of them at a time would hold it up for several times as long.
+    // Waiting for one of the large images would take several times as long.
     assert!(
         longest < alone.max(Duration::from_secs(1)) * 2,
         "{longest:?}, one large takes {alone:?}"
@@ -57,7 +57,7 @@ fn a_small_image_passes_large_ones() {
 }
 
 #[test]
-fn a_small_thumbnail_passes_large_ones() {
+fn a_small_thumbnail_overtakes_large_ones() {
     let server = Server::start();
     let client = server.client();
     client
@@ -96,7 +96,7 @@ fn a_small_thumbnail_passes_large_ones() {
 }
 
 #[test]
-fn large_images_of_clients_that_went_away_cost_nothing() {
+fn large_images_of_disconnected_clients_are_abandoned() {
     let server = Server::start();
     let (client, large) = (server.client(), large());
     let alone = took(client, &large);
@@ -117,7 +117,7 @@ fn large_images_of_clients_that_went_away_cost_nothing() {
     thread::sleep(Duration::from_millis(300));
     drop(gone);
     let behind = took(client, &large);
-    // All of them would take twenty times as long, two at a time.
+    // All of them, two at a time, would take twenty times as long.
     assert!(
         behind < alone.max(Duration::from_secs(1)) * 6,
         "{behind:?}, alone {alone:?}"
@@ -125,10 +125,10 @@ fn large_images_of_clients_that_went_away_cost_nothing() {
 }
 
 #[test]
-fn what_costs_too_much_is_refused_by_name() {
+fn too_expensive_images_are_refused_by_name() {
     let server = Server::start();
     let client = server.client();
-    // 101 scans: as many as there are markers of them.
+    // 101 scans: one per marker.
     let mut many_scans = pictures::jpeg(1);
     many_scans.truncate(many_scans.len() - 2);
     for _ in 0..101 {
@@ -141,7 +141,7 @@ fn what_costs_too_much_is_refused_by_name() {
     client
         .post("/documents", &pictures::document("scans", &many_scans))
         .expect_problem(413, "image_too_large");
-    // Data for a corner of what the header says.
+    // Data for only a corner of the size in the header.
     let mut corner = pictures::jpeg(1);
     let frame = corner
         .windows(2)

@@ -1,13 +1,12 @@
-//! Totals, facets, order, groups and pages: one result, seen from many sides.
+//! Totals, facets, order, groups and pages of one result.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::collections::HashSet;
-use std::sync::LazyLock;
 
-use clipdb_tests::{Client, Collection, Server};
+use clipdb_tests::{Client, Collection, Server, SharedServer};
 use serde_json::{Value, json};
 
-static SERVER: LazyLock<Server> = LazyLock::new(Server::start);
+static SERVER: SharedServer = SharedServer::new(Server::start);
 
 const ANIMALS: [&str; 5] = ["dog", "cat", "horse", "owl", "whale"];
 const COUNT: usize = 60;
@@ -16,7 +15,7 @@ fn client() -> &'static Client {
     SERVER.client()
 }
 
-/// `d00` to `d59`; every one has a `kind`, the first forty a `year`.
+/// `d00` to `d59`. All have a `kind`, the first forty a `year`.
 fn filled(name: &str) -> Collection<'static> {
     let collection = client().collection(name);
     for third in [0..20usize, 20..40, 40..COUNT] {
@@ -61,7 +60,7 @@ fn with(search: &Value, more: Value) -> Value {
 }
 
 #[test]
-fn facets_count_what_the_total_counts_in_every_mode_and_on_every_page() {
+fn facets_and_totals_agree_in_every_mode_and_on_every_page() {
     let collection = filled("counted");
     let filter = json!({"kind": {"$ne": "owl"}});
     for (search, value, kind) in [
@@ -77,7 +76,7 @@ fn facets_count_what_the_total_counts_in_every_mode_and_on_every_page() {
             12,
             "exact",
         ),
-        // The lists hold all there is.
+        // The candidate lists contain all documents.
         (json!({"text": "a dog", "mode": "hybrid"}), 60, "exact"),
         (
             json!({"text": "a dog", "mode": "hybrid", "filter": filter}),
@@ -108,7 +107,7 @@ fn facets_count_what_the_total_counts_in_every_mode_and_on_every_page() {
 }
 
 #[test]
-fn a_least_score_is_counted_exactly_where_it_falls_among_the_candidates() {
+fn a_minimum_score_among_the_candidates_gives_an_exact_total() {
     let collection = filled("least");
     let all = answer(
         &collection,
@@ -135,7 +134,7 @@ fn a_least_score_is_counted_exactly_where_it_falls_among_the_candidates() {
 }
 
 #[test]
-fn beyond_the_candidates_a_total_says_what_it_is() {
+fn a_total_limited_by_the_candidates_has_another_kind() {
     let collection = client().collection("many");
     for part in 0..4 {
         let documents: Vec<Value> = (0..300)
@@ -172,7 +171,7 @@ fn beyond_the_candidates_a_total_says_what_it_is() {
             totals[0] >= 1000 && totals.iter().all(|t| *t == totals[0]),
             "{totals:?}"
         );
-        // The hits end where the candidates end.
+        // The hits end with the candidates.
         let hits = collection.hits(&with(&search, json!({"offset": totals[0], "limit": 10})));
         assert!(hits.is_empty());
     }
@@ -185,7 +184,7 @@ fn beyond_the_candidates_a_total_says_what_it_is() {
 }
 
 #[test]
-fn facets_are_ordered_limited_and_have_a_range() {
+fn facets_are_sorted_and_limited_and_have_a_range() {
     let collection = filled("shapes");
     let years: Vec<Value> = (2000..2004)
         .map(|year| json!({"value": year, "count": 10}))
@@ -224,7 +223,7 @@ fn facets_are_ordered_limited_and_have_a_range() {
 }
 
 #[test]
-fn hits_come_in_the_order_of_fields() {
+fn hits_are_sorted_by_fields() {
     let collection = filled("sorted");
     let first = |search: Value| ids(&answer(&collection, &with(&search, json!({"limit": 3}))));
     assert_eq!(first(json!({"sort": "-n"})), ["d59", "d58", "d57"]);
@@ -241,7 +240,7 @@ fn hits_come_in_the_order_of_fields() {
         let search = json!({"text": "cat", "mode": mode, "sort": "-n", "filter": {"kind": "cat"}});
         assert_eq!(first(search), ["d56", "d51", "d46"], "{mode}");
     }
-    // Without a year: last, both ways.
+    // Documents without a year are last in both directions.
     for sort in ["year", "-year"] {
         let all = ids(&answer(&collection, &json!({"sort": sort, "limit": 100})));
         assert_eq!(all.len(), COUNT);
@@ -286,7 +285,7 @@ fn pages(collection: &Collection<'_>, search: &Value, between: impl Fn(usize)) -
 }
 
 #[test]
-fn cursors_join_pages_in_every_order() {
+fn pages_by_cursor_form_one_list_in_every_order() {
     let collection = filled("pages");
     for search in [
         json!({"text": "a dog", "mode": "vector"}),
@@ -298,10 +297,10 @@ fn cursors_join_pages_in_every_order() {
         json!({"text": "a dog", "mode": "vector", "group_by": {"field": "kind", "limit": 3}}),
         json!({"sort": "-n", "group_by": {"field": "kind", "limit": 3}}),
     ] {
-        let whole = ids(&answer(&collection, &with(&search, json!({"limit": 100}))));
+        let all = ids(&answer(&collection, &with(&search, json!({"limit": 100}))));
         let joined = pages(&collection, &with(&search, json!({"limit": 7})), |_| ());
-        assert_eq!(joined, whole, "{search}");
-        assert!(whole.len() >= 15, "{search}");
+        assert_eq!(joined, all, "{search}");
+        assert!(all.len() >= 15, "{search}");
     }
     collection
         .search(&json!({"sort": "n", "cursor": "abc"}))
@@ -320,7 +319,7 @@ fn cursors_survive_writes() {
     let collection = filled("moving");
     let search = json!({"sort": "-n", "limit": 10});
     let found = pages(&collection, &search, |page| match page {
-        // The last one seen goes, one that was seen changes elsewhere, one comes before.
+        // The last hit is deleted, a hit changes in another field, one is added before them.
         0 => {
             client()
                 .delete(&collection.document_path("d50"))
@@ -346,9 +345,9 @@ fn cursors_survive_writes() {
     assert_eq!(found, expected);
 }
 
-/// Page by page, each page changed before the next is asked for.
+/// Each page changes before the next one is requested.
 #[test]
-fn a_keyword_cursor_survives_its_page() {
+fn a_keyword_cursor_survives_changes_of_its_page() {
     let apples = |name| {
         let collection = client().collection(name);
         let documents: Vec<Value> = (0..40)
@@ -364,16 +363,16 @@ fn a_keyword_cursor_survives_its_page() {
     let distinct = |found: &[String]| found.iter().collect::<HashSet<_>>().len();
 
     let collection = apples("eaten");
-    let whole = ids(&answer(&collection, &with(&search, json!({"limit": 100}))));
+    let all = ids(&answer(&collection, &with(&search, json!({"limit": 100}))));
     let eat = |ids: &[String]| {
         for id in ids {
             client().delete(&collection.document_path(id)).expect(204);
         }
     };
     let found = pages(&collection, &search, |page| match page {
-        // The last one seen, then all of a page.
-        0 => eat(&whole[4..5]),
-        1 => eat(&whole[5..10]),
+        // The last hit, then all of a page.
+        0 => eat(&all[4..5]),
+        1 => eat(&all[5..10]),
         _ => (),
     });
     assert_eq!((found.len(), distinct(&found)), (40, 40));
@@ -383,7 +382,7 @@ fn a_keyword_cursor_survives_its_page() {
         if page == 0 {
             client()
                 .patch(
-                    &collection.document_path(&whole[4]),
+                    &collection.document_path(&all[4]),
                     &json!({"metadata": {"seen": 1}}),
                 )
                 .expect(200);
@@ -394,7 +393,7 @@ fn a_keyword_cursor_survives_its_page() {
 }
 
 #[test]
-fn the_best_of_each_group_comes() {
+fn each_group_has_its_best_hits() {
     let collection = filled("grouped");
     collection.add(&json!([
         {"id": "alone-1", "text": "a dog"}, {"id": "alone-2", "text": "a dog"},
@@ -423,10 +422,10 @@ fn the_best_of_each_group_comes() {
     }
 }
 
-/// A group of 2,500 documents comes first in every order, 20 groups of 25 far behind it: all
-/// are found, the best of each in the order of their best ones.
+/// A group of 2,500 documents is first in every order, followed by 20 groups of 25. All groups are
+/// found, each with its best documents, in the order of the best ones.
 #[test]
-fn groups_far_down_are_found() {
+fn groups_far_down_the_ranking_are_found() {
     client()
         .put("/collections/deep", &json!({"model": "none", "dim": 4}))
         .expect(201);
@@ -475,7 +474,7 @@ fn groups_far_down_are_found() {
             json!({"group_by": {"field": "kind", "limit": 2}, "limit": 50}),
         );
         assert_eq!(ids(&answer(&collection, &two)).len(), 42, "{search}");
-        // By pages, the second by its cursor.
+        // In pages, the second by its cursor.
         let page = with(&grouped, json!({"limit": 8}));
         let one = answer(&collection, &page);
         let two = answer(
@@ -488,7 +487,7 @@ fn groups_far_down_are_found() {
 }
 
 #[test]
-fn only_the_named_fields_come() {
+fn only_the_requested_fields_are_returned() {
     let collection = filled("picked");
     let hits = collection.hits(&json!({"filter": {"n": 3}, "fields": ["kind", "more.deep"]}));
     assert_eq!(

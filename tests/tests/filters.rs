@@ -1,13 +1,12 @@
-//! Filters over HTTP: in every mode of search, in lists and deletions; typed fields.
+//! Filters over HTTP: in every search mode, in lists and deletions; typed fields.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::collections::BTreeSet;
-use std::sync::LazyLock;
 
-use clipdb_tests::{Client, Collection, Server, Setup, escaped};
+use clipdb_tests::{Client, Collection, Server, Setup, SharedServer, escaped};
 use serde_json::{Value, json};
 
-static SERVER: LazyLock<Server> = LazyLock::new(Server::start);
+static SERVER: SharedServer = SharedServer::new(Server::start);
 
 const ANIMALS: [&str; 5] = ["dog", "cat", "horse", "owl", "whale"];
 
@@ -15,7 +14,7 @@ fn client() -> &'static Client {
     SERVER.client()
 }
 
-/// Fifty documents, `d00` to `d49`, in two requests so that there are several segments.
+/// Fifty documents, `d00` to `d49`, in two requests and so in several segments.
 fn filled(name: &str) -> Collection<'static> {
     let collection = client().collection(name);
     for half in [0..25usize, 25..50] {
@@ -66,7 +65,7 @@ fn ids(numbers: impl IntoIterator<Item = usize>) -> Vec<String> {
 }
 
 #[test]
-fn a_filter_holds_in_every_mode() {
+fn a_filter_applies_in_every_mode() {
     let collection = filled("modes");
     for (filter, passes) in [
         (json!({"n": {"$gte": 40}}), ids(40..50)),
@@ -96,7 +95,7 @@ fn a_filter_holds_in_every_mode() {
 }
 
 #[test]
-fn keyword_totals_count_what_passes() {
+fn keyword_totals_count_the_matches_of_the_filter() {
     let collection = filled("totals");
     let answer = collection
         .search(&json!({
@@ -116,7 +115,7 @@ fn keyword_totals_count_what_passes() {
 }
 
 #[test]
-fn what_matches_is_deleted_and_counted() {
+fn matching_documents_are_deleted_and_counted() {
     let collection = filled("deletions");
     let delete = |filter: &str| {
         client().delete(&collection.path(&format!("/documents?filter={}", escaped(filter))))
@@ -145,7 +144,7 @@ fn what_matches_is_deleted_and_counted() {
     );
     assert_eq!(listed(&collection, &json!({}), 100), ids(0..20));
     assert_eq!(collection.summary()["documents"], 20);
-    // Everything, by a condition that everything meets.
+    // All documents, by a condition that all of them meet.
     assert_eq!(
         delete(r#"{"$not":{"n":-1}}"#).expect(200).json(),
         json!({"deleted": 20})
@@ -163,7 +162,7 @@ fn a_cursor_survives_writes() {
         .expect(200)
         .json();
     assert_eq!(first["documents"][3]["id"], "d15");
-    // The last document seen goes, one before it comes, one after it gets a new version.
+    // The last document is deleted, one is added before it, one after it is replaced.
     client()
         .delete(&collection.document_path("d15"))
         .expect(204);
@@ -191,7 +190,7 @@ fn a_cursor_survives_writes() {
 }
 
 #[test]
-fn an_error_names_the_place() {
+fn an_error_names_its_position() {
     let collection = filled("wrong");
     let problem = collection
         .search(&json!({"text": "a", "filter": {"$or": [{"n": {"$between": [1, 2]}}]}}))
@@ -207,7 +206,7 @@ fn an_error_names_the_place() {
 }
 
 #[test]
-fn typed_fields_refuse_other_types() {
+fn a_typed_field_refuses_other_types() {
     let path = "/collections/typed";
     let definition = json!({"fields": {
         "year": {"type": "integer"}, "taken.at": {"type": "date"}, "where": {"type": "geo"},
@@ -306,10 +305,10 @@ fn fields_and_filters_survive_a_restart() {
     assert_eq!(collection.ids(&search), ["a"]);
 }
 
-/// Five different fields at most: what stored documents have counts, also after a restart, a
+/// A limit of five distinct fields counts those of the stored documents, also after a restart, a
 /// replacement, a patch and a deletion.
 #[test]
-fn fields_are_not_made_without_end() {
+fn the_number_of_fields_is_limited() {
     let setup = Setup::new().flag("--max-fields", "5");
     let server = setup.start();
     server
@@ -334,7 +333,7 @@ fn fields_are_not_made_without_end() {
             document("few", json!({"b": "x"})),
         ]),
     );
-    // "known" would bring "year.a".
+    // "known" would add "year.a".
     assert_eq!(
         (&answer["created"], &answer["failed"]),
         (&json!(3), &json!(2))
@@ -376,13 +375,13 @@ fn fields_are_not_made_without_end() {
             &json!({"metadata": {"e": 1, "a": null}}),
         )
         .expect(200);
-    // "b" stays with "few", "e" goes.
+    // "few" keeps "b"; "e" is removed.
     client.delete("/collections/c/documents/two").expect(204);
     refused(document("new", json!({"f": 1, "g": 1})));
     let answer = add(&server, document("new", json!({"f": 1})));
     assert_eq!(answer["created"], 1, "{answer}");
 
-    // A group of one request sees what was before in it.
+    // Later documents of a request see the fields of earlier ones.
     let server = server.kill().start();
     let answer = add(
         &server,

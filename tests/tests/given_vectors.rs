@@ -1,27 +1,25 @@
-//! Collections with an index of one's own choice, and documents that bring their vectors.
+//! Collections with an index configuration, and documents with given vectors.
 #![allow(clippy::unwrap_used, reason = "a test")]
-
-use std::sync::LazyLock;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use clipdb_tests::{Client, Server, wait_until};
+use clipdb_tests::{Client, Server, SharedServer, wait_until};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-static SERVER: LazyLock<Server> = LazyLock::new(Server::start);
+static SERVER: SharedServer = SharedServer::new(Server::start);
 
 fn client() -> &'static Client {
     SERVER.client()
 }
 
-fn make(name: &str, body: Value) -> String {
+fn create(name: &str, body: Value) -> String {
     let path = format!("/collections/{name}");
     client().put(&path, &body).expect(201);
     path
 }
 
-/// A vector of four numbers that points at `at` of a circle, with a length of its own.
+/// A vector of four dimensions in the direction `at` on a circle, with its own length.
 fn pointing(at: f32) -> Vec<f32> {
     vec![3.0 * at.cos(), 3.0 * at.sin(), 0.0, 0.5]
 }
@@ -36,8 +34,7 @@ fn ids(answer: &Value) -> Vec<&str> {
     hits.iter().map(|hit| hit["id"].as_str().unwrap()).collect()
 }
 
-/// The ids of all pages of a search; `step` turns what a page answered into what asks for the
-/// next.
+/// The ids of all pages of a search. `step` derives the request for the next page from a response.
 fn pages(path: &str, search: &Value, step: impl Fn(&Value, usize) -> Option<Value>) -> Vec<String> {
     let (mut found, mut next) = (Vec::new(), json!({}));
     loop {
@@ -58,8 +55,8 @@ fn pages(path: &str, search: &Value, step: impl Fn(&Value, usize) -> Option<Valu
 }
 
 #[test]
-fn pages_over_pictures_and_texts_join_to_one_order() {
-    let path = make("two-kinds", json!({"model": "none", "dim": 4}));
+fn pages_of_images_and_texts_form_one_list() {
+    let path = create("two-kinds", json!({"model": "none", "dim": 4}));
     let documents: Vec<Value> = (0..400)
         .map(|n| {
             let vectors = match n % 3 {
@@ -82,21 +79,21 @@ fn pages_over_pictures_and_texts_join_to_one_order() {
         let by_offset = pages(&path, &search, |answer, seen| {
             (!ids(answer).is_empty()).then(|| json!({"offset": seen}))
         });
-        let mut whole = search.clone();
-        whole["limit"] = json!(1000);
-        let whole = pages(&path, &whole, |_, _| None);
-        assert_eq!(whole.len(), 400, "{method}");
-        assert_eq!(by_cursor, whole, "{method}");
-        assert_eq!(by_offset, whole, "{method}");
+        let mut all = search.clone();
+        all["limit"] = json!(1000);
+        let all = pages(&path, &all, |_, _| None);
+        assert_eq!(all.len(), 400, "{method}");
+        assert_eq!(by_cursor, all, "{method}");
+        assert_eq!(by_offset, all, "{method}");
     }
 }
 
 #[test]
-fn an_index_configuration_is_kept_shown_and_guarded() {
+fn an_index_configuration_is_stored_shown_and_immutable() {
     let body = json!({
         "model": "none", "dim": 4, "index": {"kind": "hnsw", "m": 8, "ef": 40, "seal_at": 32}
     });
-    let path = make("configured", body.clone());
+    let path = create("configured", body.clone());
     let shown = client().get(&path).expect(200).json();
     assert_eq!(
         (&shown["model"], &shown["dim"]),
@@ -131,7 +128,7 @@ fn an_index_configuration_is_kept_shown_and_guarded() {
             .put(&path, &other)
             .expect_problem(409, "collection_exists");
     }
-    let picked = make("picked", json!({"model": "none", "dim": 4}));
+    let picked = create("picked", json!({"model": "none", "dim": 4}));
     let shown = client().get(&picked).expect(200).json();
     assert_eq!(
         (&shown["index"]["kind"], &shown["index"]["text"]["built_as"]),
@@ -141,8 +138,8 @@ fn an_index_configuration_is_kept_shown_and_guarded() {
 }
 
 #[test]
-fn new_vectors_go_to_disk_as_soon_as_there_are_so_many() {
-    let path = make(
+fn a_full_segment_is_written_to_disk() {
+    let path = create(
         "sealed",
         json!({"model": "none", "dim": 4, "index": {"seal_at": 32}}),
     );
@@ -160,8 +157,8 @@ fn new_vectors_go_to_disk_as_soon_as_there_are_so_many() {
 }
 
 #[test]
-fn wrong_configurations_are_refused_with_reasons() {
-    for (body, code, said) in [
+fn invalid_configurations_are_refused_with_reasons() {
+    for (body, code, message) in [
         (json!({"model": "none"}), "invalid_field", "needs 'dim'"),
         (json!({"dim": 3}), "invalid_field", "gives vectors of 384"),
         (
@@ -189,7 +186,7 @@ fn wrong_configurations_are_refused_with_reasons() {
             .put("/collections/refused", &body)
             .expect_problem(422, code);
         let detail = problem["detail"].as_str().unwrap();
-        assert!(detail.contains(said), "{detail}");
+        assert!(detail.contains(message), "{detail}");
     }
     client()
         .get("/collections/refused")
@@ -197,8 +194,8 @@ fn wrong_configurations_are_refused_with_reasons() {
 }
 
 #[test]
-fn documents_with_vectors_are_found_by_them_in_both_spellings() {
-    let path = make("given", json!({"model": "none", "dim": 4}));
+fn documents_are_found_by_given_vectors_in_both_encodings() {
+    let path = create("given", json!({"model": "none", "dim": 4}));
     let lines: Vec<String> = (0..40u8)
         .map(|at| {
             let vector = pointing(f32::from(at) * 0.1);
@@ -282,8 +279,8 @@ fn documents_with_vectors_are_found_by_them_in_both_spellings() {
 }
 
 #[test]
-fn what_a_collection_without_a_model_cannot_do_it_says() {
-    let path = make("bare-vectors", json!({"model": "none", "dim": 4}));
+fn a_collection_without_a_model_reports_its_limits() {
+    let path = create("bare-vectors", json!({"model": "none", "dim": 4}));
     let add = |document: Value| client().post(&format!("{path}/documents"), &document);
     add(json!({"id": "a", "text": "a heron by the pond", "vectors": {"image": pointing(0.3)}}))
         .expect(200);
@@ -303,7 +300,7 @@ fn what_a_collection_without_a_model_cannot_do_it_says() {
 }
 
 #[test]
-fn a_given_vector_stands_for_what_would_be_embedded() {
+fn a_given_vector_replaces_the_encoded_one() {
     let name = "/collections/mixed-vectors";
     client().put(name, &json!({})).expect(201);
     let mut vector = vec![0.0f32; 384];

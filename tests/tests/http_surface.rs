@@ -1,20 +1,21 @@
-//! HTTP as it is written: HEAD, OPTIONS, `Allow`, conditional requests, parts of a body,
-//! compression, and how fast a kept connection answers.
+//! HTTP semantics: HEAD, OPTIONS, `Allow`, conditional requests, ranges, compression, and the
+//! latency of a kept-alive connection.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use clipdb_tests::{Answer, Client, Python, Server, Setup, pictures, send};
+use clipdb_tests::{
+    Answer, Client, Python, Server, Setup, SharedServer, pictures, send, wait_until,
+};
 use reqwest::Method;
 use serde_json::json;
 
 const KEY: &str = "a-key-of-this-test";
 
-static SERVER: LazyLock<Server> = LazyLock::new(|| {
+static SERVER: SharedServer = SharedServer::new(|| {
     let server = Server::start();
     let client = server.client();
     client.collection("surface");
@@ -65,7 +66,7 @@ const READ: [&str; 20] = [
 ];
 
 #[test]
-fn head_is_answered_as_get_without_a_body() {
+fn head_is_get_without_a_body() {
     for path in READ {
         let (get, head) = (client().get(path), ask(Method::HEAD, path, &[]));
         assert_eq!((get.status, head.status), (200, 200), "{path}");
@@ -77,7 +78,7 @@ fn head_is_answered_as_get_without_a_body() {
         );
         assert_eq!(get.header("etag"), head.header("etag"), "{path}");
         let length = head.header("content-length").unwrap();
-        // Lists, counts and times change with what other tests do.
+        // Other tests change lists, counts and times.
         let is_fixed = path.starts_with("/page/")
             || path.contains("/documents/p")
             || ["/", "/docs", "/favicon.ico", "/openapi.json"].contains(&path);
@@ -95,7 +96,7 @@ fn head_is_answered_as_get_without_a_body() {
         let head = ask(Method::HEAD, path, &[]);
         assert_eq!((head.status, head.body.len()), (status, 0), "{path}");
     }
-    // With compression asked for as well: there is nothing to compress.
+    // With `Accept-Encoding` too: there is nothing to compress.
     let head = ask(
         Method::HEAD,
         "/openapi.json",
@@ -104,7 +105,7 @@ fn head_is_answered_as_get_without_a_body() {
     assert_eq!((head.status, head.body.len()), (200, 0));
 }
 
-/// Several requests in one write, and all that comes back until the server closes.
+/// Sends several requests in one write and reads until the server closes the connection.
 fn pipelined(requests: &str) -> String {
     let mut stream = TcpStream::connect(client().address()).unwrap();
     stream.write_all(requests.as_bytes()).unwrap();
@@ -114,7 +115,7 @@ fn pipelined(requests: &str) -> String {
 }
 
 #[test]
-fn requests_behind_a_head_on_one_connection_are_answered() {
+fn requests_after_a_head_on_one_connection_are_answered() {
     let host = "host: localhost\r\n";
     let answers = pipelined(&format!(
         "HEAD /openapi.json HTTP/1.1\r\n{host}\r\nGET /health HTTP/1.1\r\n{host}\r\n\
@@ -122,7 +123,7 @@ fn requests_behind_a_head_on_one_connection_are_answered() {
     ));
     assert_eq!(answers.matches("HTTP/1.1 200 OK").count(), 4, "{answers}");
     assert_eq!(answers.matches("{\"").count(), 2, "{answers}");
-    // There is nothing to upgrade to.
+    // There is no protocol to upgrade to.
     let answers = pipelined(&format!(
         "HEAD / HTTP/1.1\r\n{host}upgrade: websocket\r\nconnection: upgrade\r\n\r\n"
     ));
@@ -130,7 +131,7 @@ fn requests_behind_a_head_on_one_connection_are_answered() {
 }
 
 #[test]
-fn a_method_that_a_path_does_not_have_is_answered_with_those_it_has() {
+fn an_unsupported_method_is_answered_with_the_supported_ones() {
     for (path, allowed) in [
         ("/health", "GET, HEAD, OPTIONS"),
         ("/", "GET, HEAD, OPTIONS"),
@@ -180,7 +181,7 @@ fn a_method_that_a_path_does_not_have_is_answered_with_those_it_has() {
 }
 
 #[test]
-fn without_the_key_no_method_shows_which_routes_there_are() {
+fn without_the_key_no_method_reveals_routes() {
     let server = Setup::new().key(KEY).start();
     let stranger = server.client().with_key(None);
     for path in ["/collections", "/tasks", "/nowhere", "/v1/models"] {
@@ -195,7 +196,7 @@ fn without_the_key_no_method_shows_which_routes_there_are() {
 }
 
 #[test]
-fn every_response_says_that_its_type_is_not_to_be_guessed() {
+fn every_response_forbids_content_sniffing() {
     for path in READ.into_iter().chain(["/nowhere", "/search"]) {
         let answer = client().get(path);
         assert_eq!(
@@ -207,7 +208,7 @@ fn every_response_says_that_its_type_is_not_to_be_guessed() {
 }
 
 #[test]
-fn what_the_client_has_is_not_sent_again() {
+fn a_cached_response_is_not_sent_again() {
     let image = "/collections/surface/documents/p/image";
     for path in [
         "/",
@@ -231,7 +232,7 @@ fn what_the_client_has_is_not_sent_again() {
             assert_eq!(again.header("etag"), Some(tag.as_str()), "{path}");
         }
         ask(Method::GET, path, &[("if-none-match", "\"other\"")]).expect(200);
-        // With compression asked for, as browsers do.
+        // With `Accept-Encoding`, like browsers.
         let both = [("if-none-match", tag.as_str()), ("accept-encoding", "gzip")];
         ask(Method::GET, path, &both).expect(304);
         ask(Method::HEAD, path, &[("if-none-match", &tag)]).expect(304);
@@ -239,7 +240,7 @@ fn what_the_client_has_is_not_sent_again() {
 }
 
 #[test]
-fn an_image_is_asked_for_by_its_date_as_well() {
+fn an_image_can_be_requested_conditionally_by_date() {
     client().collection("dated");
     let path = "/collections/dated/documents/d";
     let put = |seed: u64| {
@@ -250,8 +251,12 @@ fn an_image_is_asked_for_by_its_date_as_well() {
     let image = format!("{path}/image");
     let first = client().get(&image).expect(200);
     assert_eq!(first.header("last-modified"), None, "it may change yet");
-    std::thread::sleep(Duration::from_millis(2100));
-    let settled = client().get(&image).expect(200);
+    let mut settled = first;
+    let has_date = wait_until(|| {
+        settled = client().get(&image).expect(200);
+        settled.header("last-modified").is_some()
+    });
+    assert!(has_date, "{settled:?}");
     let date = settled.header("last-modified").unwrap().to_owned();
     let since = |date: &str| ask(Method::GET, &image, &[("if-modified-since", date)]).status;
     assert_eq!(since(&date), 304);
@@ -261,7 +266,7 @@ fn an_image_is_asked_for_by_its_date_as_well() {
 }
 
 #[test]
-fn a_snapshot_is_downloaded_in_parts() {
+fn a_snapshot_can_be_downloaded_in_ranges() {
     let taken = client()
         .post("/collections/surface/snapshots", &json!({}))
         .expect(201);
@@ -304,7 +309,7 @@ fn a_snapshot_is_downloaded_in_parts() {
 }
 
 #[test]
-fn what_is_long_is_compressed_and_what_is_short_is_not() {
+fn only_long_responses_are_compressed() {
     let encoding = |path: &str, accepted: &str| {
         let answer = ask(Method::GET, path, &[("accept-encoding", accepted)]).expect(200);
         answer.header("content-encoding").map(str::to_owned)
@@ -325,7 +330,7 @@ fn what_is_long_is_compressed_and_what_is_short_is_not() {
     assert_eq!(encoding("/openapi.json", "identity"), None);
 }
 
-/// Reads one response with a length or in chunks to its end.
+/// Reads one complete response, with a length or chunked.
 fn read_response(reader: &mut impl BufRead) {
     let mut length = None;
     let mut chunked = false;
@@ -357,36 +362,43 @@ fn read_response(reader: &mut impl BufRead) {
     reader.read_exact(&mut body).unwrap();
 }
 
-/// On a kept connection a response in several pieces waits for the client's acknowledgement of
-/// the first, which comes after 40 ms, unless the server sends each piece at once.
+/// With Nagle's algorithm a response in several pieces waits for the client's delayed
+/// acknowledgement of the first, which takes 40 ms.
 #[test]
-fn a_kept_connection_that_asks_for_gzip_is_answered_at_once() {
+fn gzip_on_a_kept_alive_connection_is_not_delayed() {
     for path in [
         "/search?q=ferry&collection=surface&mode=keyword",
         "/openapi.json",
     ] {
-        // In one piece, as clients send it: in several the client itself would wait.
+        // In one piece, like clients send it: with several the client itself would wait.
         let request = format!(
             "GET {path} HTTP/1.1\r\nhost: localhost\r\naccept-encoding: gzip, deflate\r\n\r\n"
         );
         let mut stream = TcpStream::connect(client().address()).unwrap();
         let mut reader = BufReader::new(stream.try_clone().unwrap());
-        let mut took: Vec<Duration> = (0..21)
-            .map(|_| {
-                let started = Instant::now();
-                stream.write_all(request.as_bytes()).unwrap();
-                read_response(&mut reader);
-                started.elapsed()
-            })
-            .collect();
-        took.sort();
-        assert!(took[10] < Duration::from_millis(20), "{path}: {took:?}");
+        let mut median = || {
+            let mut took: Vec<Duration> = (0..21)
+                .map(|_| {
+                    let started = Instant::now();
+                    stream.write_all(request.as_bytes()).unwrap();
+                    read_response(&mut reader);
+                    started.elapsed()
+                })
+                .collect();
+            took.sort();
+            took[10]
+        };
+        // A delayed acknowledgement slows down every round, a busy machine only some of them.
+        let fastest = (0..10)
+            .map(|_| median())
+            .find(|took| *took < Duration::from_millis(20));
+        assert!(fastest.is_some(), "{path}: more than 20 ms in ten rounds");
     }
 }
 
-/// `requests` and `httpx` with the headers that they send by themselves, over HTTP and HTTPS.
+/// `requests` and `httpx` with their default headers, over HTTP and HTTPS.
 #[test]
-fn clients_in_python_are_answered_at_once() {
+fn python_clients_are_not_delayed() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("python_clients");
     let python = Python::environment("python-clients", &folder.join("requirements.txt"));
     let tls = Setup::new().tls().start();
@@ -401,7 +413,10 @@ fn clients_in_python_are_answered_at_once() {
         (tls.client().base(), certificate.to_str().unwrap()),
     ] {
         let arguments = [base, trusted, "--at-most-ms", "20"];
-        let finished = python.run(&folder.join("latency.py"), &arguments);
+        let run = || python.run(&folder.join("latency.py"), &arguments);
+        // A delayed acknowledgement slows down every run, a busy machine only some of them.
+        let finished = (0..3).map(|_| run()).find(|run| run.code == Some(0));
+        let finished = finished.unwrap_or_else(run);
         assert_eq!(
             finished.code,
             Some(0),

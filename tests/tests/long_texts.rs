@@ -1,13 +1,11 @@
-//! Texts that the model cannot read at once: every part of them is found, and the hit
-//! shows the passage that it was found by.
+//! Texts longer than the model's input: every part of them is found, and a hit shows the matching
+//! passage.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-use std::sync::LazyLock;
-
-use clipdb_tests::{Client, Collection, Server};
+use clipdb_tests::{Client, Collection, Server, SharedServer};
 use serde_json::{Value, json};
 
-static SERVER: LazyLock<Server> = LazyLock::new(|| {
+static SERVER: SharedServer = SharedServer::new(|| {
     let server = Server::start();
     let collection = server.client().collection("shelf");
     let short = json!({ "id": "short", "text": "The ferry leaves the harbour at nine." });
@@ -17,7 +15,7 @@ static SERVER: LazyLock<Server> = LazyLock::new(|| {
 
 const MARKED: &str = "The volcano threw ash and lava over the sleeping island.";
 
-/// About money for 200 sentences, and about something else in one near the end.
+/// 200 sentences about money, and one near the end about something else.
 fn long_text() -> String {
     let dull = |n: usize| format!("Interest rates of bank number {n} rose again. ");
     let mut text = String::from("Überschrift… ");
@@ -42,7 +40,7 @@ fn hit(query: &Value, id: &str) -> Value {
 }
 
 #[test]
-fn what_stands_near_the_end_is_found_by_its_meaning_and_shown() {
+fn a_passage_near_the_end_is_found_by_meaning_and_shown() {
     let query = json!({ "text": "an eruption of a fiery mountain", "mode": "vector" });
     let hits = shelf().hits(&query);
     assert_eq!(hits[0]["id"], "long", "{hits:?}");
@@ -59,7 +57,7 @@ fn what_stands_near_the_end_is_found_by_its_meaning_and_shown() {
 }
 
 #[test]
-fn the_passage_is_the_one_that_fits_the_query() {
+fn the_passage_matches_the_query() {
     let at = |query: &str| {
         let hit = hit(&json!({ "text": query, "explain": true }), "long");
         hit["passage"]["start"].as_u64().unwrap()
@@ -70,7 +68,7 @@ fn the_passage_is_the_one_that_fits_the_query() {
 }
 
 #[test]
-fn words_are_found_in_the_whole_text() {
+fn keywords_are_found_in_the_complete_text() {
     for words in ["volcano", "\"sleeping island\"", "199"] {
         assert_eq!(shelf().ids(&json!({ "keywords": words })), ["long"]);
     }
@@ -128,7 +126,7 @@ fn a_new_text_has_new_passages() {
 }
 
 #[test]
-fn passages_outlive_a_restart() {
+fn passages_survive_a_restart() {
     let server = Server::start();
     let query = json!({ "text": "an eruption of a fiery mountain", "mode": "vector" });
     let collection = server.client().collection("kept");

@@ -1,5 +1,5 @@
-//! The folder of search indexes deleted while the server runs: it is made again from the
-//! documents, and no write is refused for good.
+//! The folder of the search indexes is deleted while the server runs. It is rebuilt from the
+//! documents, and no write is refused permanently.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::fs;
@@ -11,7 +11,7 @@ use clipdb_tests::{Client, Server, Setup, wait_until};
 use serde_json::{Value, json};
 
 fn setup() -> Setup {
-    // Small segments on disk, so that there is more to lose than what is in memory.
+    // Small segments, so that some are on disk and not only in memory.
     Setup::new()
 }
 
@@ -34,7 +34,7 @@ fn document(number: usize, word: &str) -> Value {
     json!({ "id": format!("{word}{number}"), "text": format!("{word} page{number}"), "vectors": { "text": vector } })
 }
 
-fn is_whole(client: &Client, name: &str, documents: usize) {
+fn assert_complete(client: &Client, name: &str, documents: usize) {
     let collection = client.existing(name);
     assert_eq!(collection.summary()["documents"], documents);
     let check = collection.check();
@@ -53,7 +53,7 @@ fn is_whole(client: &Client, name: &str, documents: usize) {
 }
 
 fn empty(folder: &Path) {
-    // As `rm -r` does it while files are made in it: what it meets, once.
+    // Like `rm -r` while files are created in it: each file that it meets, once.
     for path in files(folder) {
         let _ = fs::remove_file(path);
     }
@@ -61,14 +61,14 @@ fn empty(folder: &Path) {
 }
 
 #[test]
-fn writes_go_on_and_nothing_is_missing() {
+fn writes_continue_and_no_document_is_missing() {
     let server = setup().start();
     let client = server.client();
     fill(client, "a");
     fill(client, "b");
     let index = server.data().join("index");
     fs::remove_dir_all(&index).unwrap();
-    // What is open can still be searched.
+    // Open files can still be searched.
     assert_eq!(
         client.existing("a").ids(&json!({ "keywords": "page7" })),
         ["old7"]
@@ -81,13 +81,13 @@ fn writes_go_on_and_nothing_is_missing() {
     client
         .delete(&client.existing("b").document_path("old299"))
         .expect(204);
-    is_whole(client, "a", 301);
-    is_whole(client, "b", 299);
+    assert_complete(client, "a", 301);
+    assert_complete(client, "b", 299);
     assert!(!files(&index).is_empty());
-    // What was made again is good for the next start.
+    // The rebuilt index is valid at the next startup.
     let server = server.stop().start();
-    is_whole(server.client(), "a", 301);
-    is_whole(server.client(), "b", 299);
+    assert_complete(server.client(), "a", 301);
+    assert_complete(server.client(), "b", 299);
     assert!(
         !server
             .log()
@@ -98,7 +98,7 @@ fn writes_go_on_and_nothing_is_missing() {
 }
 
 #[test]
-fn it_is_deleted_again_and_again_amid_writes() {
+fn the_folder_may_be_deleted_repeatedly_during_writes() {
     let server = setup().start();
     let client = server.client();
     fill(client, "a");
@@ -110,7 +110,7 @@ fn it_is_deleted_again_and_again_amid_writes() {
             scope.spawn(move || {
                 let mut number = 1000 * (writer + 1);
                 while !done.load(Ordering::Acquire) {
-                    // A write may meet the deletion; it is never refused twice for good.
+                    // A write may fail during the deletion; it is never refused permanently.
                     let path = "/collections/a/documents";
                     let stored = || client.post(path, &document(number, "new")).status == 200;
                     assert!(wait_until(stored), "writes are refused for good");
@@ -130,14 +130,14 @@ fn it_is_deleted_again_and_again_amid_writes() {
         done.store(true, Ordering::Release);
     });
     let documents = 300 + written.load(Ordering::Relaxed);
-    is_whole(client, "a", documents);
+    assert_complete(client, "a", documents);
     let stopped = server.stop();
     assert_eq!(stopped.check(&[]).code, Some(0));
-    is_whole(stopped.start().client(), "a", documents);
+    assert_complete(stopped.start().client(), "a", documents);
 }
 
 #[test]
-fn one_that_is_not_open_is_made_again_when_it_is_used() {
+fn a_closed_index_is_rebuilt_on_use() {
     let server = Setup::new().flag("--open-collections", "1").start();
     let client = server.client();
     ["a", "b", "c"].iter().for_each(|name| fill(client, name));
@@ -148,14 +148,14 @@ fn one_that_is_not_open_is_made_again_when_it_is_used() {
             client.post(&path, &json!({ "keywords": "page7" })).status == 200
         };
         assert!(wait_until(searched), "{name}");
-        is_whole(client, name, 300);
+        assert_complete(client, name, 300);
     }
-    assert_is_served(&server);
+    assert_served(&server);
 }
 
-fn assert_is_served(server: &Server) {
+fn assert_served(server: &Server) {
     for name in ["a", "b", "c"] {
         server.client().existing(name).add(&document(2000, "late"));
-        is_whole(server.client(), name, 301);
+        assert_complete(server.client(), name, 301);
     }
 }

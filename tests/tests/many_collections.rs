@@ -1,5 +1,5 @@
-//! Many small collections: few of them have their indexes open, all are served, and what they
-//! cost in threads and memory does not grow with their number.
+//! Many small collections: only a few have open indexes, all are served, and their cost in threads
+//! and memory does not grow with their number.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::fs;
@@ -10,7 +10,7 @@ use clipdb_tests::{Client, Server, Setup, wait_until};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-/// Collections of one test; far more than are open at once.
+/// Collections of one test; many more than the limit of open indexes.
 const MANY: usize = 300;
 const OPEN: usize = 12;
 
@@ -31,7 +31,7 @@ fn document(collection: usize, id: &str) -> Value {
     })
 }
 
-fn make(client: &Client, number: usize) {
+fn create(client: &Client, number: usize) {
     let path = format!("/collections/{}", name(number));
     client
         .put(&path, &json!({ "model": "none", "dim": 4 }))
@@ -45,8 +45,8 @@ fn add(client: &Client, number: usize, id: &str) {
     assert_eq!(answer["failed"], 0, "{answer}");
 }
 
-/// Documents that a word of theirs, a vector and a filter find.
-fn is_whole(client: &Client, number: usize, ids: &[&str]) {
+/// Documents that a keyword, a vector and a filter find.
+fn assert_complete(client: &Client, number: usize, ids: &[&str]) {
     let collection = client.existing(&name(number));
     let mut ids: Vec<String> = ids.iter().map(|id| (*id).to_owned()).collect();
     ids.sort();
@@ -61,7 +61,7 @@ fn is_whole(client: &Client, number: usize, ids: &[&str]) {
     }
 }
 
-/// Runs `work` for each number on eight threads.
+/// Runs `work` for each number, on eight threads.
 fn each(numbers: std::ops::Range<usize>, work: impl Fn(usize) + Sync) {
     let next = AtomicUsize::new(numbers.start);
     std::thread::scope(|scope| {
@@ -95,12 +95,12 @@ fn loaded(client: &Client) -> f64 {
 }
 
 #[test]
-fn what_they_cost_does_not_grow_with_their_number() {
+fn the_cost_of_collections_does_not_grow_with_their_number() {
     let server = setup().start();
     let client = server.client();
-    each(0..40, |number| make(client, number));
+    each(0..40, |number| create(client, number));
     let (threads_of_40, mappings_of_40) = (threads(&server), mappings(&server));
-    each(40..MANY, |number| make(client, number));
+    each(40..MANY, |number| create(client, number));
     assert!(
         threads(&server) <= threads_of_40 + 8,
         "{} threads, {threads_of_40} with 40 collections",
@@ -112,10 +112,12 @@ fn what_they_cost_does_not_grow_with_their_number() {
         mappings(&server)
     );
     assert!(wait_until(|| loaded(client) <= OPEN as f64));
-    each(0..MANY, |number| is_whole(client, number, &["first"]));
+    each(0..MANY, |number| {
+        assert_complete(client, number, &["first"])
+    });
     assert!(wait_until(|| loaded(client) <= OPEN as f64));
 
-    // A list of all opens none, and knows what each holds.
+    // The list of collections opens none, and has the counts of each.
     let before = client.metric("clipdb_collections_loaded");
     let all = client.get("/collections").expect(200).json();
     let all = all["collections"].as_array().unwrap();
@@ -132,25 +134,26 @@ fn what_they_cost_does_not_grow_with_their_number() {
     }
     assert!(loaded(client) <= before);
 
-    // A graceful stop saves them; the next start serves all again and opens a few.
+    // A clean shutdown saves them; the next startup serves all and opens a few.
     let begun = Instant::now();
     let stopped = server.stop();
     assert_eq!(stopped.status.code(), Some(0), "{}", stopped.log);
+    // Generous, for a loaded machine: the usual time is below a second.
     assert!(begun.elapsed() < Duration::from_secs(20));
     let server = stopped.start();
     let client = server.client();
     assert!(loaded(client) <= OPEN as f64);
     each(0..MANY, |number| add(client, number, "second"));
     each(0..MANY, |number| {
-        is_whole(client, number, &["first", "second"])
+        assert_complete(client, number, &["first", "second"])
     });
     assert!(threads(&server) <= threads_of_40 + 8);
 
-    // After a kill what was in memory alone is read from the documents when it is used.
+    // After `kill -9` an index that was only in memory is rebuilt from the documents on first use.
     let server = server.kill().start();
     let client = server.client();
     each(0..MANY, |number| {
-        is_whole(client, number, &["first", "second"])
+        assert_complete(client, number, &["first", "second"])
     });
     assert_eq!(client.get("/health").expect(200).json()["status"], "ok");
     let stopped = server.stop();
@@ -159,12 +162,12 @@ fn what_they_cost_does_not_grow_with_their_number() {
 }
 
 #[test]
-fn one_that_is_not_open_is_read_dropped_copied_and_replaced() {
+fn a_closed_collection_supports_every_operation() {
     let server = setup().start();
     let client = server.client();
-    each(0..60, |number| make(client, number));
+    each(0..60, |number| create(client, number));
     assert!(wait_until(|| loaded(client) <= OPEN as f64));
-    // The first were used longest ago.
+    // The first ones are the least recently used.
     client.existing(&name(0)).document("first").expect(200);
     assert_eq!(client.existing(&name(1)).list(10).len(), 1);
     assert_eq!(client.existing(&name(2)).check()["agrees"], true);
@@ -182,7 +185,7 @@ fn one_that_is_not_open_is_read_dropped_copied_and_replaced() {
         )
         .expect(202);
 
-    // A snapshot of one that is not open, restored in its place after a change.
+    // A snapshot of a closed one, restored in its place after a change.
     let path = format!("/collections/{}/snapshots", name(5));
     let id = client
         .send(Method::POST, &path, None, "")
@@ -193,9 +196,9 @@ fn one_that_is_not_open_is_read_dropped_copied_and_replaced() {
     let path = format!("/collections/{}/restore", name(5));
     let body = json!({ "snapshot": id, "collection": name(5) });
     client.post(&path, &body).expect(200);
-    is_whole(client, 5, &["first"]);
+    assert_complete(client, 5, &["first"]);
 
-    // Dropped while it is not open, and made again: nothing of the old one is left.
+    // Dropped while closed, and created again: nothing of the old one is left.
     let path = format!("/collections/{}", name(6));
     client.delete(&path).expect(204);
     client
@@ -208,14 +211,14 @@ fn one_that_is_not_open_is_read_dropped_copied_and_replaced() {
         name.to_string_lossy().starts_with(&prefix)
     });
     assert!(left.next().is_none());
-    make(client, 6);
-    is_whole(client, 6, &["first"]);
+    create(client, 6);
+    assert_complete(client, 6, &["first"]);
 
-    // Writes and a filter's deletion, on ones that are not open.
+    // Writes and a deletion by filter, on closed ones.
     let path = "/documents?filter=%7B%22shelf%22%3A7%7D";
     let deleted = client.delete(&format!("/collections/{}{path}", name(7)));
     assert_eq!(deleted.expect(200).json()["deleted"], 1);
-    is_whole(client, 7, &[]);
+    assert_complete(client, 7, &[]);
     let path = format!("/collections/{}/documents/first", name(8));
     client
         .patch(&path, &json!({ "metadata": { "read": true } }))
@@ -229,31 +232,31 @@ fn one_that_is_not_open_is_read_dropped_copied_and_replaced() {
 }
 
 #[test]
-fn first_users_wait_for_one_opening_and_makers_hold_up_nobody() {
+fn concurrent_first_searches_open_once_and_creations_delay_no_search() {
     let server = setup().start();
     let client = server.client();
-    each(0..60, |number| make(client, number));
+    each(0..60, |number| create(client, number));
     assert!(wait_until(|| loaded(client) <= OPEN as f64));
-    // Forty at once for one that is not open.
+    // Forty concurrent requests for a closed one.
     std::thread::scope(|scope| {
         for _ in 0..40 {
-            scope.spawn(|| is_whole(client, 0, &["first"]));
+            scope.spawn(|| assert_complete(client, 0, &["first"]));
         }
     });
-    // Searches of one that is open, while others are made and dropped.
-    let done = AtomicBool::new(false);
+    // Searches of an open one, while others are created and dropped.
+    let (begun, done) = (Instant::now(), AtomicBool::new(false));
     let slowest = std::thread::scope(|scope| {
         let searches = scope.spawn(|| {
             let mut slowest = Duration::ZERO;
             while !done.load(Ordering::Acquire) {
                 let begun = Instant::now();
-                is_whole(client, 0, &["first"]);
+                assert_complete(client, 0, &["first"]);
                 slowest = slowest.max(begun.elapsed());
             }
             slowest
         });
         each(100..160, |number| {
-            make(client, number);
+            create(client, number);
             client
                 .delete(&format!("/collections/{}", name(number)))
                 .expect(204);
@@ -261,11 +264,13 @@ fn first_users_wait_for_one_opening_and_makers_hold_up_nobody() {
         done.store(true, Ordering::Release);
         searches.join().unwrap()
     });
-    assert!(slowest < Duration::from_secs(3), "{slowest:?}");
+    // A search that waits for the creations takes about as long as all of them.
+    let limit = Duration::from_secs(3).max(begun.elapsed() / 2);
+    assert!(slowest < limit, "{slowest:?}, limit {limit:?}");
 }
 
 #[test]
-fn one_that_was_just_made_is_never_said_to_be_catching_up() {
+fn a_new_collection_is_never_reported_as_catching_up() {
     let server = setup().start();
     let client = server.client();
     each(0..60, |number| {
@@ -287,10 +292,10 @@ fn one_that_was_just_made_is_never_said_to_be_catching_up() {
 }
 
 #[test]
-fn one_more_than_the_limit_is_refused_by_name() {
+fn a_collection_beyond_the_limit_is_refused_by_name() {
     let server = Setup::new().flag("--max-collections", "3").start();
     let client = server.client();
-    (0..3).for_each(|number| make(client, number));
+    (0..3).for_each(|number| create(client, number));
     let one_more = || client.put(&format!("/collections/{}", name(3)), &json!({}));
     let problem = one_more().expect_problem(422, "too_many_collections");
     let detail = problem["detail"].as_str().unwrap();
@@ -304,7 +309,7 @@ fn one_more_than_the_limit_is_refused_by_name() {
             &json!({ "text": "the default one is one more" }),
         )
         .expect_problem(422, "too_many_collections");
-    // Those that are there are filled, and named again, as before.
+    // Existing ones accept documents, and creating them again succeeds.
     add(client, 1, "second");
     client
         .put(
@@ -316,7 +321,7 @@ fn one_more_than_the_limit_is_refused_by_name() {
         .delete(&format!("/collections/{}", name(0)))
         .expect(204);
     one_more().expect(201);
-    // A start takes what is there.
+    // Startup accepts the existing ones.
     let server = server.stop().start();
-    is_whole(server.client(), 1, &["first", "second"]);
+    assert_complete(server.client(), 1, &["first", "second"]);
 }

@@ -1,12 +1,10 @@
-//! The bundled model in the whole: pictures by words, texts by picture, real ones.
+//! The bundled model end to end, with real drawings: images by words, texts by image.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-use std::sync::LazyLock;
-
-use clipdb_tests::{Client, Collection, Server, pictures};
+use clipdb_tests::{Client, Collection, Server, SharedServer, pictures};
 use serde_json::{Value, json};
 
-static SERVER: LazyLock<Server> = LazyLock::new(|| {
+static SERVER: SharedServer = SharedServer::new(|| {
     let server = Server::start();
     let collection = server.client().collection("meaning");
     let pictures: Vec<Value> = pictures::DRAWINGS
@@ -36,7 +34,7 @@ fn meaning() -> Collection<'static> {
 }
 
 #[test]
-fn pictures_are_found_by_their_words() {
+fn images_are_found_by_words() {
     for (query, picture) in [
         ("a dog", "dog-face"),
         ("umbrella", "umbrella"),
@@ -50,7 +48,7 @@ fn pictures_are_found_by_their_words() {
 }
 
 #[test]
-fn a_picture_and_a_text_of_one_meaning_share_the_page() {
+fn an_image_and_a_text_of_the_same_meaning_share_a_page() {
     for (query, picture, text) in [
         ("puppy", "dog-face", "t-dog"),
         ("castle", "castle", "t-castle"),
@@ -65,7 +63,7 @@ fn a_picture_and_a_text_of_one_meaning_share_the_page() {
 }
 
 #[test]
-fn texts_are_found_by_a_picture() {
+fn texts_are_found_by_an_image() {
     for (picture, text) in [
         ("dog-face", "t-dog"),
         ("castle", "t-castle"),

@@ -1,19 +1,17 @@
 //! `/health`, `/ready` and `/metrics`.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-use std::sync::LazyLock;
-
-use clipdb_tests::{Client, Server, wait_until};
+use clipdb_tests::{Client, Server, SharedServer, wait_until};
 use serde_json::json;
 
-static SERVER: LazyLock<Server> = LazyLock::new(Server::start);
+static SERVER: SharedServer = SharedServer::new(Server::start);
 
 fn client() -> &'static Client {
     SERVER.client()
 }
 
 #[test]
-fn health_and_readiness_tell_what_runs() {
+fn health_and_readiness_describe_the_server() {
     assert_eq!(
         client()
             .get("/health")
@@ -56,7 +54,7 @@ fn metrics_are_prometheus_text() {
 }
 
 #[test]
-fn counters_count() {
+fn counters_increase() {
     let client = client();
     client.collection("counters");
     let stored = || client.metric("clipdb_documents_ingested_total");

@@ -1,14 +1,12 @@
-//! One collection of emoji pictures without text, descriptions of the same things as texts
-//! of their own, and sentences of a novel: neither kind drowns the other, whatever their
-//! cosines are. `fusion_table` asks the same of a thousand emoji.
+//! One collection of emoji images without text, separate texts that describe the same things, and
+//! sentences of a novel. Neither kind outranks the other, whatever their cosines are.
+//! `fusion_table` measures the same with a thousand emoji.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-use std::sync::LazyLock;
-
-use clipdb_tests::{Client, Collection, Server, pictures};
+use clipdb_tests::{Client, Collection, Server, SharedServer, pictures};
 use serde_json::{Value, json};
 
-static SERVER: LazyLock<Server> = LazyLock::new(|| {
+static SERVER: SharedServer = SharedServer::new(|| {
     let server = Server::start();
     let collection = server.client().collection("mixed");
     let drawings = pictures::DRAWINGS
@@ -46,7 +44,7 @@ const DESCRIPTIONS: [(&str, &str); 5] = [
     ),
 ];
 
-/// What is asked, and the thing that is meant.
+/// Queries and the things that they mean.
 const QUERIES: [(&str, &str); 12] = [
     ("castle", "castle"),
     ("a medieval fortress", "castle"),
@@ -58,7 +56,7 @@ const QUERIES: [(&str, &str); 12] = [
     ("fruit", "red-apple"),
     ("umbrella", "umbrella"),
     ("bad weather", "umbrella"),
-    // Sentences of the novel come close to these.
+    // Sentences of the novel are close to these.
     ("someone laughs", "grinning-face"),
     ("the walls of an old house", "castle"),
 ];
@@ -74,7 +72,7 @@ fn mixed() -> Collection<'static> {
     SERVER.client().existing("mixed")
 }
 
-/// What a server would answer that merges both kinds by their cosines.
+/// The ranking of a server that merges both kinds by their cosines.
 fn by_raw_cosine(words: &str) -> Vec<String> {
     let mut hits: Vec<(f64, String)> = ["image", "text"]
         .iter()
@@ -92,7 +90,7 @@ fn by_raw_cosine(words: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_picture_and_the_description_share_the_page() {
+fn an_image_and_its_description_share_a_page() {
     let (mut worst, mut worst_by_cosine) = (0, 0);
     for (query, name) in QUERIES {
         let place = |ids: &[String], wanted: &str| {
@@ -109,7 +107,7 @@ fn the_picture_and_the_description_share_the_page() {
 }
 
 #[test]
-fn linear_fusion_shares_it_too() {
+fn linear_fusion_also_shares_a_page() {
     for (query, name) in QUERIES {
         let linear = json!({ "method": "linear" });
         let page = mixed().ids(&json!({ "text": query, "limit": 10, "fusion": linear }));
@@ -119,7 +117,7 @@ fn linear_fusion_shares_it_too() {
 }
 
 #[test]
-fn what_is_pushed_away_falls_in_every_list() {
+fn a_negative_weight_lowers_the_rank_in_every_list() {
     let rank = |query: &Value, id: &str| {
         let ids = mixed().ids(&json!({ "query": query, "mode": "vector", "limit": 90 }));
         ids.iter().position(|found| found == id).unwrap()

@@ -2,9 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
 
-use clipdb_tests::{Client, Server, Setup, pictures};
+use clipdb_tests::{Client, Server, Setup, SharedServer, pictures};
 use serde_json::{Value, json};
 
 const BUNDLED: &str = "clipdb-mini";
@@ -12,7 +11,7 @@ const BUNDLED: &str = "clipdb-mini";
 const RANDOM: &str = "clip-vit-base-patch32";
 const SENTENCES: [&str; 3] = ["a cat on a mat", "rain over the harbour", "a tax report"];
 
-static SERVER: LazyLock<Server> = LazyLock::new(|| two_models().start());
+static SERVER: SharedServer = SharedServer::new(|| two_models().start());
 
 fn two_models() -> Setup {
     Setup::new()
@@ -24,7 +23,7 @@ fn random_model() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../embed/parity/golden/{RANDOM}"))
 }
 
-/// Vectors of `texts` by a model.
+/// The vectors of `texts` from a model.
 fn encode(client: &Client, model: &str, texts: &[&str]) -> Vec<Vec<f64>> {
     let inputs: Vec<Value> = texts.iter().map(|text| json!({ "text": text })).collect();
     let body = json!({ "inputs": inputs, "model": model });
@@ -49,10 +48,10 @@ fn metric(client: &Client, name: &str, model: &str) -> f64 {
 }
 
 #[test]
-fn both_are_told_everywhere() {
+fn every_description_lists_both_models() {
     let ready = SERVER.client().get("/ready").expect(200).json();
     let models = ready["models"].as_array().unwrap();
-    let told: Vec<(&str, u64, u64)> = models
+    let listed: Vec<(&str, u64, u64)> = models
         .iter()
         .map(|model| {
             let number = |field: &str| model[field].as_u64().unwrap();
@@ -63,7 +62,7 @@ fn both_are_told_everywhere() {
             )
         })
         .collect();
-    assert_eq!(told, [(BUNDLED, 384, 1), (RANDOM, 48, 1)]);
+    assert_eq!(listed, [(BUNDLED, 384, 1), (RANDOM, 48, 1)]);
     let listed = SERVER.client().get("/v1/models").expect(200).json();
     let ids: Vec<&Value> = listed["data"]
         .as_array()
@@ -82,7 +81,7 @@ fn both_are_told_everywhere() {
     }
 }
 
-/// Each collection's documents and queries go through its own model alone.
+/// Documents and queries of a collection use only its own model.
 #[test]
 fn vectors_of_two_models_never_meet() {
     let client = SERVER.client();
@@ -137,7 +136,7 @@ fn vectors_of_two_models_never_meet() {
 }
 
 #[test]
-fn an_unknown_name_is_told_with_the_known() {
+fn an_unknown_model_is_refused_with_the_known_names() {
     let client = SERVER.client();
     let one = json!([{ "text": "a" }]);
     for (path, body, status) in [
@@ -169,7 +168,7 @@ fn an_unknown_name_is_told_with_the_known() {
 }
 
 #[test]
-fn each_ranks_by_its_own_scale() {
+fn each_model_ranks_with_its_own_scale() {
     let query = json!({ "text": SENTENCES[0] });
     let candidates = json!([{ "text": SENTENCES[1] }, { "text": SENTENCES[2] }]);
     let scales = [BUNDLED, RANDOM].map(|model| {
@@ -177,7 +176,7 @@ fn each_ranks_by_its_own_scale() {
         let answer = SERVER.client().post("/rank", &body).expect(200).json();
         assert_eq!(answer["model"], model);
         let number = |at: usize, field: &str| answer["candidates"][at][field].as_f64().unwrap();
-        // The odds' logarithm over the cosines' difference.
+        // The logarithm of the odds divided by the difference of the cosines.
         (number(0, "probability") / number(1, "probability")).ln()
             / (number(0, "cosine") - number(1, "cosine"))
     });
@@ -186,7 +185,7 @@ fn each_ranks_by_its_own_scale() {
 }
 
 #[test]
-fn a_collection_whose_model_is_not_loaded_keeps_its_documents() {
+fn a_collection_without_its_model_keeps_its_documents() {
     let server = two_models().start();
     let path = "/collections/waiting";
     server
@@ -231,14 +230,14 @@ fn a_file_lists_models_with_their_replicas() {
         .flag("--config", file.to_str().unwrap())
         .start();
     let ready = server.client().get("/ready").expect(200).json();
-    let told: Vec<(&Value, &Value)> = ready["models"]
+    let listed: Vec<(&Value, &Value)> = ready["models"]
         .as_array()
         .unwrap()
         .iter()
         .map(|model| (&model["name"], &model["replicas"]))
         .collect();
     assert_eq!(
-        told,
+        listed,
         [(&json!(RANDOM), &json!(2)), (&json!(BUNDLED), &json!(1))]
     );
     assert!(
@@ -246,7 +245,7 @@ fn a_file_lists_models_with_their_replicas() {
         "{}",
         server.banner()
     );
-    // The first is the default.
+    // The first model is the default.
     let summary = server.client().collection("of-default").summary();
     assert_eq!(summary["model"], RANDOM);
 }
@@ -261,7 +260,7 @@ fn the_same_model_twice_is_refused() {
     assert!(finished.stderr.contains("twice"), "{}", finished.stderr);
 }
 
-/// Clock ticks that each device thread of the server has computed for.
+/// The CPU time of each device thread of the server, in clock ticks.
 fn device_threads(server: &Server) -> Vec<u64> {
     let tasks = std::fs::read_dir(format!("/proc/{}/task", server.pid())).unwrap();
     tasks
@@ -277,10 +276,10 @@ fn device_threads(server: &Server) -> Vec<u64> {
 }
 
 #[test]
-fn replicas_share_the_work_and_keep_the_order() {
+fn replicas_share_the_work_and_preserve_the_order() {
     let server = Setup::new()
         .flag("--replicas", "2")
-        // LibTorch's threads of one operation would have the device thread's name.
+        // LibTorch's own threads would inherit the device thread's name.
         .flag("--threads", "1")
         .start();
     let client = server.client();
@@ -293,7 +292,7 @@ fn replicas_share_the_work_and_keep_the_order() {
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     let vectors = encode(client, BUNDLED, &texts);
     let after = device_threads(&server);
-    // A thread that had no part has no tick more.
+    // A thread without work uses no further ticks.
     assert!(
         before
             .iter()

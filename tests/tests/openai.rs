@@ -1,18 +1,16 @@
-//! `/v1`: the unmodified `openai` client and LangChain's wrapper of it, and the
-//! errors that they read.
+//! `/v1`: the unmodified `openai` client, LangChain's wrapper of it, and their errors.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
 
-use clipdb_tests::{Python, Server, Setup, pictures};
+use clipdb_tests::{Python, Setup, SharedServer, pictures};
 use reqwest::Method;
 use serde_json::json;
 
 const KEY: &str = "a-key-of-this-test";
 const MODEL: &str = "clipdb-mini";
 
-static SERVER: LazyLock<Server> = LazyLock::new(|| Setup::new().key(KEY).start());
+static SERVER: SharedServer = SharedServer::new(|| Setup::new().key(KEY).start());
 
 fn run(script: &str, arguments: &[&str]) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("openai");
@@ -33,7 +31,7 @@ fn run(script: &str, arguments: &[&str]) {
 }
 
 #[test]
-fn the_openai_client_works_as_it_is() {
+fn the_unmodified_openai_client_works() {
     let folder = tempfile::tempdir().unwrap();
     let picture: PathBuf = folder.path().join("umbrella.png");
     std::fs::write(&picture, pictures::drawing("umbrella")).unwrap();
@@ -41,12 +39,12 @@ fn the_openai_client_works_as_it_is() {
 }
 
 #[test]
-fn langchain_s_wrapper_works_and_is_told_what_to_set() {
+fn langchain_s_wrapper_works_and_its_errors_name_the_setting() {
     run("langchain_client.py", &[]);
 }
 
 #[test]
-fn errors_are_problems_and_openai_s_at_once() {
+fn an_error_is_a_problem_and_an_openai_error() {
     let client = SERVER.client();
     for (path, body, status, code) in [
         ("/v1/embeddings", json!({}), 400, "invalid_field"),
@@ -94,7 +92,7 @@ fn errors_are_problems_and_openai_s_at_once() {
 }
 
 #[test]
-fn the_models_are_listed_with_what_they_are() {
+fn the_models_are_listed_with_their_properties() {
     let client = SERVER.client();
     let listed = client.get("/v1/models").expect(200).json();
     assert_eq!(listed["object"], "list");

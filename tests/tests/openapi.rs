@@ -1,14 +1,13 @@
-//! The API's description is true: what it names is there, what is there it names.
+//! `openapi.json` describes the API: every operation in it exists, and every operation is in it.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::collections::BTreeSet;
-use std::sync::LazyLock;
 
-use clipdb_tests::{Client, Server};
+use clipdb_tests::{Client, Server, SharedServer};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-static SERVER: LazyLock<Server> = LazyLock::new(Server::start);
+static SERVER: SharedServer = SharedServer::new(Server::start);
 
 const METHODS: [&str; 5] = ["get", "put", "post", "patch", "delete"];
 
@@ -36,7 +35,7 @@ fn operations(description: &Value) -> Vec<(String, String, Value)> {
 }
 
 #[test]
-fn it_is_openapi_3_1_with_whole_references() {
+fn it_is_openapi_3_1_with_valid_references() {
     let description = description();
     assert!(description["openapi"].as_str().unwrap().starts_with("3.1"));
     assert!(description["info"]["version"].is_string() && description["info"]["title"].is_string());
@@ -89,7 +88,7 @@ fn collect_references(value: &Value, found: &mut Vec<String>) {
 }
 
 #[test]
-fn every_operation_it_names_is_there() {
+fn every_described_operation_exists() {
     client().collection("described");
     for (path, method, _) in operations(&description()) {
         let concrete = path
@@ -111,7 +110,7 @@ fn every_operation_it_names_is_there() {
 }
 
 #[test]
-fn every_operation_there_is_is_named() {
+fn every_existing_operation_is_described() {
     let named: BTreeSet<(String, String)> = operations(&description())
         .into_iter()
         .map(|(path, method, _)| (method, path))
@@ -162,7 +161,7 @@ fn every_operation_there_is_is_named() {
 }
 
 #[test]
-fn its_search_fields_are_those_that_are_taken() {
+fn the_described_search_fields_are_the_accepted_ones() {
     let description = description();
     let body = &description["paths"]["/collections/{name}/search"]["post"]["requestBody"]["content"]
         ["application/json"]["schema"];

@@ -1,22 +1,21 @@
-//! What a web page somewhere can make a visitor's browser do to a server without a key: nothing
-//! that changes anything, by no method and no protocol, nor under a name of its own (DNS
-//! rebinding).
+//! Requests that a foreign web page makes a visitor's browser send to a server without a key. None
+//! of them changes anything, whatever the method and the protocol, or under a host name of its own
+//! (DNS rebinding).
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::sync::LazyLock;
 use std::time::Duration;
 
-use clipdb_tests::{Answer, Client, Python, Server, Setup, send};
+use clipdb_tests::{Answer, Client, Python, Server, Setup, SharedServer, send};
 use reqwest::Method;
 use serde_json::json;
 
 const EVIL: &str = "http://evil.example";
 const KEY: &str = "a-key-of-this-test";
 
-static SERVER: LazyLock<Server> = LazyLock::new(Server::start);
+static SERVER: SharedServer = SharedServer::new(Server::start);
 
 fn client() -> &'static Client {
     SERVER.client()
@@ -60,7 +59,7 @@ fn a_page_of_another_origin_changes_nothing() {
         &[("sec-fetch-site", "cross-site")],
         &[("sec-fetch-site", "same-site")],
         &[("origin", EVIL), ("sec-fetch-site", "cross-site")],
-        // What a form and `fetch` without a preflight can send.
+        // Content types that a form and `fetch` can send without a preflight.
         &[("origin", EVIL), ("content-type", "text/plain")],
     ];
     for (method, path) in WRITES {
@@ -82,7 +81,7 @@ fn a_page_of_another_origin_changes_nothing() {
 }
 
 #[test]
-fn the_server_s_own_page_programs_and_readers_go_on() {
+fn the_server_s_own_page_programs_and_reads_still_work() {
     let base = client().base();
     let put = |headers: &[(&str, &str)]| {
         let request = client()
@@ -95,15 +94,15 @@ fn the_server_s_own_page_programs_and_readers_go_on() {
     put(&[]).expect(201);
     put(&[("origin", base)]).expect(200);
     put(&[("origin", base), ("sec-fetch-site", "same-origin")]).expect(200);
-    // Behind a proxy that changes `Host` the browser's own word counts.
+    // Behind a proxy that changes `Host`, the browser's own header counts.
     put(&[
         ("origin", "https://search.example.org"),
         ("sec-fetch-site", "same-origin"),
     ])
     .expect(200);
-    // What a visitor types into the browser himself.
+    // An address that the visitor enters in the browser.
     put(&[("sec-fetch-site", "none")]).expect(200);
-    // Reading changes nothing, and its response stays closed to the page.
+    // A read changes nothing, and the page cannot see its response.
     for path in ["/collections", "/", "/health"] {
         let headers = [("origin", EVIL), ("sec-fetch-site", "cross-site")];
         let answer = ask(client(), Method::GET, path, &headers).expect(200);
@@ -112,7 +111,7 @@ fn the_server_s_own_page_programs_and_readers_go_on() {
 }
 
 #[test]
-fn an_origin_that_the_setting_names_may_write() {
+fn a_configured_origin_may_write() {
     let server = Setup::new()
         .flag("--cors-origin", "https://app.example.org")
         .start();
@@ -132,7 +131,7 @@ fn an_origin_that_the_setting_names_may_write() {
     send(request.header("origin", EVIL).json(&json!({}))).expect(201);
 }
 
-/// The first line that comes back for `head`, as it is written.
+/// The first line of the response to `head`, which is sent as it is.
 fn status_of(address: &str, head: &str) -> u16 {
     let mut stream = TcpStream::connect(address).unwrap();
     stream
@@ -153,7 +152,7 @@ fn status_for_host(address: &str, host: &str, path: &str) -> u16 {
 }
 
 #[test]
-fn a_server_without_a_key_is_asked_by_its_own_names_alone() {
+fn a_server_without_a_key_accepts_only_its_own_names() {
     let address = client().address();
     let port = address.rsplit(':').next().unwrap();
     for host in [
@@ -204,15 +203,15 @@ fn a_server_without_a_key_is_asked_by_its_own_names_alone() {
         detail.contains("evil.example:8080") && detail.contains("--allowed-host"),
         "{detail}"
     );
-    // A request line with a whole address has a host of its own.
+    // A request line with an absolute URL has its own host.
     let absolute = "GET http://evil.example/collections HTTP/1.1\r\nhost: localhost\r\n\r\n";
     assert_eq!(status_of(address, absolute), 403);
-    // Programs that are no browsers, without a host at all.
+    // Programs other than browsers, without a host.
     assert_eq!(status_of(address, "GET /collections HTTP/1.0\r\n\r\n"), 200);
 }
 
 #[test]
-fn a_name_that_the_setting_lists_is_served() {
+fn a_configured_host_name_is_served() {
     let server = Setup::new()
         .flag("--allowed-host", "search.example.org,box.lan")
         .start();
@@ -236,14 +235,14 @@ fn a_name_that_the_setting_lists_is_served() {
         status_for_host(any.client().address(), "any.example", "/collections"),
         200
     );
-    // With a key no page can say what it asks, whatever name it has.
+    // With a key a page cannot send a valid request, whatever its host name.
     let keyed = Setup::new().key(KEY).start();
     let request = keyed.client().request(Method::GET, "/collections");
     send(request.header("host", "any.example")).expect(200);
 }
 
 #[test]
-fn a_server_on_every_address_takes_addresses_and_no_names() {
+fn a_server_on_every_address_accepts_addresses_but_no_names() {
     let open = Setup::new()
         .flag("--listen", "0.0.0.0:0")
         .switch("--no-auth")
@@ -282,7 +281,7 @@ fn upgrade(address: &str, path: &str, headers: &str) -> u16 {
 }
 
 #[test]
-fn a_websocket_is_opened_by_the_same_rules() {
+fn the_same_rules_apply_to_websockets() {
     let address = client().address();
     let own = format!("host: {address}\r\n");
     for path in ["/", "/dry_run"] {
@@ -293,7 +292,7 @@ fn a_websocket_is_opened_by_the_same_rules() {
             (format!("{own}origin: null\r\n"), 403),
             (format!("{own}origin: http://localhost:3000\r\n"), 403),
             (format!("{own}sec-fetch-site: cross-site\r\n"), 403),
-            // A rebound name is the page's own origin to the browser.
+            // To the browser a rebound name is the page's own origin.
             (
                 format!("host: evil.example:8080\r\norigin: {EVIL}:8080\r\n"),
                 403,
@@ -304,9 +303,9 @@ fn a_websocket_is_opened_by_the_same_rules() {
     }
 }
 
-/// gRPC has the host in `:authority`; over TLS a browser can send to it.
+/// gRPC has the host in `:authority`. A browser can send such requests over TLS.
 #[test]
-fn grpc_is_held_to_the_same() {
+fn the_same_rules_apply_to_grpc() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("python_clients");
     let python = Python::environment("python-clients", &folder.join("requirements.txt"));
     let server = Setup::new().tls().grpc().start();
@@ -320,7 +319,7 @@ fn grpc_is_held_to_the_same() {
 }
 
 #[test]
-fn a_key_of_a_file_or_of_standard_input_is_asked_for_and_not_shown() {
+fn a_key_from_a_file_or_standard_input_is_required_and_never_shown() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("key");
     std::fs::write(&file, format!("{KEY}\n")).unwrap();
@@ -331,14 +330,14 @@ fn a_key_of_a_file_or_of_standard_input_is_asked_for_and_not_shown() {
     let with_key = server.client().with_key(Some(KEY));
     with_key.get("/collections").expect(200);
 
-    // Given as a flag it leaves the command line, which all users of the machine can read.
+    // A key given as a flag is removed from the command line, which all users can read.
     let flagged = Setup::new().key(KEY).start();
     flagged.client().get("/collections").expect(200);
     let line = std::fs::read(format!("/proc/{}/cmdline", flagged.pid())).unwrap();
     let line = String::from_utf8_lossy(&line).replace('\0', " ");
     assert!(line.contains("serve") && !line.contains(KEY), "{line}");
 
-    for (setup, said) in [
+    for (setup, message) in [
         (
             Setup::new().flag("--api-key-file", "/nowhere/key"),
             "/nowhere/key",
@@ -349,12 +348,12 @@ fn a_key_of_a_file_or_of_standard_input_is_asked_for_and_not_shown() {
                 .flag("--api-key-file", file.to_str().unwrap()),
             "'api_key'",
         ),
-        // Nothing comes from a standard input that is empty.
+        // Standard input is empty.
         (Setup::new().flag("--api-key-file", "-"), "api_key_file"),
     ] {
         let refused = setup.refused();
         assert_eq!(refused.code, Some(2), "{}", refused.stderr);
-        assert!(refused.stderr.contains(said), "{}", refused.stderr);
+        assert!(refused.stderr.contains(message), "{}", refused.stderr);
         assert!(!refused.stderr.contains(KEY));
     }
 }

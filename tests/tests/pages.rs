@@ -1,16 +1,16 @@
-//! Pages of one search join to one list, at any depth and whatever their sizes, while nothing
-//! is written; and what a search by an image alone ranks first.
+//! The pages of a search form one list, at any depth and with any page size, while nothing is
+//! written; and the ranking of a search by an image only.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
-use clipdb_tests::{Client, Collection, Server, pictures, wait_until};
+use clipdb_tests::{Client, Collection, Server, SharedServer, pictures, wait_until};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 
-static SERVER: LazyLock<Server> = LazyLock::new(Server::start);
+static SERVER: SharedServer = SharedServer::new(Server::start);
 
 const DIM: usize = 16;
 const DOCUMENTS: usize = 4_000;
@@ -23,7 +23,7 @@ fn vector(random: &mut StdRng) -> Vec<f32> {
     (0..DIM).map(|_| random.random_range(-1.0..1.0)).collect()
 }
 
-/// Documents with vectors of some kinds, in several segments of an index.
+/// Documents with vectors of these kinds, in several segments of an index.
 fn filled(name: &str, index: &Value, kinds: &[&str]) -> String {
     let path = format!("/collections/{name}");
     client()
@@ -68,7 +68,7 @@ fn ids(answer: &Value) -> Vec<String> {
     ids.collect()
 }
 
-/// The whole list by pages of a thousand, checked against smaller pages of several sizes, by
+/// The complete list, in pages of a thousand. Compares it with smaller pages of several sizes, by
 /// offset and by cursor.
 fn assert_one_list(path: &str, search: &Value, what: &str) -> Vec<String> {
     let (mut whole, mut totals) = (Vec::new(), BTreeSet::new());
@@ -86,7 +86,7 @@ fn assert_one_list(path: &str, search: &Value, what: &str) -> Vec<String> {
         whole.len(),
         "{what}: a hit twice"
     );
-    // Offsets small and large, pages that begin and end anywhere.
+    // Small and large offsets, with arbitrary boundaries.
     for (offset, limit) in [
         (0, 1),
         (0, 10),
@@ -145,7 +145,7 @@ fn assert_one_list(path: &str, search: &Value, what: &str) -> Vec<String> {
 }
 
 #[test]
-fn pages_of_each_index_join_to_one_list() {
+fn pages_of_each_index_form_one_list() {
     let mut random = StdRng::seed_from_u64(9);
     for (name, index) in [
         ("hnsw", json!({"kind": "hnsw", "seal_at": 1500})),
@@ -173,7 +173,7 @@ fn pages_of_each_index_join_to_one_list() {
             let whole = assert_one_list(&path, &search, &format!("{name}, {more}"));
             assert_eq!(whole.len(), found, "{name}, {more}");
         }
-        // What reaches a score, of the thousand best.
+        // The hits with a minimum score, of the thousand best.
         let search = json!({"vector": vector(&mut random), "min_score": 0.2});
         let whole = assert_one_list(&path, &search, name);
         assert!((100..=1000).contains(&whole.len()), "{}", whole.len());
@@ -181,7 +181,7 @@ fn pages_of_each_index_join_to_one_list() {
 }
 
 #[test]
-fn pages_of_fused_lists_join_to_one_list() {
+fn pages_of_fused_lists_form_one_list() {
     let mut random = StdRng::seed_from_u64(10);
     let index = json!({"kind": "hnsw", "seal_at": 1500});
     let path = filled("pages-fused", &index, &["image", "text"]);
@@ -237,7 +237,7 @@ fn base64(name: &str) -> Value {
     json!({"base64": Client::image(&pictures::drawing(name))["base64"]})
 }
 
-/// The first `images` hits have an image, none after them has; scores fall and are explained.
+/// Exactly the first `images` hits have an image; scores descend and have an explanation.
 fn assert_images_first(hits: &[Value], images: usize) {
     for (place, hit) in hits.iter().enumerate() {
         let is_image = hit["image"].is_string();
@@ -266,7 +266,7 @@ fn assert_images_first(hits: &[Value], images: usize) {
 }
 
 #[test]
-fn an_image_alone_asks_for_images() {
+fn a_search_by_only_an_image_ranks_images_first() {
     for name in pictures::DRAWINGS {
         for search in [
             json!({"image": base64(name)}),
@@ -284,7 +284,7 @@ fn an_image_alone_asks_for_images() {
             assert_images_first(&hits, images());
         }
     }
-    // Words beside it, or texts as the target, ask for something else.
+    // With words too, or with texts as the target, the ranking is different.
     let texts = mixed().hits(&json!({"image": base64("castle"), "targets": ["text"], "limit": 20}));
     assert!(texts.iter().all(|hit| hit["text"].is_string()));
     let both =
@@ -305,7 +305,7 @@ fn an_image_alone_asks_for_images() {
 }
 
 #[test]
-fn pages_by_an_image_are_one_list_with_one_total() {
+fn pages_of_a_search_by_image_form_one_list_with_one_total() {
     let path = "/collections/images-first";
     let _ = mixed();
     for search in [
@@ -330,9 +330,9 @@ fn pages_by_an_image_are_one_list_with_one_total() {
     );
 }
 
-/// Whatever else is asked: neither among the hits nor in totals, facets and groups.
+/// It is not among the hits, totals, facets or groups, whatever else the query contains.
 #[test]
-fn a_document_that_is_asked_with_is_not_among_its_own_hits() {
+fn a_document_used_as_the_query_is_not_a_hit() {
     let path = "/collections/images-first";
     let documents = images() + include_str!("data/novel.txt").lines().count();
     let _ = mixed();

@@ -1,12 +1,10 @@
-//! `POST /rank`: texts and pictures by how well they fit a query.
+//! `POST /rank`: ranks texts and images by their similarity to a query.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-use std::sync::LazyLock;
-
-use clipdb_tests::{Client, Server, pictures};
+use clipdb_tests::{Client, Server, SharedServer, pictures};
 use serde_json::{Value, json};
 
-static SERVER: LazyLock<Server> = LazyLock::new(Server::start);
+static SERVER: SharedServer = SharedServer::new(Server::start);
 
 fn rank(body: &Value) -> Vec<Value> {
     let answer = SERVER.client().post("/rank", body).expect(200).json();
@@ -26,7 +24,7 @@ fn drawing(name: &str) -> Value {
 }
 
 #[test]
-fn labels_without_training() {
+fn labels_are_ranked_without_training() {
     let labels = ["a castle", "an umbrella", "a red apple", "a dog"];
     for (name, right) in [("umbrella", 1), ("castle", 0), ("red-apple", 2)] {
         let candidates: Vec<Value> = labels
@@ -47,7 +45,7 @@ fn labels_without_training() {
 }
 
 #[test]
-fn pictures_and_texts_against_words() {
+fn images_and_texts_are_ranked_against_words() {
     let found = rank(&json!({
         "query": { "text": "an umbrella" },
         "candidates": [drawing("castle"), { "text": "an umbrella" }, drawing("umbrella")],
@@ -61,7 +59,7 @@ fn pictures_and_texts_against_words() {
     assert!(found[1].get("text").is_none());
 }
 
-/// The numbers can be made again from the vectors of `/encode`.
+/// The probabilities follow from the vectors of `/encode`.
 #[test]
 fn a_probability_is_the_softmax_of_the_model_s_own_logits() {
     let texts = ["a cat", "a kitten", "a tax report"];
@@ -89,7 +87,7 @@ fn a_probability_is_the_softmax_of_the_model_s_own_logits() {
 }
 
 #[test]
-fn what_is_too_long_is_told() {
+fn a_truncated_candidate_is_reported() {
     let answer = SERVER
         .client()
         .post(

@@ -1,5 +1,5 @@
-//! Indexes are derived: whatever happens to their files, the next start serves
-//! everything, from stored vectors, without the model.
+//! Indexes are derived data: whatever happens to their files, the next startup serves all documents
+//! from the stored vectors, without the model.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::fs;
@@ -25,8 +25,8 @@ fn fill(client: &Client) {
     collection.add(&json!(texts.chain(pictures).collect::<Vec<Value>>()));
 }
 
-/// All documents are there and found by word, by meaning and by picture.
-fn serves_everything(client: &Client, what: &str) {
+/// All documents exist and are found by keyword, by meaning and by image.
+fn assert_serves_everything(client: &Client, what: &str) {
     let embedded =
         client.metric("clipdb_model_texts_total") + client.metric("clipdb_model_images_total");
     assert_eq!(embedded, 0.0, "{what}: a restart embedded something");
@@ -83,7 +83,7 @@ fn flip_one_bit(path: &Path) {
 }
 
 #[test]
-fn any_damage_to_the_indexes_is_mended_from_the_documents() {
+fn corrupt_indexes_are_rebuilt_from_the_documents() {
     let server = Server::start();
     fill(server.client());
     let mut stopped = server.stop();
@@ -119,13 +119,13 @@ fn any_damage_to_the_indexes_is_mended_from_the_documents() {
     for (what, damage) in damages {
         damage(&index);
         let server = stopped.start();
-        serves_everything(server.client(), what);
+        assert_serves_everything(server.client(), what);
         stopped = server.stop();
     }
 }
 
 #[test]
-fn an_index_of_the_past_is_caught_up() {
+fn an_outdated_index_catches_up() {
     let server = Server::start();
     let collection = server.client().collection("log");
     collection.add(&json!(
@@ -150,7 +150,7 @@ fn an_index_of_the_past_is_caught_up() {
     copy(past.path(), &index);
 
     let server = stopped.start();
-    serves_everything(server.client(), "an old index");
+    assert_serves_everything(server.client(), "an old index");
     let collection = server.client().existing("log");
     assert!(collection.hits(&json!({ "keywords": "older" })).is_empty());
     assert!(
@@ -160,10 +160,10 @@ fn an_index_of_the_past_is_caught_up() {
     );
 }
 
-/// 20,000 documents whose index is gone: they can be read at once, and searches say what they
-/// wait for instead of answering with a part.
+/// The index of 20,000 documents is missing. They can be read at once, and searches report what they
+/// wait for instead of returning a partial result.
 #[test]
-fn documents_are_read_while_their_index_is_made_anew() {
+fn documents_can_be_read_during_the_rebuild_of_their_index() {
     let server = Setup::new().flag("--start-patience-seconds", "0").start();
     let client = server.client();
     client
@@ -199,7 +199,7 @@ fn documents_are_read_while_their_index_is_made_anew() {
     assert_eq!(many.summary()["catching_up"]["documents"], 20_000);
     many.document("d19999").expect(200);
     client.get(&many.path("/documents?limit=5")).expect(200);
-    // A write waits for its turn, and is searchable when it is answered.
+    // A write waits for the rebuild, and is searchable when it is acknowledged.
     let written = json!({ "id": "late", "vectors": { "image": [1, 0, 0, 0, 0, 0, 0, 0] } });
     client.post(&many.path("/documents"), &written).expect(200);
     let all = client
@@ -211,9 +211,9 @@ fn documents_are_read_while_their_index_is_made_anew() {
 }
 
 #[test]
-fn after_a_kill_nothing_is_embedded_again() {
+fn nothing_is_encoded_again_after_a_kill() {
     let server = Server::start();
     fill(server.client());
     let server = server.kill().start();
-    serves_everything(server.client(), "kill -9");
+    assert_serves_everything(server.client(), "kill -9");
 }

@@ -1,13 +1,12 @@
-//! Bodies in every spelling that clients send: compressed, with a byte order mark, chunked, as
-//! forms whose names are of any kind; and the limits of each.
+//! Every encoding of a body that clients send: compressed, with a byte order mark, chunked, forms
+//! with any kind of file name; and their limits.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use clipdb_tests::{Answer, Client, Collection, Server, Setup, machine, pictures};
+use clipdb_tests::{Answer, Client, Collection, Setup, SharedServer, machine, pictures};
 use flate2::Compression;
 use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
 use reqwest::Method;
@@ -16,7 +15,7 @@ use serde_json::{Value, json};
 const MIB: usize = 1 << 20;
 const MAX_BODY: usize = 8 * MIB;
 
-static SERVER: LazyLock<Server> = LazyLock::new(|| {
+static SERVER: SharedServer = SharedServer::new(|| {
     Setup::new()
         .flag("--max-body-bytes", &MAX_BODY.to_string())
         .flag("--max-line-bytes", &MIB.to_string())
@@ -71,7 +70,7 @@ fn send(path: &str, kind: &str, encoding: &str, body: Vec<u8>) -> Answer {
     clipdb_tests::send(request)
 }
 
-/// A form of parts: their heads and contents.
+/// A multipart form of parts, each with a head and a content.
 fn form(parts: &[(&[u8], &[u8])]) -> Vec<u8> {
     let mut body = Vec::new();
     for (head, content) in parts {
@@ -118,7 +117,7 @@ fn codes(answer: &Value) -> Vec<&str> {
 }
 
 #[test]
-fn bodies_are_inflated() {
+fn bodies_are_decompressed() {
     let collection = client().collection("inflated");
     let documents = collection.path("/documents");
     for encoding in ENCODINGS {
@@ -153,7 +152,7 @@ fn bodies_are_inflated() {
         let input = encoded(encoding, br#"{"input": "a"}"#);
         send("/v1/embeddings", JSON, encoding, input).expect(200);
     }
-    // Two members, one after the other, are one body.
+    // Two concatenated members are one body.
     let two = [&b"{\"text\":"[..], b" \"two\"}"]
         .map(|half| encoded("gzip", half))
         .concat();
@@ -161,7 +160,7 @@ fn bodies_are_inflated() {
 }
 
 #[test]
-fn a_snapshot_may_come_compressed() {
+fn a_snapshot_upload_may_be_compressed() {
     let collection = client().collection("copied");
     collection.add(&json!({ "id": "a", "text": "copied" }));
     let taken = client()
@@ -181,7 +180,7 @@ fn a_snapshot_may_come_compressed() {
 }
 
 #[test]
-fn what_is_not_known_or_broken_is_refused_by_name() {
+fn an_unknown_or_corrupt_encoding_is_refused_by_name() {
     let documents = client().collection("refused").path("/documents");
     let body = br#"{"text": "a"}"#;
     for encoding in ["compress", "gzip, br", "snappy"] {
@@ -206,7 +205,7 @@ fn what_is_not_known_or_broken_is_refused_by_name() {
 }
 
 #[test]
-fn a_small_body_does_not_become_a_large_one() {
+fn a_decompressed_body_is_limited() {
     let collection = client().collection("bombs");
     let before = machine::resident(SERVER.pid());
     let zeros = vec![b' '; 400 * MIB];
@@ -221,7 +220,7 @@ fn a_small_body_does_not_become_a_large_one() {
             send(&collection.path(path), kind, encoding, bomb.clone())
                 .expect_problem(413, "too_large");
         }
-        // One line of a stream is not longer than a line.
+        // The limit of a line applies after decompression.
         send(&collection.path("/documents"), NDJSON, encoding, bomb);
     }
     let grown = machine::resident(SERVER.pid()) - before;
@@ -229,7 +228,7 @@ fn a_small_body_does_not_become_a_large_one() {
 }
 
 #[test]
-fn a_byte_order_mark_is_passed_over() {
+fn a_byte_order_mark_is_ignored() {
     let collection = client().collection("marked");
     let documents = collection.path("/documents");
     let mark = |text: &str| format!("\u{feff}{text}");
@@ -276,7 +275,7 @@ fn a_byte_order_mark_is_passed_over() {
 }
 
 #[test]
-fn names_of_files_are_read_in_every_spelling() {
+fn file_names_are_read_in_every_encoding() {
     let collection = client().collection("names");
     let picture = pictures::png(4);
     let stored = |head: &[u8]| {
@@ -309,13 +308,13 @@ fn names_of_files_are_read_in_every_spelling() {
     ]
     .concat();
     assert_eq!(stored(&latin), "Zürich.png");
-    // A document names its file by any of them.
+    // A document refers to its file by any of these spellings.
     let described = documents_part(r#"{"id": "named", "image": {"file": "Zürich.png"}}"#);
     let answer = post_form(&collection, form(&[described, (&latin, &picture)]))
         .expect(200)
         .json();
     assert_eq!(answer["created"], 1, "{answer}");
-    // A part without a name fails alone.
+    // Only a part without a name fails.
     let nameless: (&[u8], &[u8]) = (b"Content-Type: image/png", &picture);
     let fine = file_head("name=\"f\"; filename=\"ok.png\"");
     let answer = post_form(&collection, form(&[nameless, (&fine, &picture)]))
@@ -325,7 +324,7 @@ fn names_of_files_are_read_in_every_spelling() {
 }
 
 #[test]
-fn a_refused_document_takes_its_file_with_it() {
+fn the_file_of_a_refused_document_is_not_stored() {
     let collection = client().collection("taken-along");
     let picture = pictures::png(5);
     let head = file_head("name=\"f\"; filename=\"f.png\"");
@@ -361,7 +360,7 @@ fn a_refused_document_takes_its_file_with_it() {
         assert_eq!(codes(&answer), [code], "{documents}");
     }
     assert_eq!(collection.summary()["documents"], 0);
-    // One picture of two documents.
+    // One image of two documents.
     let twice = r#"[{"id": "1", "image": {"file": "f"}}, {"id": "2", "image": {"file": "f"}}]"#;
     let answer = post_form(
         &collection,
@@ -373,7 +372,7 @@ fn a_refused_document_takes_its_file_with_it() {
 }
 
 #[test]
-fn one_bad_document_fails_alone_however_it_comes() {
+fn only_the_bad_document_fails_in_every_encoding() {
     let collection = client().collection("alone");
     let bad: [(&[u8], &str); 8] = [
         (b"{\"id\": \"x\", \"text\": 1e999}", "invalid_json"),
@@ -455,7 +454,7 @@ fn one_bad_document_fails_alone_however_it_comes() {
             filter,
         )
         .expect_problem(422, "invalid_field");
-    // What 64 bits hold, and floats that are written as such, are taken.
+    // 64-bit integers, and floats written as such, are accepted.
     collection.add(&json!({ "id": "wide", "text": "a", "metadata": { "a": u64::MAX, "b": i64::MIN, "c": 1e30 } }));
     assert_eq!(
         collection.document("wide").json()["metadata"]["a"],
@@ -464,7 +463,7 @@ fn one_bad_document_fails_alone_however_it_comes() {
 }
 
 #[test]
-fn what_a_search_does_not_name_is_an_error() {
+fn an_unused_file_of_a_search_is_an_error() {
     let collection = client().collection("searched");
     collection.add(&json!({ "id": "a", "text": "something to find" }));
     let picture = pictures::png(6);
@@ -502,19 +501,20 @@ fn what_a_search_does_not_name_is_an_error() {
 }
 
 #[test]
-fn all_bytes_of_a_form_count_and_its_parts_are_bounded() {
+fn all_bytes_of_a_form_count_and_its_parts_are_limited() {
     let collection = client().collection("forms");
     let begun = Instant::now();
     let empty: (&[u8], &[u8]) = (b"Content-Disposition: form-data; name=\"a\"", b"");
     let many = form(&vec![empty; 100_000]);
     assert!(many.len() < MAX_BODY);
     post_form(&collection, many.clone()).expect_problem(413, "too_many_parts");
+    // Generous, for a loaded machine: the refusal must not take time for each of the parts.
     assert!(
-        begun.elapsed() < Duration::from_secs(5),
+        begun.elapsed() < Duration::from_secs(20),
         "{:?}",
         begun.elapsed()
     );
-    // Chunked: what is no content counts as well.
+    // Chunked: bytes that are not content count too.
     let long = format!(
         "Content-Disposition: form-data; name=\"{}\"",
         "n".repeat(4 * MIB)
@@ -538,7 +538,7 @@ fn all_bytes_of_a_form_count_and_its_parts_are_bounded() {
     }
 }
 
-/// What the server answers to bytes, up to the end of its first answer.
+/// The first response of the server to these bytes.
 fn raw(bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(client().address()).unwrap();
     stream
@@ -551,7 +551,7 @@ fn raw(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn a_client_may_wait_until_it_is_asked_to_go_on() {
+fn a_client_may_wait_for_100_continue() {
     let collection = client().collection("expected");
     let path = collection.path("/documents");
     let mut stream = TcpStream::connect(client().address()).unwrap();
@@ -575,7 +575,7 @@ fn a_client_may_wait_until_it_is_asked_to_go_on() {
 }
 
 #[test]
-fn bodies_where_none_is_expected_do_no_harm() {
+fn unexpected_bodies_are_ignored() {
     let collection = client().collection("unexpected");
     collection.add(&json!({ "id": "a", "text": "a" }));
     let document = collection.document_path("a");

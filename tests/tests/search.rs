@@ -1,15 +1,13 @@
-//! Searches: what they may look for, the three modes, paging, and scores that can
-//! be explained.
+//! Searches: inputs, the three modes, paging, and explained scores.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::collections::BTreeSet;
-use std::sync::LazyLock;
 
-use clipdb_tests::{Client, Collection, Server, pictures};
+use clipdb_tests::{Client, Collection, Server, SharedServer, pictures};
 use reqwest::blocking::multipart::{Form, Part};
 use serde_json::{Value, json};
 
-static SERVER: LazyLock<Server> = LazyLock::new(|| {
+static SERVER: SharedServer = SharedServer::new(|| {
     let server = Server::start();
     let collection = server.client().collection("library");
     collection.add(&json!(
@@ -66,7 +64,7 @@ fn scores(hits: &[Value]) -> Vec<f64> {
 }
 
 #[test]
-fn words_find_meaning() {
+fn a_text_search_finds_meanings() {
     for (query, id) in [
         ("a young animal plays outside", "dog"),
         ("cooking instructions", "soup"),
@@ -81,7 +79,7 @@ fn words_find_meaning() {
 }
 
 #[test]
-fn keywords_find_words_and_names_of_files() {
+fn keywords_match_texts_and_file_names() {
     assert_eq!(
         library().ids(&json!({ "text": "QX-4471", "mode": "keyword" })),
         ["code"]
@@ -113,7 +111,7 @@ fn keywords_find_words_and_names_of_files() {
 }
 
 #[test]
-fn words_may_be_begun_or_misspelt() {
+fn keywords_match_prefixes_and_misspelled_words() {
     let keyword = |words: &str| library().ids(&json!({ "text": words, "mode": "keyword" }));
     assert_eq!(keyword("astronom*"), ["stars"]);
     assert_eq!(keyword("+vegetab*"), ["soup"]);
@@ -131,7 +129,7 @@ fn words_may_be_begun_or_misspelt() {
 }
 
 #[test]
-fn highlights_show_where_the_words_stand() {
+fn highlights_mark_the_matching_words() {
     let marked = |query: Value| library().hits(&query)[0]["highlights"].clone();
     assert_eq!(
         marked(json!({ "text": "boiling vegtables", "highlight": true, "mode": "keyword" })),
@@ -161,7 +159,7 @@ fn highlights_show_where_the_words_stand() {
 }
 
 #[test]
-fn odd_keywords_are_no_error() {
+fn unusual_keywords_are_not_an_error() {
     for words in [
         "\"unclosed",
         "+",
@@ -182,7 +180,7 @@ fn odd_keywords_are_no_error() {
 }
 
 #[test]
-fn keywords_may_differ_from_the_text() {
+fn keywords_and_text_may_differ_in_one_query() {
     let query = json!({ "text": "a pet", "keywords": "QX-4471", "limit": 4 });
     let ids = library().ids(&query);
     assert!(ids.contains(&"code".to_owned()), "{ids:?}");
@@ -194,7 +192,7 @@ fn keywords_may_differ_from_the_text() {
 }
 
 #[test]
-fn a_picture_finds_itself_in_every_way_it_is_given() {
+fn an_image_finds_itself_in_every_encoding() {
     let bytes = pictures::drawing("umbrella");
     let base64 = library().hits(&json!({ "image": Client::image(&bytes), "targets": ["image"] }));
     assert_eq!(base64[0]["id"], "umbrella");
@@ -236,7 +234,7 @@ fn a_picture_finds_itself_in_every_way_it_is_given() {
 }
 
 #[test]
-fn more_like_a_stored_picture_leaves_that_one_out() {
+fn a_search_by_a_stored_image_excludes_that_image() {
     let ids =
         library().ids(&json!({ "image": { "id": "umbrella" }, "targets": ["image"], "limit": 50 }));
     assert_eq!(ids.len(), pictures::DRAWINGS.len());
@@ -250,7 +248,7 @@ fn more_like_a_stored_picture_leaves_that_one_out() {
 }
 
 #[test]
-fn a_vector_is_compared_as_it_is() {
+fn a_vector_is_searched_unchanged() {
     let encoded = client()
         .post("/encode", &json!({ "inputs": [{ "text": TEXTS[2].1 }] }))
         .expect(200)
@@ -278,7 +276,7 @@ fn a_vector_is_compared_as_it_is() {
 }
 
 #[test]
-fn a_weighted_list_adds_and_pushes_away() {
+fn weighted_inputs_add_and_subtract() {
     let rank = |query: Value, id: &str| {
         let ids = library()
             .ids(&json!({ "query": query, "mode": "vector", "targets": ["text"], "limit": 20 }));
@@ -297,7 +295,7 @@ fn a_weighted_list_adds_and_pushes_away() {
 }
 
 #[test]
-fn targets_choose_the_vectors() {
+fn targets_select_the_vectors() {
     let ids = |targets: Value| -> BTreeSet<String> {
         library()
             .ids(&json!({ "text": "dog", "mode": "vector", "targets": targets, "limit": 50 }))
@@ -314,9 +312,9 @@ fn targets_choose_the_vectors() {
 }
 
 #[test]
-fn neither_kind_drowns_the_other() {
+fn images_and_texts_share_a_page() {
     let ids = library().ids(&json!({ "text": "a dog", "limit": 6 }));
-    assert!(ids.contains(&"dog-face".to_owned()), "the picture: {ids:?}");
+    assert!(ids.contains(&"dog-face".to_owned()), "the image: {ids:?}");
     assert!(
         ids.contains(&"dog".to_owned()) || ids.contains(&"both".to_owned()),
         "a text: {ids:?}"
@@ -344,7 +342,7 @@ fn pages_do_not_overlap() {
 }
 
 #[test]
-fn scores_fall_and_min_score_cuts_them() {
+fn scores_descend_and_min_score_limits_them() {
     let hits = library().hits(
         &json!({ "text": "a sleeping pet", "mode": "vector", "targets": ["text"], "limit": 50 }),
     );
@@ -358,7 +356,7 @@ fn scores_fall_and_min_score_cuts_them() {
 }
 
 #[test]
-fn the_parts_of_a_score_add_up_to_it() {
+fn the_parts_of_a_score_add_up() {
     for query in [
         json!({ "text": "an old dog", "explain": true, "limit": 20 }),
         json!({ "text": "an old dog", "explain": true, "limit": 20, "mode": "vector" }),
@@ -393,7 +391,7 @@ fn the_parts_of_a_score_add_up_to_it() {
 }
 
 #[test]
-fn an_explanation_names_every_list_that_was_asked() {
+fn an_explanation_names_every_searched_list() {
     let query = json!({ "text": "an old dog", "explain": true, "limit": 20, "fusion": { "weights": { "text": 0.5 } } });
     let mut silent = BTreeSet::new();
     for hit in library().hits(&query) {
@@ -422,14 +420,14 @@ fn an_explanation_names_every_list_that_was_asked() {
 }
 
 #[test]
-fn weights_of_fusion_turn_lists_off() {
+fn a_fusion_weight_of_zero_disables_a_list() {
     let ids = library()
         .ids(&json!({ "text": "QX-4471", "fusion": { "weights": { "image": 0, "text": 0 } } }));
     assert_eq!(ids, ["code"]);
 }
 
 #[test]
-fn a_hit_carries_its_document() {
+fn a_hit_contains_its_document() {
     let hit = &library()
         .hits(&json!({ "text": "umbrella", "mode": "vector", "targets": ["image"], "limit": 1 }))
         [0];
@@ -448,7 +446,7 @@ fn a_hit_carries_its_document() {
 }
 
 #[test]
-fn an_answer_counts_and_times() {
+fn a_response_has_a_total_and_timings() {
     let answer = library()
         .search(&json!({ "keywords": "the", "limit": 1 }))
         .expect(200)
@@ -459,7 +457,7 @@ fn an_answer_counts_and_times() {
         .search(&json!({ "text": "the", "limit": 1 }))
         .expect(200)
         .json();
-    // So few documents are all candidates.
+    // With so few documents, all are candidates.
     assert_eq!(answer["total"]["kind"], "exact");
     assert!(answer["took_ms"].as_f64().unwrap() > 0.0);
     assert!(
@@ -474,7 +472,7 @@ fn an_answer_counts_and_times() {
 }
 
 #[test]
-fn wrong_queries_are_told_what_is_wrong() {
+fn invalid_queries_are_refused_with_reasons() {
     let cases = [
         (json!({ "txt": "a" }), "unknown_field", "txt"),
         (
@@ -583,7 +581,7 @@ fn wrong_queries_are_told_what_is_wrong() {
 }
 
 #[test]
-fn an_empty_collection_answers_nothing() {
+fn a_search_of_an_empty_collection_has_no_hits() {
     let collection = client().collection("empty");
     for query in [
         json!({ "text": "anything" }),

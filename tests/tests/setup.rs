@@ -1,10 +1,9 @@
-//! What a person meets who starts the server: the banner, settings and where they
-//! come from, and starts that are refused with one sentence.
+//! Startup: the banner, the sources of settings, and refusals with one sentence each.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use clipdb_tests::{Finished, Server, Setup};
 
-/// The one line that tells why there was no start.
+/// The single line that reports why startup failed.
 fn sentence(finished: &Finished) -> &str {
     let lines: Vec<&str> = finished
         .stderr
@@ -16,7 +15,7 @@ fn sentence(finished: &Finished) -> &str {
 }
 
 #[test]
-fn the_banner_tells_address_model_device_and_three_things_to_try() {
+fn the_banner_shows_address_model_device_and_three_commands() {
     let server = Server::start();
     let banner = server.banner();
     assert!(banner.contains(server.client().base()), "{banner}");
@@ -38,58 +37,64 @@ fn the_banner_tells_address_model_device_and_three_things_to_try() {
 
     let second = Setup::new().refused_on(&server.data());
     assert_eq!(second.code, Some(1), "{}", second.stderr);
-    let said = sentence(&second);
-    assert!(said.contains(server.data().to_str().unwrap()), "{said}");
+    let message = sentence(&second);
+    assert!(
+        message.contains(server.data().to_str().unwrap()),
+        "{message}"
+    );
     assert_eq!(
         server.client().get("/ready").status,
         200,
-        "the first goes on"
+        "the first server still runs"
     );
 }
 
 #[test]
-fn a_model_that_is_nowhere_is_one_sentence_and_exit_code_2() {
+fn a_missing_model_is_one_sentence_and_exit_code_2() {
     let cache = tempfile::tempdir().unwrap();
     let finished = Setup::new()
         .flag("--model", "openai/clip-vit-base-patch32")
         .flag("--model-cache", cache.path().to_str().unwrap())
         .variable("CLIPDB_CACHE", cache.path().to_str().unwrap())
-        // Nothing listens there: this machine's hub can't be reached.
+        // Nothing listens there, so the hub cannot be reached.
         .variable("CLIPDB_HUB", "http://127.0.0.1:9")
         .refused();
     assert_eq!(finished.code, Some(2), "{}", finished.stderr);
-    let said = sentence(&finished);
-    assert!(said.contains("openai/clip-vit-base-patch32"), "{said}");
+    let message = sentence(&finished);
     assert!(
-        said.contains("clipdb models pull") || said.contains("clipdb-mini"),
-        "what to do: {said}"
+        message.contains("openai/clip-vit-base-patch32"),
+        "{message}"
+    );
+    assert!(
+        message.contains("clipdb models pull") || message.contains("clipdb-mini"),
+        "what to do: {message}"
     );
 }
 
 #[test]
-fn a_name_that_is_no_model_is_told_with_those_there_are() {
+fn an_unknown_model_name_is_refused_with_the_known_names() {
     let finished = Setup::new().flag("--model", "clipdb-maxi").refused();
     assert_eq!(finished.code, Some(2), "{}", finished.stderr);
-    let said = sentence(&finished);
+    let message = sentence(&finished);
     assert!(
-        said.contains("clipdb-maxi") && said.contains("clipdb-mini"),
-        "{said}"
+        message.contains("clipdb-maxi") && message.contains("clipdb-mini"),
+        "{message}"
     );
 }
 
 #[test]
-fn an_address_that_others_reach_needs_a_key_or_a_word() {
+fn a_public_address_needs_a_key_or_a_flag() {
     let finished = Setup::new().flag("--listen", "0.0.0.0:0").refused();
     assert_eq!(finished.code, Some(2), "{}", finished.stderr);
-    let said = sentence(&finished);
+    let message = sentence(&finished);
     assert!(
-        said.contains("--api-key") && said.contains("--no-auth"),
-        "{said}"
+        message.contains("--api-key") && message.contains("--no-auth"),
+        "{message}"
     );
 }
 
 #[test]
-fn flags_win_over_the_environment_and_that_over_the_file() {
+fn flags_override_the_environment_and_that_overrides_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("clipdb.toml");
     std::fs::write(&file, "listen = 'of-the-file'\n").unwrap();
@@ -105,13 +110,16 @@ fn flags_win_over_the_environment_and_that_over_the_file() {
     ] {
         let finished = setup.refused();
         assert_eq!(finished.code, Some(2), "{}", finished.stderr);
-        let said = sentence(&finished);
-        assert!(said.contains("'listen'") && said.contains(winner), "{said}");
+        let message = sentence(&finished);
+        assert!(
+            message.contains("'listen'") && message.contains(winner),
+            "{message}"
+        );
     }
 }
 
 #[test]
-fn the_server_sets_what_its_libraries_read_and_nobody_has_set() {
+fn the_server_sets_unset_variables_of_its_libraries() {
     let server = Setup::new().variable("OMP_WAIT_POLICY", "active").start();
     let environ = std::fs::read(format!("/proc/{}/environ", server.pid())).unwrap();
     let environ = String::from_utf8(environ).unwrap();
@@ -127,7 +135,7 @@ fn the_server_sets_what_its_libraries_read_and_nobody_has_set() {
 }
 
 #[test]
-fn a_wrong_setting_is_named() {
+fn an_invalid_setting_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("clipdb.toml");
     for (text, key) in [

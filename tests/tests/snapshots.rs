@@ -1,16 +1,15 @@
-//! Snapshots over HTTP and by the command line: taken while writing, downloaded, restored under
-//! the same and another name; refused ones change nothing. Tasks: followed, cancelled.
+//! Snapshots over HTTP and on the command line: taken during writes, downloaded, restored under the
+//! same and another name; a refused one changes nothing. Tasks: followed, cancelled.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use clipdb_tests::{Client, Collection, Server, Setup, pictures, wait_until};
+use clipdb_tests::{Client, Collection, Server, Setup, SharedServer, pictures, wait_until};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-static SERVER: LazyLock<Server> = LazyLock::new(Server::start);
+static SERVER: SharedServer = SharedServer::new(Server::start);
 
 fn client() -> &'static Client {
     SERVER.client()
@@ -49,7 +48,7 @@ fn restore(client: &Client, name: &str, archive: &[u8]) -> clipdb_tests::Answer 
     )
 }
 
-/// What a restore must not change: everything but the collection's name and dates.
+/// The parts of a summary that a restore preserves: everything except name and dates.
 fn content(collection: &Collection<'_>) -> Vec<Value> {
     let mut listed = collection.list(500);
     for document in &mut listed {
@@ -104,7 +103,7 @@ fn a_snapshot_is_listed_downloaded_restored_and_removed() {
     collection.add(&json!({ "id": "t1", "text": "changed since" }));
     client().delete(&collection.document_path("t2")).expect(204);
 
-    // Under another name, from the file; nothing is embedded again.
+    // Under another name, from the file; nothing is encoded again.
     let embedded = client().metric("clipdb_model_texts_total");
     let summary = restore(client(), "album-copy", &bytes).expect(200).json();
     assert_eq!(summary["documents"], 44, "{summary}");
@@ -122,7 +121,7 @@ fn a_snapshot_is_listed_downloaded_restored_and_removed() {
         ["t7"]
     );
 
-    // Under its own name, from the server's shelf: back to what it was.
+    // Under its own name, from the server's own copy: back to the earlier state.
     let body = json!({ "snapshot": id });
     client()
         .post("/collections/album/restore", &body)
@@ -154,7 +153,7 @@ fn a_snapshot_is_listed_downloaded_restored_and_removed() {
 }
 
 #[test]
-fn a_restore_that_fails_leaves_what_was_there() {
+fn a_failed_restore_changes_nothing() {
     let collection = filled(client(), "kept");
     let info = take(client(), "kept");
     let whole = archive(client(), "kept", info["id"].as_str().unwrap());
@@ -201,7 +200,7 @@ fn snapshots_are_taken_and_restored_while_others_write_and_search() {
             let mut round = 0;
             while !ended.load(Ordering::Acquire) {
                 round += 1;
-                // Ten documents that always say the same: one array is one group.
+                // Ten documents that always have the same text: one array is one atomic group.
                 let documents: Vec<Value> = (0..10)
                     .map(|n| json!({ "id": format!("same{n}"), "text": format!("round {round}") }))
                     .collect();
@@ -229,7 +228,7 @@ fn snapshots_are_taken_and_restored_while_others_write_and_search() {
 }
 
 #[test]
-fn the_command_line_takes_and_restores() {
+fn the_command_line_takes_and_restores_snapshots() {
     filled(client(), "shelf");
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("shelf.snapshot");
@@ -278,7 +277,7 @@ fn the_command_line_takes_and_restores() {
 }
 
 #[test]
-fn documents_are_taken_now_and_stored_by_a_task() {
+fn documents_of_a_task_are_stored_later() {
     let collection = client().collection("later");
     let path = collection.path("/documents?wait=false");
     let documents: Vec<Value> = (0..30)
@@ -313,7 +312,7 @@ fn documents_are_taken_now_and_stored_by_a_task() {
     assert_eq!(ended(&answer.json())["result"]["stored"], 25);
     assert_eq!(collection.summary()["documents"], 55);
 
-    // Cancelled: what was stored stays, the rest is not.
+    // Cancelled: stored documents stay, the rest is not stored.
     let many: Vec<Value> = (0..600)
         .map(|n| json!({ "id": format!("m{n}"), "text": format!("many {n}") }))
         .collect();
@@ -338,7 +337,7 @@ fn documents_are_taken_now_and_stored_by_a_task() {
 }
 
 #[test]
-fn a_stop_stores_what_was_taken() {
+fn a_shutdown_stores_the_documents_of_accepted_tasks() {
     let server = Server::start();
     let collection = server.client().collection("stop");
     let path = collection.path("/documents?wait=false");

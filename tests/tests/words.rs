@@ -1,13 +1,12 @@
-//! Words over HTTP: what a keyword query finds, what it may ask, and what it leaves out.
+//! Keyword queries over HTTP: matches, limits and exclusions.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use clipdb_tests::{Client, Collection, Server};
+use clipdb_tests::{Client, Collection, Server, SharedServer};
 use serde_json::{Value, json};
 
-static SERVER: LazyLock<Server> = LazyLock::new(Server::start);
+static SERVER: SharedServer = SharedServer::new(Server::start);
 
 fn client() -> &'static Client {
     SERVER.client()
@@ -29,7 +28,7 @@ fn many(count: usize, word: impl Fn(usize) -> String) -> String {
 }
 
 #[test]
-fn a_query_that_asks_too_much_is_refused_at_once() {
+fn a_too_expensive_query_is_refused_at_once() {
     let collection = filled("too-much", &json!([{"id": "a", "text": "a potato"}]));
     let megabyte = many(150_000, |n| format!("w{n}"));
     for keywords in [
@@ -55,8 +54,9 @@ fn a_query_that_asks_too_much_is_refused_at_once() {
             let detail = problem["detail"].as_str().unwrap();
             assert!(detail.len() < 200, "{detail}");
         }
+        // Generous, for a loaded machine: one such query that runs takes 26 seconds.
         assert!(
-            begun.elapsed() < Duration::from_secs(8),
+            begun.elapsed() < Duration::from_secs(20),
             "{:?}",
             begun.elapsed()
         );
@@ -72,7 +72,7 @@ fn a_query_that_asks_too_much_is_refused_at_once() {
 }
 
 #[test]
-fn the_view_of_a_search_is_bounded() {
+fn the_view_of_a_search_is_limited() {
     let collection = filled("views", &json!([{"id": "a", "text": "a potato"}]));
     let long = "n.".repeat(2000);
     for search in [
@@ -102,7 +102,7 @@ fn the_view_of_a_search_is_bounded() {
 }
 
 #[test]
-fn what_must_not_occur_is_left_out() {
+fn excluded_words_do_not_occur_in_hits() {
     let collection = filled(
         "negatives",
         &json!([
@@ -129,7 +129,7 @@ fn what_must_not_occur_is_left_out() {
         paged.extend(collection.ids(&json!({"keywords": "-dog", "limit": 1, "offset": offset})));
     }
     assert_eq!(sorted(paged), ["b", "c"]);
-    // By meaning "dog" is nearest, and still it must not occur.
+    // "dog" is nearest by meaning, and is still excluded.
     assert_eq!(all(json!({"text": "dog", "keywords": "-dog"})), ["b", "c"]);
     assert_eq!(
         all(json!({"text": "dog", "keywords": "cat -dog"})),
@@ -148,7 +148,7 @@ fn what_must_not_occur_is_left_out() {
 }
 
 #[test]
-fn fields_whose_names_begin_with_a_dollar_can_be_asked_for() {
+fn fields_whose_names_begin_with_a_dollar_can_be_requested() {
     let collection = filled(
         "dollars",
         &json!([
@@ -200,7 +200,7 @@ fn fields_whose_names_begin_with_a_dollar_can_be_asked_for() {
 }
 
 #[test]
-fn words_of_any_script_are_found_and_marked() {
+fn words_of_any_script_are_found_and_highlighted() {
     let collection = filled(
         "scripts",
         &json!([

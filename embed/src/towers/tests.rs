@@ -49,6 +49,8 @@ fn devices() -> Vec<(Device, f32)> {
     let found = device::choose(DeviceChoice::Auto).unwrap().device;
     if found != Device::Cpu {
         devices.push((found, 1e-3));
+    } else {
+        clipdb_skip::report_skip("no GPU, compared on the CPU only");
     }
     devices
 }

@@ -1,6 +1,6 @@
-//! What this machine does with clipdb: rate of ingest, memory, latency of searches
-//! while idle and during an ingest, time of a restart, and whether the drawings are
-//! found. Prints Markdown tables; run by `make bench`.
+//! Measures clipdb on this machine: rate of ingest, memory, latency of searches while idle and during
+//! an ingest, time of a restart, and the accuracy of searches for drawings. Prints Markdown tables;
+//! run by `make bench`.
 
 use std::path::Path;
 use std::sync::Mutex;
@@ -17,11 +17,11 @@ use rand::seq::SliceRandom;
 use serde_json::{Value, json};
 
 const COLLECTION: &str = "bench";
-/// Between two searches beside an ingest: a few users, not a flood.
+/// The pause between two searches during an ingest: the load of a few users.
 const PAUSE: Duration = Duration::from_millis(50);
 
 #[derive(Parser)]
-#[command(about = "Measures ingest and search on this machine")]
+#[command(about = "Measure ingest and search on this machine")]
 struct Arguments {
     /// Emoji and icons to ingest
     #[arg(long, default_value_t = 5_000)]
@@ -29,10 +29,10 @@ struct Arguments {
     /// Sentences of the novel to ingest
     #[arg(long, default_value_t = 3_000)]
     texts: usize,
-    /// Requests on their way at once during an ingest
+    /// Concurrent requests during an ingest
     #[arg(long, default_value_t = 2)]
     clients: usize,
-    /// Documents of one request
+    /// Documents per request
     #[arg(long, default_value_t = 32)]
     batch: usize,
     /// Searches of each kind while idle
@@ -40,7 +40,7 @@ struct Arguments {
     searches: usize,
 }
 
-/// The kinds of search that are timed.
+/// The kinds of searches.
 const KINDS: [&str; 4] = ["text", "image", "hybrid", "keyword"];
 
 fn main() {
@@ -52,7 +52,7 @@ fn main() {
     let sentences = &sentences[..arguments.texts.min(sentences.len())];
     println!("{}", machine::describe());
     println!(
-        "{} drawings of 128 × 128 pixels, {} sentences of a novel; {} requests at once, {} documents each",
+        "{} drawings of 128 × 128 pixels, {} sentences of a novel; {} concurrent requests of {} documents each",
         drawings.len(),
         sentences.len(),
         arguments.clients,
@@ -76,16 +76,8 @@ fn main() {
     let (quiet, busy) = pictures.split_at(pictures.len() / 2);
     let (quiet_texts, busy_texts) = texts.split_at(texts.len() / 2);
     let mut rates = vec![
-        (
-            "pictures",
-            "nothing else",
-            ingest(client, quiet, &arguments),
-        ),
-        (
-            "texts",
-            "nothing else",
-            ingest(client, quiet_texts, &arguments),
-        ),
+        ("images", "none", ingest(client, quiet, &arguments)),
+        ("texts", "none", ingest(client, quiet_texts, &arguments)),
     ];
     let queries = Queries {
         drawings: &drawings,
@@ -94,8 +86,8 @@ fn main() {
     let during = Mutex::new(Latencies::default());
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
-        scope.spawn(|| search_beside(client, &queries, &during, &done));
-        rates.push(("pictures", "searches", ingest(client, busy, &arguments)));
+        scope.spawn(|| search_during_ingest(client, &queries, &during, &done));
+        rates.push(("images", "searches", ingest(client, busy, &arguments)));
         rates.push(("texts", "searches", ingest(client, busy_texts, &arguments)));
         done.store(true, Ordering::Release);
     });
@@ -103,17 +95,17 @@ fn main() {
 
     table::head(&[
         "ingest of",
-        "beside",
+        "concurrent load",
         "documents",
         "seconds",
         "documents per second",
     ]);
-    for (what, beside, (documents, spent)) in &rates {
+    for (what, load, (documents, spent)) in &rates {
         let seconds = spent.as_secs_f64();
         let rate = *documents as f64 / seconds;
         table::row(&[
             (*what).into(),
-            (*beside).into(),
+            (*load).into(),
             documents.to_string(),
             format!("{seconds:.1}"),
             format!("{rate:.1}"),
@@ -143,7 +135,7 @@ fn main() {
     print_memory_and_restart(server, idle_memory, after, first_start);
 }
 
-/// Clients in Python with the headers that they send by themselves.
+/// Python clients with their default headers.
 fn print_clients(client: &Client) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("python_clients");
     let python = Python::environment("python-clients", &folder.join("requirements.txt"));
@@ -164,7 +156,7 @@ fn text_document(number: usize, text: &str) -> Value {
     json!({ "id": format!("sentence-{number}"), "text": text, "metadata": { "book": "Pride and Prejudice" } })
 }
 
-/// How many documents in how long.
+/// The number of documents and the time.
 fn ingest(client: &Client, documents: &[Value], arguments: &Arguments) -> (usize, Duration) {
     let batches = Mutex::new(documents.chunks(arguments.batch));
     let started = Instant::now();
@@ -206,7 +198,7 @@ impl Queries<'_> {
     }
 }
 
-fn search_beside(
+fn search_during_ingest(
     client: &Client,
     queries: &Queries<'_>,
     found: &Mutex<Latencies>,
@@ -254,13 +246,13 @@ fn latency_row(kind: &str, idle: &mut Latencies, during: &mut Latencies) -> Vec<
     cells
 }
 
-/// Each set's concepts asked by name among all pictures: is a drawing of it found?
+/// The accuracy of searches for the concepts of each set by name, among all images.
 fn print_found(client: &Client, drawings: &[Drawing]) {
     table::head(&[
-        "asked by the names of",
+        "searches for the names of",
         "queries",
-        "the first is right",
-        "a right one in the first ten",
+        "first hit correct",
+        "a correct hit in the first ten",
     ]);
     let mut sets: Vec<&str> = drawings
         .iter()
@@ -301,7 +293,7 @@ fn print_memory_and_restart(server: Server, idle: f64, after: f64, first_start: 
     let after_stop = graceful.ready_after();
     let restarted = machine::resident(graceful.pid());
     let killed = graceful.kill().start();
-    table::head(&["memory of the process", "MiB"]);
+    table::head(&["process memory", "MiB"]);
     for (what, mebibytes) in [
         ("idle, empty", idle),
         ("after the ingest", after),
@@ -312,7 +304,7 @@ fn print_memory_and_restart(server: Server, idle: f64, after: f64, first_start: 
     }
     table::head(&["ready after", "seconds"]);
     for (what, spent) in [
-        ("a start on an empty folder", first_start),
+        ("on an empty folder", first_start),
         ("a stop", after_stop),
         ("kill -9", killed.ready_after()),
     ] {

@@ -1,5 +1,5 @@
-//! How long filtered searches take through HTTP, by the shape of the filter: documents that
-//! bring their vectors, one client on a kept connection. Prints a Markdown table.
+//! Measures filtered searches over HTTP by the shape of the filter: documents with given vectors, one
+//! client on a kept-alive connection. Prints a Markdown table.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ const DIM: usize = 64;
 const BATCH: usize = 1000;
 
 #[derive(Parser)]
-#[command(about = "Measures filtered searches over HTTP on this machine")]
+#[command(about = "Measure filtered searches over HTTP on this machine")]
 struct Arguments {
     /// Documents in the collection
     #[arg(long, default_value_t = 100_000)]

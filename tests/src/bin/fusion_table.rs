@@ -1,11 +1,11 @@
-//! Does a picture drown the texts, or a text the pictures? A mixed collection is
-//! asked on the real server: OpenMoji's pictures without any text, a text about each
-//! of the same subjects, and sentences of a novel.
+//! Measures whether fusion ranks both images and texts in a mixed collection of the real server:
+//! OpenMoji's images without any text, a text about each of the same subjects, and sentences of a
+//! novel.
 //!
-//! For queries that have a right picture and a right text: of the cases where each is
-//! in the first ten of its own kind, in how many are both in the first ten of the
-//! whole? Beside clipdb's answer stand plain reciprocal rank fusion of the same three
-//! lists (k = 60, absent = 0) and one list by raw cosine, computed here.
+//! Each query has a correct image and a correct text. Of the queries where each is in the first ten
+//! of its own kind, the table shows the proportion where both are in the first ten of the fused list:
+//! for clipdb, for plain reciprocal rank fusion of the same three lists (k = 60, absent = 0), and for
+//! one list by raw cosine. The latter two are computed here.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -22,20 +22,20 @@ const DEPTH: usize = 200;
 const RRF_K: f64 = 60.0;
 
 #[derive(Parser)]
-#[command(about = "Shows that fusion drowns neither pictures nor texts")]
+#[command(about = "Measure whether fusion ranks both images and texts")]
 struct Arguments {
-    /// Sentences of the novel among them
+    /// Sentences of the novel in the collection
     #[arg(long, default_value_t = 3_000)]
     sentences: usize,
-    /// Ask only every n-th query
+    /// Run only every n-th query
     #[arg(long, default_value_t = 1)]
     step: usize,
-    /// Writes what was fetched as NDJSON, a line a query, to fuse it again elsewhere
+    /// Write the fetched lists as NDJSON, one line per query
     #[arg(long)]
     save: Option<std::path::PathBuf>,
 }
 
-/// A query and the documents that answer it.
+/// A query and its correct documents.
 struct Case {
     group: &'static str,
     query: String,
@@ -43,7 +43,7 @@ struct Case {
     texts: HashSet<String>,
 }
 
-/// What the server answers to one query.
+/// The server's lists for one query.
 #[derive(serde::Serialize)]
 struct Lists {
     keyword: Vec<(String, f64)>,
@@ -71,7 +71,7 @@ fn main() {
     fill(&collection, &subjects, &described, sentences);
     println!("{}", machine::describe());
     println!(
-        "{} pictures without text, {} texts about the same subjects, {} sentences of a novel",
+        "{} images without text, {} texts about the same subjects, {} sentences of a novel",
         subjects.len(),
         described.len(),
         sentences.len()
@@ -124,7 +124,7 @@ fn text_id(subject: &Drawing) -> String {
     format!("text/{}", subject.concept)
 }
 
-/// Every other text names its subject, the others speak of it in other words.
+/// Whether the text names its subject: every other one does, the others describe it.
 fn names_it(number: usize) -> bool {
     number % 2 == 1
 }
@@ -141,7 +141,7 @@ fn description(number: usize, subject: &Drawing) -> String {
 fn name_cases(described: &[&Drawing]) -> Vec<Case> {
     let cases = described.iter().enumerate().map(|(number, subject)| Case {
         group: if names_it(number) {
-            "names; the text holds the name"
+            "names; the text contains the name"
         } else {
             "names; the text is in other words"
         },
@@ -212,7 +212,7 @@ fn ids(list: &[(String, f64)]) -> Vec<String> {
 }
 
 impl Lists {
-    /// The ways to one page that are compared.
+    /// The compared rankings.
     fn pages(&self) -> [Vec<String>; 3] {
         let mut sums: HashMap<&str, f64> = HashMap::new();
         for list in [&self.keyword, &self.image, &self.text] {
@@ -257,19 +257,19 @@ fn groups(judged: &[(Case, Lists)]) -> Vec<(&'static str, Vec<&(Case, Lists)>)> 
     groups
 }
 
-/// The figure: both in the page, of those where each is in its own kind's page.
+/// The proportion with both in the first ten, of the cases where each is in its own kind's first ten.
 fn print_both(judged: &[(Case, Lists)]) {
     println!(
-        "\nA right picture and a right text, both in the first ten, of the cases where each is in the first ten of its own kind:"
+        "\nA correct image and a correct text both in the first ten, of the cases where each is in the first ten of its own kind:"
     );
     table::head(&[
         "queries",
         "number",
-        "each in its own ten",
+        "each in the first ten of its own kind",
         "clipdb",
         "plain RRF",
         "raw cosine",
-        "clipdb: the picture",
+        "clipdb: the image",
         "clipdb: the text",
     ]);
     for (group, members) in groups(judged) {
@@ -302,9 +302,9 @@ fn print_both(judged: &[(Case, Lists)]) {
     }
 }
 
-/// What fairness costs: is the very first hit still right?
+/// The cost of fairness: whether the first hit is still correct.
 fn print_first(judged: &[(Case, Lists)]) {
-    println!("\nThe first hit is a right picture or a right text:");
+    println!("\nThe first hit is a correct image or a correct text:");
     table::head(&["queries", "clipdb", "plain RRF", "raw cosine"]);
     for (group, members) in groups(judged) {
         let mut cells = vec![group.to_owned()];
@@ -323,7 +323,7 @@ fn print_first(judged: &[(Case, Lists)]) {
     }
 }
 
-/// An exact code in a text's metadata, which no vector knows.
+/// Searches for an exact code in a text's metadata, which no vector represents.
 fn print_codes(collection: &Collection<'_>, described: &[&Drawing], step: usize) {
     let mut ranks = Vec::new();
     for subject in described
@@ -343,7 +343,7 @@ fn print_codes(collection: &Collection<'_>, described: &[&Drawing], step: usize)
             / ranks.len() as f64
     };
     println!(
-        "\nAn exact code of a text's metadata as the query ({} queries), hybrid:",
+        "\nAn exact code in a text's metadata as the query ({} queries), hybrid:",
         ranks.len()
     );
     table::head(&["its text is first", "in the first two", "in the first ten"]);

@@ -1,11 +1,10 @@
-//! Sends HTTP requests over keep-alive connections, one after the other on each, and tells how
-//! long each took: what `bench/` measures clipdb with, since a client in Python spends more on a
-//! request than the server does.
+//! Sends HTTP requests sequentially on each of several keep-alive connections, and measures each.
+//! `bench/` uses it, because a client in Python spends more time on a request than the server.
 //!
-//! `keep_alive HOST:PORT CONNECTIONS FILE`: the file holds whole requests, each behind its length
-//! as a little-endian `u32`. The answers' bodies go to standard output in the same way, in the
-//! order of the requests, each with the microseconds it took as another `u32` before its length;
-//! first of all comes the microseconds of the whole, as a `u64`.
+//! `keep_alive HOST:PORT CONNECTIONS FILE`: the file contains complete requests, each preceded by
+//! its length as a little-endian `u32`. Standard output gets the total time in microseconds as a
+//! `u64`, then for each request, in order, its microseconds and the length of the response's body
+//! as two `u32`, and the body.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -39,13 +38,13 @@ fn main() -> Result<(), Failure> {
             .map(|client| client.join().map_err(|_| "a client panicked")?)
             .collect::<Result<Vec<_>, Failure>>()
     })?;
-    let whole = started.elapsed();
+    let total = started.elapsed();
     let mut out = io::BufWriter::new(io::stdout().lock());
-    out.write_all(&u64::try_from(whole.as_micros())?.to_le_bytes())?;
+    out.write_all(&u64::try_from(total.as_micros())?.to_le_bytes())?;
     let mut answers: Vec<_> = answers.into_iter().map(Vec::into_iter).collect();
     for number in 0..requests.len() {
         let Some(answer) = answers[number % connections].next() else {
-            return Err("fewer answers than requests".into());
+            return Err("fewer responses than requests".into());
         };
         out.write_all(&u32::try_from(answer.took.as_micros())?.to_le_bytes())?;
         out.write_all(&u32::try_from(answer.body.len())?.to_le_bytes())?;
@@ -58,7 +57,7 @@ fn split(mut bytes: &[u8]) -> Result<Vec<&[u8]>, Failure> {
     let mut requests = Vec::new();
     while let Some((length, rest)) = bytes.split_first_chunk::<4>() {
         let length = u32::from_le_bytes(*length) as usize;
-        let (request, rest) = rest.split_at_checked(length).ok_or("a cut request")?;
+        let (request, rest) = rest.split_at_checked(length).ok_or("a truncated request")?;
         requests.push(request);
         bytes = rest;
     }
@@ -85,7 +84,7 @@ fn ask_all<'a>(
         .collect()
 }
 
-/// Reads one answer with a length; anything but 200 is an error.
+/// Reads one response with a length; any status except 200 is an error.
 fn read_answer(connection: &mut TcpStream, buffer: &mut Vec<u8>) -> Result<Vec<u8>, Failure> {
     buffer.clear();
     let mut part = [0; 64 << 10];
@@ -102,7 +101,7 @@ fn read_answer(connection: &mut TcpStream, buffer: &mut Vec<u8>) -> Result<Vec<u
     }
 }
 
-/// The lengths of both, once the head is whole.
+/// The lengths of head and body, once the head is complete.
 fn head_and_body(answer: &[u8]) -> Result<Option<(usize, usize)>, Failure> {
     let Some(end) = answer.windows(4).position(|four| four == b"\r\n\r\n") else {
         return Ok(None);
@@ -115,7 +114,7 @@ fn head_and_body(answer: &[u8]) -> Result<Option<(usize, usize)>, Failure> {
         .lines()
         .filter_map(|line| line.split_once(':'))
         .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
-        .ok_or("an answer without a length")?
+        .ok_or("a response without a length")?
         .1;
     Ok(Some((end + 4, length.trim().parse()?)))
 }

@@ -1,11 +1,8 @@
-//! What 500 half-sent bodies cost others: the latency of searches and of writes without them
-//! and with them, by turns.
+//! The cost of 500 half-sent bodies for other clients: the latency of searches and writes with and
+//! without them, in alternating rounds.
 //!
 //! `stalled_bodies [CONNECTIONS]`
-#![allow(
-    clippy::unwrap_used,
-    reason = "a measurement: failing is how it reports"
-)]
+#![allow(clippy::unwrap_used, reason = "a measurement: a failure is a panic")]
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -74,7 +71,7 @@ fn main() {
     for latencies in all.iter_mut().flatten() {
         latencies.sort_by(f64::total_cmp);
     }
-    println!("{most} half-sent bodies, each a byte every second; ms");
+    println!("{most} half-sent bodies, each with a byte per second; ms");
     for (kind, name) in ["search", "write"].into_iter().enumerate() {
         for share in [0.5, 0.99] {
             let [idle, with] = [0, 1].map(|state| quantile(&all[state][kind], share));
@@ -103,7 +100,7 @@ fn keep(all: &mut [Vec<f64>; 2], more: [Vec<f64>; 2]) {
     }
 }
 
-/// Connections whose bodies trickle; those that the server ends are opened again.
+/// Connections whose bodies trickle. Those that the server closes are opened again.
 struct Stalled {
     ended: Arc<AtomicBool>,
     thread: Option<std::thread::JoinHandle<()>>,

@@ -1,12 +1,12 @@
-//! What is written: a document made from randomness, and whether a stored one is it.
+//! Random documents, and their comparison with stored ones.
 
 use rand::Rng;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use serde_json::{Map, Value, json};
 
-use super::shelves::Sort;
-use super::vectors::Given;
+use super::collections::CollectionKind;
+use super::vectors::GivenVectors;
 use crate::client::{Client, Collection};
 use crate::pictures;
 
@@ -16,19 +16,19 @@ const WORDS: [&str; 24] = [
     "saddle", "thistle", "umbrella", "velvet", "willow", "yarrow",
 ];
 
-/// A document as its writer knows it.
+/// A document as it was written.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Document {
     pub text: Option<String>,
-    /// The seed of its picture.
-    pub picture: Option<u64>,
-    /// Vectors that it brings; none where a model makes them of the text and the picture.
-    pub vectors: Given,
+    /// The seed of its image.
+    pub image: Option<u64>,
+    /// Its given vectors; none if the model encodes the text and the image.
+    pub vectors: GivenVectors,
     pub metadata: Map<String, Value>,
 }
 
 impl Document {
-    pub(super) fn random(random: &mut StdRng, sort: Sort) -> Self {
+    pub(super) fn random(random: &mut StdRng, sort: CollectionKind) -> Self {
         let mut metadata = Map::new();
         metadata.insert("mark".into(), mark(random).into());
         metadata.insert("count".into(), random.random_range(0..1_000).into());
@@ -36,30 +36,30 @@ impl Document {
             "place".into(),
             json!({ "city": word(random), "tags": [word(random), word(random)] }),
         );
-        if sort == Sort::Given {
+        if sort == CollectionKind::Given {
             return Self {
                 text: random.random_bool(0.3).then(|| text(random)),
-                picture: None,
-                vectors: Given::random(random),
+                image: None,
+                vectors: GivenVectors::random(random),
                 metadata,
             };
         }
-        let pictured = random.random_bool(0.12);
+        let has_image = random.random_bool(0.12);
         if random.random_bool(0.03) {
-            // So long that storage cuts the record into parts.
+            // So long that storage splits the record.
             let long = format!("{} ", word(random)).repeat(random.random_range(5_000..12_000));
             metadata.insert("long".into(), long.into());
         }
         Self {
-            text: (!pictured || random.random_bool(0.5)).then(|| text(random)),
-            // Few seeds: documents share pictures, and let go of shared ones.
-            picture: pictured.then(|| random.random_range(0..40)),
-            vectors: Given::default(),
+            text: (!has_image || random.random_bool(0.5)).then(|| text(random)),
+            // Few seeds, so that documents share images and release shared ones.
+            image: has_image.then(|| random.random_range(0..40)),
+            vectors: GivenVectors::default(),
             metadata,
         }
     }
 
-    /// The body that puts it.
+    /// The body of the request that writes it.
     pub(super) fn body(&self, id: Option<&str>) -> Value {
         let mut body = json!({ "metadata": self.metadata });
         if let Some(id) = id {
@@ -68,7 +68,7 @@ impl Document {
         if let Some(text) = &self.text {
             body["text"] = text.as_str().into();
         }
-        if let Some(seed) = self.picture {
+        if let Some(seed) = self.image {
             body["image"] = Client::image(&pictures::png(seed));
         }
         if let Some(vectors) = self.vectors.body() {
@@ -77,7 +77,7 @@ impl Document {
         body
     }
 
-    /// A change of some of its parts: the body of the request, and what it makes of this one.
+    /// A random patch: the body of the request, and the document after it.
     pub(super) fn revised(&self, random: &mut StdRng) -> (Value, Self) {
         let mut revised = self.clone();
         let mark = mark(random);
@@ -88,8 +88,8 @@ impl Document {
             place.remove("city");
             place.insert("revised".into(), true.into());
         }
-        if self.brings_vectors() {
-            // A new text or picture would have to be embedded.
+        if self.has_given_vectors() {
+            // A new text or image would have to be encoded.
         } else if random.random_bool(0.4) {
             let text = text(random);
             body["text"] = text.as_str().into();
@@ -97,37 +97,37 @@ impl Document {
         } else if self.text.is_some() && random.random_bool(0.2) {
             let seed = random.random_range(0..40);
             body["image"] = Client::image(&pictures::png(seed));
-            revised.picture = Some(seed);
+            revised.image = Some(seed);
         }
         (body, revised)
     }
 
     /// Whether it has a vector of this kind.
     pub(super) fn has(&self, kind: &str) -> bool {
-        if self.brings_vectors() {
+        if self.has_given_vectors() {
             return self.vectors.of(kind).is_some();
         }
         match kind {
-            "image" => self.picture.is_some(),
+            "image" => self.image.is_some(),
             _ => self.text.is_some(),
         }
     }
 
-    pub(super) fn brings_vectors(&self) -> bool {
-        self.vectors != Given::default()
+    pub(super) fn has_given_vectors(&self) -> bool {
+        self.vectors != GivenVectors::default()
     }
 
-    /// The number by which documents are deleted together.
+    /// The number in its metadata by which documents are deleted with a filter.
     pub(super) fn count(&self) -> u64 {
         self.metadata["count"].as_u64().unwrap_or_default()
     }
 
-    /// The keyword that only it holds.
+    /// Its unique keyword.
     pub(super) fn mark(&self) -> &str {
         self.metadata["mark"].as_str().unwrap_or_default()
     }
 
-    /// What of `stored`, a listed document, is not as here.
+    /// How `stored`, a listed document, differs from this one.
     pub(super) fn differs(&self, stored: &Value, collection: &Collection<'_>) -> Option<String> {
         let text = stored.get("text").and_then(Value::as_str);
         if text != self.text.as_deref() {
@@ -141,16 +141,18 @@ impl Document {
         }
         match (
             stored.get("image").is_some_and(|image| !image.is_null()),
-            self.picture,
+            self.image,
         ) {
             (false, None) => None,
-            (there, None) => there.then(|| "it has a picture and was written without".to_owned()),
-            (false, Some(_)) => Some("its picture is gone".to_owned()),
+            (has_image, None) => {
+                has_image.then(|| "it has an image and was written without one".to_owned())
+            }
+            (false, Some(_)) => Some("its image is missing".to_owned()),
             (true, Some(seed)) => {
                 let id = stored["id"].as_str().unwrap_or_default();
                 let image = collection.image(id);
-                let whole = image.status == 200 && image.body == pictures::png(seed);
-                (!whole).then(|| format!("its picture's bytes are others: {image:?}"))
+                let intact = image.status == 200 && image.body == pictures::png(seed);
+                (!intact).then(|| format!("the bytes of its image differ: {image:?}"))
             }
         }
     }

@@ -1,28 +1,28 @@
-//! What one writer knows of its documents: for each, the states that it may be found in.
+//! The journal of one writer: the possible states of each of its documents.
 //!
-//! An acknowledged write leaves one. A write that no answer came to leaves two, until the next
-//! look says which it was.
+//! After an acknowledged write there is one. After a write without a response there are two, until
+//! the next verification finds out which of them it is.
 
 use std::collections::BTreeMap;
 
+use super::collections::{GIVEN, RESTORED};
 use super::document::Document;
-use super::shelves::{GIVEN, RESTORED};
 
-/// What one writer wrote; its ids and its own collection are nobody else's.
+/// The writes of one writer. No other writer uses its ids or its own collections.
 pub(super) struct Journal {
     writer: usize,
-    pub shelves: BTreeMap<String, Shelf>,
+    pub collections: BTreeMap<String, CollectionJournal>,
 }
 
-/// What it wrote to one collection.
+/// Its writes to one collection.
 #[derive(Default)]
-pub(super) struct Shelf {
-    /// Whether the collection may be there and may not; never neither.
-    pub there: Possible<bool>,
+pub(super) struct CollectionJournal {
+    /// Whether the collection exists.
+    pub exists: Possible<bool>,
     pub documents: BTreeMap<String, Possible<Option<Document>>>,
 }
 
-/// The states that something may be found in, one when it is known.
+/// The possible states of something; exactly one if the state is known, never none.
 #[derive(Clone, Debug)]
 pub(super) struct Possible<T>(Vec<T>);
 
@@ -33,28 +33,28 @@ impl<T: Default> Default for Possible<T> {
 }
 
 impl<T: Clone> Possible<T> {
-    /// A write to `state` is on its way.
+    /// Records that a write to `state` is in flight.
     pub(super) fn begin(&mut self, state: T) {
         self.0.push(state);
     }
 
-    /// The last write that was begun was acknowledged.
-    pub(super) fn settle(&mut self) {
+    /// Records that the last write was acknowledged.
+    pub(super) fn confirm(&mut self) {
         self.0.drain(..self.0.len() - 1);
     }
 
-    /// It was found as the one at this place.
-    pub(super) fn found(&mut self, at: usize) {
+    /// Records that the state at this index is the one found.
+    pub(super) fn resolve(&mut self, at: usize) {
         self.0.swap(0, at);
         self.0.truncate(1);
     }
 
-    /// The oldest first.
+    /// All possible states, oldest first.
     pub(super) fn states(&self) -> &[T] {
         &self.0
     }
 
-    /// The state, when it is known.
+    /// The state, if it is known.
     pub(super) fn known(&self) -> Option<&T> {
         match self.0.as_slice() {
             [known] => Some(known),
@@ -67,26 +67,26 @@ impl Journal {
     pub(super) fn new(writer: usize) -> Self {
         Self {
             writer,
-            shelves: BTreeMap::new(),
+            collections: BTreeMap::new(),
         }
     }
 
-    /// The collection that this writer makes and drops.
+    /// The collection that this writer creates and drops.
     pub(super) fn own(&self) -> String {
         format!("own-{}", self.writer)
     }
 
-    /// The same, of documents that bring their vectors.
+    /// Another one, of documents with given vectors.
     pub(super) fn own_given(&self) -> String {
         format!("{GIVEN}-{}", self.writer)
     }
 
-    /// The collection that it restores snapshots of another as.
+    /// The collection to which it restores snapshots of another one.
     pub(super) fn restored(&self, other: &str) -> String {
         format!("{RESTORED}{other}-{}", self.writer)
     }
 
-    /// The metadata's word for its documents.
+    /// The value in the metadata that marks its documents.
     pub(super) fn signature(&self) -> String {
         format!("w{}", self.writer)
     }
@@ -95,12 +95,12 @@ impl Journal {
         format!("w{}-{number}", self.writer)
     }
 
-    pub(super) fn shelf(&mut self, collection: &str) -> &mut Shelf {
-        self.shelves.entry(collection.to_owned()).or_default()
+    pub(super) fn collection(&mut self, collection: &str) -> &mut CollectionJournal {
+        self.collections.entry(collection.to_owned()).or_default()
     }
 }
 
-impl Shelf {
+impl CollectionJournal {
     pub(super) fn begin(&mut self, id: &str, state: Option<Document>) {
         self.documents
             .entry(id.to_owned())
@@ -108,11 +108,11 @@ impl Shelf {
             .begin(state);
     }
 
-    pub(super) fn settle(&mut self, id: &str) {
-        self.documents.entry(id.to_owned()).or_default().settle();
+    pub(super) fn confirm(&mut self, id: &str) {
+        self.documents.entry(id.to_owned()).or_default().confirm();
     }
 
-    /// The document, when it is known to be there.
+    /// The document, if it is known to exist.
     pub(super) fn known(&self, id: &str) -> Option<&Document> {
         self.documents.get(id)?.known()?.as_ref()
     }

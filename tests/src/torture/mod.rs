@@ -1,18 +1,18 @@
-//! A server that is killed again and again amid mixed writes, and a journal of what it had
-//! acknowledged: after each start every acknowledged write is there exactly, nothing is half,
-//! and sled, FAISS and tantivy agree document for document.
+//! Kills a server repeatedly during mixed writes and compares it with a journal of acknowledged
+//! writes. After each startup every acknowledged write is there exactly, no write is partial, and
+//! sled, FAISS and tantivy agree document by document.
 //!
-//! Everything random comes from one seed, by round and writer: a seed repeats what is written
-//! and when is killed, though not how the machine schedules it.
+//! One seed determines all randomness, by round and writer. It reproduces the writes and the
+//! moments of the kills, but not how the machine schedules the threads.
 
+mod collections;
 mod document;
 mod journal;
-mod migrating;
-#[cfg(test)]
-mod planted;
+mod migration;
 mod round;
-mod shelves;
 mod vectors;
+#[cfg(test)]
+mod verifier_tests;
 mod verify;
 mod writer;
 
@@ -27,52 +27,52 @@ use crate::server::{Server, Setup, Stopped};
 use journal::Journal;
 use round::Round;
 
-/// What a run is made of.
+/// The parameters of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct Torture {
     pub seed: u64,
     pub kills: usize,
-    /// Requests on their way at once.
+    /// Concurrent requests.
     pub writers: usize,
 }
 
-/// What a run came to, when nothing was wrong.
+/// The result of a run without faults.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// Kills by the moment they came at.
+    /// Kills by the state of the server.
     pub kills: BTreeMap<&'static str, usize>,
     /// Acknowledged writes by their kind.
     pub acknowledged: BTreeMap<&'static str, usize>,
-    /// Writes under way at a kill: those found undone, and those found done.
+    /// Writes in flight at a kill: those that were not done, and those that were.
     pub undone: usize,
     pub done: usize,
-    /// Documents compared with the journal, all rounds together.
+    /// Documents compared with the journal, over all rounds.
     pub compared: usize,
-    /// Given vectors compared with what a search finds and what is stored.
+    /// Given vectors compared with an exact search and with storage.
     pub vectors_compared: usize,
-    /// Kills that left a seal, a build or a merge of vectors half done.
-    pub builds_cut: usize,
-    /// Segments on disk found at the starts, all rounds together: scanned ones, and graphs.
+    /// Kills that interrupted a seal, a build or a merge of vectors.
+    pub interrupted_builds: usize,
+    /// Segments on disk at startup, over all rounds: scanned ones, and graphs.
     pub scanned_segments: usize,
     pub graphs: usize,
-    pub longest_start: Duration,
+    pub longest_startup: Duration,
     pub took: Duration,
 }
 
-/// What was found wrong, and where it can be looked at.
+/// The faults that a run found, and the evidence.
 #[derive(Debug)]
 pub struct Failure {
     pub kill: usize,
     pub moment: &'static str,
-    pub wrong: Vec<String>,
+    pub faults: Vec<String>,
     /// A copy of the data folder as the check found it.
     pub folder: PathBuf,
     pub log: String,
 }
 
 impl Torture {
-    /// Kills until it is done or something is wrong; `told` hears of each kill.
-    pub fn run(&self, mut told: impl FnMut(usize, &Report)) -> Result<Report, Box<Failure>> {
+    /// Runs all rounds, or ends at the first fault. Calls `after_kill` after each round.
+    pub fn run(&self, mut after_kill: impl FnMut(usize, &Report)) -> Result<Report, Box<Failure>> {
         let started = Instant::now();
         let mut report = Report::default();
         let mut journals: Vec<Journal> = (0..self.writers).map(Journal::new).collect();
@@ -81,46 +81,47 @@ impl Torture {
             let round = Round::of(kill, &mut self.random(kill, usize::MAX));
             *report.kills.entry(round.name()).or_default() += 1;
             if let Round::Migrating { after, again } = round {
-                if let Err((wrong, folder, log)) = migrating::kill_amid(after, again) {
+                if let Err((faults, folder, log)) = migration::kill_during(after, again) {
                     return Err(Box::new(Failure {
                         kill,
                         moment: round.name(),
-                        wrong,
+                        faults,
                         folder,
                         log,
                     }));
                 }
                 report.took = started.elapsed();
-                told(kill, &report);
+                after_kill(kill, &report);
                 continue;
             }
-            let failed = |wrong, folder: PathBuf, log| {
+            let failed = |faults, folder: PathBuf, log| {
                 Err(Box::new(Failure {
                     kill,
                     moment: round.name(),
-                    wrong,
+                    faults,
                     folder,
                     log,
                 }))
             };
-            let stopped = round.play(self, kill, server, &mut journals, &mut report);
-            report.builds_cut += usize::from(verify::at_rest::cut_a_build(&stopped.data()));
-            if let Err(wrong) = verify::at_rest::check(&stopped, kill) {
-                return failed(wrong, keep(&stopped.data()), stopped.log);
+            let stopped = round.run(self, kill, server, &mut journals, &mut report);
+            report.interrupted_builds +=
+                usize::from(verify::at_rest::interrupted_a_build(&stopped.data()));
+            if let Err(faults) = verify::at_rest::check(&stopped, kill) {
+                return failed(faults, keep(&stopped.data()), stopped.log);
             }
             server = stopped.start();
-            report.longest_start = report.longest_start.max(server.ready_after());
+            report.longest_startup = report.longest_startup.max(server.ready_after());
             let sample = &mut self.random(kill, usize::MAX - 1);
-            if let Err(wrong) = verify::serving(&server, &mut journals, sample, &mut report) {
-                return failed(wrong, keep(&server.data()), server.log());
+            if let Err(faults) = verify::serving(&server, &mut journals, sample, &mut report) {
+                return failed(faults, keep(&server.data()), server.log());
             }
             report.took = started.elapsed();
-            told(kill, &report);
+            after_kill(kill, &report);
         }
         Ok(report)
     }
 
-    /// The randomness of one writer in one round.
+    /// The random numbers of one writer in one round.
     fn random(&self, round: usize, writer: usize) -> StdRng {
         let mut mixed = self.seed;
         for part in [round, writer] {
@@ -131,7 +132,7 @@ impl Torture {
     }
 }
 
-/// A copy of the folder that outlives this process.
+/// Copies the folder to a place that outlives this process.
 fn keep(data: &std::path::Path) -> PathBuf {
     let kept = std::env::temp_dir().join(format!("clipdb-torture-{}", std::process::id()));
     crate::folder::copy(data, &kept);
@@ -142,27 +143,27 @@ impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         writeln!(
             f,
-            "after kill {} ({}), {} things are wrong:",
+            "after kill {} ({}): {} faults:",
             self.kill,
             self.moment,
-            self.wrong.len()
+            self.faults.len()
         )?;
-        for wrong in self.wrong.iter().take(20) {
-            writeln!(f, "  {wrong}")?;
+        for fault in self.faults.iter().take(20) {
+            writeln!(f, "  {fault}")?;
         }
-        writeln!(f, "the folder is kept at {}", self.folder.display())?;
+        writeln!(f, "a copy of the folder is at {}", self.folder.display())?;
         write!(f, "the server's log:\n{}", self.log)
     }
 }
 
-/// A server whose start is not waited for, killed after `pause`.
-fn kill_while_starting(stopped: Stopped, pause: Duration) -> Stopped {
+/// Starts the server and kills it after `pause`, ready or not.
+fn kill_during_startup(stopped: Stopped, pause: Duration) -> Stopped {
     let starting = stopped.begin();
     std::thread::sleep(pause);
     starting.kill()
 }
 
-fn stop_then_kill(server: Server, pause: Duration) -> Stopped {
+fn kill_during_shutdown(server: Server, pause: Duration) -> Stopped {
     server.ask_to_stop();
     std::thread::sleep(pause);
     server.kill()

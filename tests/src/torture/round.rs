@@ -1,4 +1,4 @@
-//! One round: what the server is doing when it is killed.
+//! One round: the state in which the server is killed.
 
 use std::thread;
 use std::time::Duration;
@@ -8,24 +8,24 @@ use rand::rngs::StdRng;
 
 use super::journal::Journal;
 use super::writer::Writer;
-use super::{Report, Torture, kill_while_starting, stop_then_kill};
+use super::{Report, Torture, kill_during_shutdown, kill_during_startup};
 use crate::server::{Server, Stopped};
 
-/// Most rounds write for so long, at most, before they kill.
+/// The longest time of writes before the kill, in milliseconds.
 const WRITING: u64 = 900;
-/// From the start of the process to a moment after it is ready.
+/// From the start of the process to shortly after it is ready, in milliseconds.
 const STARTING: u64 = 900;
-/// From the signal to a moment after it has stopped.
+/// From the signal to shortly after the process has exited, in milliseconds.
 const STOPPING: u64 = 300;
 
 pub(super) enum Round {
-    /// Killed amid writes.
+    /// Killed during writes.
     Writing { after: Duration },
-    /// Killed amid writes, and again while it starts.
+    /// Killed during writes, and again during startup.
     Starting { after: Duration, again: Duration },
-    /// Another server, on a folder of an older format, killed while it starts, twice.
+    /// Another server, on a folder of an older format, killed twice during startup.
     Migrating { after: Duration, again: Duration },
-    /// Asked to stop amid writes, and killed while it does.
+    /// Stopped during writes, and killed during shutdown.
     Stopping { after: Duration, then: Duration },
 }
 
@@ -55,14 +55,14 @@ impl Round {
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Writing { .. } => "while writing",
-            Self::Starting { .. } => "while starting",
-            Self::Stopping { .. } => "while stopping",
-            Self::Migrating { .. } => "while migrating",
+            Self::Starting { .. } => "during startup",
+            Self::Stopping { .. } => "during shutdown",
+            Self::Migrating { .. } => "during a migration",
         }
     }
 
     /// Writes to the server and kills it.
-    pub(super) fn play(
+    pub(super) fn run(
         &self,
         torture: &Torture,
         kill: usize,
@@ -95,11 +95,11 @@ impl Round {
                 }
                 Self::Starting { after, again } => {
                     thread::sleep(*after);
-                    kill_while_starting(server.kill(), *again)
+                    kill_during_startup(server.kill(), *again)
                 }
                 Self::Stopping { after, then } => {
                     thread::sleep(*after);
-                    stop_then_kill(server, *then)
+                    kill_during_shutdown(server, *then)
                 }
             };
             for writer in writers {

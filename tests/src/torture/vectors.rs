@@ -1,24 +1,24 @@
-//! Vectors that documents bring: made from a seed, so that whoever knows it knows what a search
-//! has to make of them.
+//! Given vectors. Each is derived from a seed, so that the verification can compute the score that
+//! a search has to return.
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::{Map, Value};
 
-use super::shelves::DIM;
+use super::collections::DIM;
 
-/// The kinds of vectors, as the API calls them.
+/// The kinds of vectors by their names in the API.
 pub(super) const KINDS: [&str; 2] = ["image", "text"];
 
 /// The seeds of one document's vectors.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Given {
+pub(super) struct GivenVectors {
     image: Option<u64>,
     text: Option<u64>,
 }
 
-impl Given {
-    /// At least one.
+impl GivenVectors {
+    /// Vectors of at least one kind.
     pub(super) fn random(random: &mut StdRng) -> Self {
         let (image, text) = match random.random_range(0..10) {
             0 => (true, false),
@@ -40,7 +40,7 @@ impl Given {
         seed.map(vector)
     }
 
-    /// As a document brings them; `None` where there are none.
+    /// The `vectors` of a document; `None` if it has none.
     pub(super) fn body(&self) -> Option<Value> {
         let given: Map<String, Value> = (KINDS.iter())
             .filter_map(|kind| Some(((*kind).to_owned(), self.of(kind)?.into())))
@@ -49,7 +49,7 @@ impl Given {
     }
 }
 
-/// The vector of this seed, of any length but zero: it is the direction that counts.
+/// The vector of a seed. Its length is arbitrary but not zero: only the direction counts.
 pub(super) fn vector(seed: u64) -> Vec<f32> {
     let mut random = StdRng::seed_from_u64(seed);
     let mut vector: Vec<f32> = (0..DIM).map(|_| random.random_range(-1.0..1.0)).collect();
@@ -57,7 +57,7 @@ pub(super) fn vector(seed: u64) -> Vec<f32> {
     vector
 }
 
-/// What a search says of two vectors.
+/// The cosine similarity, which is the score of a search.
 pub(super) fn cosine(one: &[f32], other: &[f32]) -> f64 {
     let product = |a: &[f32], b: &[f32]| -> f64 {
         a.iter()

@@ -1,5 +1,5 @@
-//! One writer: random requests, one after the other, each in the journal before it is sent
-//! and again when it is answered, until no answer comes.
+//! One writer: sends random requests in sequence until there is no response. The journal records
+//! each write before it is sent and again when it is acknowledged.
 
 use std::collections::BTreeMap;
 
@@ -8,17 +8,17 @@ use rand::rngs::StdRng;
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use super::collections::{CollectionKind, GIVEN, SHARED};
 use super::document::Document;
 use super::journal::Journal;
-use super::shelves::{GIVEN, SHARED, Sort};
 use super::vectors;
 use crate::client::{Answer, Client, escaped};
 
-/// Why a writer ended.
+/// Why a writer stopped.
 pub(super) enum End {
-    /// No answer came: the server is gone.
+    /// There was no response: the server was killed.
     Killed,
-    /// The server is stopping.
+    /// The server is shutting down.
     Refused,
 }
 
@@ -26,15 +26,15 @@ pub(super) struct Writer<'a> {
     pub client: &'a Client,
     pub journal: &'a mut Journal,
     pub random: StdRng,
-    /// Acknowledged writes by their kind.
+    /// Acknowledged writes by kind.
     pub acknowledged: BTreeMap<&'static str, usize>,
 }
 
 impl Writer<'_> {
-    /// Writes until the server is gone or stopping.
+    /// Writes until the server is killed or shuts down.
     ///
     /// # Panics
-    /// An answer that a healthy server would not give.
+    /// If a response is not one that a healthy server would give.
     pub(super) fn write_until_killed(&mut self) {
         while self.write_once().is_ok() {}
     }
@@ -46,10 +46,10 @@ impl Writer<'_> {
             55..85 => GIVEN.to_owned(),
             _ => self.journal.own_given(),
         };
-        if self.journal.shelf(&collection).there.known() != Some(&true) {
-            return self.make(&collection);
+        if self.journal.collection(&collection).exists.known() != Some(&true) {
+            return self.create(&collection);
         }
-        let dropped = collection != SHARED && collection != GIVEN;
+        let may_be_dropped = collection != SHARED && collection != GIVEN;
         match self.random.random_range(0..100) {
             0..30 => self.post(&collection, "application/json"),
             30..40 => self.post(&collection, "application/x-ndjson"),
@@ -57,7 +57,7 @@ impl Writer<'_> {
             56..68 => self.patch(&collection),
             68..80 => self.delete(&collection),
             80..84 => self.delete_some(&collection),
-            84..88 if dropped => self.drop(&collection),
+            84..88 if may_be_dropped => self.drop(&collection),
             84..87 => self.copy(&collection),
             88..92 => self.compact(&collection),
             _ => self.search(&collection),
@@ -65,42 +65,47 @@ impl Writer<'_> {
     }
 
     fn id(&mut self, collection: &str) -> String {
-        let number = self.random.random_range(0..Sort::of(collection).ids());
+        let number = self
+            .random
+            .random_range(0..CollectionKind::of(collection).ids());
         self.journal.id(number)
     }
 
     fn document(&mut self, collection: &str) -> Document {
-        let mut made = Document::random(&mut self.random, Sort::of(collection));
+        let mut made = Document::random(&mut self.random, CollectionKind::of(collection));
         let by = self.journal.signature();
         made.metadata.insert("by".into(), by.into());
         made
     }
 
-    fn make(&mut self, collection: &str) -> Result<(), End> {
-        let there = &mut self.journal.shelf(collection).there;
-        if there.known() == Some(&false) {
-            there.begin(true);
+    fn create(&mut self, collection: &str) -> Result<(), End> {
+        let exists = &mut self.journal.collection(collection).exists;
+        if exists.known() == Some(&false) {
+            exists.begin(true);
         }
         let path = format!("/collections/{collection}");
-        let body = Sort::definition(collection).to_string();
+        let body = CollectionKind::definition(collection).to_string();
         self.ask(Method::PUT, &path, None, body, &[200, 201])?;
-        self.journal.shelf(collection).there.settle();
-        self.count("make a collection")
+        self.journal.collection(collection).exists.confirm();
+        self.count("create a collection")
     }
 
     fn drop(&mut self, collection: &str) -> Result<(), End> {
-        self.journal.shelf(collection).there.begin(false);
+        self.journal.collection(collection).exists.begin(false);
         let path = format!("/collections/{collection}");
         self.ask(Method::DELETE, &path, None, String::new(), &[204])?;
-        let shelf = self.journal.shelf(collection);
-        shelf.there.settle();
-        shelf.documents.clear();
+        let journal = self.journal.collection(collection);
+        journal.exists.confirm();
+        journal.documents.clear();
         self.count("drop a collection")
     }
 
     fn post(&mut self, collection: &str, kind: &'static str) -> Result<(), End> {
         let mut documents: BTreeMap<String, Document> = BTreeMap::new();
-        for _ in 0..self.random.random_range(1..Sort::of(collection).batch()) {
+        for _ in 0..self
+            .random
+            .random_range(1..CollectionKind::of(collection).batch())
+        {
             let id = self.id(collection);
             documents.insert(id, self.document(collection));
         }
@@ -116,7 +121,7 @@ impl Writer<'_> {
         };
         for (id, document) in &documents {
             self.journal
-                .shelf(collection)
+                .collection(collection)
                 .begin(id, Some(document.clone()));
         }
         let path = format!("/collections/{collection}/documents");
@@ -128,16 +133,16 @@ impl Writer<'_> {
         for result in &results {
             let id = result["id"].as_str().unwrap_or_default();
             match result["status"].as_str() {
-                Some("created" | "updated") => self.journal.shelf(collection).settle(id),
-                // Of a server that stops, in the middle of a batch: it may be either.
-                _ if stopping(&result["error"]) => return Err(End::Refused),
+                Some("created" | "updated") => self.journal.collection(collection).confirm(id),
+                // The server is shutting down in the middle of a batch: the write may be done or not.
+                _ if is_stopping(&result["error"]) => return Err(End::Refused),
                 _ => panic!("a good document failed: {result:#}"),
             }
         }
         self.count(if kind == "application/json" {
             "post an array"
         } else {
-            "post lines"
+            "post NDJSON"
         })
     }
 
@@ -145,49 +150,53 @@ impl Writer<'_> {
         let id = self.id(collection);
         let document = self.document(collection);
         let body = document.body(None).to_string();
-        self.journal.shelf(collection).begin(&id, Some(document));
+        self.journal
+            .collection(collection)
+            .begin(&id, Some(document));
         let path = format!("/collections/{collection}/documents/{id}");
         self.ask(Method::PUT, &path, None, body, &[200, 201])?;
-        self.journal.shelf(collection).settle(&id);
+        self.journal.collection(collection).confirm(&id);
         self.count("put a document")
     }
 
     fn patch(&mut self, collection: &str) -> Result<(), End> {
         let id = self.id(collection);
         let path = format!("/collections/{collection}/documents/{id}");
-        let Some(document) = self.journal.shelf(collection).known(&id).cloned() else {
+        let Some(document) = self.journal.collection(collection).known(&id).cloned() else {
             self.ask(Method::PATCH, &path, None, "{}".into(), &[404])?;
             return Ok(());
         };
         let (body, revised) = document.revised(&mut self.random);
-        self.journal.shelf(collection).begin(&id, Some(revised));
+        self.journal
+            .collection(collection)
+            .begin(&id, Some(revised));
         self.ask(Method::PATCH, &path, None, body.to_string(), &[200])?;
-        self.journal.shelf(collection).settle(&id);
+        self.journal.collection(collection).confirm(&id);
         self.count("patch a document")
     }
 
     fn delete(&mut self, collection: &str) -> Result<(), End> {
         let id = self.id(collection);
         let path = format!("/collections/{collection}/documents/{id}");
-        let known = self.journal.shelf(collection).known(&id).is_some();
-        self.journal.shelf(collection).begin(&id, None);
+        let known = self.journal.collection(collection).known(&id).is_some();
+        self.journal.collection(collection).begin(&id, None);
         let due = if known { 204 } else { 404 };
         self.ask(Method::DELETE, &path, None, String::new(), &[due])?;
-        self.journal.shelf(collection).settle(&id);
+        self.journal.collection(collection).confirm(&id);
         self.count("delete a document")
     }
 
-    /// Deletes those of its documents that count less than a number, in one request.
+    /// Deletes its documents whose `count` is below a random number, in one request.
     fn delete_some(&mut self, collection: &str) -> Result<(), End> {
         let below = self.random.random_range(0..500);
         let by = self.journal.signature();
-        let shelf = self.journal.shelf(collection);
-        let those: Vec<String> = (shelf.documents.keys())
-            .filter(|id| shelf.known(id).is_some_and(|known| known.count() < below))
+        let journal = self.journal.collection(collection);
+        let those: Vec<String> = (journal.documents.keys())
+            .filter(|id| journal.known(id).is_some_and(|known| known.count() < below))
             .cloned()
             .collect();
         for id in &those {
-            shelf.begin(id, None);
+            journal.begin(id, None);
         }
         let filter = json!({ "by": by, "count": { "$lt": below } }).to_string();
         let path = format!(
@@ -197,12 +206,12 @@ impl Writer<'_> {
         let answer = self.ask(Method::DELETE, &path, None, String::new(), &[200])?;
         assert_eq!(answer.json()["deleted"], those.len(), "{path}: {answer:?}");
         for id in &those {
-            self.journal.shelf(collection).settle(id);
+            self.journal.collection(collection).confirm(id);
         }
-        self.count("delete by a filter")
+        self.count("delete by filter")
     }
 
-    /// Takes a snapshot of what all share, and restores it beside.
+    /// Takes a snapshot of a shared collection and restores it under another name.
     fn copy(&mut self, collection: &str) -> Result<(), End> {
         let path = format!("/collections/{collection}/snapshots");
         let answer = self.ask(Method::POST, &path, None, String::new(), &[201, 409])?;
@@ -226,13 +235,15 @@ impl Writer<'_> {
     fn compact(&mut self, collection: &str) -> Result<(), End> {
         let path = format!("/collections/{collection}/compact");
         self.ask(Method::POST, &path, None, String::new(), &[202])?;
-        self.count("ask to compact")
+        self.count("request a compaction")
     }
 
     fn search(&mut self, collection: &str) -> Result<(), End> {
-        let body = match Sort::of(collection) {
-            Sort::Given => json!({ "vector": vectors::vector(self.random.random()), "limit": 10 }),
-            Sort::Embedded => {
+        let body = match CollectionKind::of(collection) {
+            CollectionKind::Given => {
+                json!({ "vector": vectors::vector(self.random.random()), "limit": 10 })
+            }
+            CollectionKind::Embedded => {
                 let text = self.document(collection).text.unwrap_or_default();
                 json!({ "text": format!("a {text}"), "limit": 10 })
             }
@@ -247,27 +258,30 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// The answer, which has one of these statuses.
+    /// The response, which has one of these statuses.
     fn ask(
         &self,
         method: Method,
         path: &str,
         kind: Option<&str>,
         body: String,
-        due: &[u16],
+        expected: &[u16],
     ) -> Result<Answer, End> {
         let answer = self
             .client
             .try_send(method, path, kind, body)
             .map_err(|_| End::Killed)?;
-        if answer.status == 503 && stopping(&answer.json()) {
+        if answer.status == 503 && is_stopping(&answer.json()) {
             return Err(End::Refused);
         }
-        assert!(due.contains(&answer.status), "{due:?} was due: {answer:?}");
+        assert!(
+            expected.contains(&answer.status),
+            "expected {expected:?}: {answer:?}"
+        );
         Ok(answer)
     }
 }
 
-fn stopping(problem: &Value) -> bool {
+fn is_stopping(problem: &Value) -> bool {
     problem["code"] == "stopping"
 }

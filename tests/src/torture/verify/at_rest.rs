@@ -1,4 +1,4 @@
-//! What has to be true of a folder that a kill left.
+//! The verification of a folder after a kill.
 
 use std::path::Path;
 
@@ -7,10 +7,10 @@ use serde_json::Value;
 use crate::folder::files;
 use crate::server::Stopped;
 
-/// Every so many folders are checked.
+/// One of this many folders is checked.
 const CHECKED: usize = 3;
 
-/// `clipdb check` finds no damage in it.
+/// `clipdb check` finds no corruption in it.
 pub(in super::super) fn check(stopped: &Stopped, kill: usize) -> Result<(), Vec<String>> {
     if !kill.is_multiple_of(CHECKED) {
         return Ok(());
@@ -22,9 +22,9 @@ pub(in super::super) fn check(stopped: &Stopped, kill: usize) -> Result<(), Vec<
     }
 }
 
-/// Whether the kill came amid a seal, a build or a merge: there is a file of a segment that no
-/// manifest names yet, or names no more.
-pub(in super::super) fn cut_a_build(data: &Path) -> bool {
+/// Whether the kill interrupted a seal, a build or a merge: there is a file of a segment that the
+/// manifest does not name.
+pub(in super::super) fn interrupted_a_build(data: &Path) -> bool {
     let index = data.join("index");
     let all = if index.is_dir() {
         files(&index)
@@ -39,7 +39,7 @@ pub(in super::super) fn cut_a_build(data: &Path) -> bool {
         .any(|path| named(path) == Some(false))
 }
 
-/// Whether the manifest beside it names the file; `None` where it cannot be said.
+/// Whether the manifest in the same folder names the file; `None` if that is unknown.
 fn named(path: &Path) -> Option<bool> {
     let number: u64 = path.file_stem()?.to_str()?.parse().ok()?;
     let manifest = std::fs::read_to_string(path.with_file_name("manifest")).ok()?;

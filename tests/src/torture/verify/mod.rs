@@ -1,7 +1,7 @@
-//! What has to be true after a kill: of the folder at rest, and of the server that serves it.
+//! The verification after a kill: of the folder at rest, and of the server that serves it.
 
 pub(super) mod at_rest;
-mod found;
+mod searches;
 mod snapshots;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,68 +10,72 @@ use rand::rngs::StdRng;
 use serde_json::Value;
 
 use super::Report;
+use super::collections::{CollectionKind, GIVEN, RESTORED, SHARED};
 use super::document::Document;
 use super::journal::Journal;
-use super::shelves::{GIVEN, RESTORED, SHARED, Sort};
 use super::vectors::KINDS;
 use crate::client::Collection;
 use crate::server::Server;
 
-/// The server that was started on it: what it holds is what the journals say, and the journals
-/// learn which of the writes under way were done.
+/// Compares the restarted server with the journals, and records in the journals which of the writes
+/// in flight were done.
 pub(super) fn serving(
     server: &Server,
     journals: &mut [Journal],
     random: &mut StdRng,
     report: &mut Report,
 ) -> Result<(), Vec<String>> {
-    let mut wrong = Vec::new();
+    let mut faults = Vec::new();
     let listed = server.client().get("/collections").expect(200).json();
     let listed: BTreeSet<String> = (listed["collections"].as_array().into_iter().flatten())
         .filter_map(|summary| summary["name"].as_str().map(str::to_owned))
         .collect();
     let mut known: BTreeSet<String> = BTreeSet::new();
     for journal in journals.iter_mut() {
-        for (name, shelf) in &mut journal.shelves {
+        for (name, journal) in &mut journal.collections {
             known.insert(name.clone());
-            let there = listed.contains(name);
-            match shelf
-                .there
+            let exists = listed.contains(name);
+            match journal
+                .exists
                 .states()
                 .iter()
-                .rposition(|state| *state == there)
+                .rposition(|state| *state == exists)
             {
-                Some(at) => shelf.there.found(at),
-                None => wrong.push(format!(
-                    "collection {name}: there is {there}, which is not as acknowledged"
+                Some(at) => journal.exists.resolve(at),
+                None => faults.push(format!(
+                    "collection {name}: exists is {exists}, which contradicts the acknowledged writes"
                 )),
             }
-            if !there {
-                shelf.documents.clear();
+            if !exists {
+                journal.documents.clear();
             }
         }
     }
     for name in listed.difference(&known) {
         if name.starts_with(RESTORED) {
-            snapshots::check_restored(&server.client().existing(name), &mut wrong);
+            snapshots::check_restored(&server.client().existing(name), &mut faults);
             server
                 .client()
                 .delete(&format!("/collections/{name}"))
                 .expect(204);
             continue;
         }
-        wrong.push(format!(
-            "collection {name} was never made, or dropped and is back"
+        faults.push(format!(
+            "collection {name} was never created, or reappeared after a drop"
         ));
     }
     for name in listed.intersection(&known) {
         let collection = server.client().existing(name);
-        check_collection(&collection, journals, random, report, &mut wrong);
+        check_collection(&collection, journals, random, report, &mut faults);
     }
     for name in [SHARED, GIVEN] {
-        snapshots::check(server, name, &mut wrong);
+        snapshots::check(server, name, &mut faults);
     }
-    if wrong.is_empty() { Ok(()) } else { Err(wrong) }
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        Err(faults)
+    }
 }
 
 fn check_collection(
@@ -79,31 +83,33 @@ fn check_collection(
     journals: &mut [Journal],
     random: &mut StdRng,
     report: &mut Report,
-    wrong: &mut Vec<String>,
+    faults: &mut Vec<String>,
 ) {
-    let mut told = Vec::new();
-    let there = as_acknowledged(collection, journals, report, &mut |what| told.push(what));
-    // Numbers that are wrong because of a document say nothing more.
-    if told.is_empty() {
-        counted(collection, &there, report, &mut |what| told.push(what));
+    let mut found = Vec::new();
+    let there = compare_documents(collection, journals, report, &mut |what| found.push(what));
+    // Wrong counts that follow from a wrong document add no information.
+    if found.is_empty() {
+        compare_counts(collection, &there, report, &mut |what| found.push(what));
     }
-    let mut say = |what| told.push(what);
-    agreed(collection, &mut say);
-    found::by_words(collection, &there, &mut say);
-    match Sort::of(collection.name()) {
-        Sort::Embedded => found::by_meaning(collection, &there, random, &mut say),
-        Sort::Given => found::by_vectors(collection, &there, random, report, &mut say),
+    let mut fault = |what| found.push(what);
+    check_agreement(collection, &mut fault);
+    searches::by_keywords(collection, &there, &mut fault);
+    match CollectionKind::of(collection.name()) {
+        CollectionKind::Embedded => searches::by_text(collection, &there, random, &mut fault),
+        CollectionKind::Given => {
+            searches::by_vectors(collection, &there, random, report, &mut fault)
+        }
     }
     let name = collection.name();
-    wrong.extend(told.into_iter().map(|what| format!("{name}: {what}")));
+    faults.extend(found.into_iter().map(|what| format!("{name}: {what}")));
 }
 
-/// Compares what is listed with what the journals allow; gives what is there.
-fn as_acknowledged(
+/// Compares the listed documents with the journals; returns the documents that exist.
+fn compare_documents(
     collection: &Collection<'_>,
     journals: &mut [Journal],
     report: &mut Report,
-    say: &mut impl FnMut(String),
+    fault: &mut impl FnMut(String),
 ) -> BTreeMap<String, Document> {
     let listed = collection.list(500);
     let mut stored: BTreeMap<&str, &Value> = BTreeMap::new();
@@ -112,24 +118,24 @@ fn as_acknowledged(
             .insert(document["id"].as_str().unwrap_or_default(), document)
             .is_some()
         {
-            say(format!("{} is listed twice", document["id"]));
+            fault(format!("{} is listed twice", document["id"]));
         }
     }
     let mut there: BTreeMap<String, Document> = BTreeMap::new();
-    for shelf in journals
+    for journal in journals
         .iter_mut()
-        .filter_map(|journal| journal.shelves.get_mut(collection.name()))
+        .filter_map(|journal| journal.collections.get_mut(collection.name()))
     {
-        for (id, possible) in &mut shelf.documents {
+        for (id, possible) in &mut journal.documents {
             report.compared += 1;
             let found = stored.remove(id.as_str());
-            // The newest first: a write repeated with the same content counts as done.
+            // Newest first: a write repeated with the same content counts as done.
             let mut differences = Vec::new();
             let matching = (0..possible.states().len()).rev().find(|at| {
                 let difference = match (&possible.states()[*at], found) {
                     (None, None) => None,
-                    (None, Some(_)) => Some("it is there and should not be".to_owned()),
-                    (Some(_), None) => Some("it is not there".to_owned()),
+                    (None, Some(_)) => Some("it exists and should not".to_owned()),
+                    (Some(_), None) => Some("it does not exist".to_owned()),
                     (Some(written), Some(found)) => written.differs(found, collection),
                 };
                 let none = difference.is_none();
@@ -146,31 +152,29 @@ fn as_acknowledged(
                             &mut report.undone
                         }) += 1;
                     }
-                    possible.found(at);
+                    possible.resolve(at);
                     if let Some(Some(document)) = possible.known() {
                         there.insert(id.clone(), document.clone());
                     }
                 }
-                None => say(format!(
+                None => fault(format!(
                     "{id}: {}",
-                    differences.join("; and not as it may be now: ")
+                    differences.join("; nor does it match the other possible state: ")
                 )),
             }
         }
     }
     for id in stored.keys() {
-        say(format!(
-            "{id} is there and was never written, or was deleted"
-        ));
+        fault(format!("{id} exists and was never written, or was deleted"));
     }
     there
 }
 
-fn counted(
+fn compare_counts(
     collection: &Collection<'_>,
     there: &BTreeMap<String, Document>,
     report: &mut Report,
-    say: &mut impl FnMut(String),
+    fault: &mut impl FnMut(String),
 ) {
     let summary = collection.summary();
     let [images, texts] = KINDS.map(|kind| there.values().filter(|it| it.has(kind)).count());
@@ -180,7 +184,7 @@ fn counted(
         ("images", images),
     ] {
         if summary[field] != count {
-            say(format!("'{field}' is {}, not {count}", summary[field]));
+            fault(format!("'{field}' is {}, not {count}", summary[field]));
         }
     }
     for segment in (KINDS.iter())
@@ -195,9 +199,9 @@ fn counted(
     }
 }
 
-fn agreed(collection: &Collection<'_>, say: &mut impl FnMut(String)) {
+fn check_agreement(collection: &Collection<'_>, fault: &mut impl FnMut(String)) {
     let answer = collection.check();
     if answer["agrees"] != true {
-        say(format!("the indexes and the documents disagree: {answer}"));
+        fault(format!("the indexes and the documents disagree: {answer}"));
     }
 }

@@ -1,17 +1,16 @@
-//! Snapshots and what was restored of them: whole, or not there.
+//! Snapshots and restored collections: complete, or not there.
 
 use serde_json::json;
 
-use super::super::shelves::RESTORED;
+use super::super::collections::RESTORED;
 use crate::client::Collection;
 use crate::server::Server;
 
-/// Every snapshot of the collection that is there is whole: the newest is restored, all are
-/// removed.
-pub(super) fn check(server: &Server, collection: &str, wrong: &mut Vec<String>) {
+/// Every snapshot of the collection is complete. Restores the newest, then removes all.
+pub(super) fn check(server: &Server, collection: &str, faults: &mut Vec<String>) {
     let client = server.client();
-    let shelf = format!("/collections/{collection}/snapshots");
-    let answer = client.get(&shelf);
+    let snapshots_path = format!("/collections/{collection}/snapshots");
+    let answer = client.get(&snapshots_path);
     if answer.status == 404 {
         return;
     }
@@ -22,25 +21,25 @@ pub(super) fn check(server: &Server, collection: &str, wrong: &mut Vec<String>) 
         let name = format!("{RESTORED}newest-{collection}");
         let restored = client.post(&format!("/collections/{name}/restore"), &body);
         if restored.status != 200 || restored.json()["documents"] != newest["documents"] {
-            wrong.push(format!(
-                "the snapshot {newest} is not restored: {restored:?}"
+            faults.push(format!(
+                "the snapshot {newest} cannot be restored: {restored:?}"
             ));
         } else {
-            check_restored(&client.existing(&name), wrong);
+            check_restored(&client.existing(&name), faults);
             client.delete(&format!("/collections/{name}")).expect(204);
         }
     }
     for snapshot in &snapshots {
         let id = snapshot["id"].as_str().unwrap_or_default();
-        client.delete(&format!("{shelf}/{id}")).expect(204);
+        client.delete(&format!("{snapshots_path}/{id}")).expect(204);
     }
 }
 
-/// A restored collection, if it is there, is there whole.
-pub(super) fn check_restored(collection: &Collection<'_>, wrong: &mut Vec<String>) {
+/// A restored collection is complete.
+pub(super) fn check_restored(collection: &Collection<'_>, faults: &mut Vec<String>) {
     let (listed, summary) = (collection.list(500), collection.summary());
     if summary["documents"] != listed.len() {
-        wrong.push(format!(
+        faults.push(format!(
             "{}: {} documents are listed: {summary}",
             collection.name(),
             listed.len()
@@ -48,6 +47,6 @@ pub(super) fn check_restored(collection: &Collection<'_>, wrong: &mut Vec<String
     }
     let checked = collection.check();
     if checked["agrees"] != true {
-        wrong.push(format!("{}: {checked}", collection.name()));
+        faults.push(format!("{}: {checked}", collection.name()));
     }
 }

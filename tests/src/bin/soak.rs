@@ -1,14 +1,13 @@
-//! Writers and readers beside each other: latencies, memory, errors. Exit code 1 when a request
-//! failed.
+//! Concurrent writers and readers: latencies, memory, errors. The exit code is 1 if a request failed.
 
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use clipdb_tests::{Crowd, Server, machine, quantile, table};
+use clipdb_tests::{Server, Soak, machine, quantile, table};
 
 #[derive(Parser)]
-#[command(about = "Writes and reads at once, and tells of latency, memory and errors")]
+#[command(about = "Write and read concurrently, and report latency, memory and errors")]
 struct Arguments {
     #[arg(long, default_value_t = 10.0)]
     minutes: f64,
@@ -22,15 +21,15 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let crowd = Crowd {
+    let soak = Soak {
         seed: arguments.seed.unwrap_or_else(rand::random),
         writers: arguments.writers,
         readers: arguments.readers,
-        lasts: Duration::from_secs_f64(arguments.minutes * 60.0),
+        duration: Duration::from_secs_f64(arguments.minutes * 60.0),
     };
-    println!("{}; {crowd:?}\n", machine::describe());
+    println!("{}; {soak:?}\n", machine::describe());
     let server = Server::start();
-    let report = crowd.run(&server);
+    let report = soak.run(&server);
     table::head(&["request", "number", "p50 ms", "p99 ms", "longest ms"]);
     for (kind, times) in report.reads.iter().chain(&report.writes) {
         table::row(&[
@@ -47,7 +46,7 @@ fn main() -> ExitCode {
         table::row(&[format!("{seconds:.0}"), format!("{memory:.0}")]);
     }
     println!(
-        "\n{} collections made and dropped, {} snapshots meanwhile; {} errors",
+        "\n{} collections created and dropped, {} snapshots taken; {} errors",
         report.collections_dropped,
         report.snapshots,
         report.errors.len()

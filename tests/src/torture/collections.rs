@@ -1,29 +1,30 @@
-//! The collections that a run writes to; a name tells what its documents are made of.
+//! The collections that a run writes to. The name of a collection determines its kind.
 
 use serde_json::{Value, json};
 
-/// A collection that all writers share and nobody drops.
+/// A collection that all writers share and none drops.
 pub(super) const SHARED: &str = "shared";
 
-/// The same, of documents that bring their vectors.
+/// Another shared collection, of documents with given vectors.
 pub(super) const GIVEN: &str = "given";
 
-/// Collections that are restored snapshots begin like this.
+/// The prefix of collections that are restored from snapshots.
 pub(super) const RESTORED: &str = "restored-";
 
-/// Numbers in a given vector.
+/// Dimensions of a given vector.
 pub(super) const DIM: usize = 16;
 
-/// What a collection's documents are found by.
+/// The source of a collection's vectors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sort {
-    /// What the model makes of their texts and pictures.
+pub(super) enum CollectionKind {
+    /// The model encodes the texts and images.
     Embedded,
-    /// Vectors that they bring: so cheap that segments are sealed, built and merged all the time.
+    /// The documents contain their vectors. Writes are so cheap that segments are sealed, built and
+    /// merged all the time.
     Given,
 }
 
-impl Sort {
+impl CollectionKind {
     pub(super) fn of(collection: &str) -> Self {
         if collection.starts_with(GIVEN) {
             Self::Given
@@ -32,12 +33,12 @@ impl Sort {
         }
     }
 
-    /// The body that makes the collection.
+    /// The body of the request that creates the collection.
     pub(super) fn definition(collection: &str) -> Value {
         match Self::of(collection) {
             Self::Embedded => json!({}),
-            // All writers together have enough for a graph, which takes its time; one alone only
-            // for merges.
+            // All writers together write enough for a graph, which is slow to build; one alone
+            // writes only enough for merges.
             Self::Given => {
                 let index = if collection == GIVEN {
                     json!({ "kind": "hnsw", "ef_construction": 2000, "seal_at": 64 })
@@ -49,7 +50,7 @@ impl Sort {
         }
     }
 
-    /// Ids that one writer uses in one collection.
+    /// The number of ids that one writer uses in one collection.
     pub(super) fn ids(self) -> usize {
         match self {
             Self::Embedded => 60,

@@ -1,4 +1,4 @@
-//! A folder of an older format, whose first start is killed: the next one finds all of it.
+//! A folder of an older format, whose first startups are killed: the next one finds all of it.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,9 +11,9 @@ use crate::server::Setup;
 /// Documents of the saved folder; `migrations/examples/write_format_1.rs` wrote it.
 const DOCUMENTS: usize = 150;
 
-type Wrong = (Vec<String>, PathBuf, String);
+type Faults = (Vec<String>, PathBuf, String);
 
-pub(super) fn kill_amid(after: Duration, again: Duration) -> Result<(), Wrong> {
+pub(super) fn kill_during(after: Duration, again: Duration) -> Result<(), Faults> {
     let saved = Path::new(env!("CARGO_MANIFEST_DIR")).join("../migrations/tests/format-1");
     let home = Arc::new(tempfile::tempdir().unwrap());
     folder::copy(&saved, &home.path().join("data"));
@@ -24,10 +24,10 @@ pub(super) fn kill_amid(after: Duration, again: Duration) -> Result<(), Wrong> {
     }
     let server = starting.until_ready();
     let collection = server.client().existing("pictures");
-    let mut wrong = Vec::new();
+    let mut faults = Vec::new();
     let listed = collection.list(500);
     if listed.len() != DOCUMENTS {
-        wrong.push(format!("{} documents, not {DOCUMENTS}", listed.len()));
+        faults.push(format!("{} documents, not {DOCUMENTS}", listed.len()));
     }
     for (number, document) in listed.iter().enumerate() {
         let expected = match number {
@@ -38,16 +38,16 @@ pub(super) fn kill_amid(after: Duration, again: Duration) -> Result<(), Wrong> {
         if document["id"] != format!("doc-{number:03}")
             || document["text"].as_str() != expected.as_deref()
         {
-            wrong.push(format!("{} is not as it was", document["id"]));
+            faults.push(format!("{} has changed", document["id"]));
         }
     }
     let checked = collection.check();
     if checked["agrees"] != true {
-        wrong.push(format!("the indexes and the documents disagree: {checked}"));
+        faults.push(format!("the indexes and the documents disagree: {checked}"));
     }
-    if wrong.is_empty() {
+    if faults.is_empty() {
         Ok(())
     } else {
-        Err((wrong, keep(&server.data()), server.log()))
+        Err((faults, keep(&server.data()), server.log()))
     }
 }

@@ -1,6 +1,6 @@
-//! Writers and readers beside each other for as long as one likes, while collections come and
-//! go and snapshots are taken: no request may fail or hang, and memory has to level off, since
-//! what is written replaces what was.
+//! Concurrent writers and readers for a given time, while collections are created and dropped and
+//! snapshots are taken. No request may fail or hang. Memory has to level off, because the writes
+//! replace earlier ones.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -17,29 +17,29 @@ use crate::client::{Answer, Client};
 use crate::server::Server;
 use crate::{machine, pictures};
 
-/// The collection that everybody uses.
+/// The collection that all writers and readers use.
 const STEADY: &str = "steady";
-/// Documents of one writer in it.
+/// Ids per writer in it.
 const IDS: usize = 48;
-/// Between two requests of one reader. Searches go ahead of ingest in the model's queue: readers
-/// who never pause would leave it to nobody else.
+/// The pause of a reader between two requests. Searches have priority over ingest in the model's
+/// queue, so readers without a pause would starve the writers.
 const PAUSE: Duration = Duration::from_millis(200);
 /// Samples of memory in a run.
 const SAMPLES: u32 = 20;
 
-/// What a run is made of.
+/// The parameters of a run.
 #[derive(Clone, Copy, Debug)]
-pub struct Crowd {
+pub struct Soak {
     pub seed: u64,
     pub writers: usize,
     pub readers: usize,
-    pub lasts: Duration,
+    pub duration: Duration,
 }
 
-/// What a run came to.
+/// The result of a run.
 #[derive(Debug, Default)]
-pub struct CrowdReport {
-    /// Answers that nobody should get.
+pub struct SoakReport {
+    /// Failed requests and wrong responses.
     pub errors: Vec<String>,
     /// Milliseconds of each request, by its kind, ascending.
     pub reads: BTreeMap<&'static str, Vec<f64>>,
@@ -50,7 +50,7 @@ pub struct CrowdReport {
     pub snapshots: usize,
 }
 
-struct Seen<'a> {
+struct Worker<'a> {
     client: &'a Client,
     ended: &'a AtomicBool,
     errors: &'a Mutex<Vec<String>>,
@@ -58,37 +58,37 @@ struct Seen<'a> {
 
 type Times = BTreeMap<&'static str, Vec<f64>>;
 
-impl Crowd {
+impl Soak {
     /// Runs against the server, which may hold other collections.
-    pub fn run(&self, server: &Server) -> CrowdReport {
+    pub fn run(&self, server: &Server) -> SoakReport {
         let (ended, errors) = (AtomicBool::new(false), Mutex::default());
-        let seen = || Seen {
+        let worker = || Worker {
             client: server.client(),
             ended: &ended,
             errors: &errors,
         };
         server.client().collection(STEADY);
         let random = |number: usize| StdRng::seed_from_u64(self.seed ^ (number as u64) << 20);
-        let mut report = CrowdReport::default();
+        let mut report = SoakReport::default();
         thread::scope(|scope| {
             let writers: Vec<_> = (0..self.writers)
                 .map(|number| {
-                    let (seen, random) = (seen(), random(number));
-                    scope.spawn(move || seen.write(number, random))
+                    let (worker, random) = (worker(), random(number));
+                    scope.spawn(move || worker.write(number, random))
                 })
                 .collect();
             let readers: Vec<_> = (0..self.readers)
                 .map(|number| {
-                    let (seen, random) = (seen(), random(self.writers + number));
+                    let (worker, random) = (worker(), random(self.writers + number));
                     let writers = self.writers;
-                    scope.spawn(move || seen.read(writers, random))
+                    scope.spawn(move || worker.read(writers, random))
                 })
                 .collect();
-            let coming_and_going = scope.spawn(|| seen().come_and_go());
-            let copying = scope.spawn(|| seen().copy());
+            let collections = scope.spawn(|| worker().create_and_drop());
+            let snapshots = scope.spawn(|| worker().take_snapshots());
             let started = Instant::now();
             for sample in 1..=SAMPLES {
-                thread::sleep((self.lasts * sample / SAMPLES).saturating_sub(started.elapsed()));
+                thread::sleep((self.duration * sample / SAMPLES).saturating_sub(started.elapsed()));
                 let memory = machine::resident(server.pid());
                 report
                     .memory
@@ -101,8 +101,8 @@ impl Crowd {
             for reader in readers {
                 gather(&mut report.reads, reader.join().unwrap());
             }
-            report.collections_dropped = coming_and_going.join().unwrap();
-            report.snapshots = copying.join().unwrap();
+            report.collections_dropped = collections.join().unwrap();
+            report.snapshots = snapshots.join().unwrap();
         });
         report.errors = errors.into_inner().unwrap();
         let checked = server.client().existing(STEADY).check();
@@ -121,18 +121,19 @@ fn gather(all: &mut Times, some: Times) {
     }
 }
 
-impl Seen<'_> {
-    fn goes_on(&self) -> bool {
+impl Worker<'_> {
+    fn continues(&self) -> bool {
         !self.ended.load(Ordering::Acquire)
     }
 
-    /// The answer, where one came, which has one of these statuses; and how long it took.
+    /// The response, if there was one, and how long it took in milliseconds. A status that is not
+    /// expected is an error.
     fn ask(
         &self,
         method: Method,
         path: &str,
         body: Option<&Value>,
-        due: &[u16],
+        expected: &[u16],
     ) -> (Option<Answer>, f64) {
         let body = body.map_or_else(String::new, Value::to_string);
         let started = Instant::now();
@@ -141,14 +142,14 @@ impl Seen<'_> {
             .try_send(method, path, Some("application/json"), body);
         let took = started.elapsed();
         match &answer {
-            Ok(answer) if due.contains(&answer.status) => {}
-            Ok(answer) => self.complain(format!("{answer:?}")),
-            Err(error) => self.complain(format!("{path}, after {took:?}: {error:?}")),
+            Ok(answer) if expected.contains(&answer.status) => {}
+            Ok(answer) => self.record_error(format!("{answer:?}")),
+            Err(error) => self.record_error(format!("{path}, after {took:?}: {error:?}")),
         }
         (answer.ok(), took.as_secs_f64() * 1000.0)
     }
 
-    fn complain(&self, error: String) {
+    fn record_error(&self, error: String) {
         self.errors.lock().unwrap().push(error);
     }
 
@@ -156,7 +157,7 @@ impl Seen<'_> {
         let mut times = Times::new();
         let id = |random: &mut StdRng| format!("w{number}-{}", random.random_range(0..IDS));
         let text = |random: &mut StdRng| format!("note {} of {number}", random.random::<u32>());
-        while self.goes_on() {
+        while self.continues() {
             let one = format!("/collections/{STEADY}/documents/{}", id(&mut random));
             let (kind, (_, took)) = match random.random_range(0..10) {
                 0..4 => {
@@ -173,7 +174,7 @@ impl Seen<'_> {
                     let seed = random.random_range(0..200);
                     let body = json!({ "image": Client::image(&pictures::png(seed)) });
                     (
-                        "put a picture",
+                        "put an image",
                         self.ask(Method::PUT, &one, Some(&body), &[200, 201]),
                     )
                 }
@@ -194,7 +195,7 @@ impl Seen<'_> {
     fn read(&self, writers: usize, mut random: StdRng) -> Times {
         let mut times = Times::new();
         let search = format!("/collections/{STEADY}/search");
-        while self.goes_on() {
+        while self.continues() {
             let writer = random.random_range(0..writers.max(1));
             let (kind, (_, took)) = match random.random_range(0..10) {
                 0..3 => {
@@ -227,10 +228,10 @@ impl Seen<'_> {
         times
     }
 
-    /// Makes a collection, fills it, reads it and drops it, again and again.
-    fn come_and_go(&self) -> usize {
+    /// Creates a collection, fills it, searches it and drops it, repeatedly.
+    fn create_and_drop(&self) -> usize {
         let mut dropped = 0;
-        while self.goes_on() {
+        while self.continues() {
             let path = format!("/collections/passing-{}", dropped % 3);
             self.ask(Method::PUT, &path, Some(&json!({})), &[201]);
             let documents =
@@ -252,7 +253,7 @@ impl Seen<'_> {
                 && found.status == 200
                 && found.json()["hits"][0]["id"] != "a"
             {
-                self.complain(format!("{path}: {found:?}"));
+                self.record_error(format!("{path}: {found:?}"));
             }
             self.ask(Method::DELETE, &path, None, &[204]);
             dropped += 1;
@@ -260,11 +261,11 @@ impl Seen<'_> {
         dropped
     }
 
-    /// Takes a snapshot and removes it, again and again.
-    fn copy(&self) -> usize {
+    /// Takes a snapshot and removes it, repeatedly.
+    fn take_snapshots(&self) -> usize {
         let mut taken = 0;
         let path = format!("/collections/{STEADY}/snapshots");
-        while self.goes_on() {
+        while self.continues() {
             let (info, _) = self.ask(Method::POST, &path, None, &[201]);
             if let Some(info) = info.filter(|info| info.status == 201) {
                 let id = info.json()["id"].as_str().unwrap_or_default().to_owned();
@@ -277,7 +278,7 @@ impl Seen<'_> {
     }
 }
 
-/// The value below which this share of them lies.
+/// The value below which this proportion of the values lies.
 pub fn quantile(ascending: &[f64], share: f64) -> f64 {
     let at = (ascending.len() as f64 * share) as usize;
     ascending

@@ -1,4 +1,4 @@
-//! What is there is found: by its words, by what it means, by the vectors that it brought.
+//! Searches find exactly the existing documents: by keyword, by text, by given vector.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,21 +11,21 @@ use super::super::document::Document;
 use super::super::vectors::{KINDS, cosine, vector};
 use crate::client::Collection;
 
-/// Marks asked for in one keyword search.
+/// Marks in one keyword search.
 const MARKS: usize = 100;
-/// Documents of each collection that are searched by their own text or vector.
+/// Documents per collection that are searched for by their own text or vector.
 const SEARCHED: usize = 4;
-/// Something searched by itself is this close.
+/// The minimum score of a document for its own text or vector.
 const ITSELF: f64 = 0.999;
-/// Hits of one page of a search that finds everything.
+/// Hits per page of a search for all documents.
 const PAGE: usize = 1000;
-/// Scores and numbers of vectors that differ by less are the same.
+/// Scores and vector components that differ by less are equal.
 const SAME: f64 = 1e-4;
 
-pub(super) fn by_words(
+pub(super) fn by_keywords(
     collection: &Collection<'_>,
     there: &BTreeMap<String, Document>,
-    say: &mut impl FnMut(String),
+    fault: &mut impl FnMut(String),
 ) {
     let documents: Vec<(&String, &Document)> = there.iter().collect();
     for some in documents.chunks(MARKS) {
@@ -34,21 +34,21 @@ pub(super) fn by_words(
         let found: BTreeSet<String> = collection.ids(&query).into_iter().collect();
         let due: BTreeSet<String> = some.iter().map(|(id, _)| (*id).clone()).collect();
         for id in due.difference(&found) {
-            say(format!(
-                "{id} is not found by the keyword that only it holds"
-            ));
+            fault(format!("{id} is not found by its unique keyword"));
         }
         for id in found.difference(&due) {
-            say(format!("{id} is found by a keyword that it does not hold"));
+            fault(format!(
+                "{id} is found by a keyword that it does not contain"
+            ));
         }
     }
 }
 
-pub(super) fn by_meaning(
+pub(super) fn by_text(
     collection: &Collection<'_>,
     there: &BTreeMap<String, Document>,
     random: &mut StdRng,
-    say: &mut impl FnMut(String),
+    fault: &mut impl FnMut(String),
 ) {
     let texts: Vec<(&String, &String)> = there
         .iter()
@@ -60,23 +60,23 @@ pub(super) fn by_meaning(
             "text": text, "mode": "vector", "targets": ["text"], "limit": 100, "min_score": ITSELF,
         });
         if !collection.ids(&query).contains(id) {
-            say(format!("{id} is not found by its own text"));
+            fault(format!("{id} is not found by its own text"));
         }
     }
 }
 
-/// An exact search finds every document, and scores it as the vector that it brought: one that
-/// has another vector in the index, or in storage, is told. Then some are found by their own.
+/// An exact search finds every document and scores it by its given vector: a document with another
+/// vector in the index or in storage is a fault. Then some are searched for by their own vectors.
 pub(super) fn by_vectors(
     collection: &Collection<'_>,
     there: &BTreeMap<String, Document>,
     random: &mut StdRng,
     report: &mut Report,
-    say: &mut impl FnMut(String),
+    fault: &mut impl FnMut(String),
 ) {
     for kind in KINDS {
         let query = vector(random.random());
-        let mut found = everything(collection, kind, &query, say);
+        let mut found = all_hits(collection, kind, &query, fault);
         let mut due = Vec::new();
         for (id, document) in there {
             if let Some(own) = document.vectors.of(kind) {
@@ -86,16 +86,16 @@ pub(super) fn by_vectors(
         for (id, _, own) in &due {
             report.vectors_compared += 1;
             match found.remove(id.as_str()) {
-                None => say(format!("{id} is not found by its {kind} vector")),
+                None => fault(format!("{id} is not found by its {kind} vector")),
                 Some(hit) => {
                     if let Some(difference) = differs(&hit, kind, &query, own) {
-                        say(format!("{id}: {difference}"));
+                        fault(format!("{id}: {difference}"));
                     }
                 }
             }
         }
         for id in found.keys() {
-            say(format!(
+            fault(format!(
                 "{id} is found by a {kind} vector that it does not have"
             ));
         }
@@ -106,20 +106,20 @@ pub(super) fn by_vectors(
                 "filter": { "mark": document.mark() }, "min_score": ITSELF,
             });
             if collection.ids(&query) != [(*id).clone()] {
-                say(format!(
-                    "{id} alone has its mark, and is not found by it and its {kind} vector"
+                fault(format!(
+                    "{id} is not found by its unique mark and its {kind} vector"
                 ));
             }
         }
     }
 }
 
-/// All hits by their id.
-fn everything(
+/// All hits of an exact search by their ids.
+fn all_hits(
     collection: &Collection<'_>,
     kind: &str,
     query: &[f32],
-    say: &mut impl FnMut(String),
+    fault: &mut impl FnMut(String),
 ) -> BTreeMap<String, Value> {
     let mut found = BTreeMap::new();
     loop {
@@ -131,7 +131,7 @@ fn everything(
         for hit in hits {
             let id = hit["id"].as_str().unwrap_or_default().to_owned();
             if found.insert(id.clone(), hit).is_some() {
-                say(format!("{id} is found twice by one {kind} vector"));
+                fault(format!("{id} is found twice by one {kind} vector"));
             }
         }
         if last {
@@ -140,18 +140,18 @@ fn everything(
     }
 }
 
-/// What of a hit is not as the vector that its document brought makes it.
+/// How a hit differs from what its document's given vector determines.
 fn differs(hit: &Value, kind: &str, query: &[f32], own: &[f32]) -> Option<String> {
     let (score, due) = (hit["score"].as_f64()?, cosine(query, own));
     if (score - due).abs() > SAME {
         return Some(format!(
-            "its {kind} vector in the index is another: it scores {score:.5}, not {due:.5}"
+            "its {kind} vector in the index is a different one: it scores {score:.5}, not {due:.5}"
         ));
     }
-    let numbers = hit["vectors"][kind].as_array()?.iter();
-    let stored: Vec<f32> = numbers
+    let components = hit["vectors"][kind].as_array()?.iter();
+    let stored: Vec<f32> = components
         .map(|number| number.as_f64().unwrap_or_default() as f32)
         .collect();
     (stored.len() != own.len() || (cosine(&stored, own) - 1.0).abs() > SAME)
-        .then(|| format!("its {kind} vector in storage is another"))
+        .then(|| format!("its {kind} vector in storage is a different one"))
 }
