@@ -1,5 +1,5 @@
-//! One log line a request: its id, route, status and timings; never a document's
-//! content, a query or a key. The id comes back in `x-request-id`.
+//! One log line per request: its id, route, status and timings; never a document's content, a
+//! query or a key. The response returns the id in `x-request-id`.
 
 use std::time::Instant;
 
@@ -23,7 +23,7 @@ pub(super) struct RequestStatistics(IntCounterVec);
 
 impl RequestStatistics {
     /// # Errors
-    /// The registry counts requests already.
+    /// The registry has this metric already.
     pub(super) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
         let opts = Opts::new("clipdb_http_requests_total", "Requests answered, by status");
         let answered = IntCounterVec::new(opts, &["status"])?;
@@ -48,7 +48,7 @@ pub(crate) async fn log<B: MessageBody>(
     let statistics = request.app_data::<web::Data<RequestStatistics>>().cloned();
     let span = tracing::info_span!("request", %id, %method, route = tracing::field::Empty, status = tracing::field::Empty);
     let traceparent = request.headers().get(TRACEPARENT);
-    trace_context::go_on(&span, traceparent.and_then(|value| value.to_str().ok()));
+    trace_context::set_parent(&span, traceparent.and_then(|value| value.to_str().ok()));
     let mut response = next.call(request).instrument(span.clone()).await?;
     let status = response.status().as_u16();
     if let Some(statistics) = statistics {
@@ -77,7 +77,7 @@ pub(crate) async fn log<B: MessageBody>(
     Ok(response)
 }
 
-/// The client's own id where it is short and plain, else a new one.
+/// The client's id if it is short and printable ASCII, otherwise a new one.
 fn request_id(request: &ServiceRequest) -> String {
     let given = request
         .headers()
@@ -90,5 +90,31 @@ fn request_id(request: &ServiceRequest) -> String {
             id.to_owned()
         }
         _ => uuid::Uuid::now_v7().simple().to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    #[test]
+    fn a_client_s_id_is_kept_if_it_is_short_and_printable() {
+        let id = |given: &str| {
+            let request = TestRequest::get().insert_header((REQUEST_ID, given));
+            request_id(&request.to_srv_request())
+        };
+        let longest = "x".repeat(64);
+        for given in ["a", "7d3c-1", "~!", &longest] {
+            assert_eq!(id(given), given);
+        }
+        for given in ["", "a b", "ü", &"x".repeat(65)] {
+            let made = id(given);
+            assert_eq!(made.len(), 32, "{given}");
+            assert_ne!(made, id(given));
+        }
+        let none = request_id(&TestRequest::get().to_srv_request());
+        assert_eq!(none.len(), 32);
     }
 }

@@ -1,5 +1,5 @@
-//! The paths that both protocols have: `POST /encode`, `/rank` and `/search`. A JSON body is read
-//! once, here, and how it begins decides which protocol answers it.
+//! The paths of both protocols: `POST /encode`, `/rank` and `/search`. A JSON body is read here,
+//! once; its first key decides which protocol handles it.
 
 use std::sync::Arc;
 
@@ -7,11 +7,11 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use clipdb_engine::{CollectionName, Engine};
 
 use crate::clip_as_service::{self, CallStatistics};
-use crate::http::body::{self, Whole};
+use crate::http::body::{self, FullBody};
 use crate::http::error::ApiError;
-use crate::http::resource::sole;
-use crate::http::state::{Open, RestState};
-use crate::rest::{collections, encode, rank, search};
+use crate::http::resource::resource;
+use crate::http::state::{HttpState, Open};
+use crate::rest::{encode, path, rank, search};
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     // Searches first: actix compares a request with one route after the other.
@@ -21,12 +21,12 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
                 .route(web::post().to(post_search))
                 .route(web::get().to(search::get)),
         )
-        .service(sole(
+        .service(resource(
             "/collections/{name}/search",
             web::post().to(post_search_of),
         ))
-        .service(sole("/encode", web::post().to(post_encode)))
-        .service(sole("/rank", web::post().to(post_rank)));
+        .service(resource("/encode", web::post().to(post_encode)))
+        .service(resource("/rank", web::post().to(post_rank)));
 }
 
 async fn post_encode(
@@ -36,8 +36,8 @@ async fn post_encode(
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
     match read(open, &context, &request, payload).await? {
-        Read::Answered(response) => Ok(response),
-        Read::Rest(engine, body) => encode::answer(&engine, body).await,
+        Read::Done(response) => Ok(response),
+        Read::Rest(engine, body) => encode::respond(&engine, body).await,
     }
 }
 
@@ -48,8 +48,8 @@ async fn post_rank(
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
     match read(open, &context, &request, payload).await? {
-        Read::Answered(response) => Ok(response),
-        Read::Rest(engine, body) => rank::answer(&engine, body).await,
+        Read::Done(response) => Ok(response),
+        Read::Rest(engine, body) => rank::respond(&engine, body).await,
     }
 }
 
@@ -69,7 +69,7 @@ async fn post_search_of(
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let name = collections::collection_name(&name)?;
+    let name = path::collection_name(&name)?;
     respond_to_search(open, &context, name, &request, payload).await
 }
 
@@ -82,23 +82,23 @@ async fn respond_to_search(
 ) -> Result<HttpResponse, ApiError> {
     if body::media_type(request) == "multipart/form-data" {
         let settings = &context.0.settings;
-        return search::answer_form(&open.0, settings, &name, request, payload).await;
+        return search::respond_to_form(&open.0, settings, &name, request, payload).await;
     }
     match read(open, context, request, payload).await? {
-        Read::Answered(response) => Ok(response),
-        Read::Rest(engine, body) => search::answer(&engine, &name, request, body).await,
+        Read::Done(response) => Ok(response),
+        Read::Rest(engine, body) => search::respond(&engine, &name, request, body).await,
     }
 }
 
-/// What the server shares, and what CLIP-as-service's calls are counted in.
-type Context = (web::Data<RestState>, web::Data<CallStatistics>);
+/// The server's state, and the metrics of CLIP-as-service's calls.
+type Context = (web::Data<HttpState>, web::Data<CallStatistics>);
 
 /// A JSON body once its protocol is known.
 enum Read {
-    /// A request of CLIP-as-service, with its response.
-    Answered(HttpResponse),
+    /// The response to a request of CLIP-as-service.
+    Done(HttpResponse),
     /// A request of the REST API.
-    Rest(Arc<Engine>, Whole),
+    Rest(Arc<Engine>, FullBody),
 }
 
 async fn read(
@@ -111,11 +111,11 @@ async fn read(
     if !clip_as_service::http::is_request(&body.bytes) {
         return Ok(Read::Rest(engine, body));
     }
-    let Whole {
+    let FullBody {
         bytes,
         share: _held,
     } = body;
     clip_as_service::http::respond(engine, state, calls, request, bytes)
         .await
-        .map(Read::Answered)
+        .map(Read::Done)
 }

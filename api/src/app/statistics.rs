@@ -1,11 +1,11 @@
-//! What the protocols count, each in the engine's registry.
+//! The protocols' metrics, in the engine's registry.
 
 use std::sync::Arc;
 
 use super::request_log::RequestStatistics;
 use crate::clip_as_service::CallStatistics;
 use crate::clip_as_service::metrics::stage_collector;
-use crate::http::state::RestState;
+use crate::http::state::HttpState;
 
 pub struct ProtocolStatistics {
     pub(super) requests: RequestStatistics,
@@ -17,7 +17,7 @@ impl ProtocolStatistics {
     ///
     /// # Errors
     /// The registry has these metrics already.
-    pub fn new(state: &Arc<RestState>) -> Result<Self, prometheus::Error> {
+    pub fn new(state: &Arc<HttpState>) -> Result<Self, prometheus::Error> {
         let registry = state.statistics.registry();
         registry.register(Box::new(stage_collector(state)?))?;
         Ok(Self {
@@ -26,7 +26,7 @@ impl ProtocolStatistics {
         })
     }
 
-    /// What CLIP-as-service's calls are counted in, whichever listener they came by.
+    /// The metrics of CLIP-as-service's calls, which its listeners share.
     pub fn calls(&self) -> CallStatistics {
         self.calls.clone()
     }

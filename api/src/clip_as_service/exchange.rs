@@ -1,4 +1,4 @@
-//! A stream of requests into a stream of responses, for the doors that stay open.
+//! A stream of requests into a stream of responses, for long-lived connections.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -6,37 +6,37 @@ use std::time::SystemTime;
 use futures_util::stream::{Stream, StreamExt};
 use prost::Message;
 
-use crate::clip_as_service::call::Calls;
+use crate::clip_as_service::executor::Executor;
 use crate::clip_as_service::message::DataRequest;
 use crate::http::error::ApiError;
 use clipdb_engine::Share;
 
-/// Requests of one stream that are worked on at once where its client names no number.
+/// Concurrent requests of one stream, unless its client names a number.
 pub(super) const IN_FLIGHT: usize = 100;
 
-/// A request with what its door has to know to send the response.
+/// A request, with the form that its response must have.
 pub(super) struct Received<F> {
     pub request: DataRequest,
     pub at: SystemTime,
     pub form: F,
-    /// The memory of its bytes, where its door has counted them.
+    /// The memory of its bytes, if the listener has counted them.
     pub share: Option<Share>,
 }
 
-/// Responses in the order of their requests, `in_flight` of which are worked on at once.
+/// Responses in the order of their requests, at most `in_flight` of which execute at once.
 ///
-/// The next request is taken once the one before it has its share of the memory for
-/// documents under way, and no more than are in flight: a client that does not read its
-/// responses stops its own stream and nobody else's.
+/// The next request is read once the one before it has its share of the memory budget, and while
+/// fewer than `in_flight` execute. A client that does not read its responses thus blocks only its
+/// own stream.
 pub(super) fn responses<F, E>(
-    calls: Calls,
+    executor: Executor,
     requests: impl Stream<Item = Result<Received<F>, E>>,
     in_flight: usize,
 ) -> impl Stream<Item = Result<(DataRequest, F), E>>
 where
     E: From<ApiError>,
 {
-    let engine = Arc::clone(calls.engine());
+    let engine = Arc::clone(executor.engine());
     requests
         .then(move |received| {
             let engine = Arc::clone(&engine);
@@ -50,7 +50,7 @@ where
             }
         })
         .map(move |admitted: Result<Received<F>, E>| {
-            let calls = calls.clone();
+            let executor = executor.clone();
             async move {
                 let Received {
                     request,
@@ -58,7 +58,7 @@ where
                     form,
                     share,
                 } = admitted?;
-                let answer = calls.answer(request, at).await;
+                let answer = executor.execute(request, at).await;
                 drop(share);
                 Ok((answer, form))
             }

@@ -1,8 +1,8 @@
-//! The HTTP door: `POST /post`, which takes every call, and `POST /index`.
+//! The protocol over HTTP: `POST /post`, which accepts every call, and `POST /index`.
 //!
-//! The client looks at `GET /openapi.json` and sends a call to the path of its name where
-//! that lists one, else to `/post`. `/encode`, `/rank` and `/search` are the REST API's
-//! own, so these hand over ([`respond`]) what begins as a request of this protocol.
+//! The client reads `GET /openapi.json` and sends a call to the path of its name if there is one,
+//! otherwise to `/post`. The paths `/encode`, `/rank` and `/search` belong to the REST API, so
+//! `app::shared_paths` passes requests of this protocol to [`respond`].
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -10,15 +10,15 @@ use std::time::SystemTime;
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 
-use crate::clip_as_service::call::Calls;
-use crate::clip_as_service::message::{request_from_json, response_to_json};
+use crate::clip_as_service::executor::Executor;
+use crate::clip_as_service::message::{SUCCESS, request_from_json, response_to_json};
 use crate::clip_as_service::metrics::CallStatistics;
 use crate::clip_as_service::websocket;
 use crate::http::body;
 use crate::http::error::ApiError;
-use crate::http::resource::sole;
+use crate::http::resource::resource;
+use crate::http::state::HttpState;
 use crate::http::state::Open;
-use crate::http::state::RestState;
 use clipdb_engine::{Engine, blocking};
 
 pub(crate) use crate::clip_as_service::endpoint::refused;
@@ -28,13 +28,13 @@ const POST: &str = "/post";
 
 pub(crate) fn routes(config: &mut web::ServiceConfig) {
     config
-        .service(sole(POST, web::post().to(post)))
-        .service(sole("/index", web::post().to(post)))
-        .service(sole("/dry_run", websocket::dry_run()).route(web::get().to(dry_run)));
+        .service(resource(POST, web::post().to(post)))
+        .service(resource("/index", web::post().to(post)))
+        .service(resource("/dry_run", websocket::dry_run()).route(web::get().to(dry_run)));
 }
 
-/// Whether `path` may be one of this door's, where the key comes without `Bearer`.
-pub(crate) fn is_door(path: &str) -> bool {
+/// Whether `path` may be one of this protocol's, whose clients send the key without `Bearer`.
+pub(crate) fn is_call_path(path: &str) -> bool {
     matches!(
         path,
         POST | "/index" | "/dry_run" | "/encode" | "/rank" | "/search"
@@ -43,7 +43,7 @@ pub(crate) fn is_door(path: &str) -> bool {
 
 async fn post(
     Open(engine): Open,
-    state: web::Data<RestState>,
+    state: web::Data<HttpState>,
     statistics: web::Data<CallStatistics>,
     request: HttpRequest,
     payload: web::Payload,
@@ -53,17 +53,17 @@ async fn post(
     respond(engine, &state, &statistics, &request, json).await
 }
 
-/// Answers a request that came as JSON. Its failure is an answer too, of status 200, as
-/// CLIP-as-service has it; another status says that there was no request.
+/// Responds to a request in JSON. A failed call has the status 200 too, as in CLIP-as-service;
+/// any other status means that the body was not a request.
 pub(crate) async fn respond(
     engine: Arc<Engine>,
-    state: &RestState,
+    state: &HttpState,
     statistics: &CallStatistics,
     request: &HttpRequest,
     json: Bytes,
 ) -> Result<HttpResponse, ApiError> {
     let received = SystemTime::now();
-    // A page of another origin can send a body unasked, but not under this type.
+    // A page of another origin can send a body without a preflight, but not with this type.
     if body::media_type(request) != "application/json" {
         let given = body::media_type(request);
         return Err(ApiError::UnsupportedMediaType(given, "application/json"));
@@ -74,22 +74,17 @@ pub(crate) async fn respond(
         header.exec_endpoint = Some(request.path().to_owned());
     }
     let settings = state.settings.clip_as_service.clone();
-    let calls = Calls::new(engine, settings, statistics.clone());
-    let response = calls.answer(message, received).await;
-    let json = blocking(move || response_to_json(&response))
-        .await?
-        .map_err(body::json_error)?;
+    let executor = Executor::new(engine, settings, statistics.clone());
+    let response = executor.execute(message, received).await;
+    let json = blocking(move || response_to_json(&response)).await??;
     Ok(HttpResponse::Ok()
         .content_type("application/json")
         .body(json))
 }
 
-/// What `/dry_run` answers.
-pub(super) const READY: &str = r#"{"code":0,"description":"","exception":null}"#;
-
-/// Whether the executors answer, which here are the server itself.
+/// Whether the executors are ready, which means the server itself.
 async fn dry_run(_: Open) -> HttpResponse {
     HttpResponse::Ok()
         .content_type("application/json")
-        .body(READY)
+        .body(SUCCESS)
 }

@@ -1,4 +1,4 @@
-//! What CLIP-as-service's doors count, by the names that its Grafana board asks for.
+//! The metrics of CLIP-as-service's calls, by the names that its Grafana dashboard uses.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,9 +7,9 @@ use clipdb_engine::Value::Summary;
 use clipdb_engine::{Labels, Metric, QueueStatistics, StageStatistics, TableCollector, describe};
 use prometheus::{Gauge, Histogram, HistogramOpts, IntCounter, Opts, Registry};
 
-use crate::http::state::RestState;
+use crate::http::state::HttpState;
 
-/// One server does what its gateway and its executor did; both wear this name.
+/// The server is both the gateway and the executor; both have this name.
 const RUNTIME: &str = "clipdb";
 
 #[derive(Clone)]
@@ -25,12 +25,12 @@ pub struct CallStatistics {
     pending: Gauge,
 }
 
-/// One call that was answered.
+/// A completed call.
 #[derive(Debug, Clone, Copy)]
 pub struct CallSeen {
-    /// From its receipt to its response.
-    pub whole: Duration,
-    /// Its share inside the engine.
+    /// From the receipt to the response.
+    pub total: Duration,
+    /// The time inside the engine.
     pub processing: Duration,
     pub documents: usize,
     pub request_bytes: usize,
@@ -56,7 +56,7 @@ impl CallStatistics {
         };
         let seconds = clipdb_engine::SECONDS_BUCKETS;
         let bytes = [1e3, 1e4, 1e5, 1e6, 1e7, 1e8];
-        let pending = Gauge::with_opts(opts("number_of_pending_requests", "Calls under way"))?;
+        let pending = Gauge::with_opts(opts("number_of_pending_requests", "Calls in progress"))?;
         registry.register(Box::new(pending.clone()))?;
         Ok(Self {
             receiving: summary(
@@ -83,14 +83,14 @@ impl CallStatistics {
         })
     }
 
-    /// Counts a call as under way while what it returns lives.
+    /// Counts a call as pending until the result is dropped.
     pub(crate) fn begun(&self) -> Pending {
         self.pending.inc();
         Pending(self.pending.clone())
     }
 
     pub(crate) fn ended(&self, seen: CallSeen) {
-        self.receiving.observe(seen.whole.as_secs_f64());
+        self.receiving.observe(seen.total.as_secs_f64());
         self.sending.observe(seen.processing.as_secs_f64());
         self.processing.observe(seen.processing.as_secs_f64());
         self.request_bytes.observe(seen.request_bytes as f64);
@@ -104,7 +104,7 @@ impl CallStatistics {
     }
 }
 
-/// A call under way, also when its client goes before it is answered.
+/// A pending call; also ends when its client disconnects before the response.
 pub(crate) struct Pending(Gauge);
 
 impl Drop for Pending {
@@ -146,7 +146,7 @@ fn computing(stages: &StageStatistics) -> (u64, f64) {
 }
 
 /// Reads the stages of the models of `state`'s engine, once there is one.
-pub(crate) fn stage_collector(state: &Arc<RestState>) -> Result<TableCollector, prometheus::Error> {
+pub(crate) fn stage_collector(state: &Arc<HttpState>) -> Result<TableCollector, prometheus::Error> {
     let state = Arc::downgrade(state);
     Ok(TableCollector::new(describe(&STAGES)?, move || {
         let engine = state.upgrade().and_then(|state| state.engine().ok());

@@ -1,19 +1,19 @@
-//! `/rank`: each document's matches by how well they fit it.
+//! `/rank`: each document's matches, ordered by their similarity to it.
 
 use clipdb_engine::{Encoded, EngineError, TextRole, rank, rank_priority};
 
-use crate::clip_as_service::call::Calls;
 use crate::clip_as_service::encode::Embedded;
+use crate::clip_as_service::executor::Executor;
 use crate::clip_as_service::message::{Document, NamedScore};
 use crate::clip_as_service::parameters::Parameters;
 use crate::clip_as_service::paths::Paths;
 use crate::http::error::ApiError;
 
-impl Calls {
-    /// As CLIP-as-service answers: the matches, best first, have both scores and no
-    /// embedding, and their pictures come back whatever `drop_image_content` says, since
-    /// clients put these matches in place of theirs. The temperature is the model's own,
-    /// which for OpenAI's is the 100 that CLIP-as-service has for all.
+impl Executor {
+    /// As in CLIP-as-service, the matches, best first, have both scores and no embedding, and keep
+    /// their images regardless of `drop_image_content`, since clients replace theirs with these
+    /// matches. The temperature is the model's; for OpenAI's models it is 100, which
+    /// CLIP-as-service uses for all.
     pub(super) async fn rank(
         &self,
         documents: Vec<Document>,
@@ -59,13 +59,13 @@ impl Calls {
                 .map(|candidate| encoded(candidate, found.next()))
                 .collect::<Result<Vec<_>, _>>()?;
             order(document, &query, &candidates, scale);
-            self.give(document, query.embedding, parameters);
+            self.set_embedding(document, query.embedding, parameters);
         }
         Ok(documents)
     }
 }
 
-/// What is empty has no rank.
+/// An empty document can't be ranked.
 fn encoded(document: &Document, found: Option<Option<Encoded>>) -> Result<Encoded, ApiError> {
     found
         .flatten()
@@ -76,7 +76,7 @@ fn order(document: &mut Document, query: &Encoded, candidates: &[Encoded], logit
     let vectors = candidates
         .iter()
         .map(|candidate| candidate.embedding.as_slice());
-    // Its clients are told of a softmax, whichever the model.
+    // Clients expect a softmax from every model.
     let ranked = rank(query.embedding.as_slice(), vectors, logit_scale, None);
     let mut matches: Vec<Option<Document>> = std::mem::take(&mut document.matches)
         .into_iter()
@@ -96,4 +96,53 @@ fn order(document: &mut Document, query: &Encoded, candidates: &[Encoded], logit
             Some(document)
         })
         .collect();
+}
+
+#[cfg(test)]
+mod tests {
+    use clipdb_engine::Embedding;
+
+    use super::*;
+
+    fn encoded(vector: &[f32]) -> Encoded {
+        Encoded {
+            embedding: Embedding::normalised(vector.to_vec()).unwrap(),
+            truncated: false,
+            tokens: 1,
+        }
+    }
+
+    #[test]
+    fn matches_are_ordered_by_similarity_with_both_scores() {
+        let named = |id: &str| Document {
+            id: id.to_owned(),
+            ..Document::default()
+        };
+        let mut document = Document {
+            matches: vec![named("far"), named("near"), named("middle")],
+            ..Document::default()
+        };
+        let candidates = [[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]].map(|vector| encoded(&vector));
+        order(&mut document, &encoded(&[1.0, 0.0]), &candidates, 100.0);
+        let ids: Vec<&str> = document
+            .matches
+            .iter()
+            .map(|found| found.id.as_str())
+            .collect();
+        assert_eq!(ids, ["near", "middle", "far"]);
+        let score = |at: usize, name: &str| document.matches[at].scores[name].value;
+        assert!((score(0, "clip_score_cosine") - 1.0).abs() < 1e-6);
+        assert!(score(2, "clip_score_cosine").abs() < 1e-6);
+        let sum: f32 = (0..3).map(|at| score(at, "clip_score")).sum();
+        assert!((sum - 1.0).abs() < 1e-5, "{sum}");
+    }
+
+    #[test]
+    fn an_empty_document_can_not_be_ranked() {
+        let document = Document::default();
+        for found in [None, Some(None)] {
+            assert!(super::encoded(&document, found).is_err());
+        }
+        assert!(super::encoded(&document, Some(Some(encoded(&[1.0])))).is_ok());
+    }
 }

@@ -1,21 +1,21 @@
-//! `/search`: each document's nearest in a collection, as its matches.
+//! `/search`: finds each document's nearest neighbours in a collection, as its matches.
 
 use std::cmp::Ordering;
 
 use clipdb_engine::{Fusion, Hit, ListKind, Mode, Part, Priority, Query, Targets, TextRole, View};
 use serde_json::Value;
 
-use crate::clip_as_service::call::Calls;
 use crate::clip_as_service::encode::Embedded;
+use crate::clip_as_service::executor::Executor;
 use crate::clip_as_service::index::URI;
 use crate::clip_as_service::message::{Content, Document, NamedScore, struct_from_json};
 use crate::clip_as_service::parameters::Parameters;
 use crate::http::error::ApiError;
 
-/// AnnLite's.
+/// AnnLite's default.
 const LIMIT: usize = 10;
 
-impl Calls {
+impl Executor {
     pub(super) async fn search(
         &self,
         documents: Vec<Document>,
@@ -49,7 +49,7 @@ impl Calls {
         let mut answers = answers.into_iter();
         paths.visit(&mut documents, &mut |document| {
             if let Some((embedding, matches)) = answers.next() {
-                self.give(document, embedding, parameters);
+                self.set_embedding(document, embedding, parameters);
                 document.matches = matches;
             }
             Ok::<_, ApiError>(())
@@ -58,8 +58,8 @@ impl Calls {
     }
 }
 
-/// A picture and a text that fusion puts level are told apart by the cosine, which is what
-/// these clients look at: an exact copy of the query is the first.
+/// Orders an image and a text of equal fused score by the cosine, which these clients look at: an
+/// exact copy of the query comes first.
 fn best_first(mut hits: Vec<Hit>, limit: usize) -> Vec<Document> {
     hits.sort_by(|one, other| {
         let by_score = other
@@ -72,7 +72,7 @@ fn best_first(mut hits: Vec<Hit>, limit: usize) -> Vec<Document> {
     hits.into_iter().map(into_match).collect()
 }
 
-/// That of its vectors which is nearer.
+/// The similarity of the nearer one of its vectors.
 fn cosine(hit: &Hit) -> f32 {
     hit.parts
         .iter()
@@ -81,7 +81,7 @@ fn cosine(hit: &Hit) -> f32 {
         .fold(-1.0, f32::max)
 }
 
-/// By meaning alone, as AnnLite searches; one more than wanted, since it may be level with the last.
+/// Searches by vectors only, like AnnLite. Fetches one extra hit, which may tie with the last.
 fn nearest(vector: Vec<f32>, limit: usize, parameters: &Parameters) -> Query {
     Query {
         parts: vec![Part {
@@ -106,9 +106,9 @@ fn nearest(vector: Vec<f32>, limit: usize, parameters: &Parameters) -> Query {
     }
 }
 
-/// A hit as docarray has it. Its score is the cosine's *distance*, 0 the best. Where pictures and texts lie in one collection
-/// the order is that of their fused ranks, in which neither drowns the other, and not
-/// that of this number.
+/// A hit as a docarray document. Its score is the cosine *distance*, of which 0 is best. In a
+/// collection of images and texts the hits are ordered by their fused ranks, which keeps either
+/// kind from displacing the other, and not by this score.
 fn into_match(hit: Hit) -> Document {
     let distance = 1.0 - cosine(&hit);
     let mut metadata = hit.document.metadata;

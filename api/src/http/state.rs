@@ -1,4 +1,4 @@
-//! What every handler shares: the engine once it is open, and the door's settings.
+//! The state that handlers share: the engine once it is open, and the listeners' settings.
 
 use std::future::{Ready, ready};
 use std::sync::{Arc, OnceLock};
@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest, web};
 use parking_lot::RwLock;
+use subtle::ConstantTimeEq;
 use tokio::sync::watch;
 
 use crate::http::base_path::BasePath;
@@ -15,15 +16,15 @@ use crate::http::pace::Pace;
 use clipdb_engine::{CollectionName, Engine, Statistics};
 
 #[derive(Debug, Clone)]
-pub struct RestSettings {
+pub struct HttpSettings {
     pub api_key: Option<ApiKey>,
     /// Origins that browsers may call from; `*` is any. Empty: only the server's own page.
     pub cors_origins: Vec<String>,
     /// The hosts that requests may be sent to.
     pub hosts: Hosts,
-    /// What a reverse proxy serves everything under; links begin with it.
+    /// The path under which a reverse proxy serves the server; links begin with it.
     pub base_path: BasePath,
-    /// The largest body that is read whole (JSON, multipart), in bytes.
+    /// The largest body that is held in memory (JSON, multipart), in bytes.
     pub max_body_bytes: usize,
     /// The longest line of NDJSON, in bytes.
     pub max_line_bytes: usize,
@@ -32,9 +33,9 @@ pub struct RestSettings {
     pub clip_as_service: ClipAsServiceSettings,
 }
 
-impl RestSettings {
-    /// Whether an `Authorization` of `given` is let in: `Bearer KEY`, and where `bare` the
-    /// key alone, as CLIP-as-service's clients send it. Everybody is where no key is set.
+impl HttpSettings {
+    /// Whether the `Authorization` header `given` is valid: `Bearer KEY`, and if `bare`, the key
+    /// alone, which CLIP-as-service's clients send. Every request is if no key is set.
     pub fn admits(&self, given: Option<&str>, bare: bool) -> bool {
         let Some(key) = &self.api_key else {
             return true;
@@ -49,7 +50,7 @@ impl RestSettings {
     }
 }
 
-impl Default for RestSettings {
+impl Default for HttpSettings {
     fn default() -> Self {
         Self {
             api_key: None,
@@ -68,8 +69,7 @@ impl Default for RestSettings {
 pub struct ClipAsServiceSettings {
     /// Where `/index` and `/search` go unless a request's parameter says otherwise.
     pub collection: CollectionName,
-    /// Vectors of length 1, as the REST API gives them; CLIP-as-service gives them as the
-    /// model does.
+    /// Vectors of length 1, as in the REST API; CLIP-as-service returns them as the model does.
     pub normalise: bool,
 }
 
@@ -83,14 +83,7 @@ impl ApiKey {
     }
 
     pub fn matches(&self, given: &str) -> bool {
-        let given = given.as_bytes();
-        let same_length = given.len() == self.0.len();
-        let differing = self
-            .0
-            .iter()
-            .zip(given)
-            .fold(0u8, |all, (ours, theirs)| all | (ours ^ theirs));
-        same_length && differing == 0
+        self.0.ct_eq(given.as_bytes()).into()
     }
 }
 
@@ -100,16 +93,16 @@ impl std::fmt::Debug for ApiKey {
     }
 }
 
-pub struct RestState {
+pub struct HttpState {
     engine: OnceLock<Arc<Engine>>,
     stage: RwLock<&'static str>,
     stopping: watch::Sender<bool>,
-    pub settings: RestSettings,
+    pub settings: HttpSettings,
     pub statistics: Arc<Statistics>,
 }
 
-impl RestState {
-    pub fn new(settings: RestSettings, statistics: Arc<Statistics>) -> Self {
+impl HttpState {
+    pub fn new(settings: HttpSettings, statistics: Arc<Statistics>) -> Self {
         Self {
             engine: OnceLock::new(),
             stage: RwLock::new("loading"),
@@ -119,28 +112,28 @@ impl RestState {
         }
     }
 
-    /// Says what the start is at, for those who ask before it is done.
+    /// Sets the stage of the startup, which requests get until it is done.
     pub fn starting(&self, stage: &'static str) {
         *self.stage.write() = stage;
     }
 
-    /// The server is ready from now on.
+    /// Makes the server ready.
     pub fn opened(&self, engine: Arc<Engine>) {
         if self.engine.set(engine).is_err() {
             tracing::error!("the engine was opened twice; the first one stays");
         }
     }
 
-    /// Streams that stay open take no more from now on.
+    /// Open streams accept no more requests.
     pub fn stop(&self) {
         self.stopping.send_replace(true);
     }
 
-    /// Comes to its end when the server is asked to stop.
+    /// Completes when the server is asked to stop.
     pub fn stopping(&self) -> impl Future<Output = ()> + Send + use<> {
         let mut stopping = self.stopping.subscribe();
         async move {
-            // An error says that the state is gone, and then so is the server.
+            // An error means that the state was dropped, and the server with it.
             let _ = stopping.wait_for(|stopping| *stopping).await;
         }
     }
@@ -153,7 +146,15 @@ impl RestState {
     }
 }
 
-/// Extracts the open engine; a server that is still starting answers 503.
+/// The base path of the server that received `request`.
+pub(crate) fn base_path(request: &HttpRequest) -> BasePath {
+    request
+        .app_data::<web::Data<HttpState>>()
+        .map(|state| state.settings.base_path.clone())
+        .unwrap_or_default()
+}
+
+/// Extracts the open engine; a server that is still starting responds with 503.
 pub(crate) struct Open(pub(crate) Arc<Engine>);
 
 impl FromRequest for Open {
@@ -161,10 +162,41 @@ impl FromRequest for Open {
     type Future = Ready<Result<Self, ApiError>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let engine = match request.app_data::<web::Data<RestState>>() {
+        let engine = match request.app_data::<web::Data<HttpState>>() {
             Some(state) => state.engine(),
             None => Err(ApiError::Starting("no state".to_owned())),
         };
         ready(engine.map(Open))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_accepted_as_a_bearer_token_or_bare() {
+        let settings = HttpSettings {
+            api_key: Some(ApiKey::new("secret")),
+            ..HttpSettings::default()
+        };
+        for (given, as_bearer, as_bare) in [
+            (Some("Bearer secret"), true, true),
+            (Some("bearer  secret "), true, true),
+            (Some("secret"), false, true),
+            (Some(" secret "), false, true),
+            (Some("Basic secret"), false, false),
+            (Some("Bearer secre"), false, false),
+            (Some("Bearer secrets"), false, false),
+            (Some("Bearer Secret"), false, false),
+            (Some("Bearer "), false, false),
+            (Some(""), false, false),
+            (None, false, false),
+        ] {
+            assert_eq!(settings.admits(given, false), as_bearer, "{given:?}");
+            assert_eq!(settings.admits(given, true), as_bare, "{given:?}");
+        }
+        assert!(HttpSettings::default().admits(None, false));
+        assert_eq!(format!("{:?}", ApiKey::new("secret")), "ApiKey(…)");
     }
 }

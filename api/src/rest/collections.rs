@@ -7,24 +7,23 @@ use std::sync::Arc;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use clipdb_engine::{
-    Collection, CollectionName, CollectionSummary, FieldDefinition, FieldKind, RecallRequest,
-    VectorIndex, Wanted, blocking,
+    Collection, CollectionSummary, FieldDefinition, FieldKind, Query, RecallRequest, VectorIndex,
+    Wanted, blocking,
 };
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::http::body;
 use crate::http::error::ApiError;
-use crate::http::resource::{query_string, sole};
-use crate::http::state::{Open, RestState};
+use crate::http::query_string;
+use crate::http::resource::resource;
+use crate::http::state::{HttpState, Open};
+use crate::rest::path::collection_name;
 
-/// The most fields that a collection declares.
+/// The most fields that a collection may declare.
 const FIELDS: usize = 1000;
 
-/// The largest `ef` or `nprobe`, as in a search.
-const EFFORT: usize = 65_536;
-
-/// Bytes of the longest name of a declared field.
+/// The longest name of a declared field, in bytes.
 const FIELD_PATH: usize = 1024;
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
@@ -36,14 +35,15 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
                 .route(web::get().to(show))
                 .route(web::delete().to(drop_collection)),
         )
-        .service(sole("/collections/{name}/check", web::get().to(check)))
-        .service(sole("/collections/{name}/recall", web::get().to(recall)))
-        .service(sole("/collections/{name}/compact", web::post().to(compact)));
-}
-
-/// The collection's name in a path.
-pub(crate) fn collection_name(name: &str) -> Result<CollectionName, ApiError> {
-    name.parse::<CollectionName>().map_err(ApiError::from)
+        .service(resource("/collections/{name}/check", web::get().to(check)))
+        .service(resource(
+            "/collections/{name}/recall",
+            web::get().to(recall),
+        ))
+        .service(resource(
+            "/collections/{name}/compact",
+            web::post().to(compact),
+        ));
 }
 
 #[derive(Default, Deserialize)]
@@ -69,7 +69,7 @@ impl Definition {
     fn into_wanted(self) -> Result<Wanted, ApiError> {
         if self.fields.len() > FIELDS {
             return Err(ApiError::InvalidField(format!(
-                "'fields' declares {}; it may declare {FIELDS}",
+                "'fields' declares {} fields; the limit is {FIELDS}",
                 self.fields.len()
             )));
         }
@@ -79,7 +79,7 @@ impl Definition {
             .map(|(path, field)| {
                 if path.is_empty() || path.len() > FIELD_PATH || path.starts_with('$') {
                     return Err(ApiError::InvalidField(format!(
-                        "a field's name has 1 to {FIELD_PATH} bytes and no '$' before them; {path:?} does not"
+                        "a field's name must have 1 to {FIELD_PATH} bytes and not begin with '$'; {path:?} is invalid"
                     )));
                 }
                 let field = FieldDefinition {
@@ -116,7 +116,7 @@ async fn list(Open(engine): Open) -> Result<HttpResponse, ApiError> {
 
 async fn create(
     Open(engine): Open,
-    state: web::Data<RestState>,
+    state: web::Data<HttpState>,
     name: web::Path<String>,
     request: HttpRequest,
     payload: web::Payload,
@@ -132,17 +132,17 @@ async fn create(
     let (collection, created) = engine
         .create_collection(name, definition.into_wanted()?)
         .await?;
-    let mut answer = if created {
+    let mut response = if created {
         HttpResponse::Created()
     } else {
         HttpResponse::Ok()
     };
-    Ok(answer.json(summary(&collection).await?))
+    Ok(response.json(summary(&collection).await?))
 }
 
 async fn show(Open(engine): Open, name: web::Path<String>) -> Result<HttpResponse, ApiError> {
     let collection = engine.collection(&collection_name(&name)?)?;
-    // What cannot be opened is described all the same, as what is not loaded.
+    // A collection that can't be opened is described as not loaded.
     let _ = collection.wake().await;
     Ok(HttpResponse::Ok().json(summary(&collection).await?))
 }
@@ -160,13 +160,13 @@ async fn drop_collection(
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Begins to make one segment of each kind of vectors; `index.building` of the collection
-/// tells when it is done.
+/// Starts to merge each kind of vectors into one segment; the collection's `index.building` shows
+/// when it is done.
 async fn compact(Open(engine): Open, name: web::Path<String>) -> Result<HttpResponse, ApiError> {
     let collection = engine.collection(&collection_name(&name)?)?;
     collection.wake().await?;
-    let asked = Arc::clone(&collection);
-    blocking(move || asked.compact()).await??;
+    let compacted = Arc::clone(&collection);
+    blocking(move || compacted.compact()).await??;
     Ok(HttpResponse::Accepted().json(summary(&collection).await?))
 }
 
@@ -177,7 +177,7 @@ async fn recall(
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let collection = engine.collection(&collection_name(&name)?)?;
-    let query: RecallQuery = query_string(&request)?;
+    let query: RecallQuery = query_string::parse(&request)?;
     let wanted = RecallRequest {
         k: query.k.unwrap_or(10),
         queries: query.queries.unwrap_or(100),
@@ -187,12 +187,12 @@ async fn recall(
     for (name, value, most) in [
         ("k", Some(wanted.k), 1000),
         ("queries", Some(wanted.queries), 10_000),
-        ("ef", wanted.ef, EFFORT),
-        ("nprobe", wanted.nprobe, EFFORT),
+        ("ef", wanted.ef, Query::MAX_EFFORT),
+        ("nprobe", wanted.nprobe, Query::MAX_EFFORT),
     ] {
         if let Some(value) = value.filter(|value| !(1..=most).contains(value)) {
             return Err(ApiError::InvalidField(format!(
-                "'{name}' is {value}; it goes from 1 to {most}"
+                "'{name}' is {value}; it must be from 1 to {most}"
             )));
         }
     }
@@ -202,4 +202,60 @@ async fn recall(
 async fn check(Open(engine): Open, name: web::Path<String>) -> Result<HttpResponse, ApiError> {
     let collection = engine.collection(&collection_name(&name)?)?;
     Ok(HttpResponse::Ok().json(engine.agreement(&collection).await?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::problem;
+
+    fn wanted(json: &str) -> Result<Wanted, &'static str> {
+        body::parse::<Definition>(json.as_bytes())
+            .and_then(Definition::into_wanted)
+            .map_err(|error| problem::code(&error))
+    }
+
+    #[test]
+    fn a_definition_is_checked() {
+        let definition = r#"{"model": "none", "dim": 3, "fields": {"a.b": {"type": "number"}}}"#;
+        let found = wanted(definition).unwrap();
+        assert_eq!((found.model.as_deref(), found.dim), (Some("none"), Some(3)));
+        assert_eq!(found.fields.len(), 1);
+        assert!(wanted(r#"{"fields": null}"#).unwrap().fields.is_empty());
+        let long = "x".repeat(FIELD_PATH + 1);
+        let many: Vec<String> = (0..=FIELDS)
+            .map(|at| format!(r#""f{at}": {{"type": "number"}}"#))
+            .collect();
+        for (json, code) in [
+            (
+                r#"{"fields": {"": {"type": "number"}}}"#.to_owned(),
+                "invalid_field",
+            ),
+            (
+                r#"{"fields": {"$a": {"type": "number"}}}"#.to_owned(),
+                "invalid_field",
+            ),
+            (
+                format!(r#"{{"fields": {{"{long}": {{"type": "number"}}}}}}"#),
+                "invalid_field",
+            ),
+            (
+                format!(r#"{{"fields": {{{}}}}}"#, many.join(",")),
+                "invalid_field",
+            ),
+            (
+                r#"{"fields": {"a": {"type": "words"}}}"#.to_owned(),
+                "invalid_field",
+            ),
+            (
+                r#"{"fields": {"a": {"kind": "number"}}}"#.to_owned(),
+                "unknown_field",
+            ),
+            (r#"{"name": "a"}"#.to_owned(), "unknown_field"),
+            ("{".to_owned(), "invalid_json"),
+        ] {
+            let shown = &json[..json.len().min(60)];
+            assert_eq!(wanted(&json).err(), Some(code), "{shown}");
+        }
+    }
 }

@@ -5,27 +5,26 @@ use clipdb_engine::EngineError;
 use serde_json::json;
 
 use crate::http::error::ApiError;
-use crate::http::resource::sole;
-use crate::http::state::{Open, RestState};
+use crate::http::resource::resource;
+use crate::http::state::{HttpState, Open};
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config
-        .service(sole("/health", web::get().to(health)))
-        .service(sole("/ready", web::get().to(ready)))
-        .service(sole("/metrics", web::get().to(metrics)));
+        .service(resource("/health", web::get().to(health)))
+        .service(resource("/ready", web::get().to(ready)))
+        .service(resource("/metrics", web::get().to(metrics)));
 }
 
-/// The process answers; `degraded` where it does not serve every collection that it has, or takes
-/// no writes.
-async fn health(state: web::Data<RestState>) -> HttpResponse {
+/// The process is alive; `degraded` if it does not serve all its collections, or accepts no writes.
+async fn health(state: web::Data<HttpState>) -> HttpResponse {
     let engine = state.engine().ok();
     let (damaged, unavailable) = engine
         .as_ref()
         .map_or((0, 0), |engine| (engine.damaged(), engine.unavailable()));
     let stopped = engine.and_then(|engine| engine.storage_stopped());
-    let whole = damaged == 0 && unavailable == 0 && stopped.is_none();
+    let is_ok = damaged == 0 && unavailable == 0 && stopped.is_none();
     let mut health = json!({
-        "status": if whole { "ok" } else { "degraded" },
+        "status": if is_ok { "ok" } else { "degraded" },
         "version": env!("CARGO_PKG_VERSION"),
         "damaged_collections": damaged,
         "unavailable_collections": unavailable,
@@ -40,8 +39,8 @@ async fn health(state: web::Data<RestState>) -> HttpResponse {
     HttpResponse::Ok().json(health)
 }
 
-/// 200 once the model is loaded and every collection is recovered, but for damaged ones, as long as
-/// writes are taken; 503 otherwise.
+/// 200 once the models are loaded and every collection is recovered, except corrupt ones, and while
+/// writes are accepted; 503 otherwise.
 async fn ready(Open(engine): Open) -> Result<HttpResponse, ApiError> {
     if let Some(stopped) = engine.storage_stopped() {
         return Err(stopped.error().into());
@@ -58,7 +57,7 @@ async fn ready(Open(engine): Open) -> Result<HttpResponse, ApiError> {
     Ok(HttpResponse::Ok().json(json!({ "status": "ready", "models": models })))
 }
 
-async fn metrics(state: web::Data<RestState>) -> Result<HttpResponse, ApiError> {
+async fn metrics(state: web::Data<HttpState>) -> Result<HttpResponse, ApiError> {
     let text = state
         .statistics
         .render()

@@ -1,24 +1,40 @@
-//! `GET /tasks`, `GET / DELETE /tasks/{id}`: long work.
+//! `GET /tasks`, `GET / DELETE /tasks/{id}`: long-running tasks.
 
 use actix_web::http::header;
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::http::error::ApiError;
 use crate::http::problem;
-use crate::http::resource::sole;
+use crate::http::query_string;
+use crate::http::resource::resource;
 use crate::http::state::Open;
 use clipdb_engine::Task;
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
-    config.service(sole("/tasks", web::get().to(list))).service(
-        web::resource("/tasks/{id}")
-            .route(web::get().to(show))
-            .route(web::delete().to(end)),
-    );
+    config
+        .service(resource("/tasks", web::get().to(list)))
+        .service(
+            web::resource("/tasks/{id}")
+                .route(web::get().to(show))
+                .route(web::delete().to(end)),
+        );
 }
 
-/// A task was begun: 202, and where to ask about it.
+/// `?wait=`: whether the response is the result, or the task that produces it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WaitQuery {
+    wait: Option<bool>,
+}
+
+pub(super) fn waits(request: &HttpRequest) -> Result<bool, ApiError> {
+    let query: WaitQuery = query_string::parse(request)?;
+    Ok(query.wait.unwrap_or(true))
+}
+
+/// A task was created: 202 with its location.
 pub(super) fn accepted(task: &Task) -> HttpResponse {
     HttpResponse::Accepted()
         .insert_header((header::LOCATION, format!("/tasks/{}", task.id)))
@@ -62,7 +78,7 @@ async fn show(Open(engine): Open, id: web::Path<String>) -> Result<HttpResponse,
     Ok(HttpResponse::Ok().json(described(&*engine.task(&id)?)))
 }
 
-/// Under way: it is asked to end. Ended: it is forgotten.
+/// Cancels a running task; forgets a finished one.
 async fn end(Open(engine): Open, id: web::Path<String>) -> Result<HttpResponse, ApiError> {
     let task = engine.task(&id)?;
     if engine.end_task(&id)? {

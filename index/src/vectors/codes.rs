@@ -100,7 +100,13 @@ mod tests {
             let (codes, query, mut sums) = ([0; 5 * 64], [0; 64], [0; 6]);
             // SAFETY: five codes and a query of as many bytes each, and room for six sums.
             let runs = unsafe {
-                clipdb_code_sums(level, codes.as_ptr(), query.as_ptr(), query.len(), sums.as_mut_ptr())
+                clipdb_code_sums(
+                    level,
+                    codes.as_ptr(),
+                    query.as_ptr(),
+                    query.len(),
+                    sums.as_mut_ptr(),
+                )
             };
             if !runs {
                 clipdb_skip::report_skip(&format!("the {name} kernel does not run here"));

@@ -1,70 +1,60 @@
-//! The four ways in (one object, an array, NDJSON, multipart) as one stream of drafts.
+//! Ingests the four forms of a body (an object, an array, NDJSON, multipart) as one stream.
 
 use std::sync::Arc;
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde::Deserialize;
 
 use crate::http::body;
 use crate::http::body::is_ndjson;
 use crate::http::error::ApiError;
 use crate::http::peer::Peer;
-use crate::http::resource::query_string;
-use crate::http::state::RestSettings;
+use crate::http::state::HttpSettings;
 use crate::rest::documents::reader::DocumentReader;
-use crate::rest::documents::{behind, ndjson, results};
-use crate::rest::multipart;
+use crate::rest::documents::{background, ndjson, results};
+use crate::rest::{multipart, tasks};
 use clipdb_engine::{Collection, Engine, blocking};
 
-const TAKES: &str = "application/json, application/x-ndjson, multipart/form-data";
+const ACCEPTED: &str = "application/json, application/x-ndjson, multipart/form-data";
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Wait {
-    /// Whether the answer comes when the documents are stored, or as soon as they are taken.
-    wait: Option<bool>,
-}
-
-pub(super) async fn take_in(
+pub(super) async fn ingest(
     engine: &Arc<Engine>,
     collection: &Arc<Collection>,
-    settings: &RestSettings,
+    settings: &HttpSettings,
     request: &HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let wait = query_string::<Wait>(request)?.wait.unwrap_or(true);
+    let wait = tasks::waits(request)?;
     let kind = body::media_type(request);
     if is_ndjson(&kind) {
         let lines = ndjson::read(engine, settings, request, payload).await?;
         if !wait {
-            return behind::lines(engine, collection, lines).await;
+            return background::lines(engine, collection, lines).await;
         }
-        let answers = engine.ingest(collection, lines);
-        let answer = results::collect_for(Peer::of(request), engine, answers).await?;
-        let nothing_came = answer.is_of_the_body_alone();
-        return Ok(answer.respond(nothing_came));
+        let outcomes = engine.ingest(collection, lines);
+        let results = results::collect_for(Peer::of(request), engine, outcomes).await?;
+        return Ok(results.respond_to_stream());
     }
-    // The memory of the body is held until its last document is answered.
+    // The body's memory is held until its last document is stored.
     let (reader, share) = match kind.as_str() {
         "application/json" | "text/json" | "" => {
-            let whole = body::read_json_text(engine, settings, request, payload).await?;
-            let json = whole.bytes;
+            let body = body::read_json_text(engine, settings, request, payload).await?;
+            let json = body.bytes;
             let reader = blocking(move || DocumentReader::of_json(json)).await??;
-            (reader, whole.share)
+            (reader, body.share)
         }
         "multipart/form-data" => {
             let (parts, share) = multipart::read(engine, settings, request, payload).await?;
             let reader = blocking(move || DocumentReader::of_form(parts)).await??;
             (reader, share)
         }
-        _ => return Err(ApiError::UnsupportedMediaType(kind, TAKES)),
+        _ => return Err(ApiError::UnsupportedMediaType(kind, ACCEPTED)),
     };
     if !wait {
-        return behind::batch(engine, collection, reader, share);
+        return background::batch(engine, collection, reader, share);
     }
-    let single = reader.is_single();
-    let answers = engine.ingest(collection, reader.stream());
-    let answer = results::collect(engine, answers).await?;
+    let request = reader.request();
+    let outcomes = engine.ingest(collection, reader.stream());
+    let results = results::collect(engine, outcomes).await?;
     drop(share);
-    Ok(answer.respond(single))
+    Ok(results.respond(request))
 }

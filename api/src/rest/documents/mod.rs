@@ -1,7 +1,8 @@
 //! Documents over HTTP: add, read, change, delete, list, and their images.
 
 mod array;
-mod behind;
+mod background;
+mod batch;
 mod intake;
 mod loose;
 mod ndjson;
@@ -10,10 +11,7 @@ mod reader;
 mod results;
 pub(super) mod wire;
 
-use clipdb_engine::{
-    Change, Collection, CollectionName, DocumentId, Engine, EngineError, Incoming, Revision, Wanted,
-};
-use std::sync::Arc;
+use clipdb_engine::{Change, CollectionName, EngineError, Incoming, Revision, Wanted};
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::stream;
@@ -23,10 +21,10 @@ use serde_json::json;
 use crate::http::body;
 use crate::http::error::ApiError;
 use crate::http::exact_json::UniqueMap;
-use crate::http::resource::{filter_parameter, query_string};
-use crate::http::state::{Open, RestState};
-use crate::rest::collections::collection_name;
+use crate::http::query_string;
+use crate::http::state::{HttpState, Open};
 use crate::rest::multipart::Files;
+use crate::rest::path::{self, collection_name};
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config
@@ -50,30 +48,21 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         );
 }
 
-/// The path's collection and document id.
-fn place(
-    engine: &Engine,
-    path: &(String, String),
-) -> Result<(Arc<Collection>, DocumentId), ApiError> {
-    let collection = engine.collection(&collection_name(&path.0)?)?;
-    Ok((collection, path.1.parse::<DocumentId>()?))
-}
-
 async fn add_to_default(
     Open(engine): Open,
-    state: web::Data<RestState>,
+    state: web::Data<HttpState>,
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
     let (collection, _) = engine
         .create_collection(CollectionName::default(), Wanted::default())
         .await?;
-    intake::take_in(&engine, &collection, &state.settings, &request, payload).await
+    intake::ingest(&engine, &collection, &state.settings, &request, payload).await
 }
 
 async fn add(
     Open(engine): Open,
-    state: web::Data<RestState>,
+    state: web::Data<HttpState>,
     name: web::Path<String>,
     request: HttpRequest,
     payload: web::Payload,
@@ -84,17 +73,17 @@ async fn add(
     } else {
         engine.collection(&name)?
     };
-    intake::take_in(&engine, &collection, &state.settings, &request, payload).await
+    intake::ingest(&engine, &collection, &state.settings, &request, payload).await
 }
 
 async fn put(
     Open(engine): Open,
-    state: web::Data<RestState>,
+    state: web::Data<HttpState>,
     path: web::Path<(String, String)>,
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let (collection, id) = place(&engine, &path)?;
+    let (collection, id) = path::document(&engine, &path)?;
     let (mut document, share): (wire::DocumentBody, _) =
         body::read_strict_json(&engine, &state.settings, &request, payload).await?;
     if document
@@ -103,7 +92,7 @@ async fn put(
         .is_some_and(|given| given != id.as_str())
     {
         return Err(ApiError::InvalidField(format!(
-            "the body's 'id' is not the path's '{id}'"
+            "the body's 'id' differs from the path's '{id}'"
         )));
     }
     document.id = Some(id.to_string());
@@ -113,14 +102,16 @@ async fn put(
         draft: draft.map_err(EngineError::from),
         share: Some(share),
     };
-    let answers = engine.ingest(&collection, stream::iter([item]));
-    Ok(results::collect(&engine, answers).await?.respond(true))
+    let outcomes = engine.ingest(&collection, stream::iter([item]));
+    Ok(results::collect(&engine, outcomes)
+        .await?
+        .respond(results::Request::Single))
 }
 
-/// A field that is absent stays, `null` removes it.
+/// An absent field is kept, `null` removes it.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RevisionBody {
+struct PatchBody {
     #[serde(default, deserialize_with = "present")]
     text: Option<Option<String>>,
     #[serde(default, deserialize_with = "present")]
@@ -148,13 +139,13 @@ fn change<A, B>(
 
 async fn patch(
     Open(engine): Open,
-    state: web::Data<RestState>,
+    state: web::Data<HttpState>,
     path: web::Path<(String, String)>,
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let (collection, id) = place(&engine, &path)?;
-    let (body, _share): (RevisionBody, _) =
+    let (collection, id) = path::document(&engine, &path)?;
+    let (body, _share): (PatchBody, _) =
         body::read_strict_json(&engine, &state.settings, &request, payload).await?;
     let revision = Revision {
         text: change(body.text, Ok)?,
@@ -162,14 +153,14 @@ async fn patch(
         metadata: body.metadata.0,
     };
     engine.revise(&collection, id.clone(), revision).await?;
-    read::answer(&engine, &collection, id, &request).await
+    read::respond(&engine, &collection, id, &request).await
 }
 
 async fn delete(
     Open(engine): Open,
     path: web::Path<(String, String)>,
 ) -> Result<HttpResponse, ApiError> {
-    let (collection, id) = place(&engine, &path)?;
+    let (collection, id) = path::document(&engine, &path)?;
     engine.delete(&collection, id).await?;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -186,12 +177,12 @@ async fn delete_where(
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let collection = engine.collection(&collection_name(&name)?)?;
-    let query: DeletionQuery = query_string(&request)?;
+    let query: DeletionQuery = query_string::parse(&request)?;
     let filter = query
         .filter
         .filter(|filter| !filter.trim().is_empty())
         .ok_or(EngineError::EmptyFilter)?;
-    let filter = filter_parameter(&filter)?;
+    let filter = query_string::parse_filter(&filter)?;
     let deleted = engine.delete_where(&collection, filter).await?;
     Ok(HttpResponse::Ok().json(json!({ "deleted": deleted })))
 }

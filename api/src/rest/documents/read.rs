@@ -1,4 +1,4 @@
-//! `GET` of a document, of a page of them, of an image and its thumbnails.
+//! `GET` of a document, of a page of documents, and of an image and its thumbnails.
 
 use clipdb_engine::{Collection, DocumentId, Engine, EngineError};
 use std::sync::Arc;
@@ -10,26 +10,24 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::http::base_path;
 use crate::http::error::ApiError;
-use crate::http::resource::{filter_parameter, query_string};
-use crate::http::state::Open;
-use crate::rest::collections::collection_name;
-use crate::rest::conditional::{Version, settled};
-use crate::rest::documents::place;
+use crate::http::query_string;
+use crate::http::state::{Open, base_path};
+use crate::rest::conditional::{Version, last_modified};
 use crate::rest::documents::wire::DocumentAnswer;
+use crate::rest::path::{self, collection_name};
 
 const LIST_LIMIT: usize = 1000;
 const THUMBNAIL_WIDTHS: std::ops::RangeInclusive<u32> = 16..=2048;
 
-pub(super) async fn answer(
+pub(super) async fn respond(
     engine: &Engine,
     collection: &Arc<Collection>,
     id: DocumentId,
     request: &HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let document = engine.document(collection, id).await?;
-    let (base, name) = (base_path::of(request), &collection.definition().name);
+    let (base, name) = (base_path(request), &collection.definition().name);
     Ok(HttpResponse::Ok().json(DocumentAnswer::new(&base, name, document)))
 }
 
@@ -38,8 +36,8 @@ pub(super) async fn show(
     path: web::Path<(String, String)>,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    let (collection, id) = place(&engine, &path)?;
-    answer(&engine, &collection, id, &request).await
+    let (collection, id) = path::document(&engine, &path)?;
+    respond(&engine, &collection, id, &request).await
 }
 
 #[derive(Deserialize)]
@@ -56,15 +54,20 @@ pub(super) async fn list(
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let collection = engine.collection(&collection_name(&name)?)?;
-    let query: ListQuery = query_string(&request)?;
+    let query: ListQuery = query_string::parse(&request)?;
     let limit = query.limit.unwrap_or(100);
     if !(1..=LIST_LIMIT).contains(&limit) {
         return Err(ApiError::InvalidField(format!(
-            "'limit' is {limit}; it goes from 1 to {LIST_LIMIT}"
+            "'limit' is {limit}; it must be from 1 to {LIST_LIMIT}"
         )));
     }
     let after = query.cursor.as_deref().map(cursor_id).transpose()?;
-    let documents = match query.filter.as_deref().map(filter_parameter).transpose()? {
+    let documents = match query
+        .filter
+        .as_deref()
+        .map(query_string::parse_filter)
+        .transpose()?
+    {
         Some(filter) => engine.list_where(&collection, filter, after, limit).await?,
         None => engine.list(&collection, after, limit).await?,
     };
@@ -72,7 +75,7 @@ pub(super) async fn list(
         Some(last) if documents.len() == limit => Some(URL_SAFE_NO_PAD.encode(last.id.as_str())),
         _ => None,
     };
-    let (base, name) = (base_path::of(&request), &collection.definition().name);
+    let (base, name) = (base_path(&request), &collection.definition().name);
     let documents: Vec<_> = documents
         .into_iter()
         .map(|document| DocumentAnswer::new(&base, name, document))
@@ -80,9 +83,9 @@ pub(super) async fn list(
     Ok(HttpResponse::Ok().json(json!({ "documents": documents, "cursor": cursor })))
 }
 
-/// A cursor is the last id seen, so that writes before and after it change nothing.
+/// A cursor is the last id of a page, so writes before and after it don't affect it.
 fn cursor_id(cursor: &str) -> Result<DocumentId, ApiError> {
-    let wrong = || ApiError::InvalidField("'cursor' is not one that this server gave".to_owned());
+    let wrong = || ApiError::InvalidField("'cursor' is not a cursor of this server".to_owned());
     let id = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| wrong())?;
     String::from_utf8(id)
         .map_err(|_| wrong())?
@@ -101,14 +104,14 @@ pub(super) async fn image(
     path: web::Path<(String, String)>,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    let (collection, id) = place(&engine, &path)?;
-    let query: ImageQuery = query_string(&request)?;
+    let (collection, id) = path::document(&engine, &path)?;
+    let query: ImageQuery = query_string::parse(&request)?;
     if query
         .width
         .is_some_and(|width| !THUMBNAIL_WIDTHS.contains(&width))
     {
         return Err(ApiError::InvalidField(format!(
-            "'width' goes from {} to {}",
+            "'width' must be from {} to {}",
             THUMBNAIL_WIDTHS.start(),
             THUMBNAIL_WIDTHS.end()
         )));
@@ -123,7 +126,7 @@ pub(super) async fn image(
     };
     let version = Version {
         tag: EntityTag::new_strong(tag),
-        modified: settled(document.updated_at),
+        modified: last_modified(document.updated_at),
     };
     let unchanged = version.is_known_to(&request);
     let mut answer = if unchanged {
@@ -133,12 +136,12 @@ pub(super) async fn image(
     };
     version
         .write(&mut answer)
-        // The document may get another picture: ask again, and be told "not modified".
+        // The document's image may change, so clients revalidate.
         .insert_header(CacheControl(vec![
             CacheDirective::Private,
             CacheDirective::NoCache,
         ]))
-        // A stored file is data: it never runs in the server's origin.
+        // A stored file is data and must not run in the server's origin.
         .insert_header((
             header::CONTENT_SECURITY_POLICY,
             "default-src 'none'; sandbox",
@@ -156,6 +159,25 @@ pub(super) async fn image(
         None => {
             let (image, bytes) = engine.image(&collection, id).await?;
             Ok(answer.content_type(image.media_type).body(bytes))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_is_an_id() {
+        for id in ["a", "ü/ b", "0193"] {
+            let cursor = URL_SAFE_NO_PAD.encode(id);
+            assert_eq!(cursor_id(&cursor).unwrap().as_str(), id);
+        }
+        for cursor in ["?", "YQ==", "", &URL_SAFE_NO_PAD.encode([0xff, 0xfe])] {
+            assert!(
+                matches!(cursor_id(cursor), Err(ApiError::InvalidField(_))),
+                "{cursor}"
+            );
         }
     }
 }

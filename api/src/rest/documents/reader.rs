@@ -1,5 +1,4 @@
-//! A body that came whole as its documents, one after the other; what is wrong with one fails
-//! it alone.
+//! The documents of a complete body, one by one; an invalid document fails alone.
 
 use std::collections::VecDeque;
 
@@ -9,24 +8,20 @@ use futures_util::{Stream, stream};
 use crate::http::body;
 use crate::http::body::without_byte_order_mark;
 use crate::http::error::ApiError;
-use crate::http::exact_json::check_whole_numbers;
 use crate::rest::documents::array;
 use crate::rest::documents::array::Elements;
-use crate::rest::documents::loose;
-use crate::rest::documents::wire::DocumentBody;
+use crate::rest::documents::batch;
+use crate::rest::documents::results::Request;
+use crate::rest::documents::wire::{failed, incoming};
 use crate::rest::multipart::{FilePart, Files};
 use clipdb_engine::{Draft, EngineError, Incoming, blocking};
-
-/// Documents that are read at once, and the bytes of them that end such a batch.
-const BATCH: usize = 128;
-pub(super) const BATCH_BYTES: usize = 1 << 20;
 
 pub(super) struct DocumentReader {
     sources: VecDeque<Source>,
     files: Files,
-    /// Documents come before the files that none of them names.
+    /// Documents precede the files that none of them names.
     at_files: bool,
-    single: bool,
+    request: Request,
 }
 
 enum Source {
@@ -40,15 +35,18 @@ impl DocumentReader {
     pub(super) fn of_json(json: Bytes) -> Result<Self, ApiError> {
         let source = Source::of_json(json)?;
         Ok(Self {
-            single: matches!(source, Source::One(_)),
+            request: match source {
+                Source::One(_) => Request::Single,
+                Source::Array(_) | Source::Lines(_) => Request::Batch,
+            },
             sources: VecDeque::from([source]),
             files: Files::default(),
             at_files: false,
         })
     }
 
-    /// The parts `documents` first (an object, an array or lines), then each file that none
-    /// of them names, as a document of its own.
+    /// The parts `documents` first (an object, an array or lines), then each file that no document
+    /// names, as a document of its own.
     pub(super) fn of_form(parts: Vec<FilePart>) -> Result<Self, ApiError> {
         if parts.is_empty() {
             return Err(ApiError::InvalidMultipart(
@@ -57,33 +55,33 @@ impl DocumentReader {
         }
         let (documents, files): (Vec<_>, Vec<_>) = parts
             .into_iter()
-            .partition(|part| part.name == "documents" && !part.is_picture());
+            .partition(|part| part.name == "documents" && !part.is_image());
         let sources = documents.into_iter().map(Source::of_part);
         Ok(Self {
             sources: sources.collect::<Result<_, _>>()?,
             files: Files::new(files),
             at_files: false,
-            single: false,
+            request: Request::Batch,
         })
     }
 
-    /// Whether the body is one document, not a list of them.
-    pub(super) fn is_single(&self) -> bool {
-        self.single
+    /// Whether the body is one document or a list of them.
+    pub(super) fn request(&self) -> Request {
+        self.request
     }
 
-    /// How many documents there are, where that is known before they are read.
+    /// The number of documents, if it is known before they are parsed.
     pub(super) fn known_count(&self) -> Option<usize> {
         match (self.sources.front(), self.files.is_empty()) {
             (Some(Source::One(_)), true) if self.sources.len() == 1 => Some(1),
             (Some(Source::Array(elements)), true) if self.sources.len() == 1 => {
-                Some(elements.left())
+                Some(elements.remaining())
             }
             _ => None,
         }
     }
 
-    /// The documents as they are needed, read on the pool for blocking work.
+    /// The documents on demand, parsed on the thread pool for blocking work.
     pub(super) fn stream(self) -> impl Stream<Item = Incoming> + Send + 'static {
         let state = (Some(self), VecDeque::new());
         stream::unfold(state, |(mut reader, mut ready)| async move {
@@ -106,16 +104,16 @@ impl DocumentReader {
     }
 
     fn batch(&mut self) -> VecDeque<Incoming> {
-        let mut batch = VecDeque::new();
+        let mut items = VecDeque::new();
         let mut bytes = 0;
-        while batch.len() < BATCH && bytes < BATCH_BYTES {
+        while items.len() < batch::DOCUMENTS && bytes < batch::BYTES {
             let Some(item) = self.next() else {
                 break;
             };
             bytes += item.draft.as_ref().map_or(0, Draft::bytes);
-            batch.push_back(item);
+            items.push_back(item);
         }
-        batch
+        items
     }
 }
 
@@ -142,7 +140,7 @@ impl Source {
             return Elements::of(json).map(Self::Array);
         }
         if !array::is_one_object(&json) {
-            // No document: what is wrong is told of the whole.
+            // Not a document: the error is the request's.
             body::parse::<&serde_json::value::RawValue>(&json)?;
         }
         Ok(Self::One(json))
@@ -184,39 +182,8 @@ impl Iterator for Source {
     }
 }
 
-/// One document's JSON as an item of the stream.
-pub(super) fn incoming(json: &[u8], files: &mut Files) -> Incoming {
-    let mut id = None;
-    let draft = body::parse::<DocumentBody>(json).and_then(|document| {
-        id.clone_from(&document.id);
-        check_whole_numbers(json)?;
-        document.into_draft(files)
-    });
-    if draft.is_err() {
-        let loose = loose::read(json);
-        id = id.or(loose.id);
-        for name in loose.files {
-            // What is refused takes its file with it.
-            files.take(&name);
-        }
-    }
-    Incoming {
-        id,
-        draft: draft.map_err(EngineError::from),
-        share: None,
-    }
-}
-
-pub(super) fn failed(error: ApiError) -> Incoming {
-    Incoming {
-        id: None,
-        draft: Err(error.into()),
-        share: None,
-    }
-}
-
-/// A file alone is a document: a picture, or a text where its type says so. Its
-/// name becomes metadata, so that it can be found by it.
+/// A file that no document names is a document: an image, or a text by its media type. Its name
+/// becomes metadata, which makes it searchable.
 fn from_file(file: FilePart) -> Incoming {
     if let Some(fault) = file.fault {
         return failed(ApiError::InvalidMultipart(fault));

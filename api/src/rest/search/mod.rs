@@ -1,7 +1,7 @@
 //! `POST /search`, `POST /collections/{name}/search`, `GET /search?q=`.
 
-mod answer;
 mod body;
+mod response;
 mod view;
 
 use std::sync::Arc;
@@ -9,80 +9,79 @@ use std::sync::Arc;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 
-use crate::http::base_path;
-use crate::http::body::{self as request_body, Whole};
+use crate::http::body::{self as request_body, FullBody};
 use crate::http::error::ApiError;
 use crate::http::exact_json::UniqueValue;
-use crate::http::resource::{filter_parameter, query_string};
-use crate::http::state::{Open, RestSettings};
-use crate::rest::collections::collection_name;
+use crate::http::query_string;
+use crate::http::state::{HttpSettings, Open, base_path};
 use crate::rest::documents::wire::ImageBody;
 use crate::rest::multipart;
 use crate::rest::multipart::{FilePart, Files};
-use crate::rest::search::answer::{AnswerBody, Shape};
+use crate::rest::path::collection_name;
 use crate::rest::search::body::{ModeBody, SearchBody};
+use crate::rest::search::response::{ResponseBody, Shown};
 use clipdb_engine::{CollectionName, Engine, Query, blocking};
 
-/// Bytes of JSON that are read where they arrive: it takes less time than the way to another
-/// thread.
-const READ_AT_ONCE: usize = 64 << 10;
+/// JSON of up to this size is parsed on the async thread, which takes less time than a switch to
+/// another thread.
+const PARSED_INLINE: usize = 64 << 10;
 
-/// Answers a search whose body is JSON.
-pub(crate) async fn answer(
+/// Responds to a search whose body is JSON.
+pub(crate) async fn respond(
     engine: &Arc<Engine>,
     name: &CollectionName,
     request: &HttpRequest,
-    body: Whole,
+    body: FullBody,
 ) -> Result<HttpResponse, ApiError> {
-    let Whole {
+    let FullBody {
         bytes: json,
         share: _held,
     } = body;
     let json_bytes = json.len();
-    let read = move || asked(request_body::parse(&json)?, Files::default());
-    let (query, shape) = if json_bytes <= READ_AT_ONCE {
+    let read = move || parse_request(request_body::parse(&json)?, Files::default());
+    let (query, shown) = if json_bytes <= PARSED_INLINE {
         read()?
     } else {
         blocking(read).await??
     };
-    run(engine, name, query, &shape, request).await
+    run(engine, name, query, &shown, request).await
 }
 
-/// Answers a search whose body is a form with files.
-pub(crate) async fn answer_form(
+/// Responds to a search whose body is a form with files.
+pub(crate) async fn respond_to_form(
     engine: &Arc<Engine>,
-    settings: &RestSettings,
+    settings: &HttpSettings,
     name: &CollectionName,
     request: &HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
     let (parts, _held) = multipart::read(engine, settings, request, payload).await?;
-    let (query, shape) = blocking(move || {
+    let (query, shown) = blocking(move || {
         let (search, files) = search_with_files(parts)?;
-        asked(search, files)
+        parse_request(search, files)
     })
     .await??;
-    run(engine, name, query, &shape, request).await
+    run(engine, name, query, &shown, request).await
 }
 
-/// What a body asks for, and how the answer is to look.
-fn asked(search: SearchBody, mut files: Files) -> Result<(Query, Shape), ApiError> {
+/// The query, and what the response shows.
+fn parse_request(search: SearchBody, mut files: Files) -> Result<(Query, Shown), ApiError> {
     if let Some(fields) = &search.fields {
         view::check_shown(fields)?;
     }
-    let shape = Shape {
+    let shown = Shown {
         explain: search.explain,
         fields: search.fields.clone(),
     };
     let query = search.into_query(&mut files)?;
     match files.next_unnamed() {
-        None => Ok((query, shape)),
-        // It would look as if it had been searched by.
+        None => Ok((query, shown)),
+        // Otherwise the part would be ignored silently.
         Some(part) => Err(ApiError::UnnamedPart(part.filename.unwrap_or(part.name))),
     }
 }
 
-/// The part `search` holds the JSON; a file alone is searched by.
+/// The part `search` has the JSON; a single file is the query itself.
 fn search_with_files(mut parts: Vec<FilePart>) -> Result<(SearchBody, Files), ApiError> {
     if let Some(fault) = parts.iter_mut().find_map(|part| part.fault.take()) {
         return Err(ApiError::InvalidMultipart(fault));
@@ -93,7 +92,7 @@ fn search_with_files(mut parts: Vec<FilePart>) -> Result<(SearchBody, Files), Ap
     }
     let [file] = parts.as_slice() else {
         return Err(ApiError::InvalidMultipart(
-            "a multipart search is one file, or a part 'search' with the JSON and the files it names".to_owned(),
+            "a multipart search must be one file, or a part 'search' with the JSON and the files that it names".to_owned(),
         ));
     };
     let image = ImageBody {
@@ -132,7 +131,7 @@ pub(crate) async fn get(
     Open(engine): Open,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    let words: WordsQuery = query_string(&request)?;
+    let words: WordsQuery = query_string::parse(&request)?;
     let name = match &words.collection {
         Some(name) => collection_name(name)?,
         None => CollectionName::default(),
@@ -145,7 +144,7 @@ pub(crate) async fn get(
         filter: words
             .filter
             .as_deref()
-            .map(filter_parameter)
+            .map(query_string::parse_filter)
             .transpose()?
             .map(UniqueValue),
         typos: words.typos,
@@ -156,7 +155,7 @@ pub(crate) async fn get(
         &engine,
         &name,
         search.into_query(&mut Files::default())?,
-        &Shape {
+        &Shown {
             explain: words.explain,
             fields: None,
         },
@@ -169,12 +168,12 @@ async fn run(
     engine: &Arc<Engine>,
     name: &CollectionName,
     query: Query,
-    shape: &Shape,
+    shown: &Shown,
     request: &HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let collection = engine.collection(name)?;
     let answer = engine.search(&collection, query).await?;
     request.extensions_mut().insert(answer.timings);
-    let base = base_path::of(request);
-    Ok(HttpResponse::Ok().json(AnswerBody::new(&base, name, answer, shape)?))
+    let base = base_path(request);
+    Ok(HttpResponse::Ok().json(ResponseBody::new(&base, name, answer, shown)?))
 }
