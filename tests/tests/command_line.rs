@@ -178,7 +178,7 @@ fn a_model_is_checked_by_name_and_by_folder() {
         {
             assert!(told.contains(line), "'{line}': {told}");
         }
-        for timed in ["a text ", "a picture "] {
+        for timed in ["one text ", "one image "] {
             let line = told
                 .lines()
                 .find(|line| line.trim_start().starts_with(timed))

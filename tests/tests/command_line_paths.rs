@@ -272,7 +272,7 @@ fn ctrl_c_says_what_is_in_and_how_to_go_on() {
     let rest = clipdb(&["ingest", path, "--collection", "stopped", "--skip-existing"]);
     assert_eq!(rest.code, Some(0), "{}", rest.stderr);
     assert!(
-        rest.stdout.contains(&format!("{there} there already")),
+        rest.stdout.contains(&format!("{there} already existed")),
         "{}",
         rest.stdout
     );
