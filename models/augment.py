@@ -1,7 +1,7 @@
 """Draws an SVG, as it is or changed: moved, coloured, or turned into outlines as other hands would draw it.
 
 Outlines come in two ways. `stroked` has the renderer put a dark stroke around every shape and flattens the
-colours; `edges` finds edges in the finished picture. Both look like line art, and line art of many widths is
+colours; `edges` finds edges in the rendered image. Both look like line art, and line art of many widths is
 what carries from one set of drawings to another.
 """
 

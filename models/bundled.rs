@@ -1,5 +1,7 @@
-//! The bundled model's files as bytes of the binary. A crate of their own, since compiling
-//! 67 MB takes minutes and they change seldom.
+//! The files of the bundled model, embedded in the binary. They have their own crate because compiling
+//! 67 MB takes minutes and they rarely change.
+
+#![warn(missing_docs)]
 
 macro_rules! files {
     ($folder:literal: $($name:literal),+) => {
@@ -7,15 +9,15 @@ macro_rules! files {
     };
 }
 
-/// Names and bytes of the files in `clipdb-mini/`.
-// A function: a public static's bytes would be copied into every crate that names it.
+/// The names and bytes of the files in `clipdb-mini/`.
+// A function, because the bytes of a public static would be copied into every crate that uses it.
 #[inline(never)]
 #[must_use]
 pub fn clipdb_mini() -> &'static [(&'static str, &'static [u8])] {
     CLIPDB_MINI
 }
 
-/// CLIP's own tokenizer, 49,408 tokens, for folders that hold a CLIP model without one. Made
+/// The tokenizer of CLIP with 49,408 tokens, for folders with a CLIP model and no tokenizer. Generated
 /// from OpenAI's merges (MIT) by `embed/parity/tokens.py`.
 #[must_use]
 pub fn clip_tokenizer() -> &'static [u8] {

@@ -1,6 +1,6 @@
 """Measures a head, or the exported model, on what it was not trained on. Usage: evaluate.py [head.pt]
 
-Without a head the exported f16 weights are read and run over OpenMoji anew, as the server would.
+Without a head, the exported f16 weights are evaluated on OpenMoji, as the server uses them.
 """
 
 import json

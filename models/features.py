@@ -26,7 +26,7 @@ PASSES = (1, 0, 2, 3, 4, 5, 6)
 
 
 class Pixels(Dataset):
-    """Pictures by number: a function makes each in the worker process that asks for it."""
+    """Images by number: a function renders each in the worker process that requests it."""
 
     def __init__(self, makers):
         self.makers = makers
@@ -91,7 +91,7 @@ def store(extractor, name, labels, makers):
         features = extractor([makers[number] for number in part])
         np.savez(path.with_suffix(".part.npz"), features=features, labels=np.array([labels[number] for number in part]))
         path.with_suffix(".part.npz").rename(path)
-        print(f"{path.name}: {len(part) / (time.time() - began):.1f} pictures/s", flush=True)
+        print(f"{path.name}: {len(part) / (time.time() - began):.1f} images/s", flush=True)
 
 
 def chunks(name):

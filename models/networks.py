@@ -58,7 +58,7 @@ def over_white(image):
 
 
 def cropped(image):
-    """The bytes [260, 260, 3] that the network sees of a PIL picture."""
+    """The input bytes [260, 260, 3] of the network for a PIL image."""
     image = image.convert("RGB")
     scale = SHORTEST_EDGE / min(image.size)
     width, height = (max(SHORTEST_EDGE, int(side * scale)) for side in image.size)

@@ -16,18 +16,18 @@ BACKGROUNDS = (
     "lomiri-wallpapers-20.04",
     "ukui-wallpapers",
 )
-# The photographs among scikit-image's and scikit-learn's test pictures.
+# The photographs among the test images of scikit-image and scikit-learn.
 WHEEL_PICTURES = {
     "skimage": ("astronaut.png", "brick.png", "chelsea.png", "coffee.png", "coins.png", "grass.png", "gravel.png")
     + ("horse.png", "hubble_deep_field.jpg", "ihc.png", "moon.png", "motorcycle_left.png", "rocket.jpg", "camera.png"),
     "sklearn": ("china.jpg", "flower.jpg"),
 }
 CROPS_PER_PICTURE = 32
-HELD_OUT_EVERY = 5  # every fifth picture judges and is not trained on
+HELD_OUT_EVERY = 5  # every fifth image is used for evaluation, not for training
 
 
 def pictures():
-    """Paths of the pictures, in a fixed order."""
+    """Paths of the images, in a fixed order."""
     found = []
     for package in BACKGROUNDS:
         paths = (DEBIAN / package).rglob("*")
@@ -51,7 +51,7 @@ def opened(path, longest=1600):
 
 
 def crops(number, path):
-    """The whole picture first, then random squares of it."""
+    """The complete image first, then random squares of it."""
     image = opened(path)
     rng = seeded("photograph", number)
     yield image

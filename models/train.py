@@ -122,7 +122,7 @@ def train(opt):
     parts = {"branch": branch, "average": average, "optimiser": optimiser, "schedule": schedule}
     first = 0
     state = torch.load(saved) if saved.exists() else {}
-    if state.get("drawings") == len(drawn):  # else features were added since: begin anew
+    if state.get("drawings") == len(drawn):  # otherwise features were added since: start again
         first = state["epoch"]
         for name, part in parts.items():
             part.load_state_dict(state[name])

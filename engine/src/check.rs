@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clipdb_index::{CollectionIndex, Held, Reason};
-use clipdb_storage::{Checked, Finding, FindingKind, Store, StoreOptions};
+use clipdb_storage::{CheckMode, Checked, Finding, FindingKind, Store, StoreOptions};
 
 use crate::collection::closed::Closed;
 use crate::collection::collection::Collection;
@@ -28,7 +28,12 @@ pub fn check_folder(settings: &EngineSettings, repair: bool) -> Result<Checked, 
         cache_bytes: settings.cache_bytes,
         reserve_bytes: 0,
     };
-    let mut checked = clipdb_storage::check(&settings.data, &options, repair)?;
+    let mode = if repair {
+        CheckMode::Repair
+    } else {
+        CheckMode::Verify
+    };
+    let mut checked = clipdb_storage::check(&settings.data, &options, mode)?;
     let servable = |finding: &Finding| {
         finding.repaired.is_some()
             || matches!(finding.kind, FindingKind::Leftover | FindingKind::Derived)

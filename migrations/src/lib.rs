@@ -1,13 +1,15 @@
-//! The on-disk format's version, and the numbered changes that bring an older data folder to it.
-//! Runs once at start-up over the raw sled database, before anything is served.
+//! The version of the on-disk format, and the migrations from older versions. They run at startup on
+//! the raw sled database, before anything is served.
 //!
-//! A change is a file `mNNNN_what.rs` named by the format it leads to. It is a step repeated until
-//! nothing is left to do, and a step is one atomic batch: being killed means being between two
-//! steps, and running again goes on from there. The new version is written last. A change keeps
-//! its own copy of the layouts it reads and writes, since it must not follow later code.
+//! A migration is a file `mNNNN_subject.rs`, numbered by the format that it produces. It repeats a step
+//! until no work is left. A step is one atomic batch, so a migration that was interrupted by a crash
+//! continues with the next step. The new version is written last. A migration has its own copy of the
+//! layouts that it reads and writes, since it must not change with later code.
 //!
-//! [`migrate`] is what to call; [`format`] only looks, [`begin`]
-//! marks a database that is filled from a copy of an older one.
+//! Call [`migrate`] to migrate a data folder. [`format()`] only reads the version, and [`begin`] marks a
+//! database that is filled with values of an older format.
+
+#![warn(missing_docs)]
 
 mod error;
 mod m0002_checked_values;
@@ -18,54 +20,62 @@ use std::path::Path;
 
 pub use error::MigrationError;
 
-/// The format that this program reads and writes.
+/// The current format.
 pub const FORMAT_VERSION: u32 = 3;
 
 struct Migration {
-    /// The format that the change leads to, from the one before it.
+    /// The format that the migration produces from the previous one.
     to: u32,
-    what: &'static str,
-    /// Does the next piece of work as one atomic batch; `false` when there was none left.
+    summary: &'static str,
+    /// Applies the next atomic batch; `false` if no work was left.
     step: fn(&sled::Db) -> Result<bool, MigrationError>,
 }
 
-/// In order, and without a gap up to [`FORMAT_VERSION`].
+/// In ascending order without a gap up to [`FORMAT_VERSION`].
 const MIGRATIONS: &[Migration] = &[
     Migration {
         to: 2,
-        what: "every value carries a checksum and long records are stored in parts",
+        summary: "every value has a checksum, and long records are stored in parts",
         step: m0002_checked_values::step,
     },
     Migration {
         to: 3,
-        what: "a long text has a vector for each of its passages",
+        summary: "a long text has a vector for each of its passages",
         step: m0003_passages::step,
     },
 ];
 
-/// What [`migrate`] found and did.
+/// The result of [`migrate`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Report {
-    /// The folder's format before; `None` for a new folder.
+    /// The previous format; `None` for a new data folder.
     pub from: Option<u32>,
-    /// Atomic batches that were applied to it.
+    /// The number of atomic batches that were applied.
     pub steps: u64,
 }
 
-/// The format of the data folder `dir`, whose database is `db`; `None` where none was written.
+/// The format of the data folder `dir` with the database `db`; `None` if no format was written.
+///
+/// # Errors
+/// The version cannot be read or parsed.
 pub fn format(db: &sled::Db, dir: &Path) -> Result<Option<u32>, MigrationError> {
     version::read(db, dir)
 }
 
-/// Says that `db`, which is to be filled with values of this format, has it.
+/// Sets the format of a database that is about to be filled with values of that format.
+///
+/// # Errors
+/// The version cannot be written.
 pub fn begin(db: &sled::Db, format: u32) -> Result<(), MigrationError> {
     version::write(db, format)
 }
 
-/// Brings the database of the data folder `dir` to [`FORMAT_VERSION`].
+/// Migrates the database of the data folder `dir` to [`FORMAT_VERSION`]. An empty folder gets that
+/// version.
 ///
-/// An empty folder gets the version. A folder of a newer format, or one with content and no
-/// version, is refused unchanged.
+/// # Errors
+/// The folder has a newer format, or content without a version; it stays unchanged. A value is corrupt,
+/// or sled fails; the migration can be continued by another call.
 pub fn migrate(db: &sled::Db, dir: &Path) -> Result<Report, MigrationError> {
     let Some(from) = version::read(db, dir)? else {
         if version::has_content(db, dir)? {
@@ -88,8 +98,8 @@ pub fn migrate(db: &sled::Db, dir: &Path) -> Result<Report, MigrationError> {
     for migration in MIGRATIONS.iter().filter(|migration| migration.to > from) {
         tracing::info!(
             to = migration.to,
-            what = migration.what,
-            "changing the data folder's format"
+            summary = migration.summary,
+            "migrating the data folder"
         );
         while (migration.step)(db)? {
             steps += 1;

@@ -1,4 +1,4 @@
-//! Format 1 to 2: every value carries a checksum, and a long record is stored in parts.
+//! Format 1 to 2: every value has a checksum, and a long record is stored in parts.
 //!
 //! | format 1 | | format 2 | |
 //! |---|---|---|---|
@@ -8,12 +8,12 @@
 //! | `r/` hash key | | `R` hash key | |
 //! | `n` | counters as JSON | `C` | the same |
 //!
-//! Keys and part numbers are big endian. A format-2 value is the byte 2, the CRC-32 of its own
-//! sled key and payload (little endian), and the payload. The catalog's values only gain that
-//! frame: a format-1 value begins with a printable character. Old and new keys never meet, so what
-//! is left of the old ones is what is left to do.
+//! Keys and part numbers are big endian. A value of format 2 is the byte 2, the CRC-32 of its sled key
+//! and payload (little endian), and the payload. The values of the catalog only get that frame: a value
+//! of format 1 begins with a printable character. Old and new keys are disjoint, so the remaining old
+//! keys are the remaining work.
 //!
-//! Format 1 was never released; it keeps the machinery honest.
+//! Format 1 was never released; it tests the migrations.
 
 use serde_json::Value;
 use sled::{Batch, Db, IVec, Tree};
@@ -42,7 +42,7 @@ fn move_documents(tree: &Tree) -> Result<bool, MigrationError> {
         moved = true;
     }
     if !moved {
-        // Last, so that a tree without counters of format 1 is one that is done.
+        // Last, so that a tree without counters of format 1 is complete.
         let Some(counters) = take(tree, b"n".to_vec(), &mut batch)? else {
             return Ok(false);
         };
@@ -59,18 +59,18 @@ fn move_document(
     batch: &mut Batch,
 ) -> Result<(), MigrationError> {
     let id = &old_key[b"d/".len()..];
-    let damaged = |reason: String| MigrationError::Damaged {
+    let corrupt = |reason: String| MigrationError::Corrupt {
         what: format!("the document {:?}", String::from_utf8_lossy(id)),
         reason,
     };
-    let mut record: Value = serde_json::from_slice(json).map_err(|e| damaged(e.to_string()))?;
+    let mut record: Value = serde_json::from_slice(json).map_err(|e| corrupt(e.to_string()))?;
     let key = record
         .as_object_mut()
         .and_then(|fields| {
             fields.insert("text_truncated".into(), false.into());
             fields.remove("key")?.as_u64()
         })
-        .ok_or_else(|| damaged("it has no key".into()))?
+        .ok_or_else(|| corrupt("it has no key".into()))?
         .to_be_bytes();
 
     insert(batch, joined(&[b"I", id]), &key);
@@ -83,7 +83,7 @@ fn move_document(
         }
     }
     if let Some(hash) = record.pointer("/image/hash").and_then(Value::as_str) {
-        let hash = unhex(hash).ok_or_else(|| damaged("its image has no hash".into()))?;
+        let hash = unhex(hash).ok_or_else(|| corrupt("its image has no hash".into()))?;
         batch.remove(joined(&[b"r/", &hash, &key]));
         insert(batch, joined(&[b"R", &hash, &key]), &[]);
     }
@@ -108,7 +108,7 @@ fn frame_catalog(catalog: &Tree) -> Result<bool, MigrationError> {
     Ok(any)
 }
 
-/// The first part's payload begins with the number of parts.
+/// The payload of the first part begins with the number of parts.
 fn parts<'a>(key: &'a [u8; 8], record: &'a [u8]) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> + 'a {
     let count = record.len().div_ceil(PART_BYTES) as u16;
     record.chunks(PART_BYTES).zip(0u16..).map(move |(part, n)| {
@@ -140,7 +140,7 @@ fn unhex(hex: &str) -> Option<Vec<u8>> {
         .collect()
 }
 
-/// The value of `key`, which the batch will remove.
+/// The value of `key`, which the batch removes.
 fn take(tree: &Tree, key: Vec<u8>, batch: &mut Batch) -> sled::Result<Option<IVec>> {
     let value = tree.get(&key)?;
     batch.remove(key);

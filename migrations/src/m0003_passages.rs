@@ -1,12 +1,12 @@
-//! Format 2 to 3: a text may have several vectors, and where each lies in it.
+//! Format 2 to 3: a text may have several vectors, one per passage.
 //!
 //! | new in format 3 | |
 //! |---|---|
-//! | `V` key `t` passage | the vector of a text's second or later passage (u16, big endian, from 1) |
-//! | `passages` in a document's JSON | `[[start, end], …]` in bytes, absent where one vector is of the whole text |
+//! | `V` key `t` passage | the vector of the second or a later passage (u16, big endian, from 1) |
+//! | `passages` in the JSON of a document | `[[start, end], …]` in bytes, absent if one vector covers the whole text |
 //!
-//! Nothing that is there changes: a text of format 2 has one vector. A program that knows format
-//! 2 alone would take the new keys for damage, so it has to refuse the folder.
+//! Existing values are unchanged: a text of format 2 has one vector. A program that supports only
+//! format 2 would treat the new keys as corruption, so it must reject the folder.
 
 use sled::Db;
 

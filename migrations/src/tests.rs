@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use super::*;
 
 fn open(dir: &Path) -> Db {
-    // sled lets its lock go a moment after the last handle is dropped.
+    // sled releases its lock a moment after the last handle is dropped.
     for _ in 0..500 {
         match sled::Config::new()
             .path(dir.join("sled"))
@@ -52,7 +52,7 @@ fn content(db: &Db) -> BTreeMap<(Vec<u8>, Vec<u8>), Vec<u8>> {
 }
 
 #[test]
-fn the_changes_lead_to_the_current_format_without_a_gap() {
+fn the_migrations_lead_to_the_current_format_without_a_gap() {
     let formats: Vec<u32> = MIGRATIONS.iter().map(|migration| migration.to).collect();
     assert_eq!(formats, (2..=FORMAT_VERSION).collect::<Vec<_>>());
 }
@@ -74,7 +74,7 @@ fn a_new_folder_gets_the_current_format() {
 }
 
 #[test]
-fn what_cannot_be_migrated_is_refused_unchanged() {
+fn a_folder_that_cannot_be_migrated_stays_unchanged() {
     let refusal = |prepare: &dyn Fn(&Db, &Path)| {
         let dir = TempDir::new().unwrap();
         let db = open(dir.path());
@@ -132,7 +132,7 @@ fn what_cannot_be_migrated_is_refused_unchanged() {
 }
 
 #[test]
-fn format_1_is_migrated_alike_however_often_it_is_interrupted() {
+fn interruptions_do_not_change_the_result_of_a_migration() {
     let dir = format_1();
     let db = open(dir.path());
     let report = migrate(&db, dir.path()).unwrap();
@@ -174,7 +174,7 @@ fn format_1_is_migrated_alike_however_often_it_is_interrupted() {
 }
 
 #[test]
-fn what_format_2_holds_stays_as_it_is() {
+fn values_of_format_2_stay_unchanged() {
     let dir = format_1();
     let db = open(dir.path());
     while (MIGRATIONS[0].step)(&db).unwrap() {}
@@ -189,7 +189,7 @@ fn what_format_2_holds_stays_as_it_is() {
 }
 
 #[test]
-fn a_damaged_document_of_format_1_is_named() {
+fn a_corrupt_document_of_format_1_is_reported() {
     for damaged in ["{\"id\":\"doc-100\"", "{\"id\":\"doc-100\"}"] {
         let dir = format_1();
         let db = open(dir.path());

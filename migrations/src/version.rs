@@ -1,5 +1,5 @@
-//! Where the format's version is kept: the key `format` of the tree `meta`, in decimal digits,
-//! in every format there will ever be.
+//! The stored version of the format: the key `format` of the tree `meta`, in decimal digits. This
+//! location never changes.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use crate::MigrationError;
 const TREE: &[u8] = b"meta";
 const KEY: &[u8] = b"format";
 
-/// The version, or `None` where none was ever written.
+/// The version; `None` if none was written.
 pub(crate) fn read(db: &Db, dir: &Path) -> Result<Option<u32>, MigrationError> {
     let Some(stored) = db.open_tree(TREE)?.get(KEY)? else {
         return Ok(None);
@@ -26,7 +26,7 @@ pub(crate) fn read(db: &Db, dir: &Path) -> Result<Option<u32>, MigrationError> {
         })
 }
 
-/// Writes the version and flushes, with everything that was written before it.
+/// Writes the version, and flushes it with all previous writes.
 pub(crate) fn write(db: &Db, version: u32) -> Result<(), MigrationError> {
     db.open_tree(TREE)?
         .insert(KEY, version.to_string().as_bytes())?;
@@ -34,7 +34,7 @@ pub(crate) fn write(db: &Db, version: u32) -> Result<(), MigrationError> {
     Ok(())
 }
 
-/// Whether the folder holds anything that a new one would not.
+/// Whether the folder has content that a new one would not have.
 pub(crate) fn has_content(db: &Db, dir: &Path) -> Result<bool, MigrationError> {
     for name in db.tree_names() {
         if !db.open_tree(name)?.is_empty() {

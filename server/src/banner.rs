@@ -1,5 +1,5 @@
-//! What a person who started the server sees once it is ready: where it is, what
-//! runs, and three things to try.
+//! The message printed once the server is ready: its address, model and data, and three commands to
+//! try.
 
 use std::net::SocketAddr;
 
@@ -7,7 +7,7 @@ use clipdb_api::engine::Engine;
 
 use crate::configuration::Configuration;
 
-/// Where the server really listens.
+/// The addresses that the server listens on, with the ports that were assigned.
 #[derive(Clone, Copy)]
 pub struct Addresses {
     pub main: SocketAddr,
@@ -40,7 +40,7 @@ pub fn print(engine: &Engine, configuration: &Configuration, addresses: Addresse
     }
     if documents == 0 && damaged.is_empty() {
         println!(
-            "  data     {data}, empty ('make demo' fills it with emoji and sentences of a novel)"
+            "  data     {data}, empty ('make demo' fills it with emoji and sentences from a novel)"
         );
     } else {
         println!(
@@ -50,12 +50,12 @@ pub fn print(engine: &Engine, configuration: &Configuration, addresses: Addresse
     }
     if !damaged.is_empty() {
         println!(
-            "  DAMAGED  not served: {}; the log says what to do",
+            "  DAMAGED  not served: {}; see the log for what to do",
             damaged.join(", ")
         );
     }
     println!("\nTry:");
-    println!("  open {url} in a browser and drop pictures on it");
+    println!("  open {url} in a browser and drop images onto it");
     println!(
         "  curl {url}/documents -H 'content-type: application/json' -d '{{\"text\": \"a cat asleep on a mat\"}}'"
     );

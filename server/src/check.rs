@@ -1,4 +1,4 @@
-//! `clipdb check`: verifies a data folder that no server uses, and says exactly what is damaged.
+//! `clipdb check`: verifies a data folder whose server is stopped, and reports every corrupt item.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,7 +8,7 @@ use clipdb_api::engine::{Checked, EngineSettings, Finding, FindingKind, check_fo
 
 #[derive(Debug, Args)]
 pub struct CheckArguments {
-    /// The data folder; its server has to be stopped
+    /// Data folder; its server must be stopped
     #[arg(
         long,
         env = "CLIPDB_DATA",
@@ -17,17 +17,17 @@ pub struct CheckArguments {
     )]
     data: PathBuf,
 
-    /// Rebuild indexes, remove leftovers, and set damaged documents aside so that the others can
-    /// be served; nothing that can still be read is dropped
+    /// Rebuild indexes, remove leftovers, and move corrupt documents aside so that the others can be
+    /// served; nothing that can still be read is lost
     #[arg(long)]
     repair: bool,
 
-    /// Print one JSON object
+    /// Print a JSON object
     #[arg(long)]
     json: bool,
 }
 
-/// Exit code 0: all is whole, or was made so. 1: something is damaged. 2: nothing was checked.
+/// Exit code 0: everything is intact or repaired. 1: something is corrupt. 2: the check failed.
 pub fn run(arguments: &CheckArguments) -> ExitCode {
     let settings = EngineSettings {
         data: arguments.data.clone(),
@@ -40,7 +40,7 @@ pub fn run(arguments: &CheckArguments) -> ExitCode {
             } else {
                 print(&checked, arguments);
             }
-            ExitCode::from(u8::from(!is_whole(&checked)))
+            ExitCode::from(u8::from(!is_intact(&checked)))
         }
         Err(error) => {
             eprintln!("clipdb: {error}");
@@ -49,9 +49,9 @@ pub fn run(arguments: &CheckArguments) -> ExitCode {
     }
 }
 
-/// Whether nothing is lost: what a kill leaves behind and what is repaired is no damage, but a
-/// document that had to be set aside is.
-fn is_whole(checked: &Checked) -> bool {
+/// Whether no data is lost. Leftovers of a crash and repaired items count as intact; a document that
+/// was set aside does not.
+fn is_intact(checked: &Checked) -> bool {
     checked.set_aside.is_empty()
         && checked.findings.iter().all(|finding| match finding.kind {
             FindingKind::Damage | FindingKind::Derived => finding.repaired.is_some(),
@@ -62,7 +62,7 @@ fn is_whole(checked: &Checked) -> bool {
 
 fn as_json(checked: &Checked) -> serde_json::Value {
     serde_json::json!({
-        "whole": is_whole(checked),
+        "whole": is_intact(checked),
         "format": checked.format,
         "documents": checked.documents,
         "images": checked.images,
@@ -83,14 +83,14 @@ fn print(checked: &Checked, arguments: &CheckArguments) {
         |format| format!("format {format}"),
     );
     println!(
-        "{}: {format}, {} whole documents, {} images: {}",
+        "{}: {format}, {} intact documents, {} images: {}",
         arguments.data.display(),
         checked.documents,
         checked.images,
-        match (is_whole(checked), arguments.repair) {
-            (true, _) => "all is whole",
-            (false, false) => "something is damaged; --repair makes the best of it",
-            (false, true) => "something was damaged beyond repair; the lines above say what",
+        match (is_intact(checked), arguments.repair) {
+            (true, _) => "everything is intact",
+            (false, false) => "something is damaged; run again with --repair",
+            (false, true) => "something is damaged beyond repair, as listed above",
         }
     );
 }

@@ -16,22 +16,22 @@ pub struct CommandLine {
 
 #[derive(Subcommand)]
 pub enum Command {
-    /// Start the server; it is ready when GET /ready answers 200
+    /// Start the server; it is ready once GET /ready returns 200
     Serve(Box<ServeArguments>),
-    /// Send files, folders, NDJSON or a text file's lines to a running server
+    /// Ingest images, folders, NDJSON and the lines of text files into a running server
     Ingest(ingest::IngestArguments),
-    /// Search a running server by words or by a picture
+    /// Search a running server by text or image
     Search(search::SearchArguments),
-    /// Show where the time of a search goes
+    /// Profile searches: show the time spent in each stage
     Profile(profile::ProfileArguments),
-    /// Measure how much of what an exact search finds a collection's index finds
+    /// Measure the index's recall against exact search
     Recall(recall::RecallArguments),
-    /// List the models known, cached and bundled; pull or check one
+    /// List known, cached and bundled models; pull or check one
     Models(ModelsArguments),
-    /// Take a consistent copy of a collection of a running server
+    /// Take a snapshot of a collection of a running server
     Snapshot(snapshot::SnapshotArguments),
-    /// Restore a snapshot's file as a collection of a running server
+    /// Restore a snapshot file as a collection of a running server
     Restore(restore::RestoreArguments),
-    /// Verify a data folder that no server uses, and repair what can be
+    /// Verify a data folder whose server is stopped, and repair it
     Check(CheckArguments),
 }

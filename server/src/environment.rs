@@ -1,4 +1,5 @@
-//! What OpenMP, LibTorch and NVIDIA's libraries read from the environment, OpenMP before `main`.
+//! Environment variables of OpenMP, OpenBLAS, LibTorch and NVIDIA's libraries. OpenMP reads them
+//! before `main`, so the process has to execute itself again to set them.
 
 use std::env;
 use std::ffi::OsString;
@@ -6,72 +7,80 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-/// A variable, and what it is set to where neither it nor another that says the same is.
+/// A variable and its value, unless the user has set it or an equivalent one.
 struct Setting {
+    /// The variable, and others with the same effect.
     names: &'static [&'static str],
     value: &'static str,
 }
 
-/// How OpenMP's threads, LibTorch's and FAISS's, wait for work: asleep. By default libgomp's
-/// spin. Beside any other busy process on the same cores that costs most of the time: a server
-/// on 2 cores at a load of 8 embedded 32 pictures in 20 seconds spinning and in 2 to 4 sleeping.
-const WAITING: Setting = Setting {
+/// OpenMP threads of LibTorch and FAISS sleep while they wait for work. By default libgomp's threads
+/// spin, which takes most of the CPU time if other processes are busy on the same cores: on 2 cores
+/// at a load of 8, a server embedded 32 images in 20 seconds spinning and in 2 to 4 sleeping.
+const OPENMP_WAIT: Setting = Setting {
     names: &["OMP_WAIT_POLICY", "GOMP_SPINCOUNT"],
     value: "passive",
 };
 
-/// The same for OpenBLAS, whose threads would spin for 2^26 cycles after each product, FAISS's and
-/// those of LibTorch's that its symbols take over. The value is the exponent; 4 is the least. An
-/// ingest of images on 2 cores had 26 to 28 a second spinning and 31 so, by turns.
-const WAITING_OF_PRODUCTS: Setting = Setting {
+/// The same for OpenBLAS, whose threads spin for 2^26 cycles after each matrix product of FAISS, and
+/// of LibTorch where OpenBLAS's symbols replace its own. The value is the exponent; the minimum is 4.
+/// In alternating runs on 2 cores, ingest reached 26 to 28 images per second spinning and 31
+/// sleeping.
+const OPENBLAS_WAIT: Setting = Setting {
     names: &["OPENBLAS_THREAD_TIMEOUT"],
     value: "4",
 };
 
-/// LibTorch asks for pages of 2 MiB, where the machine gives them: a text reads every weight
-/// once, which takes up to a tenth longer in pages of 4 KiB.
-const PAGES: Setting = Setting {
+/// LibTorch requests pages of 2 MiB. Encoding a text reads every weight once, which takes up to 10%
+/// longer in pages of 4 KiB.
+const HUGE_PAGES: Setting = Setting {
     names: &["THP_MEM_ALLOC_ENABLE"],
     value: "1",
 };
 
-/// On a GPU cuDNN and cuBLAS round the factors of a product to ten bits where they may, as
-/// LibTorch lets cuDNN: vectors of the bundled model were off by 1e-3. `f32` means f32; who
-/// wants speed has `f16`.
-const EXACT: Setting = Setting {
+/// On a GPU, cuDNN and cuBLAS may round the factors of a product to the ten bits of TF32, and LibTorch
+/// allows cuDNN to: vectors of the bundled model were off by 1e-3. `f32` means f32; `f16` is there for
+/// speed.
+const NO_TF32: Setting = Setting {
     names: &["NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE"],
     value: "0",
 };
 
-/// On an H100 or H200 attention in half precision is cuDNN's unless told otherwise, which
-/// compiles for each number of inputs and tokens that it meets: a batch of 32 pictures took 67 ms
-/// instead of 5. Next in line is FlashAttention.
-const ATTENTION: Setting = Setting {
+/// On an H100 or H200, attention in half precision defaults to cuDNN, which compiles a kernel for each
+/// combination of batch size and token count: a batch of 32 images took 67 ms instead of 5. The next
+/// choice is FlashAttention.
+const NO_CUDNN_ATTENTION: Setting = Setting {
     names: &["TORCH_CUDNN_SDPA_DEPRIORITIZED"],
     value: "1",
 };
 
-/// The flag that is moved out of the command line, which every user of the machine can read, into
-/// the environment, which only this one can.
+/// The flag that is moved from the command line, which every user of the machine can read, to the
+/// environment, which only the owner of the process can.
 const KEY_FLAG: &str = "--api-key";
 const KEY_VARIABLE: &str = "CLIPDB_API_KEY";
 
-/// Starts this program anew with what is not set by whoever started it. The process keeps its id.
+/// Executes this program again with the variables that are not set. The process id stays the same.
 pub fn prepare() {
-    let missing: Vec<Setting> = [WAITING, WAITING_OF_PRODUCTS, PAGES, EXACT, ATTENTION]
-        .into_iter()
-        .filter(|setting| setting.names.iter().all(|name| env::var_os(name).is_none()))
-        .collect();
-    start_again(missing);
+    let missing: Vec<Setting> = [
+        OPENMP_WAIT,
+        OPENBLAS_WAIT,
+        HUGE_PAGES,
+        NO_TF32,
+        NO_CUDNN_ATTENTION,
+    ]
+    .into_iter()
+    .filter(|setting| setting.names.iter().all(|name| env::var_os(name).is_none()))
+    .collect();
+    execute_again(missing);
 }
 
-/// The same for a command that computes nothing: the key alone leaves the command line.
+/// Only moves the key out of the command line, for commands that compute nothing.
 pub fn hide_key() {
-    start_again(Vec::new());
+    execute_again(Vec::new());
 }
 
-fn start_again(missing: Vec<Setting>) {
-    let (arguments, key) = without_key(env::args_os());
+fn execute_again(missing: Vec<Setting>) {
+    let (arguments, key) = split_key(env::args_os());
     if missing.is_empty() && key.is_none() {
         return;
     }
@@ -91,20 +100,20 @@ fn start_again(missing: Vec<Setting>) {
         command.env(KEY_VARIABLE, key);
     }
     let error = command.exec();
-    // Only a failure returns: the server works all the same, slower, and on a GPU less exactly.
+    // Only a failure returns. The server still works, slower, and on a GPU less precisely.
     eprintln!(
-        "clipdb: could not start anew with settings for its libraries ({error}): it is slower, and \
-         f32 on a GPU is rounded"
+        "clipdb: could not execute itself again with settings for its libraries ({error}): inference \
+         is slower, and f32 on a GPU is rounded"
     );
 }
 
-/// What is made from here on is its owner's alone: documents are nobody else's.
+/// Files created from here on are accessible to their owner only.
 pub fn keep_files_private() {
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
 }
 
 /// The arguments without `--api-key KEY`, and the key.
-fn without_key(arguments: impl Iterator<Item = OsString>) -> (Vec<OsString>, Option<OsString>) {
+fn split_key(arguments: impl Iterator<Item = OsString>) -> (Vec<OsString>, Option<OsString>) {
     let mut arguments = arguments.peekable();
     let mut kept = Vec::new();
     let mut key = None;
@@ -133,7 +142,7 @@ mod tests {
     #[test]
     fn the_key_leaves_the_command_line() {
         let split = |line: &str| {
-            let (kept, key) = without_key(line.split(' ').map(OsString::from));
+            let (kept, key) = split_key(line.split(' ').map(OsString::from));
             let kept: Vec<String> = kept
                 .into_iter()
                 .map(|argument| argument.into_string().unwrap())

@@ -1,70 +1,31 @@
-//! Start and stop. The door opens first and answers 503 until the models are
-//! loaded and the collections recovered; a stop finishes what was accepted.
+//! Startup and shutdown. The listeners open first and answer 503 until the models are loaded and
+//! the collections recovered; a shutdown completes the requests that were accepted.
 
-use std::net::SocketAddr;
+mod error;
+mod listeners;
+mod loader;
+mod signals;
+
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clipdb_api::HttpState;
-use clipdb_api::app::{self, ProtocolStatistics};
-use clipdb_api::clip_as_service::grpc;
-use clipdb_api::engine::{
-    EmbedError, Encoder, Engine, EngineError, ModelSource, Models, Statistics,
-};
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::oneshot;
+use clipdb_api::engine::{Engine, Statistics};
 
-use crate::banner::{self, Addresses};
-use crate::configuration::{Configuration, ConfigurationError, ServeArguments};
-use crate::limits::{self, LimitError};
-use crate::telemetry::{Telemetry, TelemetryError};
-
-/// Exit code for a start that can't succeed without another configuration or model.
-const NOT_AS_CONFIGURED: u8 = 2;
-
-#[derive(Debug, thiserror::Error)]
-enum StartError {
-    #[error(transparent)]
-    Configuration(#[from] ConfigurationError),
-    #[error(transparent)]
-    Telemetry(#[from] TelemetryError),
-    #[error(transparent)]
-    Limits(#[from] LimitError),
-    #[error("can't listen on {address} ('{key}'): {source}")]
-    Listen {
-        key: &'static str,
-        address: SocketAddr,
-        source: std::io::Error,
-    },
-    #[error(transparent)]
-    Model(#[from] EmbedError),
-    #[error(transparent)]
-    Engine(#[from] EngineError),
-    #[error("the operating system refused {what}: {source}")]
-    System {
-        what: &'static str,
-        source: std::io::Error,
-    },
-    #[error("the metrics can't be set up: {0}")]
-    Metrics(String),
-    #[error("the loading thread ended early; this is a defect, please report the lines above")]
-    LoaderGone,
-}
-
-impl StartError {
-    fn exit_code(&self) -> ExitCode {
-        match self {
-            Self::Configuration(_)
-            | Self::Telemetry(_)
-            | Self::Limits(_)
-            | Self::Model(EmbedError::ModelUnavailable { .. }) => ExitCode::from(NOT_AS_CONFIGURED),
-            _ => ExitCode::FAILURE,
-        }
-    }
-}
+use crate::configuration::{Configuration, ServeArguments};
+use crate::limits::{self, Connections};
+use crate::telemetry::Telemetry;
+use error::StartupError;
+use listeners::Listeners;
+use loader::Loader;
+use signals::StopSignals;
 
 pub fn serve(arguments: Box<ServeArguments>) -> ExitCode {
-    match arguments.resolve().map_err(StartError::from).and_then(run) {
+    match arguments
+        .resolve()
+        .map_err(StartupError::from)
+        .and_then(run)
+    {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("clipdb: {error}");
@@ -73,7 +34,7 @@ pub fn serve(arguments: Box<ServeArguments>) -> ExitCode {
     }
 }
 
-fn run(configuration: Configuration) -> Result<(), StartError> {
+fn run(configuration: Configuration) -> Result<(), StartupError> {
     let connections = limits::prepare(configuration.workers)?;
     actix_web::rt::System::new().block_on(async {
         let telemetry = Telemetry::start(&configuration.log, configuration.otlp.as_deref())?;
@@ -85,156 +46,58 @@ fn run(configuration: Configuration) -> Result<(), StartError> {
 
 async fn serve_until_stopped(
     configuration: Configuration,
-    connections: limits::Connections,
-) -> Result<(), StartError> {
-    let statistics =
-        Arc::new(Statistics::new().map_err(|error| StartError::Metrics(error.to_string()))?);
+    connections: Connections,
+) -> Result<(), StartupError> {
+    let statistics = Statistics::new().map_err(|error| StartupError::Metrics(error.to_string()))?;
+    let statistics = Arc::new(statistics);
     let state = Arc::new(HttpState::new(
         configuration.rest.clone(),
         Arc::clone(&statistics),
     ));
-    let protocols =
-        ProtocolStatistics::new(&state).map_err(|error| StartError::Metrics(error.to_string()))?;
-    let (server, address) = app::bind(
-        Arc::clone(&state),
-        &protocols,
-        configuration.listen,
-        configuration.tls.as_ref(),
-        configuration.workers,
-        connections.http,
-    )
-    .map_err(|source| StartError::Listen {
-        key: "listen",
-        address: configuration.listen,
-        source,
-    })?;
-    let grpc = configuration
-        .grpc
-        .map(|address| {
-            let tls = configuration.tls.as_ref();
-            grpc::bind(
-                Arc::clone(&state),
-                protocols.calls(),
-                address,
-                tls,
-                configuration.workers,
-                connections.grpc,
-            )
-            .map_err(|source| StartError::Listen {
-                key: "grpc",
-                address,
-                source,
-            })
-        })
-        .transpose()?;
-    let addresses = Addresses {
-        main: address,
-        grpc: grpc.as_ref().map(|grpc| grpc.address),
-    };
-    let door = server.handle();
-    let serving = actix_web::rt::spawn(server);
+    let listeners = Listeners::bind(&state, &configuration, connections)?;
     let mut stop = StopSignals::new()?;
-
-    let (loaded, loading) = oneshot::channel();
-    let loader_state = Arc::clone(&state);
-    let loader = std::thread::Builder::new()
-        .name("loader".to_owned())
-        .spawn(move || {
-            let outcome =
-                open_engine(&configuration, &loader_state, statistics).inspect(|engine| {
-                    banner::print(engine, &configuration, addresses);
-                    loader_state.opened(Arc::clone(engine));
-                });
-            // The receiver is gone when a stop came first.
-            let _ = loaded.send(outcome);
-        })
-        .map_err(|source| StartError::System {
-            what: "a thread",
-            source,
-        })?;
-
-    let outcome = tokio::select! {
-        outcome = loading => outcome.unwrap_or(Err(StartError::LoaderGone)),
-        () = stop.wait() => {
-            door.stop(false).await;
-            return Ok(());
-        }
+    let loader = Loader::start(
+        configuration,
+        listeners.addresses,
+        Arc::clone(&state),
+        statistics,
+    )?;
+    let engine = tokio::select! {
+        loaded = loader.engine() => loaded.map(Some),
+        () = stop.wait() => Ok(None),
     };
-    let engine = match outcome {
-        Ok(engine) => engine,
+    match engine {
+        Ok(Some(engine)) => {
+            stop.wait().await;
+            shut_down(&state, listeners, engine, stop).await;
+            Ok(())
+        }
+        Ok(None) => {
+            listeners.close().await;
+            Ok(())
+        }
         Err(error) => {
-            door.stop(false).await;
-            return Err(error);
+            listeners.close().await;
+            Err(error)
         }
-    };
-    // It sent its outcome, so it is at its end.
-    let _ = loader.join();
+    }
+}
 
-    stop.wait().await;
-    tracing::info!("stopping: finishing what was accepted (a second signal ends at once)");
+/// Completes the accepted requests and closes the engine, unless another signal comes first.
+async fn shut_down(
+    state: &HttpState,
+    listeners: Listeners,
+    engine: Arc<Engine>,
+    mut stop: StopSignals,
+) {
+    tracing::info!("stopping: completing accepted requests (a second signal exits immediately)");
     state.stop();
     let finished = async {
-        door.stop(true).await;
-        let _ = serving.await;
-        if let Some(grpc) = grpc {
-            grpc.ended().await;
-        }
+        listeners.drain().await;
         let _ = tokio::task::spawn_blocking(move || engine.close()).await;
     };
     tokio::select! {
         () = finished => tracing::info!("stopped"),
         () = stop.wait() => tracing::warn!("ended by a second signal; acknowledged writes are safe"),
-    }
-    Ok(())
-}
-
-/// Loads the models, then opens the data with them. Blocks.
-fn open_engine(
-    configuration: &Configuration,
-    state: &HttpState,
-    statistics: Arc<Statistics>,
-) -> Result<Arc<Engine>, StartError> {
-    state.starting("the model is being loaded");
-    let mut encoders = Vec::with_capacity(configuration.models.len());
-    for model in &configuration.models {
-        let source = ModelSource::resolve(&model.name, &configuration.model_cache)?;
-        encoders.push(Encoder::load(&source, &model.encoder)?);
-    }
-    clipdb_api::engine::set_search_threads(configuration.search_threads);
-    clipdb_api::engine::set_build_threads(configuration.index_threads);
-    state.starting("the collections are being recovered");
-    let models = Models::new(encoders)?;
-    models.default_model()?;
-    Ok(Engine::open(
-        configuration.engine.clone(),
-        models,
-        statistics,
-    )?)
-}
-
-struct StopSignals {
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
-}
-
-impl StopSignals {
-    fn new() -> Result<Self, StartError> {
-        let listen = |kind| {
-            signal(kind).map_err(|source| StartError::System {
-                what: "a signal handler",
-                source,
-            })
-        };
-        Ok(Self {
-            terminate: listen(SignalKind::terminate())?,
-            interrupt: listen(SignalKind::interrupt())?,
-        })
-    }
-
-    async fn wait(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
     }
 }

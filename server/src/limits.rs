@@ -1,72 +1,73 @@
-//! What the operating system lets this process have: open files, threads, address space. The
-//! files are raised as far as they go; what is not enough is one sentence at the start instead of
-//! a failure in the middle of something.
+//! Operating system limits of this process: open files, threads, address space. The limit of open
+//! files is raised to its maximum; an insufficient limit fails at startup instead of during a
+//! request.
 
 use std::sync::{Arc, Barrier};
 use std::thread;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// An empty database with its models and workers has some fifty files open; a merge of an index's
+/// An empty database with its models and workers has about fifty files open; a merge of an index's
 /// segments, a snapshot and a few connections need as many again.
-const LEAST_FILES: u64 = 192;
-/// Shared libraries, the threads' stacks and their heaps, and the mapped model take over half of it
-/// before the first document.
-const LEAST_ADDRESSES: u64 = 8 << 30;
-/// Threads of a start: the HTTP workers, the model's, the decoders', the database's and the
-/// indexes', some of them for each core.
+const MIN_FILES: u64 = 192;
+/// Shared libraries, stacks and heaps of threads, and the mapped model take over half of it before
+/// the first document.
+const MIN_ADDRESS_SPACE: u64 = 8 << 30;
+/// Threads of a started server: HTTP workers, model, decoders, database and indexes, some of them
+/// per core.
 const THREADS: usize = 32;
-const THREADS_OF_A_CORE: usize = 8;
-/// HTTP answers nobody faster with more.
-const MOST_CONNECTIONS: u64 = 50_000;
+const THREADS_PER_CORE: usize = 8;
+/// More connections do not increase throughput.
+const MAX_CONNECTIONS: u64 = 50_000;
 
 #[derive(Debug, thiserror::Error)]
 pub enum LimitError {
     #[error(
-        "this process may have {limit} files open, and the server needs at least {LEAST_FILES}: raise \
+        "this process may open {limit} files, and the server needs at least {MIN_FILES}: raise \
          the limit with 'ulimit -n 4096' (systemd: LimitNOFILE=, Docker: --ulimit nofile=)"
     )]
     Files { limit: u64 },
     #[error(
-        "this process may have {} MiB of addresses, and the server needs at least {} MiB: it maps its \
+        "this process has {} MiB of address space, and the server needs at least {} MiB to map its \
          model and its indexes. Lift the limit with 'ulimit -v unlimited' (systemd: LimitAS=) and \
-         bound its memory by its cgroup instead (systemd: MemoryMax=, Docker: --memory)",
-        limit >> 20, LEAST_ADDRESSES >> 20
+         limit its memory by its cgroup instead (systemd: MemoryMax=, Docker: --memory)",
+        limit >> 20, MIN_ADDRESS_SPACE >> 20
     )]
     Addresses { limit: u64 },
     #[error(
-        "this process cannot start the {wanted} threads that the server needs ({source}): raise the \
+        "this process cannot spawn the {needed} threads that the server needs ({source}): raise the \
          limit with 'ulimit -u' (systemd: TasksMax=, Docker: --pids-limit)"
     )]
     Threads {
-        wanted: usize,
+        needed: usize,
         source: std::io::Error,
     },
 }
 
-/// How many connections each listener may hold, so that the database has files left.
+/// The maximum number of connections of each listener, which leaves enough files for the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Connections {
     pub http: usize,
     pub grpc: usize,
 }
 
-/// Raises what can be raised, and refuses a start that could not be ended.
+/// Raises the limits that can be raised, and fails if one is too low for the server. `cores` is the
+/// number of HTTP workers.
 pub fn prepare(cores: usize) -> Result<Connections, LimitError> {
     let files = raise_files();
-    if files < LEAST_FILES {
+    if files < MIN_FILES {
         return Err(LimitError::Files { limit: files });
     }
     if let Some(limit) = getrlimit(Resource::As).current
-        && limit < LEAST_ADDRESSES
+        && limit < MIN_ADDRESS_SPACE
     {
         return Err(LimitError::Addresses { limit });
     }
-    try_threads(THREADS + THREADS_OF_A_CORE * cores)?;
+    try_threads(THREADS + THREADS_PER_CORE * cores)?;
     Ok(connections(files))
 }
 
-/// The limit of open files, raised to what this user may raise it to.
+/// The limit of open files after it was raised to the maximum of this user.
 fn raise_files() -> u64 {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let raised = Rlimit {
@@ -75,38 +76,38 @@ fn raise_files() -> u64 {
     };
     let now = match setrlimit(Resource::Nofile, raised) {
         Ok(()) => maximum,
-        // The kernel's own bound may be lower than an unlimited one.
+        // The kernel's bound may be lower than "unlimited".
         Err(_) => current,
     };
     now.unwrap_or(u64::MAX)
 }
 
-/// Half of the files are the database's. A connection that has not sent a request takes two, and
-/// an eighth of them may be such.
+/// Half of the files belong to the database. A connection that has not sent a request takes two
+/// files, and at most an eighth of the connections are in that state.
 fn connections(files: u64) -> Connections {
-    let places = (files / 2 * 8 / 9).min(MOST_CONNECTIONS);
-    let places = usize::try_from(places).unwrap_or(usize::MAX);
+    let count = (files / 2 * 8 / 9).min(MAX_CONNECTIONS);
+    let count = usize::try_from(count).unwrap_or(usize::MAX);
     Connections {
-        http: places * 3 / 4,
-        grpc: places / 4,
+        http: count * 3 / 4,
+        grpc: count / 4,
     }
 }
 
-/// Starts as many threads as the server will have, all at once, and ends them.
-fn try_threads(wanted: usize) -> Result<(), LimitError> {
-    let started = Arc::new(Barrier::new(wanted + 1));
-    let mut threads = Vec::with_capacity(wanted);
-    for _ in 0..wanted {
+/// Spawns as many threads at the same time as the server will have, and ends them.
+fn try_threads(needed: usize) -> Result<(), LimitError> {
+    let started = Arc::new(Barrier::new(needed + 1));
+    let mut threads = Vec::with_capacity(needed);
+    for _ in 0..needed {
         let barrier = Arc::clone(&started);
         match thread::Builder::new().spawn(move || barrier.wait()) {
             Ok(thread) => threads.push(thread),
-            // Those that wait go with the process, which ends.
-            Err(source) => return Err(LimitError::Threads { wanted, source }),
+            // The waiting threads end with the process.
+            Err(source) => return Err(LimitError::Threads { needed, source }),
         }
     }
     started.wait();
     for thread in threads {
-        // It cannot have panicked: it only waited.
+        // It only waited, so it cannot have panicked.
         let _ = thread.join();
     }
     Ok(())
@@ -117,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn half_of_the_files_stay_with_the_database() {
+    fn half_of_the_files_are_left_for_the_database() {
         assert_eq!(
             connections(1024),
             Connections {
@@ -125,7 +126,7 @@ mod tests {
                 grpc: 113
             }
         );
-        for files in [LEAST_FILES, 1024, 4096, 1 << 20, u64::MAX] {
+        for files in [MIN_FILES, 1024, 4096, 1 << 20, u64::MAX] {
             let Connections { http, grpc } = connections(files);
             let taken = (http + grpc) as u64 + (http / 8) as u64;
             assert!(
@@ -136,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn as_many_threads_as_there_may_be_are_tried() {
+    fn threads_can_be_spawned_and_files_raised() {
         try_threads(16).unwrap();
         assert!(raise_files() >= 64);
     }

@@ -1,19 +1,19 @@
-//! Lines that fit the terminal.
+//! Text tables that fit the terminal.
 
 use console::{Term, measure_text_width, truncate_str};
 use std::borrow::Cow;
 
-/// Columns of the terminal that standard output is. A pipe or a file gets everything: what reads it
-/// has no use for half an id.
+/// The width of the terminal in columns. Unlimited if standard output is a pipe or a file: a program
+/// that reads the output needs complete ids.
 pub fn columns() -> usize {
     Term::stdout()
         .size_checked()
         .map_or(usize::MAX, |(_, columns)| usize::from(columns))
 }
 
-/// One line of at most `width` columns: control characters and runs of blanks
-/// become one blank, what is cut off becomes an ellipsis. Wide characters
-/// (Chinese, emoji) count as two columns.
+/// One line of at most `width` columns. Each run of white space and control characters becomes one
+/// space; a longer text is cut and ends in an ellipsis. Wide characters (Chinese, emoji) count as two
+/// columns.
 pub fn fit(text: &str, width: usize) -> String {
     let blank: String = text
         .chars()
@@ -23,8 +23,8 @@ pub fn fit(text: &str, width: usize) -> String {
     truncate_str(&line, width, "…").into_owned()
 }
 
-/// Rows under a header, columns as wide as their widest cell; the last column
-/// takes what is left of `width`.
+/// A table with a header. Columns are as wide as their widest cell; the last column takes the rest of
+/// `width`.
 pub fn render<const N: usize>(header: [&str; N], rows: &[[String; N]], width: usize) -> String {
     let mut widths = header.map(measure_text_width);
     for row in rows {
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_one_line_and_no_wider_than_asked() {
+    fn a_text_becomes_one_line_of_at_most_the_given_width() {
         assert_eq!(fit("two\n\t lines\u{1b}[31m", 40), "two lines [31m");
         assert_eq!(fit("a happy potato", 8), "a happy…");
         assert_eq!(measure_text_width(&fit("土豆很开心今天", 8)), 7);

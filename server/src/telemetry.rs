@@ -1,5 +1,5 @@
-//! What the server says about itself: log lines on stderr, and spans by OTLP where a
-//! collector is named. Without one no span is recorded.
+//! Log lines on stderr, and spans exported by OTLP if a collector is configured. Without a collector
+//! no span is recorded.
 
 use std::io::IsTerminal;
 
@@ -14,24 +14,24 @@ use tracing_subscriber::{EnvFilter, Layer};
 
 const SERVICE: &str = "clipdb";
 
-/// What has to be sent before the process ends.
+/// The spans that must be exported before the process ends.
 pub struct Telemetry {
     spans: Option<SdkTracerProvider>,
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
-    #[error("the log filter '{filter}' ('log') is wrong: {reason}")]
+    #[error("the log filter '{filter}' ('log') is invalid: {reason}")]
     Log { filter: String, reason: String },
     #[error(
-        "'{endpoint}' ('otlp') is no collector's address, such as http://127.0.0.1:4317: {reason}"
+        "'{endpoint}' ('otlp') is not the address of a collector, such as http://127.0.0.1:4317: {reason}"
     )]
     Otlp { endpoint: String, reason: String },
 }
 
 impl Telemetry {
-    /// Starts the log and, for the collector at `otlp`, tracing. Within a tokio runtime,
-    /// which then carries the spans.
+    /// Starts logging and, if a collector is given, tracing. Must be called within a tokio runtime,
+    /// which then exports the spans.
     pub fn start(filter: &str, otlp: Option<&str>) -> Result<Self, TelemetryError> {
         let events = EnvFilter::try_new(filter).map_err(|error| TelemetryError::Log {
             filter: filter.to_owned(),
@@ -58,12 +58,12 @@ impl Telemetry {
         Ok(Self { spans })
     }
 
-    /// Sends what is left. Blocks, for five seconds at most.
+    /// Exports the remaining spans. Blocks for at most five seconds.
     pub fn finish(self) {
         if let Some(spans) = self.spans
             && let Err(error) = spans.shutdown()
         {
-            tracing::warn!(%error, "the last spans did not reach the collector");
+            tracing::warn!(%error, "could not export the last spans");
         }
     }
 }

@@ -1,8 +1,8 @@
-//! How many documents a second one collection takes, durably, by the size of the group:
+//! Measures how many documents per second one collection commits durably, by group size:
 //! `cargo run --release -p clipdb-storage --example commit_rate -- [FOLDER]`
 //!
-//! Each document has a vector of 2 KB and an image of its own of 20 KB. FOLDER decides which disk is
-//! measured; without it, it is the system's folder for temporary files.
+//! Each document has a vector of 2 KB and its own image of 20 KB. FOLDER selects the disk; the default
+//! is the temporary folder of the system.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -16,8 +16,8 @@ use clipdb_storage::{
 
 const DIM: usize = 512;
 const IMAGE_BYTES: usize = 20 << 10;
-const DOCUMENTS_AT_MOST: usize = 4096;
-const SECONDS_AT_MOST: Duration = Duration::from_secs(5);
+const MAX_DOCUMENTS: usize = 4096;
+const MAX_DURATION: Duration = Duration::from_secs(5);
 
 fn main() -> Result<(), Box<dyn Error>> {
     let parent = std::env::args_os().nth(1);
@@ -25,7 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let dir = tempfile::tempdir_in(parent)?;
     let store = Store::open(dir.path(), &StoreOptions::default())?;
     println!(
-        "| documents a group | images | documents/s | commits/s | median commit, ms | slowest, ms |"
+        "| documents per group | images | documents/s | commits/s | median commit, ms | slowest, ms |"
     );
     println!("|---|---|---|---|---|---|");
     for with_image in [true, false] {
@@ -40,7 +40,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let start = Instant::now();
     Store::open(dir.path(), &StoreOptions::default())?;
     println!(
-        "\nopening the folder again: {:.2} s",
+        "\nreopening the folder: {:.2} s",
         start.elapsed().as_secs_f64()
     );
     Ok(())
@@ -54,13 +54,13 @@ fn measure(
     let mut seed = 1;
     let mut commits = Vec::new();
     let start = Instant::now();
-    while commits.len() * group < DOCUMENTS_AT_MOST && start.elapsed() < SECONDS_AT_MOST {
+    while commits.len() * group < MAX_DOCUMENTS && start.elapsed() < MAX_DURATION {
         let writes = (0..group)
             .map(|_| document(&mut seed, with_image))
             .collect();
-        let begun = Instant::now();
+        let started = Instant::now();
         collection.commit(writes)?;
-        commits.push(begun.elapsed());
+        commits.push(started.elapsed());
     }
     commits.sort();
     let busy = commits.iter().sum::<Duration>().as_secs_f64();

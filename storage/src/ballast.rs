@@ -1,8 +1,8 @@
-//! A file that takes up room for opening the database on a full disk.
+//! A file that reserves disk space for opening the database on a full disk.
 //!
-//! sled writes a few megabytes while it is opened. On a disk that is full to the last byte that
-//! fails, and with it the reads. So the file `ballast` holds as much; who opens the database and finds
-//! no room removes it. It is written again once there is room.
+//! sled writes a few megabytes while it is opened. On a disk without any free space that fails, and
+//! the data cannot even be read. The file `ballast` reserves the space; it is removed if the disk is
+//! full when the database is opened, and written again once there is free space.
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
@@ -14,11 +14,12 @@ use rustix::io::Errno;
 use crate::{StorageError, layout};
 
 const NAME: &str = "ballast";
-/// sled fills the rest of its last segment and writes its table of pages, which is a little larger
-/// than the last one and for a moment there beside it.
+/// sled fills the rest of its last segment and writes its page table, which is slightly larger than
+/// the previous one and exists next to it for a moment.
 const SEGMENT: u64 = layout::SEGMENT_BYTES as u64;
-/// The indexes and our own files take some pages too, and the table grows until the next opening.
-const LEAST: u64 = 2 * SEGMENT;
+/// The indexes and our own files take some space too, and the page table grows until the database is
+/// opened the next time.
+const MIN_BYTES: u64 = 2 * SEGMENT;
 
 pub(crate) struct Ballast {
     dir: PathBuf,
@@ -26,15 +27,15 @@ pub(crate) struct Ballast {
 }
 
 impl Ballast {
-    pub(crate) fn of(dir: &Path) -> Self {
+    pub(crate) fn new(dir: &Path) -> Self {
         Self {
             dir: dir.into(),
             path: dir.join(NAME),
         }
     }
 
-    /// Makes room for a start, where there is none.
-    pub(crate) fn drop_on_a_full_disk(&self) -> Result<(), StorageError> {
+    /// Removes the file if the disk has too little free space to open the database.
+    pub(crate) fn release_if_disk_full(&self) -> Result<(), StorageError> {
         if free_bytes(&self.dir)? >= self.needed() {
             return Ok(());
         }
@@ -42,7 +43,7 @@ impl Ballast {
             Ok(()) => {
                 tracing::warn!(
                     path = %self.path.display(),
-                    "the disk is full: the room that was kept for opening the database is given up"
+                    "the disk is full: released the space that was reserved for opening the database"
                 );
                 Ok(())
             }
@@ -51,9 +52,10 @@ impl Ballast {
         }
     }
 
-    /// Makes the room that opening needs, or fails.
-    pub(crate) fn make_room(&self) -> Result<(), StorageError> {
-        self.drop_on_a_full_disk()?;
+    /// Releases the reserve if necessary; fails if there is still too little space to open the
+    /// database.
+    pub(crate) fn ensure_space(&self) -> Result<(), StorageError> {
+        self.release_if_disk_full()?;
         let (free, needed) = (free_bytes(&self.dir)?, self.needed());
         if free >= needed {
             return Ok(());
@@ -65,10 +67,10 @@ impl Ballast {
         })
     }
 
-    /// Takes up the room again where more than `reserve` stays free beside it. Tried again and
-    /// again, so a failure is no more than a line in the log.
-    pub(crate) fn restore(&self, reserve: u64) {
-        // One that has become too small is made anew.
+    /// Writes the file again if more than `reserve` bytes stay free. Called periodically, so a failure
+    /// is only logged.
+    pub(crate) fn refill(&self, reserve: u64) {
+        // A file that has become too small is replaced.
         if fs::metadata(&self.path).is_ok_and(|found| found.len() > self.needed()) {
             return;
         }
@@ -77,8 +79,8 @@ impl Ballast {
         if free.is_ok_and(|free| free > bytes.saturating_add(reserve))
             && let Err(error) = self.write(bytes)
         {
-            tracing::debug!(path = %self.path.display(), %error, "no room is kept for a start on a full disk");
-            // Half of it would pass for all of it.
+            tracing::debug!(path = %self.path.display(), %error, "cannot reserve space for opening the database on a full disk");
+            // A partial file would be taken for a complete one.
             let _ = fs::remove_file(&self.path);
         }
     }
@@ -97,17 +99,17 @@ impl Ballast {
         }
     }
 
-    /// What opening may take.
+    /// The bytes that opening may write.
     fn needed(&self) -> u64 {
         SEGMENT + 2 * self.table()
     }
 
-    /// What is kept for it.
+    /// The bytes that are reserved.
     fn bytes(&self) -> u64 {
-        LEAST + 4 * self.table()
+        MIN_BYTES + 4 * self.table()
     }
 
-    /// How large sled's table of pages is now.
+    /// The current size of sled's page table in bytes.
     fn table(&self) -> u64 {
         let tables = fs::read_dir(self.dir.join("sled"))
             .into_iter()
@@ -119,14 +121,14 @@ impl Ballast {
     }
 }
 
-/// What is left to us of the folder's disk.
+/// The free bytes of the folder's disk that this user may use.
 fn free_bytes(dir: &Path) -> Result<u64, StorageError> {
     let disk =
         rustix::fs::statvfs(dir).map_err(|errno| StorageError::io("measure", dir)(errno.into()))?;
     Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
-/// Whether a file can be made, filled and synced in the folder.
+/// Fails unless a file can be created, written and synced in the folder.
 pub(crate) fn try_write(dir: &Path) -> Result<(), StorageError> {
     let path = dir.join("probe");
     let write = || -> std::io::Result<()> {
@@ -135,7 +137,7 @@ pub(crate) fn try_write(dir: &Path) -> Result<(), StorageError> {
         file.sync_all()
     };
     let written = write().map_err(StorageError::io("write", &path));
-    // It says nothing; what stays is written over by the next.
+    // A file that stays is overwritten by the next probe.
     let _ = fs::remove_file(&path);
     written
 }
@@ -145,16 +147,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_there_while_there_is_room() {
+    fn the_reserve_exists_while_there_is_space() {
         let dir = tempfile::tempdir().unwrap();
-        let ballast = Ballast::of(dir.path());
-        ballast.drop_on_a_full_disk().unwrap();
-        ballast.restore(u64::MAX);
+        let ballast = Ballast::new(dir.path());
+        ballast.release_if_disk_full().unwrap();
+        ballast.refill(u64::MAX);
         assert!(!dir.path().join(NAME).exists(), "nothing would stay free");
-        ballast.restore(0);
+        ballast.refill(0);
         let bytes = fs::metadata(dir.path().join(NAME)).unwrap().len();
-        assert!(bytes >= LEAST, "{bytes}");
-        ballast.drop_on_a_full_disk().unwrap();
+        assert!(bytes >= MIN_BYTES, "{bytes}");
+        ballast.release_if_disk_full().unwrap();
         assert!(dir.path().join(NAME).exists(), "the disk is not full");
         try_write(dir.path()).unwrap();
         assert!(!dir.path().join("probe").exists());

@@ -1,4 +1,4 @@
-//! The folder in which sled keeps pages that are too large for its log.
+//! The folder of sled's pages that are too large for its log.
 
 use std::fs::File;
 use std::io::SeekFrom;
@@ -10,7 +10,7 @@ use rustix::fs::RawDir;
 
 use crate::StorageError;
 
-/// The folder, held open: a commit looks into it and must not fail for want of a file.
+/// The folder, held open: a commit lists it and must not fail because no file can be opened.
 pub(crate) struct LargePages {
     folder: Mutex<File>,
     path: PathBuf,
@@ -27,10 +27,11 @@ impl LargePages {
 
     /// Whether there are any.
     pub(crate) fn any(&self) -> Result<bool, StorageError> {
-        self.look().map_err(StorageError::io("list", &self.path))
+        self.has_entries()
+            .map_err(StorageError::io("list", &self.path))
     }
 
-    fn look(&self) -> std::io::Result<bool> {
+    fn has_entries(&self) -> std::io::Result<bool> {
         let folder = self.folder.lock();
         std::io::Seek::seek(&mut &*folder, SeekFrom::Start(0))?;
         let mut buffer = [MaybeUninit::uninit(); 1024];
@@ -51,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_is_seen_each_time_and_so_is_that_it_is_gone() {
+    fn pages_are_detected_when_they_appear_and_disappear() {
         let dir = tempfile::tempdir().unwrap();
         let pages = LargePages::open(dir.path()).unwrap();
         for _ in 0..3 {

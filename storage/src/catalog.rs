@@ -1,5 +1,5 @@
-//! The list of collections: the tree `catalog`, in which a name leads to a number and a
-//! definition, and the empty key to the next number.
+//! The list of collections: the tree `catalog`, which maps each name to a number and a definition, and
+//! the empty key to the next number.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::database::Database;
 use crate::tree::{Instance, Tree};
 use crate::{CollectionDefinition, CollectionName, StorageError, frame, layout};
 
-/// No collection's name is empty.
+/// No collection has an empty name.
 const NEXT_NUMBER: &[u8] = b"";
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -41,7 +41,7 @@ impl Catalog {
         Ok(entries)
     }
 
-    /// Durable when it returns. The number was never given before.
+    /// Adds a collection under a new number. Durable when it returns.
     pub(crate) fn add(
         &self,
         database: &Database,
@@ -56,8 +56,8 @@ impl Catalog {
         Ok(entry)
     }
 
-    /// A number that was never given before, for a tree that no entry leads to yet: the next
-    /// start drops such a tree. Durable when it returns.
+    /// A new number, for a tree that has no entry yet; such a tree is dropped at the next startup.
+    /// Durable when it returns.
     pub(crate) fn take_number(&self, database: &Database) -> Result<u64, StorageError> {
         let number = self.next_number()?;
         let mut batch = Batch::default();
@@ -66,7 +66,7 @@ impl Catalog {
         Ok(number)
     }
 
-    /// Leads the name to this entry from now on, wherever it led before. Durable when it returns.
+    /// Adds or replaces the entry of the name. Durable when it returns.
     pub(crate) fn put(&self, database: &Database, entry: &Entry) -> Result<(), StorageError> {
         let mut batch = Batch::default();
         insert(&mut batch, entry)?;
@@ -81,7 +81,7 @@ impl Catalog {
         next.map_or(Ok(1), |value| decode(NEXT_NUMBER, &value))
     }
 
-    /// Durable when it returns.
+    /// Removes the entry of the name. Durable when it returns.
     pub(crate) fn remove(
         &self,
         database: &Database,

@@ -1,8 +1,8 @@
-//! The wall clock, in the unit that records use.
+//! The wall clock in Unix milliseconds, as records store it.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Unix milliseconds now; 0 on a machine whose clock stands before 1970.
+/// The current Unix milliseconds; 0 if the clock is before 1970.
 pub(crate) fn unix_ms() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)

@@ -1,4 +1,4 @@
-//! One collection's documents: reading them, and the door to changing them.
+//! The documents of one collection: reads, and the entry point of writes.
 
 use std::collections::BTreeSet;
 use std::ops::Bound;
@@ -12,32 +12,32 @@ use crate::counters::Counters;
 use crate::database::Database;
 use crate::files::{Files, decode_key};
 use crate::images::ImageFolder;
-use crate::retry::past_damage;
+use crate::retry::retry_corruption;
 use crate::{
     BlobHash, CollectionDefinition, Committed, Document, DocumentId, DocumentKey, Guard,
     StorageError, Vector, Write, catalog, commit, layout, record,
 };
 
-/// One collection. Clones share it. Reads run beside a commit and see each document either before
-/// or after it.
+/// One collection. Clones share it. Reads run concurrently with a commit and see each document either
+/// before or after it.
 #[derive(Clone)]
 pub struct CollectionStore(Arc<Shared>);
 
 struct Shared {
     files: Files,
-    /// Held for reading by whoever touches the tree or the images, for writing by the one who
-    /// drops them.
+    /// Read-locked while the tree or the images are used, write-locked while they are dropped.
     dropped: RwLock<bool>,
-    /// One commit at a time: a group is planned against what the one before it left.
+    /// Serialises commits: a group is planned against the state after the previous one.
     committing: Mutex<()>,
     counters: RwLock<Counters>,
-    /// Sees every version that a commit is about to remove.
+    /// Is called with every version that a commit is about to remove.
     observer: Mutex<Option<Arc<dyn RemovalObserver>>>,
 }
 
-/// Something that needs versions which a commit removes, such as a copy in progress.
+/// Needs the versions that commits remove, such as a snapshot in progress.
 pub(crate) trait RemovalObserver: Send + Sync {
-    /// The commit has written its images and not yet its batch: the versions can still be read.
+    /// Called after the commit has written its images and before it writes its batch: the versions
+    /// can still be read.
     fn before_removal(&self, files: &Files, versions: &[DocumentKey]);
 }
 
@@ -64,16 +64,17 @@ impl CollectionStore {
         })))
     }
 
+    /// The definition with which the collection was created.
     pub fn definition(&self) -> &CollectionDefinition {
         &self.0.files.definition
     }
 
-    /// Its number, which no other collection of the folder ever had or will have.
+    /// The number of the collection, which is unique in the data folder forever.
     pub fn number(&self) -> u64 {
         self.0.files.number
     }
 
-    /// Whether the disk has room for `bytes` of derived files beside the reserve for writes.
+    /// Whether the disk has space for `bytes` of derived files in addition to the reserve for writes.
     pub fn has_room_for(&self, bytes: u64) -> Result<bool, StorageError> {
         let database = &self.0.files.database;
         Ok(database.free_bytes()? > database.reserve_bytes().saturating_add(bytes))
@@ -84,11 +85,12 @@ impl CollectionStore {
         self.0.counters.read().documents
     }
 
+    /// Whether there are no documents.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The number of groups that have changed this collection.
+    /// The sequence number: the number of groups that have changed this collection.
     pub fn sequence(&self) -> u64 {
         self.0.counters.read().sequence
     }
@@ -97,25 +99,26 @@ impl CollectionStore {
         *self.0.counters.read()
     }
 
+    /// The current version of the document.
     pub fn get(&self, id: &DocumentId) -> Result<Option<Document>, StorageError> {
         let _alive = self.alive()?;
         self.0.files.document(id)
     }
 
-    /// `None` when the key is not, or no longer, a live one.
+    /// The document version with this key; `None` unless it is a current one.
     pub fn get_by_key(&self, key: DocumentKey) -> Result<Option<Document>, StorageError> {
         let _alive = self.alive()?;
         record::read(&self.0.files.tree, key)
     }
 
-    /// The vectors of a live key; none for any other.
+    /// The vectors of the document version with this key; none unless it is a current one.
     pub fn vectors(&self, key: DocumentKey) -> Result<Vec<Vector>, StorageError> {
         let _alive = self.alive()?;
         record::read_vectors(&self.0.files.tree, key, self.definition().dim)
     }
 
-    /// Up to `limit` documents in the order of their ids' bytes, after `after` if given. The last
-    /// id is the cursor to go on from; it stays good under writes, also when that id is deleted.
+    /// Up to `limit` documents in the byte order of their ids, starting after `after`. The last id is
+    /// the cursor of the next page; it stays valid under writes, even if that document is deleted.
     pub fn list(
         &self,
         after: Option<&DocumentId>,
@@ -139,7 +142,7 @@ impl CollectionStore {
         Ok(documents)
     }
 
-    /// Every live key, ascending.
+    /// The keys of all current versions, in ascending order.
     pub fn live_keys(&self) -> Result<Vec<DocumentKey>, StorageError> {
         let _alive = self.alive()?;
         let ids = || self.0.files.tree.scan_prefix(layout::IDS);
@@ -147,15 +150,15 @@ impl CollectionStore {
             entry.map(|(id_key, value)| decode_key(&id_key, &value))
         };
         let keys: Result<Vec<DocumentKey>, StorageError> =
-            past_damage(|| ids().map(decoded).collect())
+            retry_corruption(|| ids().map(decoded).collect())
                 .map_err(StorageError::sled("list documents"))?;
         let mut keys = keys?;
         keys.sort_unstable();
         Ok(keys)
     }
 
-    /// The documents whose record or vectors are damaged, in the order of their ids, each with
-    /// what is wrong. Reads everything.
+    /// The documents with a corrupt record or vector, in the order of their ids, each with a
+    /// description. Reads all documents.
     pub fn unreadable(&self) -> Result<Vec<(DocumentId, String)>, StorageError> {
         let _alive = self.alive()?;
         let tree = &self.0.files.tree;
@@ -176,7 +179,8 @@ impl CollectionStore {
         Ok(unreadable)
     }
 
-    /// An image's original bytes, checked against their hash; `None` when no document has it.
+    /// The original bytes of an image, verified against their hash; `None` if no document references
+    /// it.
     pub fn read_image(&self, hash: &BlobHash) -> Result<Option<Bytes>, StorageError> {
         let _alive = self.alive()?;
         let files = &self.0.files;
@@ -186,19 +190,19 @@ impl CollectionStore {
         }
     }
 
-    /// Whether `write` can be committed here, for judging it alone before it joins a group.
+    /// Fails if `write` cannot be committed here. For validating a write before it joins a group.
     pub fn check(&self, write: &Write) -> Result<(), StorageError> {
         write.check(self.definition())
     }
 
-    /// Applies the group as one: after a crash either all of it is there or none. Durable when it
-    /// returns. A write that [`check`](Self::check) refuses fails the group before anything
-    /// changes. Callers are serialised.
+    /// Applies the group atomically: after a crash either all or none of it is there. Durable when it
+    /// returns. A write that [`check`](Self::check) rejects fails the group before anything changes.
+    /// Concurrent calls are serialised.
     pub fn commit(&self, group: Vec<Write>) -> Result<Committed, StorageError> {
         self.commit_guarded(group, &mut |_, _| true)
     }
 
-    /// The same, but for the writes that the guard refuses.
+    /// Like [`commit`](Self::commit), without the writes that the guard rejects.
     pub fn commit_guarded(
         &self,
         group: Vec<Write>,
@@ -218,8 +222,8 @@ impl CollectionStore {
         *self.0.counters.write() = after;
         files
             .database
-            .witness
-            .committed(files.number, after.sequence);
+            .durable_sequences
+            .record_commit(files.number, after.sequence);
         Ok(Committed {
             sequence: after.sequence,
             outcomes,
@@ -252,7 +256,7 @@ impl CollectionStore {
         *self.0.observer.lock() = None;
     }
 
-    /// Does `work` while the collection cannot be dropped.
+    /// Calls `work` while the collection cannot be dropped.
     pub(crate) fn while_alive<T>(
         &self,
         work: impl FnOnce(&Files) -> Result<T, StorageError>,
@@ -261,21 +265,21 @@ impl CollectionStore {
         work(&self.0.files)
     }
 
-    /// Stores images of a restore, whose names were compared with their bytes.
+    /// Stores images of a restore, whose hashes the caller has verified.
     pub(crate) fn put_images(&self, images: &[(BlobHash, Bytes)]) -> Result<(), StorageError> {
         let images: Vec<_> = images.iter().map(|(hash, bytes)| (hash, bytes)).collect();
         self.0.files.images.write(&images)
     }
 
-    /// Reads the counters that a restore has put in, or that a heal has found.
+    /// Reads the counters again, after a restore or after the database was reopened.
     pub(crate) fn refresh(&self) -> Result<(), StorageError> {
         let _alone = self.0.committing.lock();
         *self.0.counters.write() = Counters::read(&self.0.files.tree)?;
         Ok(())
     }
 
-    /// Removes the tree and the images, once nobody uses them. Every call on this collection fails
-    /// from then on.
+    /// Removes the tree and the images once they are not in use. Every later call on this collection
+    /// fails.
     pub(crate) fn drop_files(&self) -> Result<(), StorageError> {
         let mut dropped = self.0.dropped.write();
         *dropped = true;
@@ -283,7 +287,7 @@ impl CollectionStore {
         self.0.files.images.remove_all()
     }
 
-    /// Removes image files that a crash left without a document.
+    /// Removes image files that a crash has left without a document, and returns their number.
     pub(crate) fn sweep(&self) -> Result<u64, StorageError> {
         let files = &self.0.files;
         files.images.sweep(|first| {

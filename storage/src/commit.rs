@@ -1,9 +1,9 @@
-//! How a group of writes becomes one batch.
+//! Commits a group of writes as one batch.
 //!
-//! The group is played through in memory (`plan`); then only the difference between before and
-//! after is written: image files first, durable under their names, then the batch. So a crash
-//! leaves the group as a whole or not at all, beside image files that no document refers to, which
-//! the next start sweeps.
+//! The group is applied in memory (`plan`); then only the difference between before and after is
+//! written: first the image files, durable under their final names, then the batch. A crash therefore
+//! leaves all or nothing of the group, and possibly image files that no document references, which are
+//! removed at the next startup.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,7 @@ use crate::counters::Counters;
 use crate::fault::CommitStep;
 use crate::files::{Files, encode_key};
 use crate::plan::{Plan, Stored, Version};
-use crate::retry::past_damage;
+use crate::retry::retry_corruption;
 use crate::{BlobHash, DocumentKey, Guard, Outcome, StorageError, Write, layout, record};
 
 /// Commits the group and returns the counters after it. `before_removal` gets the versions that the
@@ -30,11 +30,11 @@ pub(crate) fn commit(
     for write in &group {
         write.check(&files.definition)?;
     }
-    check_room(files, &group)?;
+    check_space(files, &group)?;
     let mut plan = Plan::new(files, before, guard);
     let outcomes = group
         .into_iter()
-        .map(|write| plan.play(write))
+        .map(|write| plan.apply(write))
         .collect::<Result<Vec<_>, _>>()?;
     let Some((after, changed)) = plan.finish() else {
         return Ok((before, outcomes));
@@ -50,40 +50,41 @@ pub(crate) fn commit(
         }
     }
     after.write(&mut changes.batch)?;
-    write_images(files, &changes.arriving)?;
-    before_removal(&changes.versions);
+    write_images(files, &changes.added_images)?;
+    before_removal(&changes.removed_versions);
     files.database.apply(&files.tree, changes.batch)?;
-    remove_unreferenced(files, &changes.leaving);
+    remove_unreferenced(files, &changes.released_images);
     Ok((after, outcomes))
 }
 
-/// Deletes may use half of the reserve: they are a way to get space back.
-fn check_room(files: &Files, group: &[Write]) -> Result<(), StorageError> {
+/// Deletes may use half of the reserve, since they free space.
+fn check_space(files: &Files, group: &[Write]) -> Result<(), StorageError> {
     let database = &files.database;
     let delete = |write: &Write| matches!(write, Write::Delete(_) | Write::DeleteVersion { .. });
     if group.iter().all(delete) && database.free_bytes()? >= database.reserve_bytes() / 2 {
         return Ok(());
     }
-    database.check_room(group.iter().map(Write::bytes).sum())
+    database.check_space(group.iter().map(Write::bytes).sum())
 }
 
 #[derive(Default)]
 struct Changes {
     batch: Batch,
-    /// Images whose bytes came with the group.
-    arriving: BTreeMap<BlobHash, Bytes>,
-    /// Versions that are removed.
-    versions: Vec<DocumentKey>,
-    /// Images that lost a reference.
-    leaving: BTreeSet<BlobHash>,
+    /// Images whose bytes the group brings.
+    added_images: BTreeMap<BlobHash, Bytes>,
+    /// Versions that the group removes.
+    removed_versions: Vec<DocumentKey>,
+    /// Images that lose a reference.
+    released_images: BTreeSet<BlobHash>,
 }
 
 impl Changes {
-    /// Removes what the version stored, found by its keys: a damaged record can be removed too.
+    /// Removes the values of a version. They are found by their keys, so that a corrupt record can be
+    /// removed too.
     fn remove(&mut self, files: &Files, stored: Stored) -> Result<(), StorageError> {
-        self.versions.push(stored.key);
+        self.removed_versions.push(stored.key);
         let keys = |prefix: &[u8]| -> sled::Result<Vec<sled::IVec>> {
-            past_damage(|| files.tree.scan_prefix(prefix).keys().collect())
+            retry_corruption(|| files.tree.scan_prefix(prefix).keys().collect())
         };
         for prefix in [layout::parts(stored.key), layout::vectors(stored.key)] {
             let keys = keys(&prefix).map_err(StorageError::sled("read a document"))?;
@@ -95,7 +96,7 @@ impl Changes {
         };
         if let Some(hash) = image {
             self.batch.remove(layout::reference(&hash, stored.key));
-            self.leaving.insert(hash);
+            self.released_images.insert(hash);
         }
         Ok(())
     }
@@ -115,19 +116,22 @@ impl Changes {
             self.batch
                 .insert(layout::reference(&image.hash, document.key), &[]);
             if let Some(bytes) = version.image_bytes {
-                self.arriving.insert(image.hash, bytes);
+                self.added_images.insert(image.hash, bytes);
             }
         }
         Ok(())
     }
 }
 
-/// An image is left out only where a stored document vouches for its file: one that a failed group
-/// left behind may not be durable.
-fn write_images(files: &Files, arriving: &BTreeMap<BlobHash, Bytes>) -> Result<(), StorageError> {
+/// Writes the images that are not stored yet. A file counts as stored only if a document references
+/// it: one that a failed group has left may not be durable.
+fn write_images(
+    files: &Files,
+    added_images: &BTreeMap<BlobHash, Bytes>,
+) -> Result<(), StorageError> {
     let mut missing = Vec::new();
-    for (hash, bytes) in arriving {
-        if !(files.is_referenced(hash)? && files.images.holds(hash, bytes)) {
+    for (hash, bytes) in added_images {
+        if !(files.is_referenced(hash)? && files.images.contains(hash, bytes)) {
             missing.push((hash, bytes));
         }
     }
@@ -139,7 +143,7 @@ fn write_images(files: &Files, arriving: &BTreeMap<BlobHash, Bytes>) -> Result<(
     files.images.write(&missing)
 }
 
-/// The image of a version whose record cannot be read.
+/// The image of a version whose record is corrupt.
 fn find_image(files: &Files, of: DocumentKey) -> Result<Option<BlobHash>, StorageError> {
     for reference in files.tree.scan_prefix(layout::REFERENCES).keys() {
         let reference = reference.map_err(StorageError::sled("list image references"))?;
@@ -151,13 +155,16 @@ fn find_image(files: &Files, of: DocumentKey) -> Result<Option<BlobHash>, Storag
     Ok(None)
 }
 
-/// The group is durable already, so a failure here is no more than a file to sweep later.
+/// Removes images without references. The group is durable already, so a failure only leaves a file
+/// for the next startup to remove.
 fn remove_unreferenced(files: &Files, images: &BTreeSet<BlobHash>) {
     for hash in images {
         match files.is_referenced(hash) {
             Ok(true) => {}
             Ok(false) => files.images.remove(hash),
-            Err(error) => tracing::warn!(%hash, %error, "cannot tell whether an image is needed"),
+            Err(error) => {
+                tracing::warn!(%hash, %error, "cannot determine whether an image is referenced")
+            }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a collection counts. Written in the same batch as the documents that it counts.
+//! The counters of a collection, written in the same batch as its documents.
 
 use serde::{Deserialize, Serialize};
 use sled::Batch;
@@ -9,16 +9,16 @@ use crate::{DocumentKey, StorageError, frame};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Counters {
-    /// Groups that changed the collection.
+    /// Number of groups that have changed the collection.
     pub sequence: u64,
-    /// The key that the next stored version gets.
+    /// The key of the next stored version.
     pub next_key: u64,
-    /// Documents in the collection.
+    /// Number of documents.
     pub documents: u64,
 }
 
 impl Counters {
-    /// The stored counters; zeros in a new collection.
+    /// The stored counters; zeros for a new collection.
     pub(crate) fn read(tree: &Tree) -> Result<Self, StorageError> {
         let stored = tree
             .get(COUNTERS)
@@ -27,9 +27,10 @@ impl Counters {
             return Ok(Counters::default());
         };
         let payload = frame::open(COUNTERS, &value, what)?;
-        serde_json::from_slice(payload).map_err(damaged)
+        serde_json::from_slice(payload).map_err(corrupt)
     }
 
+    /// Adds the counters to the batch.
     pub(crate) fn write(&self, batch: &mut Batch) -> Result<(), StorageError> {
         batch.insert(COUNTERS, self.encode()?);
         Ok(())
@@ -37,11 +38,11 @@ impl Counters {
 
     /// The value under [`COUNTERS`].
     pub(crate) fn encode(&self) -> Result<Vec<u8>, StorageError> {
-        let payload = serde_json::to_vec(self).map_err(damaged)?;
+        let payload = serde_json::to_vec(self).map_err(corrupt)?;
         Ok(frame::seal(COUNTERS, &payload))
     }
 
-    pub(crate) fn take_key(&mut self) -> DocumentKey {
+    pub(crate) fn next_key(&mut self) -> DocumentKey {
         let key = DocumentKey::new(self.next_key);
         self.next_key += 1;
         key
@@ -52,7 +53,7 @@ fn what() -> String {
     "a collection's counters".into()
 }
 
-fn damaged(error: serde_json::Error) -> StorageError {
+fn corrupt(error: serde_json::Error) -> StorageError {
     StorageError::Damaged {
         what: what(),
         reason: error.to_string(),

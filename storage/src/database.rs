@@ -1,9 +1,9 @@
-//! sled in the data folder, and what makes its batches durable.
+//! sled in the data folder, and how its batches become durable.
 //!
-//! sled 0.34 flushes with `sync_file_range`, which writes pages back but neither the file's new
-//! length nor the disk's own cache: enough for kill -9, not for power loss. So each flush is
-//! followed by an `fdatasync` of its log. The files beside the log, in which sled keeps pages that
-//! are too large for it, it never syncs at all; where there are any, the whole filesystem is synced.
+//! sled 0.34 flushes with `sync_file_range`, which writes pages back, but neither the new length of
+//! the file nor the cache of the disk: enough for `kill -9`, not for power loss. Each flush is
+//! therefore followed by an `fdatasync` of the log. sled never syncs the files next to the log that
+//! hold pages too large for it; if there are any, the whole filesystem is synced.
 
 use std::fs::{self, File};
 use std::panic::AssertUnwindSafe;
@@ -17,13 +17,13 @@ use sled::{Batch, Db};
 
 use crate::ballast::{self, Ballast};
 use crate::blobs::LargePages;
+use crate::durable_sequences::DurableSequences;
 use crate::fault::{self, CommitStep, Faults};
 use crate::lock::FolderLock;
 use crate::options::StoreOptions;
-use crate::retry::apply_again;
+use crate::retry::apply_with_retries;
 use crate::stop::{Stop, Stopped};
 use crate::tree::{Instance, Tree, is_broken};
-use crate::witness::Witness;
 use crate::{StorageError, layout};
 
 pub(crate) struct Database {
@@ -32,27 +32,33 @@ pub(crate) struct Database {
     log: File,
     large_pages: LargePages,
     dir: PathBuf,
-    /// Why nothing may be written.
+    /// Why writes are stopped.
     stopped: Mutex<Option<Stopped>>,
     reserve_bytes: u64,
     ballast: Ballast,
     watcher: OnceLock<Thread>,
-    pub(crate) witness: Witness,
+    pub(crate) durable_sequences: DurableSequences,
     pub(crate) faults: Faults,
     _lock: FolderLock,
 }
 
 impl Database {
-    /// Opens sled in `dir`, which must exist, and brings its format up to date.
+    /// Opens sled in `dir`, which must exist, and migrates it to the current format.
     pub(crate) fn open(dir: &Path, options: &StoreOptions) -> Result<Self, StorageError> {
-        let database = Self::open_as_it_is(dir, options)?;
-        // sled's own tree is always there.
+        let database = Self::open_without_migrating(dir, options)?;
+        // sled's default tree always exists.
         let db = database.db()?;
         let empty = db.tree_names().len() <= 1;
-        if empty && database.witness.found.values().any(Option::is_some) {
+        if empty
+            && database
+                .durable_sequences
+                .recorded
+                .values()
+                .any(Option::is_some)
+        {
             return Err(StorageError::LostWrites {
                 dir: dir.into(),
-                lost: "its database is gone".into(),
+                lost: "its database is missing".into(),
             });
         }
         let report = clipdb_migrations::migrate(&db, dir)?;
@@ -60,26 +66,29 @@ impl Database {
             tracing::info!(
                 from = report.from,
                 steps = report.steps,
-                "the data folder's format was changed"
+                "migrated the data folder to the current format"
             );
         }
         Ok(database)
     }
 
-    /// Opens sled in `dir`, of whatever format it is.
-    pub(crate) fn open_as_it_is(dir: &Path, options: &StoreOptions) -> Result<Self, StorageError> {
-        let lock = FolderLock::take(dir)?;
+    /// Opens sled in `dir` without migrating it.
+    pub(crate) fn open_without_migrating(
+        dir: &Path,
+        options: &StoreOptions,
+    ) -> Result<Self, StorageError> {
+        let lock = FolderLock::acquire(dir)?;
         let path = dir.join("sled");
         let config = sled::Config::new()
             .path(&path)
             .cache_capacity(options.cache_bytes)
             .segment_size(layout::SEGMENT_BYTES)
-            // Every commit flushes by itself. (`mode` has no effect in sled 0.34.)
+            // Every commit flushes explicitly. (`mode` has no effect in sled 0.34.)
             .flush_every_ms(None);
-        let ballast = Ballast::of(dir);
-        ballast.drop_on_a_full_disk()?;
-        let witness = Witness::open(dir)?;
-        let db = open_or_mend(&path, &config)?;
+        let ballast = Ballast::new(dir);
+        ballast.release_if_disk_full()?;
+        let durable_sequences = DurableSequences::open(dir)?;
+        let db = open_or_rebuild_derived(&path, &config)?;
         let log_path = path.join("db");
         let log = File::open(&log_path).map_err(StorageError::io("open", log_path))?;
         Ok(Database {
@@ -92,13 +101,13 @@ impl Database {
             reserve_bytes: options.reserve_bytes,
             ballast,
             watcher: OnceLock::new(),
-            witness,
+            durable_sequences,
             faults: Faults::default(),
             _lock: lock,
         })
     }
 
-    /// The format's version; `None` where none was ever written.
+    /// The version of the format; `None` if the database is empty.
     pub(crate) fn format(&self) -> Result<Option<u32>, StorageError> {
         Ok(clipdb_migrations::format(&self.db()?, &self.dir)?)
     }
@@ -109,8 +118,8 @@ impl Database {
 
     pub(crate) fn tree(&self, name: impl AsRef<[u8]>) -> Result<Tree, StorageError> {
         let tree = self.instance.tree(name);
-        // Made here, if it is new.
-        tree.now()
+        // Creates the tree if it does not exist.
+        tree.open()
             .map_err(StorageError::sled("open a collection"))?;
         Ok(tree)
     }
@@ -121,15 +130,15 @@ impl Database {
             .map_err(StorageError::sled("open the database"))
     }
 
-    /// The numbers of all collections that have a tree.
+    /// The numbers of all collections with a tree.
     pub(crate) fn tree_numbers(&self) -> Result<Vec<u64>, StorageError> {
         let names = self.db()?.tree_names();
         let numbers = names.iter().filter_map(|name| layout::tree_number(name));
         Ok(numbers.collect())
     }
 
-    /// Frees the tree's pages. Not durable by itself: a tree without an entry in the catalog is
-    /// dropped again at the next start.
+    /// Frees the pages of the tree. Not durable by itself: a tree without an entry in the catalog is
+    /// dropped again at the next startup.
     pub(crate) fn drop_tree(&self, collection: u64) -> Result<(), StorageError> {
         self.db()?
             .drop_tree(layout::tree_name(collection))
@@ -137,7 +146,7 @@ impl Database {
             .map_err(StorageError::sled("drop a collection"))
     }
 
-    /// Fails if a write has failed half-way before, and no heal came since.
+    /// Fails while writes are stopped.
     pub(crate) fn check_writable(&self) -> Result<(), StorageError> {
         match &*self.stopped.lock() {
             None => Ok(()),
@@ -149,10 +158,10 @@ impl Database {
         self.stopped.lock().clone()
     }
 
-    /// Fails while the disk is so full that a write of `bytes` might not fit. sled cannot go on
-    /// after a write that failed, so none is begun that may.
-    pub(crate) fn check_room(&self, bytes: u64) -> Result<(), StorageError> {
-        // A group is written to sled, to the indexes and, its pictures, to files of their own.
+    /// Fails if the disk has too little free space for a write of `bytes`. sled cannot continue after
+    /// a failed write, so no write starts that could run out of space.
+    pub(crate) fn check_space(&self, bytes: u64) -> Result<(), StorageError> {
+        // A group is written to sled, to the indexes and, its images, to separate files.
         let needed = self.reserve_bytes.saturating_add(bytes.saturating_mul(4));
         let free = self.free_bytes()?;
         if free >= needed {
@@ -165,7 +174,7 @@ impl Database {
         })
     }
 
-    /// What is left to us of the data folder's disk.
+    /// The free bytes of the data folder's disk that this user may use.
     pub(crate) fn free_bytes(&self) -> Result<u64, StorageError> {
         let disk = rustix::fs::fstatvfs(&self.log)
             .map_err(|errno| StorageError::io("measure", &self.dir)(errno.into()))?;
@@ -176,10 +185,10 @@ impl Database {
         self.reserve_bytes
     }
 
-    /// Applies the batch as one; durable when it returns.
+    /// Applies the batch atomically; durable when it returns.
     ///
-    /// After an error of sled's, memory may hold what the disk does not, so nothing is written until
-    /// a heal has opened sled again.
+    /// After an error of sled its memory may differ from the disk, so writes are stopped until sled
+    /// has been reopened.
     pub(crate) fn apply(&self, tree: &Tree, batch: Batch) -> Result<(), StorageError> {
         self.check_writable()?;
         let (generation, db, tree) = tree.current().map_err(StorageError::sled("write"))?;
@@ -190,7 +199,7 @@ impl Database {
                 self.stop_at(generation, Stop::Broken, &error);
             } else {
                 self.stop_at(generation, Stop::Half, &error);
-                // Closed, it would write what it holds of the batch. It never is: this handle stays.
+                // Closing sled would write its part of the batch. This handle keeps it open.
                 std::mem::forget(db);
             }
             return Err(error);
@@ -203,19 +212,19 @@ impl Database {
 
     fn apply_and_flush(&self, db: &Db, tree: &sled::Tree, batch: &Batch) -> sled::Result<()> {
         self.faults.reach(CommitStep::ApplyBatch)?;
-        apply_again(db, tree, batch)?;
+        apply_with_retries(db, tree, batch)?;
         self.faults.reach(CommitStep::Flush)?;
         db.flush().map(|_| ())
     }
 
-    /// The same, unless another instance is open by now.
+    /// Stops writes, unless another instance has been opened in the meantime.
     fn stop_at(&self, generation: u64, stop: Stop, error: &StorageError) {
         if self.instance.is_current(generation) {
             self.stop(stop, error);
         }
     }
 
-    /// Nothing is written from here on. What stopped it first stays the reason.
+    /// Stops writes. The first reason is kept.
     fn stop(&self, stop: Stop, error: &StorageError) {
         let stopped = Stopped::new(stop, error.to_string());
         tracing::error!(error = %stopped.error(), "storage takes no more writes");
@@ -241,37 +250,37 @@ impl Database {
             .map_err(|errno| StorageError::io("sync", &self.dir)(errno.into()))
     }
 
-    /// Looks after what nobody waits for, once in a while: a sled that broke without a word, room
-    /// that came back.
-    pub(crate) fn look_after(&self) {
+    /// Periodic maintenance: detects a sled that has failed in the background, and reserves disk space
+    /// again once there is some.
+    pub(crate) fn maintain(&self) {
         if let Ok(db) = self.instance.db()
             && let Err(error) = db.context.global_error()
         {
-            // A write that waits for a flush which failed elsewhere is woken by another's.
+            // Wakes a write that waits for a flush which failed on another thread.
             let _ = db.flush();
             let error = StorageError::sled("write")(error);
             if self.stopped().is_none() {
                 self.stop(Stop::Broken, &error);
             }
         }
-        self.ballast.restore(self.reserve_bytes);
+        self.ballast.refill(self.reserve_bytes);
     }
 
-    /// Opens sled again in the place of an instance that is broken, once that is safe: the log's
-    /// pages are all on the disk, there is room, and what was opened passes `verify`, which is
-    /// given trees by name. Until then there is no instance.
+    /// Replaces a broken instance by reopening sled, if that is safe: all pages of the log are on the
+    /// disk, there is free space, and the new instance passes `verify`. If it fails after the broken
+    /// instance was closed, there is no instance until a later call succeeds.
     pub(crate) fn reopen(
         &self,
         verify: impl FnOnce(&Arc<Instance>) -> Result<(), StorageError>,
     ) -> Result<(), StorageError> {
-        // Our own descriptor tells of every page since its last sync that could not be written
-        // back, to whomever that was told before.
+        // Our own descriptor reports every page that could not be written back since its last sync,
+        // even if the error was reported to another descriptor before.
         if let Err(error) = self.sync() {
             self.stopped.lock().take();
             self.stop(Stop::NotSynced, &error);
             return Err(error);
         }
-        self.ballast.make_room()?;
+        self.ballast.ensure_space()?;
         ballast::try_write(&self.dir)?;
         drop(self.instance.take());
         let db = open_when_released(&self.config)?
@@ -285,24 +294,24 @@ impl Database {
         Ok(())
     }
 
-    /// The thread to be woken when something stops.
-    pub(crate) fn watched_by(&self, thread: Thread) {
-        // There is one, set before anything is written.
+    /// Sets the thread that is unparked when writes stop.
+    pub(crate) fn set_watcher(&self, thread: Thread) {
+        // Set once, before the first write.
         let _ = self.watcher.set(thread);
     }
 
-    /// Writes are taken again.
+    /// Accepts writes again.
     pub(crate) fn resume(&self) {
         self.stopped.lock().take();
     }
 }
 
-/// What sled derives from its log: its settings, which are ours, and a table of its pages.
+/// Files that sled derives from its log: its settings, which we pass, and the page table.
 const DERIVED: [&str; 2] = ["conf", "snap."];
 
-/// Opens sled; where one of its derived files is damaged, without them. Whether that took the
-/// folder back to an earlier moment, the witness knows.
-fn open_or_mend(path: &Path, config: &sled::Config) -> Result<Db, StorageError> {
+/// Opens sled, without its derived files if one of them is corrupt. Whether that has lost writes is
+/// checked against the durable sequences.
+fn open_or_rebuild_derived(path: &Path, config: &sled::Config) -> Result<Db, StorageError> {
     let error = match open_when_released(config) {
         Ok(Ok(db)) => return Ok(db),
         Ok(Err(error @ (sled::Error::Corruption { .. } | sled::Error::Unsupported(_)))) => error,
@@ -311,11 +320,11 @@ fn open_or_mend(path: &Path, config: &sled::Config) -> Result<Db, StorageError> 
     };
     let removed = remove_derived(path)?;
     let opened = open_when_released(config)?.map_err(StorageError::sled("open the database"))?;
-    tracing::warn!(%error, ?removed, "damaged files of sled were made anew from its log");
+    tracing::warn!(%error, ?removed, "rebuilt corrupt files of sled from its log");
     Ok(opened)
 }
 
-/// Removes the files that sled makes anew from its log; gives their names.
+/// Removes the files that sled rebuilds from its log, and returns their names.
 pub(crate) fn remove_derived(sled: &Path) -> Result<Vec<String>, StorageError> {
     let mut removed = Vec::new();
     for entry in fs::read_dir(sled).map_err(StorageError::io("list", sled))? {
@@ -329,12 +338,13 @@ pub(crate) fn remove_derived(sled: &Path) -> Result<Vec<String>, StorageError> {
     Ok(removed)
 }
 
-/// sled's own lock is let go only when the last of its background threads ends, which may be a
-/// moment after a store in this process was dropped. We hold the folder's lock, so it will be.
+/// Opens sled once its lock is free. sled releases its lock only when the last of its background
+/// threads ends, possibly a moment after a store of this process was dropped. Since we hold the lock of
+/// the folder, it will.
 fn open_when_released(config: &sled::Config) -> Result<sled::Result<Db>, StorageError> {
     let deadline = Instant::now() + Duration::from_secs(10);
     loop {
-        match open_or_damaged(config)? {
+        match open_catching_panics(config)? {
             Err(sled::Error::Io(error))
                 if error.to_string().contains("could not acquire lock")
                     && Instant::now() < deadline =>
@@ -346,16 +356,16 @@ fn open_when_released(config: &sled::Config) -> Result<sled::Result<Db>, Storage
     }
 }
 
-/// sled panics where a damaged log leaves a hole in its table of pages.
-fn open_or_damaged(config: &sled::Config) -> Result<sled::Result<Db>, StorageError> {
-    // After a panic nothing of what was being opened is used.
+/// sled panics if a corrupt log leaves a gap in its page table.
+fn open_catching_panics(config: &sled::Config) -> Result<sled::Result<Db>, StorageError> {
+    // After a panic the partially opened instance is not used.
     std::panic::catch_unwind(AssertUnwindSafe(|| config.open())).map_err(|panic| {
         StorageError::Damaged {
-            what: "the log of the data folder's sled".into(),
+            what: "the log of sled in the data folder".into(),
             reason: panic
                 .downcast_ref::<String>()
                 .cloned()
-                .unwrap_or_else(|| "sled cannot make a table of its pages".into()),
+                .unwrap_or_else(|| "sled cannot rebuild its page table".into()),
         }
     })
 }

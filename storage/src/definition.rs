@@ -1,4 +1,4 @@
-//! What a collection is.
+//! The definition of a collection.
 
 use std::collections::BTreeMap;
 
@@ -6,68 +6,76 @@ use serde::{Deserialize, Serialize};
 
 use crate::{CollectionName, StorageError, VectorIndex};
 
-/// The longest vector a collection may have.
+/// The maximum number of dimensions of a collection's vectors.
 ///
-/// sled moves a tree's leaf (up to 17 values) out of its log into a file that it never syncs when
-/// the leaf outgrows a quarter of a segment; see `layout`.
+/// sled moves a leaf of a tree (up to 17 values) out of its log into a file that it never syncs if the
+/// leaf is larger than a quarter of a segment; see `layout`.
 pub const MAX_DIM: usize = 8192;
 
-/// The most passages that a text may be stored by.
+/// The maximum number of passages of a text.
 pub const MAX_PASSAGES: usize = 1000;
 
-/// A collection's definition, fixed when it is created. Later fields come with a serde default.
+/// The definition of a collection, which never changes after its creation. Fields added later have a
+/// serde default.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CollectionDefinition {
+    /// The unique name of the collection.
     pub name: CollectionName,
-    /// The name of the model whose vectors the collection holds.
+    /// The name of the model whose vectors the collection stores.
     pub model: String,
-    /// A digest of that model's files, so that a model of the same name with other weights is
-    /// told apart. Empty where it is not known.
+    /// A digest of the files of that model, which distinguishes models of the same name with different
+    /// weights. Empty if it is unknown.
     #[serde(default)]
     pub model_fingerprint: String,
-    /// The length of every vector in it, 1 to [`MAX_DIM`].
+    /// The number of dimensions of every vector, 1 to [`MAX_DIM`].
     pub dim: usize,
-    /// The metadata's declared fields by their path, in which dots reach inside objects.
+    /// The declared fields of the metadata by path; dots separate the names of nested objects.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub fields: BTreeMap<String, FieldDefinition>,
-    /// The name of the analyzer that reads texts and undeclared metadata; the usual one where it
-    /// is absent.
+    /// The analyzer of texts and undeclared metadata; `None` is the default analyzer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub analyzer: Option<String>,
-    /// How they are indexed.
+    /// How the vectors are indexed.
     #[serde(default)]
     pub index: VectorIndex,
-    /// Unix milliseconds.
+    /// The time of its creation in Unix milliseconds.
     pub created_at: u64,
 }
 
-/// What is declared of a field. Later members come with a serde default.
+/// The declaration of a metadata field. Members added later have a serde default.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FieldDefinition {
+    /// The type of its values.
     #[serde(rename = "type")]
     pub kind: FieldKind,
-    /// The name of the analyzer that reads its words; the collection's where it is absent.
+    /// The analyzer of its text; `None` is the analyzer of the collection.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub analyzer: Option<String>,
-    /// What a match of words in it is multiplied with; 1 where it is absent.
+    /// The factor of the score of a keyword match in it; `None` is 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boost: Option<f32>,
 }
 
-/// What a field's values are.
+/// The type of the values of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FieldKind {
+    /// A 64-bit integer.
     Integer,
+    /// A floating point number.
     Number,
+    /// A string.
     String,
+    /// `true` or `false`.
     Boolean,
+    /// A date or a time.
     Date,
+    /// A point on the earth.
     Geo,
 }
 
 impl CollectionDefinition {
-    /// A definition created now.
+    /// A definition with the current time and default settings.
     pub fn new(name: CollectionName, model: impl Into<String>, dim: usize) -> Self {
         CollectionDefinition {
             name,
@@ -81,31 +89,31 @@ impl CollectionDefinition {
         }
     }
 
-    /// The same, for the weights with this digest.
+    /// Sets the digest of the model's files.
     pub fn with_model_fingerprint(mut self, fingerprint: String) -> Self {
         self.model_fingerprint = fingerprint;
         self
     }
 
-    /// The same, with these declared fields.
+    /// Sets the declared fields.
     pub fn with_fields(mut self, fields: BTreeMap<String, FieldDefinition>) -> Self {
         self.fields = fields;
         self
     }
 
-    /// The same, with texts read by this analyzer.
+    /// Sets the analyzer of texts.
     pub fn with_analyzer(mut self, analyzer: Option<String>) -> Self {
         self.analyzer = analyzer;
         self
     }
 
-    /// The same, with its vectors indexed so.
+    /// Sets the vector index.
     pub fn with_index(mut self, index: VectorIndex) -> Self {
         self.index = index;
         self
     }
 
-    /// Whether both define the same collection, whenever they were made.
+    /// Whether both are equal, apart from the time of creation.
     pub(crate) fn same_as(&self, other: &Self) -> bool {
         *self
             == CollectionDefinition {

@@ -1,4 +1,4 @@
-//! A document as it is stored and read back.
+//! Documents as they are stored and read.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,36 +7,42 @@ use crate::{BlobHash, DocumentId, DocumentKey};
 /// A document's metadata: any JSON object.
 pub type Metadata = serde_json::Map<String, serde_json::Value>;
 
-/// One stored version of a document. Its serde form is the record on disk: a change to it that old
-/// records do not fit is a change of format.
+/// One stored version of a document. Its serde form is the record on disk: an incompatible change is a
+/// change of format.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Document {
+    /// The id that the user has given.
     pub id: DocumentId,
-    /// Stands in the record's own key.
+    /// The key of this version. Stored in the key of the record.
     #[serde(skip)]
     pub key: DocumentKey,
+    /// The text, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
-    /// Whether the model saw only the beginning of `text`.
+    /// Whether the vector covers only the beginning of `text`.
     pub text_truncated: bool,
-    /// Where the passages lie that the text's vectors were made from, in their order; empty
-    /// where one vector was made from the whole.
+    /// The passages of the text, one per text vector, in the same order; empty if one vector covers
+    /// the whole text.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub passages: Vec<Passage>,
+    /// The image, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<StoredImage>,
+    /// The metadata; an empty object if there is none.
     pub metadata: Metadata,
-    /// Unix milliseconds of the id's first write since it was last absent.
+    /// The time in Unix milliseconds when the document was created.
     pub created_at: u64,
-    /// Unix milliseconds of this version's write.
+    /// The time in Unix milliseconds when this version was written.
     pub updated_at: u64,
 }
 
-/// A stretch of a text, from its first byte to the one after its last.
+/// A range of bytes of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "(u32, u32)", into = "(u32, u32)")]
 pub struct Passage {
+    /// The first byte.
     pub start: u32,
+    /// The byte after the last.
     pub end: u32,
 }
 
@@ -52,24 +58,30 @@ impl From<Passage> for (u32, u32) {
     }
 }
 
-/// What is known of a document's image without reading it.
+/// The description of a stored image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredImage {
+    /// The hash of the original bytes.
     pub hash: BlobHash,
+    /// The media type, such as `image/png`.
     pub media_type: String,
+    /// In pixels.
     pub width: u32,
+    /// In pixels.
     pub height: u32,
-    /// Length of the original bytes.
+    /// The length of the original bytes.
     pub bytes: u64,
 }
 
-/// What a vector was made from.
+/// The source of a vector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum VectorKind {
+    /// The vector of an image.
     Image,
+    /// The vector of a text or a passage.
     Text,
 }
 
-/// A document's vector of one kind, as long as its collection's `dim`. There is one of an image,
-/// and one for each passage of a text, in their order.
+/// A vector of a document, with the `dim` of its collection. An image has one vector; a text has one,
+/// or one per passage in their order.
 pub type Vector = (VectorKind, Vec<f32>);

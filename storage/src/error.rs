@@ -1,112 +1,199 @@
-//! Everything that can go wrong here: what happened, to what, and what to do.
+//! The errors of this crate. Each message says what failed, on which object, and what to do.
 
 use std::io;
 use std::path::PathBuf;
 
 use crate::{BlobHash, CollectionName, DocumentId, MAX_DIM};
 
+/// An error of this crate.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
+    /// Another process uses the data folder.
     #[error("the data folder {} is in use by another clipdb{}; stop it or choose another folder", dir.display(), holder(*pid))]
-    Locked { dir: PathBuf, pid: Option<u32> },
+    Locked {
+        /// The data folder.
+        dir: PathBuf,
+        /// The process that uses it, if known.
+        pid: Option<u32>,
+    },
 
-    #[error("there is no data folder of clipdb at {}; name the one that the server uses", dir.display())]
-    NoFolder { dir: PathBuf },
+    /// A folder to check is not a data folder.
+    #[error("{} is not a data folder of clipdb; pass the one that the server uses", dir.display())]
+    NoFolder {
+        /// The data folder.
+        dir: PathBuf,
+    },
 
+    /// A file operation failed.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {
+        /// The failed operation.
         action: &'static str,
+        /// The file or folder.
         path: PathBuf,
+        /// The cause.
         source: io::Error,
     },
 
-    #[error("cannot {action} in the data folder's sled: {source}")]
+    /// An operation of sled failed.
+    #[error("cannot {action} in sled in the data folder: {source}")]
     Sled {
+        /// The failed operation.
         action: &'static str,
+        /// The cause.
         source: sled::Error,
     },
 
+    /// The format of the data folder cannot be read or migrated.
     #[error(transparent)]
     Migration(#[from] clipdb_migrations::MigrationError),
 
+    /// A stored value is corrupt or missing.
     #[error(
-        "{what} is damaged on disk ({reason}). Restore a snapshot, or stop the server and run \
-         'clipdb check --data DIR --repair', which names what cannot be read and sets it aside"
+        "{what} is corrupt on disk ({reason}). Restore a snapshot, or stop the server and run \
+         'clipdb check --data DIR --repair', which lists corrupt data and moves it aside"
     )]
-    Damaged { what: String, reason: String },
+    Damaged {
+        /// The value.
+        what: String,
+        /// What is wrong.
+        reason: String,
+    },
 
+    /// The collection is offline because its data is corrupt.
     #[error(
         "the collection {name} is damaged and not served: {reason}. \
          Restore it from a snapshot, or stop the server and run 'clipdb check --data {} --repair' \
-         to go on with what is left of it", dir.display()
+         to continue with the data that is left", dir.display()
     )]
     DamagedCollection {
+        /// The collection.
         name: CollectionName,
+        /// What is wrong.
         reason: String,
+        /// The data folder.
         dir: PathBuf,
     },
 
+    /// The data folder lacks writes that were acknowledged.
     #[error(
-        "the data folder {} has lost acknowledged writes: {lost}; its sled log is damaged or from an earlier time. \
-         Restore the folder from a copy, or run 'clipdb check --data {} --repair' to go on with what is left", dir.display(), dir.display()
+        "the data folder {} has lost acknowledged writes: {lost}; its sled log is corrupt or outdated. \
+         Restore the folder from a backup, or run 'clipdb check --data {} --repair' to continue with the data that is left", dir.display(), dir.display()
     )]
-    LostWrites { dir: PathBuf, lost: String },
+    LostWrites {
+        /// The data folder.
+        dir: PathBuf,
+        /// The lost writes.
+        lost: String,
+    },
 
+    /// The disk has too little free space for a write.
     #[error(
-        "the disk of {} has {free} bytes left and writes need {needed}: free some space, then send it again", dir.display()
+        "the disk of {} has {free} bytes left and writes need {needed}: free some space, then retry", dir.display()
     )]
     DiskFull {
+        /// The data folder.
         dir: PathBuf,
+        /// The free bytes.
         free: u64,
+        /// The bytes that must be free.
         needed: u64,
     },
 
-    #[error("the image file {} of {hash} is damaged ({reason}); upload the image again", path.display())]
+    /// An image file is corrupt or missing.
+    #[error("the image file {} of {hash} is corrupt ({reason}); upload the image again", path.display())]
     DamagedImage {
+        /// The image.
         hash: BlobHash,
+        /// The file or folder.
         path: PathBuf,
+        /// What is wrong.
         reason: String,
     },
 
-    #[error("the snapshot cannot be restored: {reason}; what was there is unchanged")]
-    BadSnapshot { reason: String },
+    /// An archive is invalid.
+    #[error("the snapshot cannot be restored: {reason}; the existing data is unchanged")]
+    BadSnapshot {
+        /// What is wrong.
+        reason: String,
+    },
 
-    #[error("a snapshot of collection {name} is being taken already; wait for it or cancel it")]
-    CopyUnderWay { name: CollectionName },
+    /// The collection already has a snapshot in progress.
+    #[error("a snapshot of collection {name} is already in progress; wait for it or cancel it")]
+    CopyUnderWay {
+        /// The collection.
+        name: CollectionName,
+    },
 
-    #[error("it was cancelled")]
+    /// The caller has cancelled a snapshot or a restore.
+    #[error("the operation was cancelled")]
     Cancelled,
 
+    /// A collection name is invalid.
     #[error(
-        "the collection name {given:?} is not 1 to 64 characters of a-z, 0-9, '_' and '-' that start with a letter or digit"
+        "the collection name {given:?} is invalid: it must have 1 to 64 characters of a-z, 0-9, '_' and '-' and start with a letter or digit"
     )]
-    InvalidCollectionName { given: String },
+    InvalidCollectionName {
+        /// The invalid text.
+        given: String,
+    },
 
-    #[error("the document id cannot be used: {reason}")]
-    InvalidDocumentId { reason: &'static str },
+    /// A document id is invalid.
+    #[error("the document id is invalid: {reason}")]
+    InvalidDocumentId {
+        /// What is wrong.
+        reason: &'static str,
+    },
 
+    /// An image hash is invalid.
     #[error("{given:?} is not an image hash of 64 lower-case hexadecimal digits")]
-    InvalidHash { given: String },
+    InvalidHash {
+        /// The invalid text.
+        given: String,
+    },
 
+    /// A collection has an invalid number of dimensions.
     #[error("the collection {name} cannot have vectors of {dim} dimensions; choose 1 to {MAX_DIM}")]
-    InvalidDim { name: CollectionName, dim: usize },
+    InvalidDim {
+        /// The collection.
+        name: CollectionName,
+        /// The number of dimensions.
+        dim: usize,
+    },
 
+    /// A write is invalid.
     #[error("the document {id} cannot be stored: {reason}")]
-    InvalidWrite { id: DocumentId, reason: String },
+    InvalidWrite {
+        /// The document.
+        id: DocumentId,
+        /// What is wrong.
+        reason: String,
+    },
 
+    /// The collection exists with another definition.
     #[error(
         "the collection {name} exists with another definition; drop it first or choose another name"
     )]
-    Conflict { name: CollectionName },
+    Conflict {
+        /// The collection.
+        name: CollectionName,
+    },
 
+    /// The collection does not exist, or was dropped.
     #[error("there is no collection {name}")]
-    UnknownCollection { name: CollectionName },
+    UnknownCollection {
+        /// The collection.
+        name: CollectionName,
+    },
 
+    /// Writes are stopped after a failure.
     #[error(
-        "storage takes no writes since one failed half-way ({reason}); {remedy}. What was acknowledged is safe"
+        "storage takes no writes because a write has failed ({reason}); {remedy}. Acknowledged writes are safe"
     )]
     Stopped {
+        /// What is wrong.
         reason: String,
+        /// What the operator should do.
         remedy: &'static str,
     },
 }
@@ -124,13 +211,13 @@ impl StorageError {
         }
     }
 
-    /// Whether there was no file left to be opened, in the process or on the machine: it passes.
+    /// Whether the process or the machine has reached its limit of open files, which is temporary.
     pub fn is_out_of_files(&self) -> bool {
         matches!(self, Self::Io { source, .. } if out_of_files(source))
             || matches!(self, Self::Sled { source: sled::Error::Io(source), .. } if out_of_files(source))
     }
 
-    /// Whether the disk, or what this user may use of it, was full.
+    /// Whether the disk or the quota of this user is full.
     pub fn is_out_of_room(&self) -> bool {
         let full = |error: &io::Error| {
             use io::ErrorKind::{QuotaExceeded, StorageFull};
@@ -151,16 +238,16 @@ impl StorageError {
         move |source| match source {
             sled::Error::Corruption { at, .. } => StorageError::Damaged {
                 what: match at {
-                    Some(at) => format!("the page of the data folder's sled at {at:?}"),
-                    None => "the data folder's sled".into(),
+                    Some(at) => format!("the page of sled at {at:?}"),
+                    None => "sled in the data folder".into(),
                 },
                 reason: format!("cannot {action}: its checksum is wrong"),
             },
-            // There is no instance just now.
+            // There is no open instance.
             sled::Error::Io(error) if error.kind() == io::ErrorKind::ResourceBusy => {
                 StorageError::Stopped {
                     reason: format!("cannot {action}: {error}"),
-                    remedy: "send the request again in a moment",
+                    remedy: "retry in a moment",
                 }
             }
             source => StorageError::Sled { action, source },

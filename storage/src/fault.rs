@@ -1,5 +1,5 @@
-//! Faults that a test injects into commits. Without the feature `fault-injection` nothing can be
-//! injected and a check costs nothing.
+//! Fault injection into commits, for tests. Without the feature `fault-injection` no fault can be
+//! injected, and the checks compile to nothing.
 
 use std::fmt;
 use std::io;
@@ -10,18 +10,18 @@ use parking_lot::Mutex;
 /// A step of a commit, in the order in which they happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CommitStep {
-    /// The files of new images are written. A failure here changes nothing; the store goes on
-    /// taking writes. Only groups with a new image reach this step.
+    /// Writing the files of new images. A failure changes nothing, and the store continues to accept
+    /// writes. Only groups with a new image reach this step.
     WriteImages,
-    /// The batch is applied to sled's memory. After a failure here the image files lie without a
-    /// document, the group is absent, and the store is stopped until it has opened sled again, which
-    /// it tries at once.
+    /// Applying the batch to sled. After a failure the group is absent, its image files are left
+    /// without a document, and writes are stopped until the store has reopened sled, which it tries
+    /// immediately.
     ApplyBatch,
-    /// sled's log is flushed. After a failure here the store is stopped until it has opened sled
-    /// again; the group, which nobody has acknowledged, may be there or not.
+    /// Flushing the log of sled. After a failure writes are stopped until the store has reopened sled.
+    /// The group is not acknowledged, and may be present or absent.
     Flush,
-    /// The log is synced to the disk. After a failure here the group can be read, and the store is
-    /// stopped until the folder is opened again.
+    /// Syncing the log to the disk. After a failure the group can be read, and writes are stopped until
+    /// the data folder is opened again.
     Sync,
 }
 
@@ -71,7 +71,7 @@ impl fmt::Display for InjectedFault {
 
 impl std::error::Error for InjectedFault {}
 
-/// Whether sled would be broken by the failure that this error stands for.
+/// Whether the error was injected. It stands for a failure that breaks sled.
 pub(crate) fn is_injected(error: &sled::Error) -> bool {
     matches!(error, sled::Error::Io(error) if error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<InjectedFault>))
 }

@@ -1,5 +1,5 @@
-//! Where one collection's data lies, and how single values of it are read. Knows neither commits nor
-//! snapshots, which both work on it.
+//! The tree and the image files of one collection, and reads of single values. Knows neither commits
+//! nor snapshots, which both build on it.
 
 use std::sync::Arc;
 
@@ -7,14 +7,14 @@ use bytes::Bytes;
 
 use crate::database::Database;
 use crate::images::ImageFolder;
-use crate::retry::past_damage;
+use crate::retry::retry_corruption;
 use crate::tree::Tree;
 use crate::{
     BlobHash, CollectionDefinition, Document, DocumentId, DocumentKey, StorageError, frame, layout,
     record,
 };
 
-/// Where a collection's data lies.
+/// The stored data of a collection.
 pub(crate) struct Files {
     pub number: u64,
     pub definition: CollectionDefinition,
@@ -26,13 +26,13 @@ pub(crate) struct Files {
 impl Files {
     pub(crate) fn current_key(&self, id: &DocumentId) -> Result<Option<DocumentKey>, StorageError> {
         let id_key = layout::id(id);
-        past_damage(|| self.tree.get(&id_key))
-            .map_err(StorageError::sled("look for a document"))?
+        retry_corruption(|| self.tree.get(&id_key))
+            .map_err(StorageError::sled("look up a document"))?
             .map(|value| decode_key(&id_key, &value))
             .transpose()
     }
 
-    /// The image's bytes, checked against their hash.
+    /// The bytes of the image, verified against their hash.
     pub(crate) fn image(&self, hash: &BlobHash) -> Result<Bytes, StorageError> {
         self.images
             .read(hash)?
@@ -47,11 +47,13 @@ impl Files {
         match self.tree.scan_prefix(layout::references_to(hash)).next() {
             None => Ok(false),
             Some(Ok(_)) => Ok(true),
-            Some(Err(error)) => Err(StorageError::sled("look for an image's documents")(error)),
+            Some(Err(error)) => Err(StorageError::sled("look up the documents of an image")(
+                error,
+            )),
         }
     }
 
-    /// The record of the document's version `key`, as long as that is the current one.
+    /// The record of version `key`, which must be the current version of the document.
     pub(crate) fn record(
         &self,
         id: &DocumentId,
@@ -63,12 +65,12 @@ impl Files {
         })
     }
 
-    /// The document as one of its versions; it may be replaced while it is read.
+    /// The current version of the document, which may be replaced while it is read.
     pub(crate) fn document(&self, id: &DocumentId) -> Result<Option<Document>, StorageError> {
         let mut current = self.current_key(id)?;
         while let Some(key) = current {
             let read = self.record(id, key);
-            // A version that was replaced while it was read is read again.
+            // If the version was replaced during the read, the new one is read.
             current = self.current_key(id)?;
             if current == Some(key) {
                 return read.map(Some);
@@ -78,7 +80,7 @@ impl Files {
     }
 }
 
-/// The value of an id's entry.
+/// The value of the entry of an id.
 pub(crate) fn encode_key(id_key: &[u8], key: DocumentKey) -> Vec<u8> {
     frame::seal(id_key, &key.get().to_be_bytes())
 }
@@ -95,7 +97,7 @@ pub(crate) fn decode_key(id_key: &[u8], value: &[u8]) -> Result<DocumentKey, Sto
         Ok(bytes) => Ok(DocumentKey::new(u64::from_be_bytes(bytes))),
         Err(_) => Err(StorageError::Damaged {
             what: what(),
-            reason: "it is no key".into(),
+            reason: "it is not a key".into(),
         }),
     }
 }

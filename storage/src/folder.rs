@@ -1,4 +1,4 @@
-//! The state that an open data folder's handles and its background thread share.
+//! The state of an open data folder, shared by its [`Store`](crate::Store)s and its watcher thread.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,12 +8,12 @@ use parking_lot::{Mutex, RwLock};
 use crate::CollectionName;
 use crate::catalog::Catalog;
 use crate::database::Database;
-use crate::held::Held;
+use crate::handle::CollectionHandle;
 use crate::snapshot::Shelf;
 
 pub(crate) struct Folder {
     pub database: Arc<Database>,
-    pub collections: RwLock<BTreeMap<CollectionName, Held>>,
+    pub collections: RwLock<BTreeMap<CollectionName, CollectionHandle>>,
     /// Locked while a collection is added, replaced or removed.
     pub catalog: Mutex<Catalog>,
     pub shelf: Shelf,

@@ -1,13 +1,14 @@
-//! The frame around every value in sled: a version, a checksum, the payload.
+//! The frame around every value in sled: a version, a checksum and the payload.
 //!
-//! The checksum covers the value's own key too, so that a value that strays to another key is
-//! found out like one whose bits have changed.
+//! The checksum covers the key too, so that a value under a wrong key is detected like a value with
+//! changed bits.
 
 use crate::StorageError;
 
 const VERSION: u8 = 2;
 const HEAD: usize = 5;
 
+/// The framed value of `payload` under `key`.
 pub(crate) fn seal(key: &[u8], payload: &[u8]) -> Vec<u8> {
     let mut value = Vec::with_capacity(HEAD + payload.len());
     value.push(VERSION);
@@ -16,7 +17,7 @@ pub(crate) fn seal(key: &[u8], payload: &[u8]) -> Vec<u8> {
     value
 }
 
-/// The payload of `value`; `what` names it in the error.
+/// The payload of `value`; `what` describes it in the error.
 pub(crate) fn open<'v>(
     key: &[u8],
     value: &'v [u8],
@@ -29,7 +30,7 @@ pub(crate) fn open<'v>(
             }
             "its checksum is wrong".to_owned()
         }
-        [VERSION, ..] | [] => "it is cut short".to_owned(),
+        [VERSION, ..] | [] => "it is truncated".to_owned(),
         [other, ..] => format!("it has the unknown frame version {other}"),
     };
     Err(StorageError::Damaged {
@@ -53,7 +54,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_flipped_bit_and_any_cut_is_found(
+        fn any_flipped_bit_and_any_truncation_is_detected(
             key in any::<Vec<u8>>(), payload in any::<Vec<u8>>(), at in any::<prop::sample::Index>(),
         ) {
             let what = || "x".to_owned();

@@ -1,4 +1,4 @@
-//! The name of an image's bytes: their SHA-256.
+//! The SHA-256 of image bytes, which names their file.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,14 +14,17 @@ use crate::StorageError;
 pub struct BlobHash([u8; 32]);
 
 impl BlobHash {
+    /// The hash of `bytes`.
     pub fn of(bytes: &[u8]) -> Self {
         BlobHash(Sha256::digest(bytes).into())
     }
 
+    /// A hash from its 32 bytes.
     pub const fn from_bytes(hash: [u8; 32]) -> Self {
         BlobHash(hash)
     }
 
+    /// The 32 bytes of the hash.
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
@@ -81,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_sha_256_in_hex_and_reads_itself_back() {
+    fn is_sha_256_in_hex_and_parses_its_own_output() {
         let hash = BlobHash::of(b"abc");
         let hex = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(hash.to_string(), hex);

@@ -1,4 +1,4 @@
-//! How documents are told apart: the user's id, and the key of one stored version of it.
+//! Identifiers of documents: the id that the user gives, and the key of one stored version.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,18 +9,19 @@ use crate::StorageError;
 
 const MAX_BYTES: usize = 256;
 
-/// A document's id within its collection: 1 to 256 bytes of UTF-8 without control characters,
-/// and neither `.` nor `..`, which URL paths swallow.
+/// The id of a document, unique within its collection: 1 to 256 bytes of UTF-8 without control
+/// characters, and neither `.` nor `..`, which are removed from URL paths.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct DocumentId(String);
 
 impl DocumentId {
-    /// A new id that sorts after those made before it (UUIDv7).
+    /// A new id that sorts after those generated before (UUIDv7).
     pub fn generate() -> Self {
         DocumentId(uuid::Uuid::now_v7().to_string())
     }
 
+    /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -35,9 +36,9 @@ impl TryFrom<String> for DocumentId {
         } else if id.len() > MAX_BYTES {
             "it is longer than 256 bytes"
         } else if id.chars().any(char::is_control) {
-            "it holds a control character"
+            "it contains a control character"
         } else if id == "." || id == ".." {
-            "\".\" and \"..\" vanish from URL paths"
+            "\".\" and \"..\" are removed from URL paths"
         } else {
             return Ok(DocumentId(id));
         };
@@ -65,8 +66,8 @@ impl fmt::Display for DocumentId {
     }
 }
 
-/// One stored version of a document. Keys rise with every write and are never used again in their
-/// collection, so an index is right exactly when its keys are those of [`live_keys`].
+/// The key of one stored version of a document. Keys increase with every write and are never reused
+/// within a collection, so an index is up to date if and only if its keys are those of [`live_keys`].
 ///
 /// [`live_keys`]: crate::CollectionStore::live_keys
 #[derive(
@@ -76,10 +77,12 @@ impl fmt::Display for DocumentId {
 pub struct DocumentKey(u64);
 
 impl DocumentKey {
+    /// The key with this number.
     pub const fn new(key: u64) -> Self {
         DocumentKey(key)
     }
 
+    /// The number of the key.
     pub const fn get(self) -> u64 {
         self.0
     }
@@ -96,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_are_checked_at_the_door() {
+    fn invalid_ids_are_rejected() {
         for good in ["a", "cat 1", "…/é", "a/b?c#d", "...", &"x".repeat(256)] {
             assert_eq!(good.parse::<DocumentId>().unwrap().as_str(), good);
         }

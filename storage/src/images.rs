@@ -1,8 +1,8 @@
-//! One collection's image files: `images/<collection>/<first byte>/<hash>`.
+//! The image files of one collection: `images/<collection>/<first byte>/<hash>`.
 //!
-//! A file appears under its final name only whole and synced, and only then is a document that
-//! refers to it committed. A file that no document refers to is an orphan of a crash; [`sweep`]
-//! removes it at the next start.
+//! A file gets its final name only when it is complete and synced, and only then a document that
+//! references it is committed. A file without a reference is left by a crash; [`sweep`] removes it at
+//! the next startup.
 //!
 //! [`sweep`]: ImageFolder::sweep
 
@@ -15,7 +15,7 @@ use bytes::Bytes;
 
 use crate::{BlobHash, StorageError};
 
-/// Where a file is until it is whole and synced.
+/// The folder of files that are not complete and synced yet.
 const INCOMING: &str = "incoming";
 
 pub(crate) struct ImageFolder {
@@ -23,7 +23,7 @@ pub(crate) struct ImageFolder {
 }
 
 impl ImageFolder {
-    /// The folder of a collection's images, made if it is missing.
+    /// Opens the image folder of a collection, and creates it if it does not exist.
     pub(crate) fn open(images: &Path, collection: u64) -> Result<Self, StorageError> {
         let dir = images.join(collection.to_string());
         let incoming = dir.join(INCOMING);
@@ -35,20 +35,20 @@ impl ImageFolder {
         self.shard(hash.as_bytes()[0]).join(hash.to_string())
     }
 
-    /// Whether the file is there with these bytes. Comparing them instead of trusting the name lets
-    /// an image that is uploaded again mend its file.
-    pub(crate) fn holds(&self, hash: &BlobHash, bytes: &Bytes) -> bool {
+    /// Whether the file exists with these bytes. Since the bytes are compared, uploading an image again
+    /// repairs a corrupt file.
+    pub(crate) fn contains(&self, hash: &BlobHash, bytes: &Bytes) -> bool {
         fs::read(self.path(hash)).is_ok_and(|found| found == *bytes)
     }
 
-    /// Makes the images durable under their final names.
+    /// Writes the images durably under their final names.
     pub(crate) fn write(&self, images: &[(&BlobHash, &Bytes)]) -> Result<(), StorageError> {
         if images.is_empty() {
             return Ok(());
         }
         self.write_through_incoming(images).inspect_err(|_| {
-            // The disk may be full: give the space back at once. What cannot be removed is swept
-            // at the next start.
+            // The disk may be full: free the space immediately. A file that cannot be removed is swept
+            // at the next startup.
             for (hash, _) in images {
                 let _ = fs::remove_file(self.incoming_path(hash));
             }
@@ -56,8 +56,8 @@ impl ImageFolder {
     }
 
     fn write_through_incoming(&self, images: &[(&BlobHash, &Bytes)]) -> Result<(), StorageError> {
-        // Open before anything is written: an error of writing back later is reported to those
-        // who had the filesystem open when it happened.
+        // Opened before the first write: a later write-back error is reported only to descriptors that
+        // were open when it happened.
         let folder = File::open(&self.dir).map_err(StorageError::io("open", &self.dir))?;
         for (hash, bytes) in images {
             let path = self.incoming_path(hash);
@@ -79,7 +79,7 @@ impl ImageFolder {
         self.sync(&folder)
     }
 
-    /// The image's bytes, checked against the hash; `None` where there is no file.
+    /// The bytes of the image, verified against the hash; `None` if there is no file.
     pub(crate) fn read(&self, hash: &BlobHash) -> Result<Option<Bytes>, StorageError> {
         let path = self.path(hash);
         let bytes = match fs::read(&path) {
@@ -91,14 +91,14 @@ impl ImageFolder {
             return Err(StorageError::DamagedImage {
                 hash: *hash,
                 path,
-                reason: "its bytes do not have that hash".into(),
+                reason: "its content has another hash".into(),
             });
         }
         Ok(Some(bytes.into()))
     }
 
-    /// Removes an image that no document refers to any more. One that stays behind is swept at the
-    /// next start, so a failure is no more than a warning.
+    /// Removes an image without references. A file that stays is swept at the next startup, so a
+    /// failure is only a warning.
     pub(crate) fn remove(&self, hash: &BlobHash) {
         let path = self.path(hash);
         if let Err(error) = fs::remove_file(&path)
@@ -108,8 +108,8 @@ impl ImageFolder {
         }
     }
 
-    /// Removes what no document refers to, and says how many files that were. `referenced` gives
-    /// the hashes with this first byte that documents refer to.
+    /// Removes all files without references, and returns their number. `referenced` returns the
+    /// referenced hashes with this first byte.
     pub(crate) fn sweep(
         &self,
         referenced: impl Fn(u8) -> Result<BTreeSet<BlobHash>, StorageError>,
@@ -120,7 +120,7 @@ impl ImageFolder {
             remove_file(&incoming.join(name))?;
             removed += 1;
         }
-        // Most collections have few of the 256 folders that there may be.
+        // Most collections have only a few of the 256 possible folders.
         let shards: BTreeSet<_> = names(&self.dir)?.into_iter().collect();
         for first in 0..=u8::MAX {
             let shard = self.shard(first);
@@ -129,10 +129,10 @@ impl ImageFolder {
             if present.is_empty() {
                 continue;
             }
-            let wanted = referenced(first)?;
+            let referenced = referenced(first)?;
             for name in present {
                 let hash = name.to_str().and_then(|hex| hex.parse().ok());
-                if hash.is_none_or(|hash| !wanted.contains(&hash)) {
+                if hash.is_none_or(|hash| !referenced.contains(&hash)) {
                     remove_file(&shard.join(name))?;
                     removed += 1;
                 }
@@ -141,24 +141,27 @@ impl ImageFolder {
         Ok(removed)
     }
 
-    /// How many files there are beside those of `wanted`.
-    pub(crate) fn unreferenced(&self, wanted: &BTreeSet<BlobHash>) -> Result<u64, StorageError> {
+    /// The number of files that are not in `referenced`.
+    pub(crate) fn unreferenced(
+        &self,
+        referenced: &BTreeSet<BlobHash>,
+    ) -> Result<u64, StorageError> {
         let incoming = names(&self.dir.join(INCOMING))?.len();
-        Ok((incoming + self.others(wanted)?.len()) as u64)
+        Ok((incoming + self.others(referenced)?.len()) as u64)
     }
 
-    /// Links the whole files beside those of `wanted` into the folder `kept`.
-    pub(crate) fn keep_unreferenced(
+    /// Links the complete files that are not in `referenced` into the folder `target`.
+    pub(crate) fn link_unreferenced(
         &self,
-        wanted: &BTreeSet<BlobHash>,
-        kept: &Path,
+        referenced: &BTreeSet<BlobHash>,
+        target: &Path,
     ) -> Result<(), StorageError> {
-        for path in self.others(wanted)? {
-            fs::create_dir_all(kept).map_err(StorageError::io("create", kept))?;
-            let target = kept.join(path.file_name().unwrap_or_default());
-            match fs::hard_link(&path, &target) {
+        for path in self.others(referenced)? {
+            fs::create_dir_all(target).map_err(StorageError::io("create", target))?;
+            let link = target.join(path.file_name().unwrap_or_default());
+            match fs::hard_link(&path, &link) {
                 Err(error) if error.kind() != ErrorKind::AlreadyExists => {
-                    return Err(StorageError::io("link", target)(error));
+                    return Err(StorageError::io("link", link)(error));
                 }
                 _ => {}
             }
@@ -166,14 +169,14 @@ impl ImageFolder {
         Ok(())
     }
 
-    /// The files under final names beside those of `wanted`.
-    fn others(&self, wanted: &BTreeSet<BlobHash>) -> Result<Vec<PathBuf>, StorageError> {
+    /// The files under final names that are not in `referenced`.
+    fn others(&self, referenced: &BTreeSet<BlobHash>) -> Result<Vec<PathBuf>, StorageError> {
         let mut others = Vec::new();
         for first in 0..=u8::MAX {
             let shard = self.shard(first);
             for name in names(&shard)? {
                 let hash = name.to_str().and_then(|hex| hex.parse().ok());
-                if hash.is_none_or(|hash| !wanted.contains(&hash)) {
+                if hash.is_none_or(|hash| !referenced.contains(&hash)) {
                     others.push(shard.join(name));
                 }
             }
@@ -193,14 +196,14 @@ impl ImageFolder {
         self.dir.join(INCOMING).join(hash.to_string())
     }
 
-    /// One sync of the whole filesystem costs less than those of even one file and its folder.
+    /// Syncs the whole filesystem once, which costs less than syncing even one file and its folder.
     fn sync(&self, folder: &File) -> Result<(), StorageError> {
         rustix::fs::syncfs(folder)
             .map_err(|errno| StorageError::io("sync", &self.dir)(errno.into()))
     }
 }
 
-/// Removes the folders in `images` of collections that are not among `known`.
+/// Removes the folders in `images` of collections that are not in `known`.
 pub(crate) fn remove_unknown(images: &Path, known: &BTreeSet<u64>) -> Result<(), StorageError> {
     for name in names(images)? {
         let number = name.to_str().and_then(|name| name.parse().ok());
@@ -211,7 +214,7 @@ pub(crate) fn remove_unknown(images: &Path, known: &BTreeSet<u64>) -> Result<(),
     Ok(())
 }
 
-/// What a folder holds; nothing where there is no such folder.
+/// The names in a folder; none if the folder does not exist.
 fn names(folder: &Path) -> Result<Vec<std::ffi::OsString>, StorageError> {
     match fs::read_dir(folder) {
         Ok(entries) => entries

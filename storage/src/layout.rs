@@ -1,23 +1,23 @@
-//! What lies under which key.
+//! The keys of all values in sled.
 //!
-//! The tree `catalog` names the collections; each has a tree of its own, named by a number that is
-//! never used again, so that a dropped and re-created name never meets old data. One tree also
-//! means that a group of writes is one sled batch, which is what makes it atomic.
+//! The tree `catalog` lists the collections. Each collection has its own tree, named by a number that
+//! is never reused, so that a dropped and re-created collection never sees old data. Since all values
+//! of a collection are in one tree, a group of writes is one sled batch and therefore atomic.
 //!
 //! | key in a collection's tree | value |
 //! |---|---|
-//! | `I` id | the document's current key |
-//! | `D` key part | one part of the document's record; see `record` |
+//! | `I` id | the current key of the document |
+//! | `D` key part | one part of the record; see `record` |
 //! | `V` key kind | a vector, f32 little endian; kind is `i` or `t` |
-//! | `V` key `t` passage | the vector of a text's second or later passage, counted from 0 |
-//! | `R` hash key | nothing: this document has that image |
+//! | `V` key `t` passage | the vector of the second or a later passage, counted from 0 |
+//! | `R` hash key | empty: this document version references that image |
 //! | `C` | the counters |
 //!
 //! Numbers in keys are big endian. All values are framed; see `frame`.
 //!
-//! sled keeps up to about 17 values in a leaf and moves a leaf of over a quarter of a segment out
-//! of its log into a file of its own, which costs a file and a sync of the whole filesystem. The
-//! segment size, the part size and `MAX_DIM` together keep leaves below that. A change of any is a
+//! sled stores up to about 17 values in a leaf. It moves a leaf that is larger than a quarter of a
+//! segment out of its log into a separate file, which requires a sync of the whole filesystem. The
+//! segment size, the part size and `MAX_DIM` keep leaves below that limit. Changing any of them is a
 //! change of format.
 
 use crate::{BlobHash, DocumentId, DocumentKey, StorageError, VectorKind};
@@ -28,7 +28,7 @@ pub(crate) const PART_BYTES: usize = 32 << 10;
 pub(crate) const CATALOG: &[u8] = b"catalog";
 pub(crate) const COUNTERS: &[u8] = b"C";
 pub(crate) const IDS: &[u8] = b"I";
-/// After every id.
+/// Sorts after every id.
 pub(crate) const IDS_END: &[u8] = b"J";
 
 const TREE_PREFIX: &str = "documents-";
@@ -37,7 +37,7 @@ pub(crate) fn tree_name(collection: u64) -> String {
     format!("{TREE_PREFIX}{collection}")
 }
 
-/// The collection's number, if the tree is a collection's.
+/// The number of the collection, if the tree is that of one.
 pub(crate) fn tree_number(name: &[u8]) -> Option<u64> {
     let name = std::str::from_utf8(name).ok()?;
     name.strip_prefix(TREE_PREFIX)?.parse().ok()
@@ -47,7 +47,7 @@ pub(crate) fn id(id: &DocumentId) -> Vec<u8> {
     [IDS, id.as_str().as_bytes()].concat()
 }
 
-/// The id in a key made by [`id`].
+/// The id in a key of [`id`].
 pub(crate) fn id_of(key: &[u8]) -> Result<DocumentId, StorageError> {
     std::str::from_utf8(key.get(1..).unwrap_or_default())
         .ok()
@@ -63,7 +63,7 @@ pub(crate) const RECORDS: &[u8] = b"D";
 /// All vectors.
 pub(crate) const VECTORS: &[u8] = b"V";
 
-/// The version in a record's or a vector's key.
+/// The version in the key of a record or a vector.
 pub(crate) fn version_of(key: &[u8]) -> Option<DocumentKey> {
     let (_, rest) = key.split_first()?;
     Some(DocumentKey::new(u64::from_be_bytes(*rest.first_chunk()?)))
@@ -120,7 +120,7 @@ pub(crate) fn reference(hash: &BlobHash, key: DocumentKey) -> Vec<u8> {
     [&references_to(hash)[..], &key.get().to_be_bytes()].concat()
 }
 
-/// Who refers to what, from a key made by [`reference`].
+/// The image and the document version in a key of [`reference`].
 pub(crate) fn reference_of(key: &[u8]) -> Result<(BlobHash, DocumentKey), StorageError> {
     match key {
         [b'R', hash_and_key @ ..] if hash_and_key.len() == 40 => {
@@ -135,7 +135,7 @@ pub(crate) fn reference_of(key: &[u8]) -> Result<(BlobHash, DocumentKey), Storag
             ))
         }
         _ => Err(StorageError::Damaged {
-            what: "an image's reference".into(),
+            what: "the reference to an image".into(),
             reason: format!("its key has {} bytes", key.len()),
         }),
     }

@@ -1,4 +1,4 @@
-//! The lock that keeps a second server off a data folder.
+//! The lock that prevents a second server from using a data folder.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read, Seek, Write};
@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 
 use crate::StorageError;
 
-/// A store of this process that was dropped may be looked after for a moment longer.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// The watcher thread may keep a dropped store of this process open for a moment.
+const WAIT: Duration = Duration::from_secs(1);
 
-/// A locked file in the data folder. The kernel unlocks it when the process ends, however it ends.
+/// A locked file in the data folder. The kernel unlocks it when the process ends in any way.
 pub(crate) struct FolderLock(#[allow(dead_code, reason = "held open, never read")] File);
 
 impl FolderLock {
-    pub(crate) fn take(dir: &Path) -> Result<Self, StorageError> {
+    pub(crate) fn acquire(dir: &Path) -> Result<Self, StorageError> {
         let path = dir.join("lock");
         let mut file = OpenOptions::new()
             .read(true)
@@ -23,7 +23,7 @@ impl FolderLock {
             .truncate(false)
             .open(&path)
             .map_err(StorageError::io("open", &path))?;
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + WAIT;
         while let Err(error) = file.try_lock() {
             if let TryLockError::Error(source) = error {
                 return Err(StorageError::io("lock", &path)(source));
@@ -42,7 +42,7 @@ impl FolderLock {
             .and_then(|()| file.rewind())
             .and_then(|()| writeln!(file, "{}", std::process::id()));
         match named {
-            // The lock holds all the same; only its holder's number is missing from it.
+            // The lock is held nevertheless; only the process id is missing in the file.
             Err(error) if error.kind() == ErrorKind::StorageFull => {}
             named => named.map_err(StorageError::io("write", &path))?,
         }
@@ -50,7 +50,7 @@ impl FolderLock {
     }
 }
 
-/// The process that wrote its number into the file.
+/// The process id in the file.
 fn holder(file: &mut File) -> Option<u32> {
     let mut holder = String::new();
     file.rewind().ok()?;

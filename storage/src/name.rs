@@ -1,4 +1,4 @@
-//! What a collection may be called: a name that is safe in a URL path and in a log line.
+//! Names of collections, which are safe in URL paths and log lines.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,18 +9,20 @@ use crate::StorageError;
 
 const MAX_LEN: usize = 64;
 
-/// A collection's name: 1 to 64 characters, the first of `a-z 0-9`, the others also `_` and `-`.
+/// The name of a collection: 1 to 64 characters of `a-z`, `0-9`, `_` and `-`, the first of which is a
+/// letter or a digit.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct CollectionName(String);
 
 impl CollectionName {
+    /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// The collection that is made by its first document.
+/// The collection that is created by its first document.
 impl Default for CollectionName {
     fn default() -> Self {
         CollectionName("default".to_owned())
@@ -31,14 +33,14 @@ impl TryFrom<String> for CollectionName {
     type Error = StorageError;
 
     fn try_from(name: String) -> Result<Self, StorageError> {
-        let starts_well = name
+        let has_valid_start = name
             .bytes()
             .next()
             .is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
-        let goes_on_well = name
+        let has_valid_characters = name
             .bytes()
             .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-');
-        if starts_well && goes_on_well && name.len() <= MAX_LEN {
+        if has_valid_start && has_valid_characters && name.len() <= MAX_LEN {
             Ok(CollectionName(name))
         } else {
             Err(StorageError::InvalidCollectionName { given: name })
@@ -71,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn accepts_what_is_safe_in_a_url_and_nothing_else() {
+    fn accepts_only_names_that_are_safe_in_a_url() {
         for good in ["a", "0", "photos-2024_x", &"a".repeat(64)] {
             assert_eq!(good.parse::<CollectionName>().unwrap().as_str(), good);
         }

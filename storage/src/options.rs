@@ -1,11 +1,11 @@
-//! How a data folder is opened.
+//! Options for opening a data folder.
 
 /// Options of [`Store::open`](crate::Store::open).
 #[derive(Clone, Debug)]
 pub struct StoreOptions {
-    /// Memory for sled's cache of tree pages, in bytes.
+    /// Size of sled's page cache in bytes.
     pub cache_bytes: u64,
-    /// Writes are refused while the disk has less left than this, in bytes.
+    /// Free disk space below which writes are rejected, in bytes.
     pub reserve_bytes: u64,
 }
 

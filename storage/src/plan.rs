@@ -1,5 +1,5 @@
-//! A group of writes played through in memory, each write seeing the earlier ones, so that what is
-//! replaced within the group never reaches the disk.
+//! Applies a group of writes in memory. Each write sees the earlier ones; a version that is replaced
+//! within the group is never written to disk.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -23,36 +23,36 @@ pub(crate) struct Plan<'a> {
     guard: Guard<'a>,
 }
 
-/// One document that the group touches.
+/// A document that the group touches.
 struct Slot {
     stored: Option<Stored>,
     now: State,
 }
 
-/// What the disk has of it.
+/// The version of a document on disk.
 pub(crate) struct Stored {
     pub key: DocumentKey,
-    /// `None` where its record is damaged: such a document can still be put anew or deleted.
+    /// `None` if its record is corrupt; such a document can still be replaced or deleted.
     pub document: Option<Document>,
 }
 
-/// What the group has made of it so far.
+/// The state of a document after the writes applied until now.
 enum State {
     AsStored,
     Absent,
     Changed(Box<Version>),
 }
 
-/// A version that is not on disk yet.
+/// A new version that is not on disk yet.
 #[derive(Clone)]
 pub(crate) struct Version {
     pub document: Document,
     pub vectors: Vec<Vector>,
-    /// `None` where the image is that of a stored version.
+    /// `None` if the image is already stored.
     pub image_bytes: Option<Bytes>,
 }
 
-/// A document that the group changed: what is stored of it, and what comes instead.
+/// A document that the group has changed, with its old and its new version.
 pub(crate) struct Change {
     pub id: DocumentId,
     pub stored: Option<Stored>,
@@ -71,7 +71,8 @@ impl<'a> Plan<'a> {
         }
     }
 
-    pub(crate) fn play(&mut self, write: Write) -> Result<Outcome, StorageError> {
+    /// Applies one write.
+    pub(crate) fn apply(&mut self, write: Write) -> Result<Outcome, StorageError> {
         match write {
             Write::Put(document) => self.put(document),
             Write::Revise(revision) => self.revise(revision),
@@ -86,7 +87,7 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// The counters after the group and the documents that it changed; `None` if it changed nothing.
+    /// The counters after the group and the changed documents; `None` if nothing has changed.
     pub(crate) fn finish(mut self) -> Option<(Counters, Vec<Change>)> {
         let mut changes = Vec::with_capacity(self.touched.len());
         for (id, Slot { stored, now }) in self.touched {
@@ -102,7 +103,7 @@ impl<'a> Plan<'a> {
                 version,
             });
         }
-        // Keys that were given out stay given out, though nothing of them is left.
+        // Keys that were assigned are never reused, even if no document has them.
         if changes.is_empty() && self.counters == self.before {
             return None;
         }
@@ -117,7 +118,7 @@ impl<'a> Plan<'a> {
         }
         let document = Document {
             id: new.id,
-            key: self.counters.take_key(),
+            key: self.counters.next_key(),
             text: new.text,
             text_truncated: new.text_truncated,
             passages: new.passages,
@@ -145,7 +146,7 @@ impl<'a> Plan<'a> {
             (State::AsStored, Some(Stored { key, document })) => Version {
                 document: match document {
                     Some(document) => document.clone(),
-                    // Read again for its error.
+                    // Read again to return its error.
                     None => self.files.record(&revision.id, *key)?,
                 },
                 vectors: record::read_vectors(&self.files.tree, *key, self.files.definition.dim)?,
@@ -160,21 +161,21 @@ impl<'a> Plan<'a> {
         if !(self.guard)(slot.metadata(), Some(&document.metadata)) {
             return Ok(Outcome::Refused);
         }
-        version.document.key = self.counters.take_key();
+        version.document.key = self.counters.next_key();
         version.document.updated_at = self.now;
         Ok(slot.change(version))
     }
 
-    /// Deletes the document, if `only` is given that version of it alone.
+    /// Deletes the document. If `version` is given, only while that is the current version.
     fn delete(
         &mut self,
         id: &DocumentId,
-        only: Option<DocumentKey>,
+        version: Option<DocumentKey>,
     ) -> Result<Outcome, StorageError> {
         let slot = slot(&mut self.touched, self.files, id)?;
         let Some(key) = slot
             .key()
-            .filter(|key| only.is_none_or(|only| only == *key))
+            .filter(|key| version.is_none_or(|version| version == *key))
         else {
             return Ok(Outcome::NotFound);
         };
@@ -192,7 +193,7 @@ fn slot<'t>(
 ) -> Result<&'t mut Slot, StorageError> {
     match touched.entry(id.clone()) {
         Entry::Occupied(slot) => Ok(slot.into_mut()),
-        Entry::Vacant(place) => {
+        Entry::Vacant(vacant) => {
             let stored = match files.current_key(id)? {
                 None => None,
                 Some(key) => {
@@ -204,7 +205,7 @@ fn slot<'t>(
                     Some(Stored { key, document })
                 }
             };
-            Ok(place.insert(Slot {
+            Ok(vacant.insert(Slot {
                 stored,
                 now: State::AsStored,
             }))
@@ -213,7 +214,7 @@ fn slot<'t>(
 }
 
 impl Slot {
-    /// The key of what a reader would find after the writes so far.
+    /// The key of the current version.
     fn key(&self) -> Option<DocumentKey> {
         match &self.now {
             State::AsStored => self.stored.as_ref().map(|stored| stored.key),
@@ -233,7 +234,7 @@ impl Slot {
         }
     }
 
-    /// What a reader would find after the writes so far.
+    /// The metadata of the current version.
     fn metadata(&self) -> Option<&Metadata> {
         match &self.now {
             State::AsStored => {
@@ -337,7 +338,7 @@ mod tests {
 
     /// The table of RFC 7396, appendix A, as far as both sides are objects.
     #[test]
-    fn merges_as_the_rfc_says() {
+    fn merges_as_the_rfc_specifies() {
         for (target, patch, merged) in [
             (json!({"a": "b"}), json!({"a": "c"}), json!({"a": "c"})),
             (

@@ -1,11 +1,12 @@
-//! A document's record: its JSON, cut into parts of [`PART_BYTES`] so that a long text does not
-//! swell sled's pages. The first part's payload begins with the number of parts (u16, big endian).
+//! The record of a document version: its JSON, split into parts of [`PART_BYTES`] so that a long text
+//! does not enlarge sled's pages. The payload of the first part begins with the number of parts (u16,
+//! big endian).
 //!
-//! A version's values never change and go all at once, so what was read of a version that is still
-//! there afterwards is all of it.
+//! The values of a version never change and are removed together, so a read is complete if the version
+//! still exists after it.
 
 use crate::layout::{self, PART_BYTES};
-use crate::retry::past_damage;
+use crate::retry::retry_corruption;
 use crate::tree::Tree;
 use crate::{Document, DocumentKey, StorageError, Vector, VectorKind, frame};
 
@@ -20,7 +21,7 @@ pub(crate) fn encode(document: &Document) -> Result<Vec<Entry>, StorageError> {
     };
     let json = serde_json::to_vec(document).map_err(|error| invalid(error.to_string()))?;
     let count = u16::try_from(json.len().div_ceil(PART_BYTES))
-        .map_err(|_| invalid(format!("its {} bytes are too many", json.len())))?;
+        .map_err(|_| invalid(format!("its {} bytes exceed the limit", json.len())))?;
     let parts = json.chunks(PART_BYTES).zip(0..).map(|(part, n)| {
         let key = layout::part(document.key, n);
         let sealed = if n == 0 {
@@ -33,39 +34,39 @@ pub(crate) fn encode(document: &Document) -> Result<Vec<Entry>, StorageError> {
     Ok(parts.collect())
 }
 
-/// The document stored under `key`, or `None` where nothing is.
+/// The document stored under `key`; `None` if there is none.
 pub(crate) fn read(tree: &Tree, key: DocumentKey) -> Result<Option<Document>, StorageError> {
     let Some(first) = read_part(tree, key, 0)? else {
         return Ok(None);
     };
     let (count, start) = first
         .split_first_chunk::<2>()
-        .ok_or_else(|| damaged(key, "its first part is empty"))?;
+        .ok_or_else(|| corrupt(key, "its first part is empty"))?;
     let mut json = start.to_vec();
     for n in 1..u16::from_be_bytes(*count) {
         match read_part(tree, key, n)? {
             Some(part) => json.extend_from_slice(&part),
             None if is_live(tree, key)? => {
-                return Err(damaged(key, format!("its part {n} is missing")));
+                return Err(corrupt(key, format!("its part {n} is missing")));
             }
             None => return Ok(None),
         }
     }
     let mut document: Document =
-        serde_json::from_slice(&json).map_err(|error| damaged(key, error.to_string()))?;
+        serde_json::from_slice(&json).map_err(|error| corrupt(key, error.to_string()))?;
     document.key = key;
     Ok(Some(document))
 }
 
-/// Whether anything is stored under `key`.
+/// Whether a version is stored under `key`.
 pub(crate) fn is_live(tree: &Tree, key: DocumentKey) -> Result<bool, StorageError> {
-    past_damage(|| tree.contains_key(layout::part(key, 0)))
-        .map_err(StorageError::sled("look for a document"))
+    retry_corruption(|| tree.contains_key(layout::part(key, 0)))
+        .map_err(StorageError::sled("look up a document"))
 }
 
 fn read_part(tree: &Tree, key: DocumentKey, n: u16) -> Result<Option<Vec<u8>>, StorageError> {
     let part_key = layout::part(key, n);
-    past_damage(|| tree.get(&part_key))
+    retry_corruption(|| tree.get(&part_key))
         .map_err(StorageError::sled("read a document"))?
         .map(|value| frame::open(&part_key, &value, || what(key)).map(<[u8]>::to_vec))
         .transpose()
@@ -75,14 +76,14 @@ fn what(key: DocumentKey) -> String {
     format!("the record of document version {key}")
 }
 
-fn damaged(key: DocumentKey, reason: impl Into<String>) -> StorageError {
+fn corrupt(key: DocumentKey, reason: impl Into<String>) -> StorageError {
     StorageError::Damaged {
         what: what(key),
         reason: reason.into(),
     }
 }
 
-/// The entries that store the vectors, of which those of one kind are numbered in their order.
+/// The entries that store the vectors; those of one kind are numbered in order.
 pub(crate) fn encode_vectors(key: DocumentKey, vectors: &[Vector]) -> Vec<Entry> {
     let mut passages = 0;
     let entries = vectors.iter().map(|(kind, vector)| {
@@ -101,8 +102,8 @@ pub(crate) fn encode_vectors(key: DocumentKey, vectors: &[Vector]) -> Vec<Entry>
     entries.collect()
 }
 
-/// The vectors stored under `key`, each `dim` long, the image's first and then the passages' in
-/// their order; none where nothing is.
+/// The vectors of `dim` dimensions stored under `key`: that of the image, then those of the passages
+/// in order; none if there is no such version.
 pub(crate) fn read_vectors(
     tree: &Tree,
     key: DocumentKey,
@@ -110,7 +111,7 @@ pub(crate) fn read_vectors(
 ) -> Result<Vec<Vector>, StorageError> {
     let what = || format!("a vector of document version {key}");
     let mut vectors = Vec::with_capacity(2);
-    let entries: Vec<_> = past_damage(|| tree.scan_prefix(layout::vectors(key)).collect())
+    let entries: Vec<_> = retry_corruption(|| tree.scan_prefix(layout::vectors(key)).collect())
         .map_err(StorageError::sled("read a vector"))?;
     for (vector_key, value) in entries {
         let bytes = frame::open(&vector_key, &value, what)?;
@@ -120,7 +121,7 @@ pub(crate) fn read_vectors(
         else {
             return Err(StorageError::Damaged {
                 what: what(),
-                reason: format!("it has {} bytes, not {dim} numbers", bytes.len()),
+                reason: format!("it has {} bytes, not {dim} dimensions", bytes.len()),
             });
         };
         vectors.push((
@@ -210,7 +211,7 @@ mod tests {
 
     fn store(tree: &Tree, entries: impl IntoIterator<Item = Entry>) {
         for (key, value) in entries {
-            tree.now().unwrap().insert(key, value).unwrap();
+            tree.open().unwrap().insert(key, value).unwrap();
         }
     }
 
@@ -233,7 +234,7 @@ mod tests {
             let key = DocumentKey::new(9);
             let mut stored = vec![(VectorKind::Image, image)];
             stored.extend(texts.into_iter().map(|text| (VectorKind::Text, text)));
-            tree.now().unwrap().insert(layout::part(key, 0), "").unwrap();
+            tree.open().unwrap().insert(layout::part(key, 0), "").unwrap();
             store(&tree, encode_vectors(key, &stored));
             let bits = |vectors: &[(VectorKind, Vec<f32>)]| -> Vec<_> {
                 let bits = |v: &Vec<f32>| v.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
@@ -261,14 +262,14 @@ mod tests {
         store(&tree, encode(&document).unwrap());
         for part in 1..4 {
             let taken = tree
-                .now()
+                .open()
                 .unwrap()
                 .remove(layout::part(document.key, part))
                 .unwrap()
                 .unwrap();
             let error = read(&tree, document.key).unwrap_err().to_string();
             assert!(
-                error.contains("version 3") && error.contains("damaged"),
+                error.contains("version 3") && error.contains("corrupt"),
                 "{error}"
             );
             store(&tree, [(layout::part(document.key, part), taken.to_vec())]);

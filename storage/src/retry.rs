@@ -1,4 +1,4 @@
-//! Calls of sled that are tried again, where that is safe and gets past a passing failure.
+//! Retries of sled calls after temporary failures, where a retry is safe.
 
 use std::time::Duration;
 
@@ -6,14 +6,15 @@ use sled::{Batch, Db};
 
 use crate::tree::is_broken;
 
-/// Attempts of a batch that failed without breaking sled, and the pause between two.
+/// Attempts of a batch that fails without breaking sled, and the pause between two.
 const ATTEMPTS: usize = 20;
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// A batch says what is there after it, so one that failed half-way is done again: files may have
-/// been all in use for a moment. What breaks sled fails each time, at once.
-pub(crate) fn apply_again(db: &Db, tree: &sled::Tree, batch: &Batch) -> sled::Result<()> {
-    let apply = || past_damage(|| tree.apply_batch(batch.clone()));
+/// Applies a batch, with retries if it fails without breaking sled: the process may have reached its
+/// limit of open files for a moment. A batch is idempotent, so a partially applied one can be repeated.
+/// A broken sled fails immediately.
+pub(crate) fn apply_with_retries(db: &Db, tree: &sled::Tree, batch: &Batch) -> sled::Result<()> {
+    let apply = || retry_corruption(|| tree.apply_batch(batch.clone()));
     let mut done = apply();
     for _ in 1..ATTEMPTS {
         match &done {
@@ -27,25 +28,25 @@ pub(crate) fn apply_again(db: &Db, tree: &sled::Tree, batch: &Batch) -> sled::Re
     done
 }
 
-/// Pages that cannot be read and that one call gets past.
-const UNREADABLE: usize = 16;
+/// The maximum number of corrupt pages that one call skips.
+const MAX_CORRUPT_PAGES: usize = 16;
 
-/// While it reads or writes, sled moves pages of any tree out of the way, each once, and fails the
-/// call where it cannot read one. A damaged collection would so stop the calls of all others. A
-/// read changes nothing, and a batch says what is there after it: done again, it is as if it had
-/// been done once. What fails each time is damaged itself.
-pub(crate) fn past_damage<T>(call: impl Fn() -> sled::Result<T>) -> sled::Result<T> {
-    let mut done = call();
-    for _ in 0..UNREADABLE {
-        match done {
+/// Repeats a call that meets a corrupt page of another tree. During reads and writes sled evicts pages
+/// of any tree, each once, and fails the call if it cannot read one, so a corrupt collection would fail
+/// calls on all others. Reads and batches are idempotent. A call that fails every time meets corruption
+/// of its own tree.
+pub(crate) fn retry_corruption<T>(call: impl Fn() -> sled::Result<T>) -> sled::Result<T> {
+    let mut result = call();
+    for _ in 0..MAX_CORRUPT_PAGES {
+        match result {
             Err(error @ sled::Error::Corruption { .. }) => {
-                done = call();
-                if done.is_ok() {
+                result = call();
+                if result.is_ok() {
                     tracing::warn!(%error, "a page of another collection cannot be read");
                 }
             }
-            done => return done,
+            result => return result,
         }
     }
-    done
+    result
 }

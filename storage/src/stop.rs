@@ -1,28 +1,28 @@
-//! Why storage takes no writes, and whether it will take some again without a restart.
+//! Why storage takes no writes, and whether it recovers without a restart.
 
 use crate::{StorageError, clock};
 
-/// What stopped the writes.
+/// The kind of failure that has stopped writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stop {
-    /// sled met an error while it wrote to its log and writes nothing any more. What is on the disk
-    /// is whole up to some group; opening it again is what a start after a kill does.
+    /// sled has failed to write its log and writes nothing any more. The disk has a consistent state
+    /// up to some group; reopening sled recovers it as after a crash.
     Broken,
-    /// sled holds a part of a batch in memory and may write it.
+    /// sled has part of a batch in memory and may still write it.
     Half,
-    /// The system could not write back what it had taken: what is read need not be on the disk.
+    /// The kernel could not write back pages: data that can be read may not be on the disk.
     NotSynced,
-    /// What was opened again is not all that had been acknowledged.
+    /// The reopened database lacks acknowledged writes.
     Lost,
 }
 
-/// Storage that takes no writes.
+/// The state of storage that takes no writes.
 #[derive(Clone, Debug)]
 pub struct Stopped {
     stop: Stop,
-    /// What failed.
+    /// The error of the failed write.
     pub reason: String,
-    /// Unix milliseconds.
+    /// The time of the failure in Unix milliseconds.
     pub since: u64,
 }
 
@@ -35,26 +35,26 @@ impl Stopped {
         }
     }
 
-    /// Whether storage is opened again by itself as soon as it can be.
+    /// Whether storage reopens itself as soon as that is possible.
     pub fn heals(&self) -> bool {
         self.stop == Stop::Broken
     }
 
-    /// What there is to do.
+    /// What the operator should do.
     pub fn remedy(&self) -> &'static str {
         match self.stop {
             Stop::Broken => {
-                "storage is opened again by itself as soon as the disk takes writes: free some space if it ran out"
+                "storage reopens itself as soon as the disk accepts writes: free some space if the disk is full"
             }
             Stop::Half => "restart the server",
-            Stop::NotSynced => "look at the disk and its kernel log, then restart the server",
+            Stop::NotSynced => "check the disk and the kernel log, then restart the server",
             Stop::Lost => {
-                "restart the server: it names the collections that are damaged, and serves the others"
+                "restart the server: it reports damaged collections and serves the others"
             }
         }
     }
 
-    /// What writes are answered.
+    /// The error of every write.
     pub fn error(&self) -> StorageError {
         StorageError::Stopped {
             reason: self.reason.clone(),

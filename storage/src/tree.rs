@@ -1,9 +1,10 @@
-//! sled as others see it: a handle to the instance that is open now, and trees that find it there.
+//! Replaceable access to sled: the instance that is currently open, and trees that resolve it on each
+//! call.
 //!
-//! An instance that met an I/O error takes no more writes for as long as it lives, so a heal opens
-//! another in its place. Nobody holds a tree of sled itself for longer than one call or one scan.
-//! While there is no instance, or only a broken one, whose reads may fail where they meet a page that
-//! would have to be split, a call that fails does so with the kind [`ErrorKind::ResourceBusy`].
+//! An instance accepts no more writes after an I/O error, so `heal` replaces it. A tree of sled itself
+//! is never kept for longer than one call or one scan. While there is no instance, or a broken one
+//! whose reads fail on pages that have to be split, calls fail with the kind
+//! [`ErrorKind::ResourceBusy`].
 
 use std::io::ErrorKind;
 use std::ops::RangeBounds;
@@ -12,16 +13,16 @@ use std::sync::Arc;
 use parking_lot::RwLock;
 use sled::{Batch, Db, IVec};
 
-/// The open instance.
+/// The instance that is currently open.
 pub(crate) struct Instance(RwLock<State>);
 
 struct State {
-    /// Rises with each instance.
+    /// Increases with each instance.
     generation: u64,
     db: Option<Db>,
 }
 
-/// A tree of whichever instance is open.
+/// A tree of the instance that is currently open.
 #[derive(Clone)]
 pub(crate) struct Tree {
     instance: Arc<Instance>,
@@ -31,28 +32,28 @@ pub(crate) struct Tree {
 /// The entries of a scan, from both ends.
 pub(crate) enum Entries {
     Open(Box<(sled::Iter, Db)>),
-    /// There was no instance: one error and no more.
+    /// There is no instance: yields one error.
     Closed(Option<sled::Error>),
 }
 
-/// Whether sled is in its error state: it writes nothing any more.
+/// Whether sled is in its error state, in which it writes nothing.
 pub(crate) fn is_broken(db: &Db) -> bool {
     db.context.global_error().is_err()
 }
 
-/// The same error, unless it is only that the instance is broken.
-fn of_broken(db: &Db) -> impl Fn(sled::Error) -> sled::Error {
+/// Replaces I/O errors of a broken instance by [`closed`].
+fn map_broken(db: &Db) -> impl Fn(sled::Error) -> sled::Error {
     move |error| match error {
         sled::Error::Io(_) if is_broken(db) => closed(),
         error => error,
     }
 }
 
-/// What a call is answered while there is no instance.
+/// The error of calls while there is no instance.
 fn closed() -> sled::Error {
     sled::Error::Io(std::io::Error::new(
         ErrorKind::ResourceBusy,
-        "the database has to be opened again",
+        "the database is being reopened",
     ))
 }
 
@@ -82,16 +83,17 @@ impl Instance {
         self.current().map(|(_, db)| db)
     }
 
-    /// Whether it is the instance of this generation that is open.
+    /// Whether the instance of this generation is open.
     pub(crate) fn is_current(&self, generation: u64) -> bool {
         self.0.read().generation == generation
     }
 
-    /// Gives the instance away: from here on there is none.
+    /// Removes the instance.
     pub(crate) fn take(&self) -> Option<Db> {
         self.0.write().db.take()
     }
 
+    /// Sets a new instance.
     pub(crate) fn put(&self, db: Db) {
         let mut state = self.0.write();
         state.generation += 1;
@@ -100,12 +102,12 @@ impl Instance {
 }
 
 impl Tree {
-    /// The tree of the instance that is open now; it is made if it is missing.
-    pub(crate) fn now(&self) -> sled::Result<sled::Tree> {
+    /// The tree in the current instance; it is created if it does not exist.
+    pub(crate) fn open(&self) -> sled::Result<sled::Tree> {
         self.instance.db()?.open_tree(&self.name)
     }
 
-    /// The same, with its instance and the generation of that.
+    /// The tree with its instance and the generation of the instance.
     pub(crate) fn current(&self) -> sled::Result<(u64, Db, sled::Tree)> {
         let (generation, db) = self.instance.current()?;
         let tree = db.open_tree(&self.name)?;
@@ -114,12 +116,12 @@ impl Tree {
 
     pub(crate) fn get(&self, key: impl AsRef<[u8]>) -> sled::Result<Option<IVec>> {
         let (_, db, tree) = self.current()?;
-        tree.get(key).map_err(of_broken(&db))
+        tree.get(key).map_err(map_broken(&db))
     }
 
     pub(crate) fn contains_key(&self, key: impl AsRef<[u8]>) -> sled::Result<bool> {
         let (_, db, tree) = self.current()?;
-        tree.contains_key(key).map_err(of_broken(&db))
+        tree.contains_key(key).map_err(map_broken(&db))
     }
 
     pub(crate) fn scan_prefix(&self, prefix: impl AsRef<[u8]>) -> Entries {
@@ -134,9 +136,9 @@ impl Tree {
         self.entries(|tree| tree.iter())
     }
 
-    /// Not durable by itself.
+    /// Applies the batch, which is not durable until sled is flushed.
     pub(crate) fn apply_batch(&self, batch: Batch) -> sled::Result<()> {
-        self.now()?.apply_batch(batch)
+        self.open()?.apply_batch(batch)
     }
 
     fn entries(&self, scan: impl FnOnce(&sled::Tree) -> sled::Iter) -> Entries {
@@ -160,7 +162,7 @@ impl Iterator for Entries {
         match self {
             Self::Open(open) => {
                 let (entries, db) = &mut **open;
-                entries.next().map(|entry| entry.map_err(of_broken(db)))
+                entries.next().map(|entry| entry.map_err(map_broken(db)))
             }
             Self::Closed(error) => error.take().map(Err),
         }
@@ -174,7 +176,7 @@ impl DoubleEndedIterator for Entries {
                 let (entries, db) = &mut **open;
                 entries
                     .next_back()
-                    .map(|entry| entry.map_err(of_broken(db)))
+                    .map(|entry| entry.map_err(map_broken(db)))
             }
             Self::Closed(error) => error.take().map(Err),
         }

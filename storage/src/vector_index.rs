@@ -1,32 +1,33 @@
-//! How a collection wants its vectors indexed. What the numbers mean is the index's business.
+//! The vector index settings of a collection. Their meaning is defined by the index crate.
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// What was asked for when the collection was made; what was not is left to the index.
+/// The vector index settings given when the collection was created; the index chooses the others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VectorIndex {
+    /// The kind of index.
     #[serde(default, deserialize_with = "null_is_auto")]
     pub kind: VectorIndexKind,
-    /// Links of each vector in a graph.
+    /// Number of links per vector of a graph.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub m: Option<usize>,
-    /// Candidates while a graph is built.
+    /// Number of candidates while a graph is built.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ef_construction: Option<usize>,
-    /// Candidates while a graph is searched.
+    /// Number of candidates while a graph is searched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ef: Option<usize>,
-    /// Lists of an inverted file.
+    /// Number of lists of an inverted file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nlist: Option<usize>,
-    /// Lists that a search looks into.
+    /// Number of lists that a search scans.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nprobe: Option<usize>,
-    /// Bytes of a product code.
+    /// Bytes per product-quantised vector.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pq_m: Option<usize>,
-    /// New vectors that are kept in memory before they become a segment on disk.
+    /// Number of new vectors that are kept in memory before they become a segment on disk.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seal_at: Option<usize>,
 }
@@ -35,13 +36,19 @@ fn null_is_auto<'de, D: Deserializer<'de>>(kind: D) -> Result<VectorIndexKind, D
     Option::deserialize(kind).map(Option::unwrap_or_default)
 }
 
+/// The kind of a vector index.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum VectorIndexKind {
     #[default]
+    /// Chosen by the number of vectors.
     Auto,
+    /// Exact search.
     Flat,
+    /// A graph.
     Hnsw,
+    /// An inverted file of product-quantised vectors.
     IvfPq,
+    /// Scalar quantisation to 8 bits.
     Sq8,
 }

@@ -1,4 +1,4 @@
-//! What may be asked of a collection, and what came of it.
+//! Writes to a collection, and their outcomes.
 
 use bytes::Bytes;
 
@@ -12,23 +12,28 @@ use crate::{
 pub enum Write {
     /// Add a document or replace all of it.
     Put(NewDocument),
-    /// Change some parts of a document and keep the others.
+    /// Change some parts of a document.
     Revise(Revision),
     /// Merge metadata (RFC 7396: `null` removes a field); text, image and vectors stay.
     Merge {
+        /// The document.
         id: DocumentId,
+        /// The patch of its metadata.
         metadata: Metadata,
     },
+    /// Delete a document.
     Delete(DocumentId),
-    /// Delete the document as long as this is its version: what was found by a look at it may
-    /// have been replaced since.
+    /// Delete a document unless it was replaced since this version was read.
     DeleteVersion {
+        /// The document.
         id: DocumentId,
+        /// The version that was read.
         key: DocumentKey,
     },
 }
 
 impl Write {
+    /// The document that is written.
     pub fn id(&self) -> &DocumentId {
         match self {
             Write::Put(document) => &document.id,
@@ -38,13 +43,13 @@ impl Write {
     }
 }
 
-/// Whether a document may go from the first metadata to the second; `None` where there is no
-/// document, or where what is stored of it is damaged. Asked for one write of a group after the
-/// other, as each finds it; that nothing is left can't be refused.
+/// Decides whether the metadata of a document may change from the first to the second value; `None` is
+/// an absent document, or one that is corrupt. Called for each write of a group with the state after
+/// the previous one. Deletions are reported, and never refused.
 pub type Guard<'a> = &'a mut dyn FnMut(Option<&Metadata>, Option<&Metadata>) -> bool;
 
 impl Write {
-    /// Whether it can be committed to such a collection.
+    /// Fails unless the write is valid for this collection.
     pub(crate) fn check(&self, definition: &CollectionDefinition) -> Result<(), StorageError> {
         self.refusal(definition.dim).map_or(Ok(()), |reason| {
             Err(StorageError::InvalidWrite {
@@ -54,7 +59,7 @@ impl Write {
         })
     }
 
-    /// What it brings, roughly.
+    /// The approximate number of bytes that it adds.
     pub(crate) fn bytes(&self) -> u64 {
         let image = |image: &NewImage| image.bytes.len();
         let bytes = match self {
@@ -86,30 +91,30 @@ impl Write {
                 }
                 let of_kind = |kind| vectors.iter().filter(|vector| vector.0 == kind).count();
                 if of_kind(VectorKind::Image) > 1 {
-                    return Some("it has two vectors of its image".into());
+                    return Some("it has two image vectors".into());
                 }
                 let text = document.text.as_deref();
                 let texts = of_kind(VectorKind::Text);
-                refuse_passages(text, &document.passages, texts).or_else(|| {
+                invalid_passages(text, &document.passages, texts).or_else(|| {
                     vectors
                         .iter()
-                        .find_map(|(_, vector)| refuse_vector(vector, dim))
+                        .find_map(|(_, vector)| invalid_vector(vector, dim))
                 })
             }
             Write::Revise(revision) => {
                 let text = match &revision.text {
                     Part::Replace(text) => {
-                        refuse_passages(Some(&text.text), &text.passages, text.vectors.len())
+                        invalid_passages(Some(&text.text), &text.passages, text.vectors.len())
                             .or_else(|| {
                                 text.vectors
                                     .iter()
-                                    .find_map(|vector| refuse_vector(vector, dim))
+                                    .find_map(|vector| invalid_vector(vector, dim))
                             })
                     }
                     Part::Keep | Part::Remove => None,
                 };
                 text.or_else(|| match &revision.image {
-                    Part::Replace((_, vector)) => refuse_vector(vector, dim),
+                    Part::Replace((_, vector)) => invalid_vector(vector, dim),
                     Part::Keep | Part::Remove => None,
                 })
             }
@@ -118,19 +123,20 @@ impl Write {
     }
 }
 
-/// A text has a vector or one for each passage, of which there are at most [`MAX_PASSAGES`].
-pub(crate) fn refuse_passages(
+/// Why a text with these passages and this number of vectors is invalid. A text has one vector, or one
+/// per passage, of which there are at most [`MAX_PASSAGES`].
+pub(crate) fn invalid_passages(
     text: Option<&str>,
     passages: &[Passage],
     vectors: usize,
 ) -> Option<String> {
     if vectors > MAX_PASSAGES {
         return Some(format!(
-            "its text has {vectors} vectors, over {MAX_PASSAGES}"
+            "its text has {vectors} vectors, more than {MAX_PASSAGES}"
         ));
     }
     if passages.is_empty() {
-        return (vectors > 1).then(|| "it has several vectors of its text and no passages".into());
+        return (vectors > 1).then(|| "its text has several vectors and no passages".into());
     }
     if passages.len() != vectors {
         return Some(format!(
@@ -142,10 +148,11 @@ pub(crate) fn refuse_passages(
         text.and_then(|text| text.get(passage.start as usize..passage.end as usize))
             .is_some()
     };
-    (!passages.iter().all(lies_within)).then(|| "a passage lies outside its text".into())
+    (!passages.iter().all(lies_within)).then(|| "a passage is outside of its text".into())
 }
 
-pub(crate) fn refuse_vector(vector: &[f32], dim: usize) -> Option<String> {
+/// Why the vector is invalid for a collection with `dim` dimensions.
+pub(crate) fn invalid_vector(vector: &[f32], dim: usize) -> Option<String> {
     if vector.len() != dim {
         return Some(format!(
             "its vector has {} dimensions, not {dim}",
@@ -155,88 +162,114 @@ pub(crate) fn refuse_vector(vector: &[f32], dim: usize) -> Option<String> {
     vector
         .iter()
         .position(|x| !x.is_finite())
-        .map(|at| format!("number {at} of its vector is {}", vector[at]))
+        .map(|at| format!("dimension {at} of its vector is {}", vector[at]))
 }
 
-/// A whole document to store. It has a text, an image or at least a vector.
+/// A complete document to store. It has a text, an image or at least a vector.
 #[derive(Clone, Debug)]
 pub struct NewDocument {
+    /// The id of the document.
     pub id: DocumentId,
+    /// The text, if there is one.
     pub text: Option<String>,
+    /// Whether the vector covers only the beginning of `text`.
     pub text_truncated: bool,
     /// As in [`Document::passages`](crate::Document::passages).
     pub passages: Vec<Passage>,
+    /// The image, if there is one.
     pub image: Option<NewImage>,
+    /// The metadata; an empty object if there is none.
     pub metadata: Metadata,
-    /// At most one of the image, and one of the text or one for each of its passages.
+    /// At most one vector of the image, and one of the text or one per passage.
     pub vectors: Vec<Vector>,
 }
 
-/// An image's original bytes and what their header said.
+/// The original bytes of an image, and the properties in their header.
 #[derive(Clone, Debug)]
 pub struct NewImage {
+    /// The original bytes.
     pub bytes: Bytes,
+    /// The media type, such as `image/png`.
     pub media_type: String,
+    /// In pixels.
     pub width: u32,
+    /// In pixels.
     pub height: u32,
 }
 
-/// Changes to a stored document. A part goes together with its vector, so that what is kept is
-/// what is stored at the moment of the commit.
+/// Changes to parts of a stored document. A part includes its vector; parts that are kept have their
+/// value at the time of the commit.
 #[derive(Clone, Debug)]
 pub struct Revision {
+    /// The document.
     pub id: DocumentId,
+    /// The text.
     pub text: Part<NewText>,
+    /// The image and its vector.
     pub image: Part<(NewImage, Vec<f32>)>,
-    /// Merged as RFC 7396 says.
+    /// The patch of the metadata, merged as in RFC 7396.
     pub metadata: Metadata,
 }
 
-/// A text, its vector or those of its passages, and whether the model saw only its beginning.
+/// A text with its vector or those of its passages.
 #[derive(Clone, Debug)]
 pub struct NewText {
+    /// The text.
     pub text: String,
+    /// Whether the vector covers only the beginning of the text.
     pub truncated: bool,
+    /// The passages; empty if there is one vector.
     pub passages: Vec<Passage>,
+    /// One vector, or one per passage.
     pub vectors: Vec<Vec<f32>>,
 }
 
-/// What a revision does to one part of a document.
+/// A change of one part of a document.
 #[derive(Clone, Debug)]
 pub enum Part<T> {
+    /// The part stays unchanged.
     Keep,
+    /// The part is removed.
     Remove,
+    /// The part gets this value.
     Replace(T),
 }
 
-/// What came of one write. A key that a later write of the same group replaced was never readable.
+/// The outcome of one write. A version that a later write of the same group has replaced was never
+/// readable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
+    /// The document is new.
     Created {
+        /// Its version.
         key: DocumentKey,
     },
+    /// The document has a new version.
     Updated {
+        /// The new version.
         key: DocumentKey,
+        /// The previous version.
         replaced: DocumentKey,
     },
+    /// The document was deleted.
     Deleted {
+        /// The deleted version.
         key: DocumentKey,
     },
-    /// There is no such document, or version, to revise, merge into or delete: nothing was
-    /// changed.
+    /// The document, or the version, does not exist; nothing was changed.
     NotFound,
-    /// The revision would leave no text, no image and no vector: nothing was changed.
+    /// The document would have no text, no image and no vector; nothing was changed.
     NothingLeft,
-    /// The [`Guard`] refused it: nothing was changed.
+    /// The [`Guard`] refused the write; nothing was changed.
     Refused,
 }
 
-/// A group that is durable.
+/// The result of a durable group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Committed {
-    /// The collection's sequence after the group; it rises by one with each group that changes
-    /// anything.
+    /// The sequence of the collection after the group. It increases by one with each group that
+    /// changes anything.
     pub sequence: u64,
-    /// One for each write, in order.
+    /// The outcome of each write, in order.
     pub outcomes: Vec<Outcome>,
 }

@@ -1,5 +1,5 @@
-//! A disk that fills up in the middle of a write, and has room again: storage stops, says so, and
-//! goes on by itself with all that was acknowledged.
+//! A disk that fills up during a write and has space again later: storage stops writes, reports it, and
+//! recovers by itself with all acknowledged documents.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::fs;
@@ -52,7 +52,7 @@ impl Drop for Disk {
 }
 
 fn open(dir: &Path) -> Store {
-    // Nothing is refused for want of room: sled finds out.
+    // No write is rejected for lack of space: sled runs out of it.
     let options = StoreOptions {
         reserve_bytes: 0,
         ..StoreOptions::default()
@@ -88,7 +88,7 @@ fn until(what: &str, mut done: impl FnMut() -> bool) {
 }
 
 #[test]
-fn storage_that_met_a_full_disk_is_opened_again_with_all_that_was_acknowledged() {
+fn storage_recovers_from_a_full_disk_with_all_acknowledged_writes() {
     let Some(disk) = Disk::new(96) else { return };
     let store = open(&disk.path().join("data"));
     let create = |name: &str| {
@@ -102,13 +102,13 @@ fn storage_that_met_a_full_disk_is_opened_again_with_all_that_was_acknowledged()
         .unwrap();
     other.commit((0..10).map(document).collect()).unwrap();
     for round in 0..4 {
-        // With room kept for it, and without.
+        // With and without reserved space.
         let kept = disk.path().join("data/ballast");
-        until("room is kept", || kept.exists());
+        until("space is reserved", || kept.exists());
         if round % 2 == 1 {
             fs::remove_file(&kept).unwrap();
         }
-        // What sled's file has room for already is used up first.
+        // Uses up the space that is already allocated to the file of sled.
         let log = disk.path().join("data/sled/db");
         let blocks = || fs::metadata(&log).unwrap().blocks();
         let (before, mut more) = (blocks(), 0);
@@ -118,7 +118,7 @@ fn storage_that_met_a_full_disk_is_opened_again_with_all_that_was_acknowledged()
             collection.commit(group.collect()).unwrap();
         }
         disk.fill();
-        // Deletes need no room by our count, and some by sled's.
+        // Deletes need no space by our estimate, but some in sled.
         let mut acknowledged = ids(&collection);
         let mut failed = None;
         for id in acknowledged.clone() {
@@ -133,7 +133,7 @@ fn storage_that_met_a_full_disk_is_opened_again_with_all_that_was_acknowledged()
         let (id, error) = failed.expect("the disk is full");
         assert!(error.is_out_of_room(), "{error}");
         if round % 2 == 1 {
-            // It is tried, and stays as it was while the disk is full.
+            // Recovery is attempted, and fails while the disk is full.
             std::thread::sleep(Duration::from_millis(2500));
             let stopped = store.stopped().unwrap();
             assert!(stopped.heals(), "{stopped:?}");

@@ -177,7 +177,7 @@ fn a_model_is_checked_by_name_and_by_folder() {
         {
             assert!(output.contains(line), "'{line}': {output}");
         }
-        for timed in ["a text ", "a picture "] {
+        for timed in ["one text ", "one image "] {
             let line = output
                 .lines()
                 .find(|line| line.trim_start().starts_with(timed))

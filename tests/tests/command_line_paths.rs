@@ -273,7 +273,7 @@ fn ctrl_c_reports_the_progress_and_how_to_continue() {
     let rest = clipdb(&["ingest", path, "--collection", "stopped", "--skip-existing"]);
     assert_eq!(rest.code, Some(0), "{}", rest.stderr);
     assert!(
-        rest.stdout.contains(&format!("{there} there already")),
+        rest.stdout.contains(&format!("{there} already existed")),
         "{}",
         rest.stdout
     );

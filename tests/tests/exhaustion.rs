@@ -123,7 +123,7 @@ fn too_low_a_limit_is_reported_in_one_sentence() {
     for (limits, word) in [
         ("ulimit -n 20", "files"),
         ("ulimit -n 100", "files"),
-        ("ulimit -v 3000000", "addresses"),
+        ("ulimit -v 3000000", "address space"),
         (unprivileged, "threads"),
     ] {
         if limits == unprivileged && !(rustix::process::geteuid().is_root() && others_may_run) {

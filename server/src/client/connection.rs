@@ -1,5 +1,5 @@
-//! One server, spoken to over HTTP: where it is, the key, and the patience for
-//! a server that restarts or is full.
+//! The HTTP client of one server: its address, the API key, and retries while the server starts or
+//! is overloaded.
 
 use super::{ClientError, ServerArguments};
 use reqwest::blocking::{Client, RequestBuilder, Response};
@@ -10,15 +10,21 @@ use serde_json::Value;
 use std::error::Error;
 use std::time::{Duration, Instant};
 
-/// How long a full, starting or restarting server is waited for.
-const PATIENCE: Duration = Duration::from_secs(60);
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// A batch of pictures on a large model and a slow CPU takes minutes.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(600);
-
-/// A large archive on a slow line.
+/// How long requests to a starting, restarting or overloaded server are retried.
+const RETRY_FOR: Duration = Duration::from_secs(60);
+const MIN_PAUSE: Duration = Duration::from_millis(200);
+const MAX_PAUSE: Duration = Duration::from_secs(5);
+/// A batch of images takes minutes on a large model and a slow CPU.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(600);
+/// For a large archive over a slow connection.
 const ARCHIVE_TIMEOUT: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Whether a request is retried while no server accepts connections.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum RetryConnect {
+    Yes,
+    No,
+}
 
 #[derive(Debug)]
 pub struct Connection {
@@ -27,7 +33,7 @@ pub struct Connection {
     collection: String,
 }
 
-/// The parts of an `application/problem+json` body that a person reads.
+/// The fields of an `application/problem+json` body that are shown.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Problem {
@@ -38,13 +44,13 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// Whether the same may go through a little later.
-    pub fn may_pass(&self) -> bool {
+    /// Whether the same request may succeed later.
+    pub fn is_temporary(&self) -> bool {
         matches!(self.status, 429 | 503)
     }
 
-    /// The most exact sentence the server gave.
-    pub fn sentence(&self) -> &str {
+    /// The most specific description that the server gave.
+    pub fn description(&self) -> &str {
         [&self.detail, &self.title, &self.code]
             .into_iter()
             .find(|text| !text.is_empty())
@@ -53,13 +59,16 @@ impl Problem {
 }
 
 impl Connection {
-    /// Finds the server and waits until it is ready.
+    /// Connects to the server and waits until it is ready.
     ///
     /// # Errors
-    /// `NotRunning` at once when nothing listens; `NotReady` after a minute.
+    /// `NotRunning` immediately if nothing listens at the address; `NotReady` after a minute.
     pub fn open(arguments: &ServerArguments) -> Result<Self, ClientError> {
         let connection = Self::new(arguments)?;
-        match connection.patiently(|| connection.http.get(connection.url(&["ready"])), false) {
+        match connection.send_with_retries(
+            || connection.http.get(connection.url(&["ready"])),
+            RetryConnect::No,
+        ) {
             Ok(_) => Ok(connection),
             Err(ClientError::Refused {
                 status: 503,
@@ -67,12 +76,12 @@ impl Connection {
                 ..
             }) => Err(ClientError::NotReady {
                 server: connection.server(),
-                seconds: PATIENCE.as_secs(),
+                seconds: RETRY_FOR.as_secs(),
                 detail,
             }),
             Err(ClientError::Refused { status, .. }) => Err(ClientError::NotClipdb {
                 server: connection.server(),
-                detail: format!("GET /ready answers {status}"),
+                detail: format!("GET /ready returns {status}"),
             }),
             Err(error) => Err(error),
         }
@@ -91,8 +100,8 @@ impl Connection {
         let mut http = Client::builder()
             .default_headers(headers)
             .connect_timeout(Duration::from_secs(10))
-            .timeout(ANSWER_TIMEOUT);
-        if is_this_machine(&base) {
+            .timeout(RESPONSE_TIMEOUT);
+        if is_loopback(&base) {
             http = http.no_proxy();
         }
         let http = http
@@ -113,7 +122,7 @@ impl Connection {
         self.base.as_str().trim_end_matches('/').to_owned()
     }
 
-    /// Makes the collection with the server's defaults unless it is there.
+    /// Creates the collection with the server's defaults unless it exists.
     pub fn ensure_collection(&self) -> Result<(), ClientError> {
         let url = self.collection_url(&[]);
         match self.request(|| self.http.get(url.clone())) {
@@ -133,7 +142,7 @@ impl Connection {
         }
     }
 
-    /// Sends documents; `build` adds the body to the request, once an attempt.
+    /// Sends documents; `build` adds the body to the request, once per attempt.
     pub fn post_documents(
         &self,
         build: impl Fn(RequestBuilder) -> RequestBuilder,
@@ -147,34 +156,36 @@ impl Connection {
         self.request(|| self.http.post(url.clone()).json(query))
     }
 
-    /// Begins a snapshot of the collection; the task.
-    pub fn begin_snapshot(&self) -> Result<Value, ClientError> {
+    /// Starts a snapshot of the collection and returns its task.
+    pub fn start_snapshot(&self) -> Result<Value, ClientError> {
         let mut url = self.collection_url(&["snapshots"]);
         url.set_query(Some("wait=false"));
         self.request(|| self.http.post(url.clone()))
     }
 
-    /// A task as it is now.
+    /// The current state of a task.
     pub fn task(&self, id: &str) -> Result<Value, ClientError> {
         let url = self.url(&["tasks", id]);
         self.request(|| self.http.get(url.clone()))
     }
 
-    /// The bytes of a snapshot's archive, to be read.
+    /// Requests a snapshot's archive; the response streams its bytes.
     pub fn download_snapshot(&self, id: &str) -> Result<Response, ClientError> {
         let url = self.collection_url(&["snapshots", id]);
-        // As long as it takes.
-        self.patiently(|| self.http.get(url.clone()).timeout(ARCHIVE_TIMEOUT), true)
+        self.send_with_retries(
+            || self.http.get(url.clone()).timeout(ARCHIVE_TIMEOUT),
+            RetryConnect::Yes,
+        )
     }
 
     pub fn remove_snapshot(&self, id: &str) -> Result<(), ClientError> {
         let url = self.collection_url(&["snapshots", id]);
-        self.patiently(|| self.http.delete(url.clone()), true)
+        self.send_with_retries(|| self.http.delete(url.clone()), RetryConnect::Yes)
             .map(drop)
     }
 
-    /// Sends an archive, once; the task that restores it.
-    pub fn begin_restore(&self, archive: std::fs::File) -> Result<Value, ClientError> {
+    /// Sends an archive, without retries, and returns the task that restores it.
+    pub fn start_restore(&self, archive: std::fs::File) -> Result<Value, ClientError> {
         let mut url = self.collection_url(&["restore"]);
         url.set_query(Some("wait=false"));
         let request = self
@@ -189,58 +200,60 @@ impl Connection {
         }
         response.json().map_err(|error| ClientError::NotClipdb {
             server: self.server(),
-            detail: innermost(&error),
+            detail: root_cause(&error),
         })
     }
 
-    /// Measures the collection's index; names and values go into the query.
+    /// Measures the recall of the collection's index, with these query parameters.
     pub fn recall(
         &self,
-        wanted: impl Iterator<Item = (&'static str, u32)>,
+        parameters: impl Iterator<Item = (&'static str, u32)>,
     ) -> Result<Value, ClientError> {
         let mut url = self.collection_url(&["recall"]);
         url.query_pairs_mut()
-            .extend_pairs(wanted.map(|(name, value)| (name, value.to_string())));
+            .extend_pairs(parameters.map(|(name, value)| (name, value.to_string())));
         self.request(|| self.http.get(url.clone()))
     }
 
     fn request(&self, build: impl Fn() -> RequestBuilder) -> Result<Value, ClientError> {
-        let response = self.patiently(build, true)?;
+        let response = self.send_with_retries(build, RetryConnect::Yes)?;
         response.json().map_err(|error| ClientError::NotClipdb {
             server: self.server(),
-            detail: innermost(&error),
+            detail: root_cause(&error),
         })
     }
 
-    /// Sends until the server takes the request. Every request of this client
-    /// may be repeated: documents carry their ids.
-    fn patiently(
+    /// Sends the request until the server accepts it. Repeating it is safe: documents carry their
+    /// ids.
+    fn send_with_retries(
         &self,
         build: impl Fn() -> RequestBuilder,
-        wait_for_a_server: bool,
+        retry_connect: RetryConnect,
     ) -> Result<Response, ClientError> {
         let started = Instant::now();
-        let mut pause = FIRST_PAUSE;
+        let mut pause = MIN_PAUSE;
         loop {
-            let (error, may_pass) = match build().send() {
+            let (error, is_temporary) = match build().send() {
                 Ok(response) if response.status().is_success() => return Ok(response),
                 Ok(response) => {
-                    let may_pass = matches!(
+                    let is_temporary = matches!(
                         response.status(),
                         StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS
                     );
-                    (self.refusal(response), may_pass)
+                    (self.refusal(response), is_temporary)
                 }
                 Err(error) => {
-                    let may_pass = wait_for_a_server && !error.is_timeout() && !error.is_builder();
-                    (self.failure(&error), may_pass)
+                    let is_temporary = retry_connect == RetryConnect::Yes
+                        && !error.is_timeout()
+                        && !error.is_builder();
+                    (self.failure(&error), is_temporary)
                 }
             };
-            if !may_pass || started.elapsed() + pause > PATIENCE {
+            if !is_temporary || started.elapsed() + pause > RETRY_FOR {
                 return Err(error);
             }
             std::thread::sleep(pause);
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            pause = (pause * 2).min(MAX_PAUSE);
         }
     }
 
@@ -252,7 +265,7 @@ impl Connection {
         } else {
             ClientError::Broken {
                 server: self.server(),
-                detail: innermost(error),
+                detail: root_cause(error),
             }
         }
     }
@@ -260,7 +273,7 @@ impl Connection {
     fn refusal(&self, response: Response) -> ClientError {
         let status = response.status().as_u16();
         let problem: Problem = response.json().unwrap_or_default();
-        let detail = problem.sentence().to_owned();
+        let detail = problem.description().to_owned();
         match (status, problem.code.as_str()) {
             (401, _) => ClientError::Unauthorized {
                 server: self.server(),
@@ -285,7 +298,7 @@ impl Connection {
 
     fn url(&self, path: &[&str]) -> Url {
         let mut url = self.base.clone();
-        // Only a URL without a host has no path, and `parse_address` refuses those.
+        // Only a URL without a host has no path, and `parse_address` rejects those.
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(path);
         }
@@ -293,7 +306,7 @@ impl Connection {
     }
 }
 
-/// `HOST:PORT` is taken as http.
+/// Parses a URL, or `HOST:PORT` as an http URL.
 fn parse_address(server: &str) -> Result<Url, ClientError> {
     let full = if server.contains("://") {
         server.to_owned()
@@ -308,8 +321,8 @@ fn parse_address(server: &str) -> Result<Url, ClientError> {
         })
 }
 
-/// A proxy from the environment cannot reach this machine's own addresses.
-fn is_this_machine(url: &Url) -> bool {
+/// Whether the server is on this machine, which a proxy from the environment cannot reach.
+fn is_loopback(url: &Url) -> bool {
     url.host_str().is_some_and(|host| {
         host == "localhost"
             || host
@@ -319,8 +332,8 @@ fn is_this_machine(url: &Url) -> bool {
     })
 }
 
-/// The cause at the bottom: reqwest's own sentence only repeats the URL.
-fn innermost(error: &dyn Error) -> String {
+/// The innermost source of the error: reqwest's own message only repeats the URL.
+fn root_cause(error: &dyn Error) -> String {
     let mut deepest = error;
     while let Some(source) = deepest.source() {
         deepest = source;
@@ -339,7 +352,7 @@ mod tests {
                 server: server.to_owned(),
                 api_key: None,
             },
-            collection: "my pictures".to_owned(),
+            collection: "my images".to_owned(),
         })
         .unwrap()
     }
@@ -362,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_refused() {
+    fn invalid_addresses_are_rejected() {
         for server in ["", "ftp://host", "http://", "a b"] {
             assert!(
                 matches!(parse_address(server), Err(ClientError::Address { .. })),
@@ -372,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn this_machine_is_known_by_name_and_number() {
+    fn loopback_is_recognised_by_name_and_address() {
         for (server, expected) in [
             ("http://localhost:1", true),
             ("http://127.0.0.2", true),
@@ -381,7 +394,7 @@ mod tests {
             ("http://example.org", false),
         ] {
             assert_eq!(
-                is_this_machine(&parse_address(server).unwrap()),
+                is_loopback(&parse_address(server).unwrap()),
                 expected,
                 "{server}"
             );
@@ -389,7 +402,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_is_not_running_is_told_at_once() {
+    fn a_server_that_is_not_running_is_reported_immediately() {
         let arguments = ServerArguments {
             address: Address {
                 server: "127.0.0.1:1".to_owned(),

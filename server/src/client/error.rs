@@ -1,12 +1,11 @@
-//! What can go wrong between the command line and a server, in words that say
-//! what to try next.
+//! Errors of the client commands, each with a hint what to try next.
 
 use std::path::PathBuf;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     #[error(
-        "no server answers at {server}. Start one with 'clipdb serve', or name another with --server URL"
+        "no server is running at {server}. Start one with 'clipdb serve', or pass another address with --server URL"
     )]
     NotRunning { server: String },
 
@@ -17,18 +16,18 @@ pub enum ClientError {
         detail: String,
     },
 
-    #[error("the connection to {server} failed: {detail}. The server's log may say more")]
+    #[error("the connection to {server} failed: {detail}. See the server's log for details")]
     Broken { server: String, detail: String },
 
-    #[error("what answers at {server} does not speak like clipdb ({detail}). Check --server")]
+    #[error("the server at {server} is not clipdb ({detail}). Check --server")]
     NotClipdb { server: String, detail: String },
 
     #[error(
-        "the server at {server} refused the key: {detail}. Give the right one with --api-key or CLIPDB_API_KEY"
+        "the server at {server} rejected the API key: {detail}. Pass the right one with --api-key or CLIPDB_API_KEY"
     )]
     Unauthorized { server: String, detail: String },
 
-    #[error("the server answered {status} {code}: {detail}")]
+    #[error("the server returned {status} {code}: {detail}")]
     Refused {
         status: u16,
         code: String,
@@ -36,16 +35,18 @@ pub enum ClientError {
     },
 
     #[error(
-        "the server has no collection '{collection}'. 'clipdb ingest PATH --collection {collection}' makes it"
+        "collection '{collection}' does not exist. Create it with 'clipdb ingest PATH --collection {collection}'"
     )]
     NoCollection { collection: String },
 
     #[error(
-        "'{server}' is not the address of a server: give one like http://127.0.0.1:8080 with --server"
+        "'{server}' is not a server address: pass one such as http://127.0.0.1:8080 with --server"
     )]
     Address { server: String },
 
-    #[error("the key given with --api-key cannot be sent: it holds characters no header may hold")]
+    #[error(
+        "the key passed with --api-key contains characters that are not allowed in an HTTP header"
+    )]
     Key,
 
     #[error("cannot read '{}': {source}", path.display())]
@@ -63,23 +64,21 @@ pub enum ClientError {
     #[error("cannot set up the HTTP client: {source}")]
     Setup { source: reqwest::Error },
 
-    #[error(
-        "the operating system gave no thread to send from: {source}. Try a smaller --in-flight"
-    )]
+    #[error("could not spawn a thread: {source}. Try a smaller --in-flight")]
     Thread { source: std::io::Error },
 
     #[error(
-        "with --id-prefix only one PATH can be given: files of the same name in two would have the same id"
+        "--id-prefix allows only one PATH: files of the same name in two folders would get the same id"
     )]
     OnePath,
 
-    #[error("cannot write the answer: {source}")]
+    #[error("cannot write to standard output: {source}")]
     Output { source: std::io::Error },
 }
 
 impl ClientError {
-    /// Whether the server judged this very request, so that another one, such
-    /// as a smaller one, may still go through.
+    /// Whether the server rejected the content of this request, so that another request, such as a
+    /// smaller one, may succeed.
     pub fn concerns_request(&self) -> bool {
         matches!(
             self,

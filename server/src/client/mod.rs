@@ -1,6 +1,5 @@
-//! The command line's clients of a running server: `ingest`, `search`, `profile` and
-//! `recall`. They speak only the REST contract, so they work against a server
-//! on any machine and know nothing of its insides.
+//! The commands that are clients of a running server. They use only the REST API, so they work with
+//! a server on any machine.
 
 mod connection;
 mod error;
@@ -19,10 +18,10 @@ pub use error::ClientError;
 use clap::Args;
 use std::io::{ErrorKind, Write};
 
-/// Which server a command speaks to.
+/// The server that a command calls.
 #[derive(Debug, Clone, Args)]
 pub struct Address {
-    /// Address of the running server
+    /// Address of the server
     #[arg(
         long,
         env = "CLIPDB_SERVER",
@@ -31,7 +30,7 @@ pub struct Address {
     )]
     pub server: String,
 
-    /// Key of a server that asks for one
+    /// API key, if the server requires one
     #[arg(
         long,
         env = "CLIPDB_API_KEY",
@@ -41,19 +40,18 @@ pub struct Address {
     pub api_key: Option<String>,
 }
 
-/// Which server and collection a command speaks to.
+/// The server and collection that a command uses.
 #[derive(Debug, Clone, Args)]
 pub struct ServerArguments {
     #[command(flatten)]
     pub address: Address,
 
-    /// Collection to work in
+    /// Collection to use
     #[arg(long, default_value = "default", value_name = "NAME")]
     pub collection: String,
 }
 
-/// Writes to standard output. A reader that went away (`| head`) ends the
-/// output, not the program with an error.
+/// Writes to standard output. A reader that has closed the pipe (`| head`) is not an error.
 fn print_out(text: &str) -> Result<(), ClientError> {
     match std::io::stdout().lock().write_all(text.as_bytes()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {

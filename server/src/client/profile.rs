@@ -1,6 +1,6 @@
-//! `clipdb profile`: where the time of a search goes, as a tree. The parts in
-//! the server are its own `timings`; the network is what the client's clock
-//! sees beyond them.
+//! `clipdb profile`: shows the time spent in each stage of a search as a tree. The stages within the
+//! server are the `timings` of its responses; the network is the rest of the time that the client
+//! measures.
 
 use super::connection::Connection;
 use super::search::image_query;
@@ -14,10 +14,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
-/// Searches before the clock runs: the first ones warm caches and connections.
+/// Searches before the measurement, which warm up caches and connections.
 const WARM_UP: usize = 3;
 
-/// A new text for every search, so that no cache answers.
+/// Texts that differ between searches, so that no cache is hit.
 const TEXTS: [&str; 20] = [
     "a happy potato",
     "something to drink",
@@ -43,11 +43,11 @@ const TEXTS: [&str; 20] = [
 
 #[derive(Debug, Args)]
 pub struct ProfileArguments {
-    /// Searches of each kind
+    /// Number of searches of each kind
     #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
     pub runs: u16,
 
-    /// Picture to search by [default: a drawn one of 256 × 256 pixels]
+    /// Image to search by [default: a generated one of 256 × 256 pixels]
     #[arg(long, value_name = "FILE")]
     pub image: Option<PathBuf>,
 
@@ -55,8 +55,8 @@ pub struct ProfileArguments {
     pub server: ServerArguments,
 }
 
-/// Where one search spent its time, in microseconds. A part the server did
-/// not name took no time: it has no model to run for a keyword search, say.
+/// Time per stage of a search, in microseconds. A stage that the server does not report took no time:
+/// a keyword search runs no model, for example.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Deserialize)]
 #[serde(default)]
 struct Timings {
@@ -85,8 +85,8 @@ const PARTS: [Part; 8] = [
     ("vector search", |sample| sample.parts.vector_us),
     ("keyword search", |sample| sample.parts.keyword_us),
     ("fusion", |sample| sample.parts.fusion_us),
-    ("reading the hits", |sample| sample.parts.fetch_us),
-    ("the rest", Sample::rest_us),
+    ("fetching the hits", |sample| sample.parts.fetch_us),
+    ("other", Sample::rest_us),
 ];
 
 impl Sample {
@@ -94,7 +94,7 @@ impl Sample {
         (self.round_trip_us - self.server_us).max(0.0)
     }
 
-    /// What the server's total holds beyond the parts it names.
+    /// The server's total minus the stages that it reports.
     fn rest_us(&self) -> f64 {
         let parts = self.parts;
         let named = parts.queue_us
@@ -108,13 +108,12 @@ impl Sample {
     }
 }
 
-/// Searches again and again and prints the tree.
+/// Repeats searches and prints the tree.
 ///
 /// # Errors
-/// An unreadable picture, a server that does not tell its timings, and
-/// whatever the server or the way to it objects to.
+/// The image cannot be read, the responses have no timings, or a request fails.
 pub fn run(arguments: &ProfileArguments) -> Result<ExitCode, ClientError> {
-    let (picture, picture_name) = match &arguments.image {
+    let (image, image_name) = match &arguments.image {
         Some(path) => (
             std::fs::read(path).map_err(|source| ClientError::Unreadable {
                 path: path.clone(),
@@ -122,9 +121,9 @@ pub fn run(arguments: &ProfileArguments) -> Result<ExitCode, ClientError> {
             })?,
             path.display().to_string(),
         ),
-        None => (drawn_picture(), "a drawn 256 × 256 picture".to_owned()),
+        None => (generated_image(), "a generated 256 × 256 image".to_owned()),
     };
-    let by_picture = image_query(&picture);
+    let by_image = image_query(&image);
     let connection = Connection::open(&arguments.server)?;
     let runs = usize::from(arguments.runs);
     let bar = ProgressBar::new(2 * (runs + WARM_UP) as u64);
@@ -133,15 +132,15 @@ pub fn run(arguments: &ProfileArguments) -> Result<ExitCode, ClientError> {
     }
     let text = |run: usize| json!({"text": TEXTS[run % TEXTS.len()]});
     let texts = samples(&connection, runs, &bar, text)?;
-    let pictures = samples(&connection, runs, &bar, |_| by_picture.clone())?;
+    let images = samples(&connection, runs, &bar, |_| by_image.clone())?;
     bar.finish_and_clear();
     let mut output = format!(
         "{runs} searches of each kind in collection '{}' at {}\n",
         connection.collection(),
         connection.server()
     );
-    output += &tree("by words, hybrid", &texts);
-    output += &tree(&format!("by {picture_name}"), &pictures);
+    output += &tree("by text, hybrid", &texts);
+    output += &tree(&format!("by {image_name}"), &images);
     print_out(&output)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -156,11 +155,11 @@ fn samples(
     for run in 0..WARM_UP + runs {
         let query = query(run);
         let started = Instant::now();
-        let answer = connection.search(&query)?;
+        let response = connection.search(&query)?;
         let round_trip_us = started.elapsed().as_secs_f64() * 1e6;
-        let sample = sample(&answer, round_trip_us).ok_or_else(|| ClientError::NotClipdb {
+        let sample = sample(&response, round_trip_us).ok_or_else(|| ClientError::NotClipdb {
             server: connection.server(),
-            detail: "its answer to a search holds no timings.total_us".to_owned(),
+            detail: "its response to a search has no timings.total_us".to_owned(),
         })?;
         if run >= WARM_UP {
             samples.push(sample);
@@ -170,8 +169,8 @@ fn samples(
     Ok(samples)
 }
 
-fn sample(answer: &Value, round_trip_us: f64) -> Option<Sample> {
-    let timings = answer.get("timings")?;
+fn sample(response: &Value, round_trip_us: f64) -> Option<Sample> {
+    let timings = response.get("timings")?;
     Some(Sample {
         round_trip_us,
         server_us: timings.get("total_us")?.as_f64()?,
@@ -219,20 +218,20 @@ fn milliseconds(microseconds: f64) -> String {
 }
 
 /// A BMP of 256 × 256 pixels in 24 bits: a red disc over a blue slope.
-fn drawn_picture() -> Vec<u8> {
+fn generated_image() -> Vec<u8> {
     const SIDE: i32 = 256;
     const HEADER: u32 = 54;
     let pixels = (SIDE * SIDE * 3) as u32;
-    let mut picture = Vec::with_capacity((HEADER + pixels) as usize);
-    picture.extend_from_slice(b"BM");
+    let mut image = Vec::with_capacity((HEADER + pixels) as usize);
+    image.extend_from_slice(b"BM");
     for field in [HEADER + pixels, 0, HEADER, 40, SIDE as u32, SIDE as u32] {
-        picture.extend_from_slice(&field.to_le_bytes());
+        image.extend_from_slice(&field.to_le_bytes());
     }
     for field in [1u16, 24] {
-        picture.extend_from_slice(&field.to_le_bytes());
+        image.extend_from_slice(&field.to_le_bytes());
     }
     for field in [0, pixels, 2835, 2835, 0, 0u32] {
-        picture.extend_from_slice(&field.to_le_bytes());
+        image.extend_from_slice(&field.to_le_bytes());
     }
     for row in 0..SIDE {
         for column in 0..SIDE {
@@ -242,10 +241,10 @@ fn drawn_picture() -> Vec<u8> {
             } else {
                 [255 - row as u8 / 2, 160, column as u8 / 2]
             };
-            picture.extend_from_slice(&pixel);
+            image.extend_from_slice(&pixel);
         }
     }
-    picture
+    image
 }
 
 #[cfg(test)]
@@ -253,7 +252,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn percentiles_are_values_that_were_seen() {
+    fn percentiles_are_observed_values() {
         let values: Vec<f64> = (1..=20).rev().map(f64::from).collect();
         assert_eq!(percentile(&values, 50), 10.0);
         assert_eq!(percentile(&values, 95), 19.0);
@@ -262,8 +261,8 @@ mod tests {
 
     #[test]
     fn the_parts_of_a_sample_add_up_to_the_round_trip() {
-        let answer = json!({"timings": {"queue_us": 10, "model_us": 500, "vector_us": 40.5, "total_us": 600}});
-        let sample = sample(&answer, 900.0).unwrap();
+        let response = json!({"timings": {"queue_us": 10, "model_us": 500, "vector_us": 40.5, "total_us": 600}});
+        let sample = sample(&response, 900.0).unwrap();
         let parts: f64 = PARTS.iter().map(|(_, part)| part(&sample)).sum();
         assert_eq!(parts + sample.network_us(), 900.0);
         assert_eq!(sample.rest_us(), 49.5);
@@ -272,14 +271,14 @@ mod tests {
     }
 
     #[test]
-    fn the_tree_names_every_part_with_both_figures() {
-        let answer = json!({"timings": {"model_us": 1500, "total_us": 2000}});
-        let tree = tree("by words", &[sample(&answer, 2500.0).unwrap()]);
+    fn the_tree_has_a_line_for_every_stage() {
+        let response = json!({"timings": {"model_us": 1500, "total_us": 2000}});
+        let tree = tree("by text", &[sample(&response, 2500.0).unwrap()]);
         let lines: Vec<_> = tree.lines().skip(1).collect();
         assert_eq!(lines.len(), 1 + 3 + PARTS.len());
         assert_eq!(
             lines[0],
-            "by words                          median         p95"
+            "by text                           median         p95"
         );
         assert_eq!(
             lines[2],
@@ -292,10 +291,10 @@ mod tests {
     }
 
     #[test]
-    fn the_drawn_picture_is_as_long_as_its_header_says() {
-        let picture = drawn_picture();
-        let length = u32::from_le_bytes(picture[2..6].try_into().unwrap());
-        assert_eq!(picture.len(), length as usize);
-        assert!(picture.starts_with(b"BM"));
+    fn the_generated_image_is_as_long_as_its_header_says() {
+        let image = generated_image();
+        let length = u32::from_le_bytes(image[2..6].try_into().unwrap());
+        assert_eq!(image.len(), length as usize);
+        assert!(image.starts_with(b"BM"));
     }
 }

@@ -1,5 +1,5 @@
-//! `clipdb recall`: how much of what an exact search finds a collection's index finds, on
-//! the collection's own vectors.
+//! `clipdb recall`: measures the recall of a collection's index against exact search, with stored
+//! vectors as queries.
 
 use super::connection::Connection;
 use super::{ClientError, ServerArguments, print_out};
@@ -10,27 +10,27 @@ use std::process::ExitCode;
 
 #[derive(Debug, Args)]
 pub struct RecallArguments {
-    /// Collection to measure [default: the one of --collection]
+    /// Collection to measure [default: the value of --collection]
     #[arg(value_name = "COLLECTION")]
     pub name: Option<String>,
 
-    /// Hits of each query
+    /// Number of hits per query
     #[arg(short, default_value_t = 10, value_name = "K")]
     pub k: u32,
 
-    /// Queries of each kind: stored vectors, taken evenly from all
+    /// Number of queries per kind of vector, sampled evenly from the stored vectors
     #[arg(long, default_value_t = 100, value_name = "N")]
     pub queries: u32,
 
-    /// Candidates that a graph search keeps [default: the collection's]
+    /// Number of candidates of a graph search [default: the collection's]
     #[arg(long, value_name = "N")]
     pub ef: Option<u32>,
 
-    /// Lists that a search of an inverted file looks into [default: the collection's]
+    /// Number of lists that a search of an inverted file scans [default: the collection's]
     #[arg(long, value_name = "N")]
     pub nprobe: Option<u32>,
 
-    /// Print the server's answer as JSON
+    /// Print the server's response as JSON
     #[arg(long)]
     pub json: bool,
 
@@ -39,7 +39,7 @@ pub struct RecallArguments {
 }
 
 #[derive(Deserialize)]
-struct Answer {
+struct Response {
     k: u32,
     image: Option<Kind>,
     text: Option<Kind>,
@@ -51,70 +51,72 @@ struct Kind {
     vectors: u64,
     queries: u64,
     recall: f64,
-    index: Spent,
-    exact: Spent,
+    index: Latency,
+    exact: Latency,
 }
 
 #[derive(Deserialize)]
-struct Spent {
+struct Latency {
     p50_ms: f64,
     p99_ms: f64,
 }
 
-/// Asks and prints.
+/// Measures and prints the recall.
 ///
 /// # Errors
-/// Whatever the server or the way to it objects to.
+/// The request fails.
 pub fn run(arguments: &RecallArguments) -> Result<ExitCode, ClientError> {
     let mut server = arguments.server.clone();
     if let Some(name) = &arguments.name {
         server.collection.clone_from(name);
     }
     let connection = Connection::open(&server)?;
-    let wanted = [
+    let parameters = [
         ("k", Some(arguments.k)),
         ("queries", Some(arguments.queries)),
         ("ef", arguments.ef),
         ("nprobe", arguments.nprobe),
     ];
-    let answer = connection.recall(
-        wanted
+    let response = connection.recall(
+        parameters
             .iter()
             .filter_map(|(name, value)| Some((*name, (*value)?))),
     )?;
     let output = if arguments.json {
-        format!("{answer:#}\n")
+        format!("{response:#}\n")
     } else {
-        let answer = serde_json::from_value(answer).map_err(|error| ClientError::NotClipdb {
-            server: connection.server(),
-            detail: format!("the answer to a recall: {error}"),
-        })?;
-        describe(&answer, table::columns())
+        let response =
+            serde_json::from_value(response).map_err(|error| ClientError::NotClipdb {
+                server: connection.server(),
+                detail: format!("invalid response to a recall measurement: {error}"),
+            })?;
+        render(&response, table::columns())
     };
     print_out(&output)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn describe(answer: &Answer, width: usize) -> String {
-    let rows: Vec<[String; 6]> = [("image", &answer.image), ("text", &answer.text)]
+fn render(response: &Response, width: usize) -> String {
+    let rows: Vec<[String; 6]> = [("image", &response.image), ("text", &response.text)]
         .into_iter()
         .filter_map(|(name, kind)| Some((name, kind.as_ref()?)))
         .map(|(name, kind)| {
-            let spent = |spent: &Spent| format!("{:.2} / {:.2}", spent.p50_ms, spent.p99_ms);
+            let latency =
+                |latency: &Latency| format!("{:.2} / {:.2}", latency.p50_ms, latency.p99_ms);
             [
                 name.to_owned(),
                 kind.vectors.to_string(),
                 kind.built_as.clone(),
                 format!("{:.3} ({} queries)", kind.recall, kind.queries),
-                spent(&kind.index),
-                spent(&kind.exact),
+                latency(&kind.index),
+                latency(&kind.exact),
             ]
         })
         .collect();
     if rows.is_empty() {
-        return "The collection holds no vectors.\n".to_owned();
+        return "The collection has no vectors.\n".to_owned();
     }
-    let recall = format!("recall@{}", answer.k);
+    let recall = format!("recall@{}", response.k);
     let header = [
         "vectors of",
         "number",
@@ -131,8 +133,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_kind_is_a_row_and_none_is_a_sentence() {
-        let answer = serde_json::json!({
+    fn each_kind_of_vector_is_a_row() {
+        let response = serde_json::json!({
             "k": 10,
             "text": {
                 "built_as": "hnsw", "vectors": 50_000, "queries": 100, "recall": 0.987,
@@ -140,7 +142,7 @@ mod tests {
                 "exact": {"p50_ms": 9.0, "p99_ms": 12.5},
             },
         });
-        let table = describe(&serde_json::from_value(answer).unwrap(), 120);
+        let table = render(&serde_json::from_value(response).unwrap(), 120);
         for cell in [
             "recall@10",
             "0.987 (100 queries)",
@@ -150,10 +152,10 @@ mod tests {
         ] {
             assert!(table.contains(cell), "{table}");
         }
-        let empty = describe(
+        let empty = render(
             &serde_json::from_value(serde_json::json!({"k": 5})).unwrap(),
             80,
         );
-        assert_eq!(empty, "The collection holds no vectors.\n");
+        assert_eq!(empty, "The collection has no vectors.\n");
     }
 }

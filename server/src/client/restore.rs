@@ -1,4 +1,4 @@
-//! `clipdb restore`: an archive of `clipdb snapshot` as a collection of a running server.
+//! `clipdb restore`: restores a snapshot archive as a collection of a running server.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -11,10 +11,10 @@ use super::{Address, ClientError, ServerArguments, print_out, task};
 
 #[derive(Debug, Args)]
 pub struct RestoreArguments {
-    /// The archive
+    /// Snapshot archive
     file: PathBuf,
 
-    /// The collection to restore it as; one that is there, of the same definition, is replaced
+    /// Name of the collection; an existing collection of the same definition is replaced
     #[arg(long)]
     name: String,
 
@@ -31,8 +31,8 @@ pub fn run(arguments: &RestoreArguments) -> Result<ExitCode, ClientError> {
         address: arguments.address.clone(),
         collection: arguments.name.clone(),
     })?;
-    let begun = connection.begin_restore(archive)?;
-    let summary = task::follow(&connection, &begun, "restoring")?;
+    let task = connection.start_restore(archive)?;
+    let summary = task::wait_for(&connection, &task, "restoring")?;
     print_out(&format!(
         "collection '{}' has {} documents\n",
         arguments.name, summary["documents"]

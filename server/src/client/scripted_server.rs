@@ -1,5 +1,4 @@
-//! A server for the tests of this module: it answers each request as a
-//! function says and remembers what it was asked.
+//! A server for tests: a function answers each request, and the requests are recorded.
 
 use super::ServerArguments;
 use serde_json::Value;
@@ -22,7 +21,7 @@ pub struct ScriptedServer {
 }
 
 impl ScriptedServer {
-    /// `GET /ready` answers 200; the script answers all else.
+    /// `GET /ready` returns 200; the script answers all other requests.
     pub fn start(script: impl Fn(&Request) -> (u16, Value) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
@@ -67,7 +66,7 @@ fn serve(stream: TcpStream, seen: &Mutex<Vec<Request>>, script: &Script) {
         seen.lock().unwrap().push(request);
         let answer = answer.to_string();
         let length = answer.len();
-        // A client that went away is its own test's affair.
+        // The client may have closed the connection.
         let _ = writer.write_all(
             format!("HTTP/1.1 {status} -\r\ncontent-length: {length}\r\n\r\n{answer}").as_bytes(),
         );

@@ -1,4 +1,4 @@
-//! `clipdb search`: one query by words, a picture or both.
+//! `clipdb search`: a query by text, an image or both.
 
 use super::connection::Connection;
 use super::{ClientError, ServerArguments, print_out};
@@ -13,31 +13,31 @@ use std::process::ExitCode;
 
 #[derive(Debug, Args)]
 pub struct SearchArguments {
-    /// What to look for, in words
+    /// Text to search for
     #[arg(required_unless_present_any = ["image", "keywords"], value_name = "WORDS")]
     pub words: Vec<String>,
 
-    /// A picture to look for; with words, both count
+    /// Image to search for; combined with the text, if there is one
     #[arg(long, value_name = "FILE")]
     pub image: Option<PathBuf>,
 
-    /// How to compare [default: hybrid when there are words]
+    /// Search mode [default: hybrid if there is text]
     #[arg(long, value_enum)]
     pub mode: Option<Mode>,
 
-    /// How many hits
+    /// Maximum number of hits
     #[arg(long, short = 'n', default_value_t = 10, value_name = "N")]
     pub limit: u32,
 
-    /// Words for the keyword side, when they differ from WORDS
+    /// Query of the keyword search, if it differs from WORDS
     #[arg(long, value_name = "WORDS")]
     pub keywords: Option<String>,
 
-    /// Show the parts each score is made of
+    /// Show the components of each score
     #[arg(long)]
     pub explain: bool,
 
-    /// Print the server's answer as JSON
+    /// Print the server's response as JSON
     #[arg(long)]
     pub json: bool,
 
@@ -47,16 +47,16 @@ pub struct SearchArguments {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Mode {
-    /// Meaning and keywords, fused
+    /// Vector and keyword search, fused
     Hybrid,
-    /// Meaning alone
+    /// Vector search only
     Vector,
-    /// Keywords alone
+    /// Keyword search only
     Keyword,
 }
 
 #[derive(Deserialize)]
-struct Answer {
+struct Response {
     hits: Vec<Hit>,
     took_ms: f64,
 }
@@ -71,28 +71,29 @@ struct Hit {
     explain: Option<Value>,
 }
 
-/// Asks and prints.
+/// Sends the query and prints the hits.
 ///
 /// # Errors
-/// An unreadable picture, and whatever the server or the way to it objects to.
+/// The image cannot be read, or the request fails.
 pub fn run(arguments: &SearchArguments) -> Result<ExitCode, ClientError> {
     let query = query(arguments)?;
     let connection = Connection::open(&arguments.server)?;
-    let answer = connection.search(&query)?;
+    let response = connection.search(&query)?;
     let output = if arguments.json {
-        format!("{answer:#}\n")
+        format!("{response:#}\n")
     } else {
-        let answer = serde_json::from_value(answer).map_err(|error| ClientError::NotClipdb {
-            server: connection.server(),
-            detail: format!("the answer to a search: {error}"),
-        })?;
-        describe(&answer, connection.collection(), table::columns())
+        let response =
+            serde_json::from_value(response).map_err(|error| ClientError::NotClipdb {
+                server: connection.server(),
+                detail: format!("invalid response to a search: {error}"),
+            })?;
+        render(&response, connection.collection(), table::columns())
     };
     print_out(&output)?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// The body of a search for a picture's bytes.
+/// The body of a search by image.
 pub fn image_query(bytes: &[u8]) -> Value {
     json!({"image": {"base64": STANDARD.encode(bytes)}})
 }
@@ -131,8 +132,8 @@ fn query(arguments: &SearchArguments) -> Result<Value, ClientError> {
     Ok(query)
 }
 
-fn describe(answer: &Answer, collection: &str, columns: usize) -> String {
-    if answer.hits.is_empty() {
+fn render(response: &Response, collection: &str, columns: usize) -> String {
+    if response.hits.is_empty() {
         return format!("nothing found in collection '{collection}'\n");
     }
     let row = |(place, hit): (usize, &Hit)| {
@@ -147,17 +148,22 @@ fn describe(answer: &Answer, collection: &str, columns: usize) -> String {
             content(hit),
         ]
     };
-    let rows: Vec<_> = answer.hits.iter().enumerate().map(row).collect();
+    let rows: Vec<_> = response.hits.iter().enumerate().map(row).collect();
     let table = table::render(["rank", "score", "id", "document"], &rows, columns);
     let mut lines = table.lines();
     let mut output = format!("{}\n", lines.next().unwrap_or_default());
-    for (line, hit) in lines.zip(&answer.hits) {
+    for (line, hit) in lines.zip(&response.hits) {
         output += &format!("{line}\n");
         if let Some(explain) = &hit.explain {
             explain_lines(explain, 6, &mut output);
         }
     }
-    output + &format!("{} in {:.1} ms\n", count(answer.hits.len()), answer.took_ms)
+    output
+        + &format!(
+            "{} in {:.1} ms\n",
+            count(response.hits.len()),
+            response.took_ms
+        )
 }
 
 fn count(hits: usize) -> String {
@@ -167,7 +173,7 @@ fn count(hits: usize) -> String {
     }
 }
 
-/// The text; for a picture without one that it is one, and its metadata.
+/// The text of a hit, or its metadata if it has none; images are marked.
 fn content(hit: &Hit) -> String {
     let words = match (&hit.text, &hit.metadata) {
         (Some(text), _) => text.clone(),
@@ -179,7 +185,7 @@ fn content(hit: &Hit) -> String {
         (None, None) => String::new(),
     };
     if hit.image.is_some() {
-        format!("[picture] {words}")
+        format!("[image] {words}")
     } else {
         words
     }
@@ -196,7 +202,7 @@ fn plain(value: &Value) -> String {
     }
 }
 
-/// Whatever the server explains, a line an object, indented below the hit.
+/// Appends the explanation of a hit, one line per object, indented below it.
 fn explain_lines(value: &Value, indent: usize, output: &mut String) {
     let blank = " ".repeat(indent);
     match value {
@@ -205,7 +211,7 @@ fn explain_lines(value: &Value, indent: usize, output: &mut String) {
                 .iter()
                 .filter(|(_, part)| !part.is_null())
                 .partition(|(_, part)| part.is_object() || part.is_array());
-            // What a part is about comes before its figures.
+            // Names come before numbers.
             flat.sort_by_key(|(_, part)| !part.is_string());
             if !flat.is_empty() {
                 let flat: Vec<_> = flat
@@ -245,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn words_need_no_quotes_and_options_reach_the_query() {
+    fn words_need_no_quotes_and_options_are_in_the_query() {
         assert_eq!(
             query(&parse(&["a", "happy potato"])).unwrap(),
             json!({"text": "a happy potato", "limit": 10})
@@ -268,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_goes_as_base64_and_beside_words_as_a_part() {
+    fn an_image_is_sent_as_base64_and_combined_with_text() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), b"bytes").unwrap();
         let path = file.path().to_str().unwrap();
@@ -288,8 +294,8 @@ mod tests {
     }
 
     #[test]
-    fn hits_are_told_in_one_line_each_and_their_parts_below() {
-        let answer = serde_json::from_value(json!({
+    fn hits_are_printed_in_one_line_each_with_their_explanation_below() {
+        let response = serde_json::from_value(json!({
             "took_ms": 12.34,
             "hits": [
                 {"id": "emoji/potato", "score": 0.03279, "text": null, "image": "/x", "metadata": {"group": "food", "name": "potato"},
@@ -299,9 +305,9 @@ mod tests {
         }))
         .unwrap();
         assert_eq!(
-            describe(&answer, "default", 60),
+            render(&response, "default", 60),
             "rank  score   id            document\n\
-             1     0.0328  emoji/potato  [picture] group: food, name: po…\n      \
+             1     0.0328  emoji/potato  [image] group: food, name: pota…\n      \
              score 0.0328\n        list image, contribution 0.0328, rank 1, weight 1\n\
              2     0.5000  novel:4       A very long sentence about exce…\n\
              2 hits in 12.3 ms\n"

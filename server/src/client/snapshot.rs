@@ -1,4 +1,4 @@
-//! `clipdb snapshot`: a consistent copy of a collection, taken while it is served.
+//! `clipdb snapshot`: takes a consistent snapshot of a collection while it is served.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -15,14 +15,14 @@ const CHUNK: usize = 256 << 10;
 
 #[derive(Debug, Args)]
 pub struct SnapshotArguments {
-    /// The collection to copy
+    /// Collection to take a snapshot of
     name: String,
 
-    /// Download it to this file, which must not be there, and remove it from the server
+    /// Download the snapshot to this new file and remove it from the server
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 
-    /// Keep it on the server as well
+    /// Keep the snapshot on the server too
     #[arg(long, requires = "output")]
     keep: bool,
 
@@ -35,11 +35,11 @@ pub fn run(arguments: &SnapshotArguments) -> Result<ExitCode, ClientError> {
         address: arguments.address.clone(),
         collection: arguments.name.clone(),
     })?;
-    // Made first, so that a place that cannot be written costs no snapshot.
+    // Created first: if the file cannot be written, no snapshot is taken.
     let target = arguments.output.as_deref().map(create).transpose()?;
     let taken = take(&connection, target.zip(arguments.output.as_deref()));
     if let (Err(_), Some(path)) = (&taken, &arguments.output) {
-        // What is half there would stand in the way of the next try; that it failed is told.
+        // A partial file would prevent the next attempt. The error itself is reported.
         let _ = std::fs::remove_file(path);
     }
     let info = taken?;
@@ -64,10 +64,10 @@ pub fn run(arguments: &SnapshotArguments) -> Result<ExitCode, ClientError> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Takes a snapshot and, where it shall go to a file, downloads it; what the server says of it.
+/// Takes a snapshot, downloads it if there is a target, and returns its description.
 fn take(connection: &Connection, target: Option<(File, &Path)>) -> Result<Value, ClientError> {
-    let begun = connection.begin_snapshot()?;
-    let info = task::follow(connection, &begun, "copying")?;
+    let task = connection.start_snapshot()?;
+    let info = task::wait_for(connection, &task, "copying")?;
     if let Some((mut file, path)) = target {
         let id = info["id"].as_str().unwrap_or_default();
         download(connection, id, &mut file, path)?;
@@ -82,7 +82,7 @@ fn create(path: &Path) -> Result<File, ClientError> {
     })
 }
 
-/// A restore checks the archive's own checksums; here only its length is.
+/// Downloads the archive. Only its length is checked here; a restore verifies its checksums.
 fn download(
     connection: &Connection,
     id: &str,

@@ -1,4 +1,4 @@
-//! Following a task of the server to its end.
+//! Waits for a task of the server.
 
 use std::time::Duration;
 
@@ -8,26 +8,26 @@ use serde_json::Value;
 use super::ClientError;
 use super::connection::Connection;
 
-const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Waits until the task has ended, and shows how far it is; its result.
-pub(super) fn follow(
+/// Waits until the task has ended, shows its progress, and returns its result.
+pub(super) fn wait_for(
     connection: &Connection,
     task: &Value,
-    what: &'static str,
+    label: &'static str,
 ) -> Result<Value, ClientError> {
     let id = task["id"].as_str().unwrap_or_default();
     let bar = ProgressBar::new(0);
     if let Ok(style) = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len} documents") {
         bar.set_style(style);
     }
-    bar.set_message(what);
+    bar.set_message(label);
     loop {
         let mut task = connection.task(id)?;
         bar.set_length(task["total"].as_u64().unwrap_or_default());
         bar.set_position(task["done"].as_u64().unwrap_or_default());
         match task["state"].as_str() {
-            Some("running") => std::thread::sleep(BETWEEN_LOOKS),
+            Some("running") => std::thread::sleep(POLL_INTERVAL),
             Some("done") => {
                 bar.finish_and_clear();
                 return Ok(task["result"].take());

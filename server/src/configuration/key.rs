@@ -1,52 +1,53 @@
-//! Where the API key comes from: the settings themselves, a file, or standard input.
+//! Reads the API key from the settings, a file or standard input.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clipdb_api::ApiKey;
 
-use super::{ConfigurationError, wrong};
+use super::error::{ConfigurationError, invalid_setting};
 
-/// Bytes of the longest file that is taken for a key.
-const LONGEST: u64 = 4096;
-const SHORTEST: usize = 8;
+/// Bytes of the file that are read.
+const MAX_FILE_BYTES: u64 = 4096;
+const MIN_LENGTH: usize = 8;
 
-/// The key of `given`, or of `file` without the white space around it.
+/// The key `given`, or the content of `file` without surrounding white space.
 pub(super) fn read(
     given: Option<String>,
     file: Option<PathBuf>,
 ) -> Result<Option<ApiKey>, ConfigurationError> {
     let (setting, key) = match (given, file) {
         (Some(_), Some(_)) => {
-            return Err(wrong(
+            return Err(invalid_setting(
                 "api_key_file",
-                "'api_key' is given as well; give one",
+                "'api_key' is set too; set only one of the two",
             ));
         }
         (Some(key), None) => ("api_key", key),
         (None, Some(file)) => {
-            let key = of_file(&file).map_err(|reason| wrong("api_key_file", reason))?;
+            let key = read_file(&file).map_err(|reason| invalid_setting("api_key_file", reason))?;
             ("api_key_file", key)
         }
         (None, None) => return Ok(None),
     };
-    if key.len() < SHORTEST {
-        let reason = format!("the key is shorter than {SHORTEST} characters");
-        return Err(wrong(setting, reason));
+    if key.len() < MIN_LENGTH {
+        let reason = format!("the key is shorter than {MIN_LENGTH} characters");
+        return Err(invalid_setting(setting, reason));
     }
     Ok(Some(ApiKey::new(&key)))
 }
 
-fn of_file(file: &Path) -> Result<String, String> {
-    let unreadable = |error: std::io::Error| format!("{} can't be read: {error}", file.display());
+fn read_file(file: &Path) -> Result<String, String> {
+    let unreadable = |error: std::io::Error| format!("cannot read {}: {error}", file.display());
     let mut text = String::new();
     if file == Path::new("-") {
         std::io::stdin()
             .lock()
-            .take(LONGEST)
+            .take(MAX_FILE_BYTES)
             .read_to_string(&mut text)
     } else {
-        std::fs::File::open(file).and_then(|opened| opened.take(LONGEST).read_to_string(&mut text))
+        std::fs::File::open(file)
+            .and_then(|opened| opened.take(MAX_FILE_BYTES).read_to_string(&mut text))
     }
     .map_err(unreadable)?;
     Ok(text.trim().to_owned())

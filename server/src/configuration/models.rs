@@ -1,22 +1,13 @@
 //! Which models are loaded, and how many replicas of each.
 
 use clipdb_api::engine::EncoderSettings;
-use serde::{Deserialize, Serialize};
 
-use super::{ConfigurationError, Settings, at_least, wrong};
+use super::defaults;
+use super::error::{ConfigurationError, invalid_setting};
+use super::settings::Settings;
+use super::value::at_least;
 
-const DEFAULT: &str = "clipdb-mini";
-
-/// `[[models]]` of the file.
-#[derive(Serialize, Deserialize, Clone, Debug)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ModelEntry {
-    name: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    replicas: Option<usize>,
-}
-
-/// A model to load, and how.
+/// A model to load, with the settings of its encoder.
 #[derive(Debug, Clone)]
 pub struct ModelConfiguration {
     pub name: String,
@@ -24,12 +15,12 @@ pub struct ModelConfiguration {
 }
 
 impl Settings {
-    /// What stays of a file's list of models under `self`, which wins over the file.
+    /// Removes from `file` the models and replicas that `self` overrides.
     pub(super) fn keep_models(&self, file: &mut Self) -> Result<(), ConfigurationError> {
         if !file.model.is_empty() && !file.models.is_empty() {
-            return Err(wrong(
+            return Err(invalid_setting(
                 "models",
-                "the file has 'model' as well; give one of the two",
+                "the file sets 'model' too; set only one of the two",
             ));
         }
         if !self.model.is_empty() {
@@ -43,9 +34,9 @@ impl Settings {
         Ok(())
     }
 
-    /// Every model with the settings of `encoder`. Replicas share the cores unless the
-    /// number of threads is given.
-    pub(super) fn model_list(
+    /// Every model with the settings of `encoder`. Replicas divide the cores unless the number of
+    /// threads is given.
+    pub(super) fn models(
         &self,
         encoder: &EncoderSettings,
         cores: usize,
@@ -55,12 +46,12 @@ impl Settings {
             .models
             .iter()
             .map(|model| (model.name.clone(), model.replicas));
-        let mut wanted: Vec<(String, Option<usize>)> = named.chain(listed).collect();
-        if wanted.is_empty() {
-            wanted.push((DEFAULT.to_owned(), None));
+        let mut models: Vec<(String, Option<usize>)> = named.chain(listed).collect();
+        if models.is_empty() {
+            models.push((defaults::MODEL.to_owned(), None));
         }
         let configure = |(name, replicas): (String, Option<usize>)| {
-            let replicas = replicas.or(self.replicas).unwrap_or(1);
+            let replicas = replicas.or(self.replicas).unwrap_or(encoder.replicas);
             let replicas = at_least("replicas", replicas, 1)?;
             let encoder = EncoderSettings {
                 replicas,
@@ -69,7 +60,7 @@ impl Settings {
             };
             Ok(ModelConfiguration { name, encoder })
         };
-        wanted.into_iter().map(configure).collect()
+        models.into_iter().map(configure).collect()
     }
 }
 
@@ -85,7 +76,7 @@ mod tests {
     fn models(flags: &str, file: &str) -> Result<Vec<(String, usize, usize)>, ConfigurationError> {
         let parse = |text| toml::from_str::<Settings>(text).unwrap();
         let merged = parse(flags).over(parse(file), Path::new("clipdb.toml"))?;
-        let list = merged.model_list(&EncoderSettings::default(), CORES)?;
+        let list = merged.models(&EncoderSettings::default(), CORES)?;
         Ok(list
             .into_iter()
             .map(|model| (model.name, model.encoder.replicas, model.encoder.threads))

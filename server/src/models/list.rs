@@ -1,9 +1,10 @@
-//! The models in the binary, in the cache and known on the hub, as one table.
+//! The table of bundled, cached and known models.
 
 use std::path::Path;
 
-use clipdb_api::engine::sources::{
-    CachedModel, HubCopy, ServiceModel, bundled_models, cached_models, known_models, service_models,
+use clipdb_api::engine::{
+    sources::CachedModel, sources::HubCopy, sources::ServiceModel, sources::bundled_models,
+    sources::cached_models, sources::known_models, sources::service_models,
 };
 
 use crate::table;
@@ -45,7 +46,7 @@ pub(super) fn table(cache: &Path) -> String {
             model.name.to_owned(),
             match (here, model.copy) {
                 (Some(_), _) => "pulled",
-                (None, HubCopy::ByHand(_)) => "made by hand",
+                (None, HubCopy::ByHand(_)) => "convert by hand",
                 (None, _) => "on the hub",
             }
             .to_owned(),
@@ -66,20 +67,20 @@ pub(super) fn table(cache: &Path) -> String {
             UNKNOWN.to_owned(),
             megabytes(model.bytes),
             UNKNOWN.to_owned(),
-            "'clipdb models check' tells more".to_owned(),
+            "see 'clipdb models check'".to_owned(),
         ]
     });
     let rows: Vec<[String; 6]> = bundled.chain(known).chain(service).chain(others).collect();
     format!(
-        "{}\nPulled models are in {}. 'clipdb models pull NAME' fetches one; names \
-         with '::' and their like are CLIP-as-service's. Any other model of the families that \
-         docs/models.md lists works too, from the hub or a folder.\n",
+        "{}\nPulled models are in {}. 'clipdb models pull NAME' downloads one; names \
+         with '::' and similar are those of CLIP-as-service. Any other model of the families in \
+         docs/models.md works too, from the hub or a folder.\n",
         table::render(HEADER, &rows, table::columns()),
         cache.display()
     )
 }
 
-/// Where a model of CLIP-as-service's is, and what else it is called.
+/// The hub id of a CLIP-as-service model, and its other names.
 fn origin(model: &ServiceModel) -> String {
     match model.aliases {
         [] => model.hub.to_owned(),

@@ -1,4 +1,4 @@
-//! `clipdb models`: what there is, and `pull` and `check`.
+//! `clipdb models`: lists, pulls and checks models.
 
 mod check;
 mod list;
@@ -9,24 +9,24 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use clipdb_api::engine::{EmbedError, ModelSource};
 
-use crate::configuration::default_model_cache;
+use crate::configuration::defaults;
 
 #[derive(Args)]
 pub struct ModelsArguments {
     #[command(subcommand)]
     command: Option<ModelsCommand>,
-    /// The folder that pulled models are kept in [default: ~/.cache/clipdb]
+    /// Folder for pulled models [default: ~/.cache/clipdb]
     #[arg(long, env = "CLIPDB_MODEL_CACHE", value_name = "DIR", global = true)]
     model_cache: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]
 enum ModelsCommand {
-    /// Fetch a model from the hub into the cache
+    /// Download a model from the hub into the cache
     Pull { name: String },
-    /// Load a model, run it and report
+    /// Load a model, run it and print its properties
     Check {
-        /// A bundled model's name, a folder or a pulled model's name
+        /// Name of a bundled or pulled model, or a folder
         #[arg(value_name = "PATH|NAME")]
         model: String,
     },
@@ -36,7 +36,7 @@ pub fn run(arguments: &ModelsArguments) -> ExitCode {
     let cache = arguments
         .model_cache
         .clone()
-        .unwrap_or_else(default_model_cache);
+        .unwrap_or_else(defaults::model_cache);
     let outcome = match &arguments.command {
         None => {
             print!("{}", list::table(&cache));

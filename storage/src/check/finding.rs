@@ -1,42 +1,63 @@
-//! What a check reports.
+//! The findings of a check.
 
 use serde::Serialize;
 
 use crate::{CollectionName, StorageError};
 
-/// Something that is not as it should be.
+/// An item that is not as it should be.
 #[derive(Clone, Debug, Serialize)]
 pub struct Finding {
+    /// The kind of finding.
     pub kind: FindingKind,
+    /// The kind of item.
+    #[serde(skip)]
+    pub subject: FindingSubject,
+    /// The collection, unless the finding concerns the data folder.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub collection: Option<CollectionName>,
-    /// The document, the file or the entry.
+    /// The item: a document, a file or an entry.
     pub what: String,
+    /// What is wrong with it.
     pub reason: String,
-    /// What was done about it.
+    /// The repair, if it was repaired.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub repaired: Option<String>,
 }
 
+/// The kind of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FindingKind {
-    /// Something of the source of truth is damaged.
+    /// Stored data is corrupt or lost.
     Damage,
-    /// Documents of which nothing is left to be served or named.
+    /// Documents are lost without a readable record or id.
     Lost,
-    /// An index is damaged: it is made anew from the documents at the next start.
+    /// An index is corrupt; it is rebuilt from the documents at the next startup.
     Derived,
-    /// A kill left it without an owner; the next start removes it.
+    /// A leftover of a crash; it is removed at the next startup.
     Leftover,
-    /// Worth knowing, and no damage.
+    /// Information that is not about corruption.
     Note,
 }
 
+/// The kind of item that a finding is about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FindingSubject {
+    /// A document.
+    Document,
+    /// The file of an image.
+    ImageFile,
+    /// Anything else.
+    #[default]
+    Other,
+}
+
 impl Finding {
+    /// A finding about the data folder.
     pub fn new(kind: FindingKind, what: impl Into<String>, reason: impl Into<String>) -> Self {
         Finding {
             kind,
+            subject: FindingSubject::Other,
             collection: None,
             what: what.into(),
             reason: reason.into(),
@@ -44,9 +65,17 @@ impl Finding {
         }
     }
 
+    /// The finding, about this collection.
     #[must_use]
     pub fn of(mut self, collection: &CollectionName) -> Self {
         self.collection = Some(collection.clone());
+        self
+    }
+
+    /// The finding, about this kind of item.
+    #[must_use]
+    pub(super) fn about(mut self, subject: FindingSubject) -> Self {
+        self.subject = subject;
         self
     }
 

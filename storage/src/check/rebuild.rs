@@ -1,4 +1,4 @@
-//! A collection written anew from its whole documents, and what is left of the others set aside.
+//! Rewrites a collection from its intact documents, and saves the remaining values of the others.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 use sled::Batch;
 
-use super::finding::{Finding, FindingKind};
+use super::finding::{Finding, FindingKind, FindingSubject};
 use super::scan::Scan;
 use crate::catalog::{Catalog, Entry};
 use crate::counters::Counters;
@@ -17,34 +17,34 @@ use crate::images::ImageFolder;
 use crate::tree::Tree;
 use crate::{DocumentId, DocumentKey, StorageError, layout, record};
 
-/// Documents that one batch carries over.
+/// Documents per batch.
 const BATCH: usize = 64;
 
-/// Puts a tree of the whole documents, with the same keys, in the place of the old one; gives
-/// the file in which the damaged ones were set aside, where there are any.
+/// Replaces the tree by one of the intact documents with the same keys. Returns the file with the values
+/// of corrupt documents, if there are any.
 pub(super) fn rebuild(
     database: &Arc<Database>,
     catalog: &Catalog,
     entry: &Entry,
     scan: &Scan,
 ) -> Result<Option<PathBuf>, StorageError> {
-    let set_aside = set_aside(database, entry, scan)?;
+    let set_aside = save_remains(database, entry, scan)?;
     if scan.unreadable {
-        // What refers to them may be what cannot be read.
+        // The references to them may be unreadable.
         let kept = format!("damaged/images-{}", entry.number);
         ImageFolder::open(&database.dir().join("images"), entry.number)?
-            .keep_unreferenced(&scan.images, &database.dir().join(kept))?;
+            .link_unreferenced(&scan.images, &database.dir().join(kept))?;
     }
     let number = catalog.take_number(database)?;
     let (old, new) = (
         database.tree(layout::tree_name(entry.number))?,
         database.tree(layout::tree_name(number))?,
     );
-    let whole: Vec<(&DocumentId, &DocumentKey)> = scan.whole.iter().collect();
-    for some in whole.chunks(BATCH) {
+    let intact: Vec<(&DocumentId, &DocumentKey)> = scan.intact.iter().collect();
+    for documents in intact.chunks(BATCH) {
         let mut batch = Batch::default();
-        for (id, key) in some {
-            carry_over(&old, entry.definition.dim, id, **key, &mut batch)?;
+        for (id, key) in documents {
+            copy_document(&old, entry.definition.dim, id, **key, &mut batch)?;
         }
         database.apply(&new, batch)?;
     }
@@ -52,7 +52,7 @@ pub(super) fn rebuild(
     let counters = Counters {
         sequence: before.sequence + 1,
         next_key: before.next_key.max(scan.next_key),
-        documents: scan.whole.len() as u64,
+        documents: scan.intact.len() as u64,
     };
     let mut batch = Batch::default();
     counters.write(&mut batch)?;
@@ -66,31 +66,31 @@ pub(super) fn rebuild(
             definition: entry.definition.clone(),
         },
     )?;
-    // The next start drops the old tree and its images, which have no entry any more.
+    // The old tree and its images have no entry any more and are dropped at the next startup.
     Ok(set_aside)
 }
 
-/// What a rebuild did about it.
-pub(super) fn remedy(finding: &Finding, set_aside: Option<&Path>) -> Option<String> {
+/// How the rebuild has repaired the finding.
+pub(super) fn repair_of(finding: &Finding, set_aside: Option<&Path>) -> Option<String> {
     let done = match finding.kind {
         FindingKind::Leftover => "left out".to_owned(),
         FindingKind::Lost => match set_aside {
-            Some(path) => format!("what is left of them was set aside in {}", path.display()),
-            None => "nothing is left of them".to_owned(),
+            Some(path) => format!("their remaining values were saved in {}", path.display()),
+            None => "nothing of them is left".to_owned(),
         },
-        FindingKind::Damage if finding.what.starts_with("the image file") => return None,
+        FindingKind::Damage if finding.subject == FindingSubject::ImageFile => return None,
         FindingKind::Damage => match set_aside {
-            Some(path) if finding.what.starts_with("the document") => {
-                format!("what is left of it was set aside in {}", path.display())
+            Some(path) if finding.subject == FindingSubject::Document => {
+                format!("its remaining values were saved in {}", path.display())
             }
-            _ => "the collection was written anew from its whole documents".to_owned(),
+            _ => "rewrote the collection from its intact documents".to_owned(),
         },
         FindingKind::Derived | FindingKind::Note => return None,
     };
     Some(done)
 }
 
-fn carry_over(
+fn copy_document(
     old: &Tree,
     dim: usize,
     id: &DocumentId,
@@ -116,7 +116,7 @@ fn carry_over(
     Ok(())
 }
 
-/// The same files under the new number: links, which take no room.
+/// Links the image files into the folder of the new number, which takes no space.
 fn link_images(dir: &Path, old: u64, new: u64) -> Result<(), StorageError> {
     let folder = |number: u64| dir.join("images").join(number.to_string());
     let (old, new) = (folder(old), folder(new));
@@ -134,14 +134,14 @@ fn link_images(dir: &Path, old: u64, new: u64) -> Result<(), StorageError> {
     Ok(())
 }
 
-/// Writes all values that can still be read of the damaged documents, each under its key, to a
-/// file of JSON lines. Values are there as they are stored, in hexadecimal.
-fn set_aside(
+/// Writes all readable values of the corrupt documents by key to a file of JSON lines. The values are in
+/// their stored form, in hexadecimal.
+fn save_remains(
     database: &Database,
     entry: &Entry,
     scan: &Scan,
 ) -> Result<Option<PathBuf>, StorageError> {
-    if scan.damaged.is_empty() && scan.remains.is_empty() {
+    if scan.corrupt.is_empty() && scan.unidentified.is_empty() {
         return Ok(None);
     }
     let folder = database.dir().join("damaged");
@@ -150,12 +150,12 @@ fn set_aside(
     let path = folder.join(name);
     let tree = database.tree(layout::tree_name(entry.number))?;
     let mut lines = String::new();
-    let named = scan.damaged.iter().map(|(id, key)| (Some(id), key));
-    for (id, key) in named.chain(scan.remains.iter().map(|key| (None, key))) {
+    let identified = scan.corrupt.iter().map(|(id, key)| (Some(id), key));
+    for (id, key) in identified.chain(scan.unidentified.iter().map(|key| (None, key))) {
         let mut values = Map::new();
         let prefixes = [layout::parts(*key), layout::vectors(*key)];
         for prefix in prefixes {
-            // What cannot be read is what is damaged.
+            // Unreadable values are the corrupt ones.
             for (key, value) in tree.scan_prefix(prefix).map_while(Result::ok) {
                 values.insert(hex(&key), hex(&value).into());
             }
@@ -169,7 +169,7 @@ fn set_aside(
             });
         let line: Value = json!({
             "id": id, "version": key.get(), "image": image,
-            "image_file": image.as_ref().map(|hash| aside_image(database, entry.number, hash)),
+            "image_file": image.as_ref().map(|hash| save_image(database, entry.number, hash)),
             "values": values,
         });
         lines += &line.to_string();
@@ -179,8 +179,8 @@ fn set_aside(
     Ok(Some(path))
 }
 
-/// Keeps the picture too; the place of the copy, or why there is none.
-fn aside_image(database: &Database, number: u64, hash: &str) -> String {
+/// Links the image to `damaged/`, and returns the path of the link, or why there is none.
+fn save_image(database: &Database, number: u64, hash: &str) -> String {
     let shard = hash.get(..2).unwrap_or_default();
     let images = database.dir().join("images").join(number.to_string());
     let target = database.dir().join("damaged").join(hash);
@@ -189,7 +189,7 @@ fn aside_image(database: &Database, number: u64, hash: &str) -> String {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
             target.display().to_string()
         }
-        Err(error) => format!("not kept: {error}"),
+        Err(error) => format!("not saved: {error}"),
     }
 }
 

@@ -1,4 +1,4 @@
-//! One collection, verified.
+//! Verifies one collection.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,26 +11,26 @@ use crate::images::ImageFolder;
 use crate::tree::Tree;
 use crate::{BlobHash, DocumentId, DocumentKey, StorageError, layout, record};
 
-use super::finding::{Finding, FindingKind};
+use super::finding::{Finding, FindingKind, FindingSubject};
 
-/// What a collection holds, and what of it is not whole.
+/// The content of a collection, and its findings.
 pub(super) struct Scan {
-    /// Documents with a whole record, whole vectors and their references.
-    pub whole: BTreeMap<DocumentId, DocumentKey>,
+    /// Documents with an intact record, intact vectors and their references.
+    pub intact: BTreeMap<DocumentId, DocumentKey>,
     /// Documents that cannot be served.
-    pub damaged: BTreeMap<DocumentId, DocumentKey>,
-    /// Versions of which something is there and nobody can say which documents they were.
-    pub remains: BTreeSet<DocumentKey>,
-    /// Images that documents refer to.
+    pub corrupt: BTreeMap<DocumentId, DocumentKey>,
+    /// Versions with readable values whose document is unknown.
+    pub unidentified: BTreeSet<DocumentKey>,
+    /// Referenced images.
     pub images: BTreeSet<BlobHash>,
-    /// A page of the tree cannot be read: what else was on it is not known.
+    /// Whether a page of the tree is corrupt, so that its content is unknown.
     pub unreadable: bool,
-    /// What the counters say, where they can be read.
+    /// The counters, if they can be read.
     pub counters: Option<Counters>,
-    /// After every key that was ever seen.
+    /// Greater than every key that was found.
     pub next_key: u64,
     pub findings: Vec<Finding>,
-    /// Something of the tree is not as it should be.
+    /// Whether the tree is not as it should be.
     broken: bool,
 }
 
@@ -45,8 +45,8 @@ struct Scanner<'a> {
     entry: &'a Entry,
     images: ImageFolder,
     scan: Scan,
-    /// Image of each whole document that has one.
-    pictured: BTreeSet<(BlobHash, DocumentKey)>,
+    /// The image of each intact document that has one.
+    image_references: BTreeSet<(BlobHash, DocumentKey)>,
 }
 
 pub(super) fn scan(database: &Arc<Database>, entry: &Entry) -> Result<Scan, StorageError> {
@@ -55,9 +55,9 @@ pub(super) fn scan(database: &Arc<Database>, entry: &Entry) -> Result<Scan, Stor
         entry,
         images: ImageFolder::open(&database.dir().join("images"), entry.number)?,
         scan: Scan {
-            whole: BTreeMap::new(),
-            damaged: BTreeMap::new(),
-            remains: BTreeSet::new(),
+            intact: BTreeMap::new(),
+            corrupt: BTreeMap::new(),
+            unidentified: BTreeSet::new(),
             images: BTreeSet::new(),
             unreadable: false,
             counters: None,
@@ -65,10 +65,10 @@ pub(super) fn scan(database: &Arc<Database>, entry: &Entry) -> Result<Scan, Stor
             findings: Vec::new(),
             broken: false,
         },
-        pictured: BTreeSet::new(),
+        image_references: BTreeSet::new(),
     };
     let mut live = scanner.ids();
-    scanner.unlisted(&mut live);
+    scanner.versions_without_entry(&mut live);
     for (id, key) in live {
         scanner.document(id, key);
     }
@@ -79,14 +79,18 @@ pub(super) fn scan(database: &Arc<Database>, entry: &Entry) -> Result<Scan, Stor
 }
 
 impl Scanner<'_> {
-    fn say(&mut self, kind: FindingKind, what: impl Into<String>, reason: impl Into<String>) {
-        let finding = Finding::new(kind, what, reason).of(&self.entry.definition.name);
+    fn report(&mut self, kind: FindingKind, what: impl Into<String>, reason: impl Into<String>) {
+        self.add(Finding::new(kind, what, reason));
+    }
+
+    fn add(&mut self, finding: Finding) {
+        let finding = finding.of(&self.entry.definition.name);
         self.scan.findings.push(finding);
     }
 
     fn broken(&mut self, what: impl Into<String>, reason: impl Into<String>) {
         self.scan.broken = true;
-        self.say(FindingKind::Damage, what, reason);
+        self.report(FindingKind::Damage, what, reason);
     }
 
     fn error(&mut self, error: &StorageError) {
@@ -96,8 +100,8 @@ impl Scanner<'_> {
         }
     }
 
-    /// What `read` makes of all entries with this prefix that can be read: sled does not get past
-    /// a page that it cannot read, so those behind it are read from the end.
+    /// Applies `read` to all readable entries with this prefix. sled cannot iterate past a corrupt
+    /// page, so the entries after it are read from the end.
     fn entries<T>(
         &mut self,
         prefix: &[u8],
@@ -121,14 +125,14 @@ impl Scanner<'_> {
         if let Some(error) = error {
             self.scan.unreadable = true;
             self.error(&error);
-            let behind = self.tree.scan_prefix(prefix).rev().map_while(Result::ok);
-            let behind = behind.take_while(|(key, _)| Some(key) > last.as_ref());
-            found.extend(behind.map(|(key, value)| read(&key, &value)));
+            let after = self.tree.scan_prefix(prefix).rev().map_while(Result::ok);
+            let after = after.take_while(|(key, _)| Some(key) > last.as_ref());
+            found.extend(after.map(|(key, value)| read(&key, &value)));
         }
         found
     }
 
-    /// The current key of each document whose entry can be read.
+    /// The current key of each document with a readable entry.
     fn ids(&mut self) -> BTreeMap<DocumentId, DocumentKey> {
         let entries = self.entries(layout::IDS, "list documents", |key, value| {
             let id = layout::id_of(key)?;
@@ -146,8 +150,8 @@ impl Scanner<'_> {
         live
     }
 
-    /// Adds the documents that have a record and no entry, and counts the versions of others.
-    fn unlisted(&mut self, live: &mut BTreeMap<DocumentId, DocumentKey>) {
+    /// Adds the documents with a record and without an entry, and counts versions without a document.
+    fn versions_without_entry(&mut self, live: &mut BTreeMap<DocumentId, DocumentKey>) {
         let keys: BTreeSet<DocumentKey> = live.values().copied().collect();
         let mut versions = BTreeSet::new();
         for prefix in [layout::RECORDS, layout::VECTORS] {
@@ -162,7 +166,7 @@ impl Scanner<'_> {
                 Ok(Some(document)) if !live.contains_key(&document.id) => {
                     self.broken(
                         format!("the entry of the document {}", document.id),
-                        format!("its version {key} is there and the entry is not"),
+                        format!("its version {key} exists and the entry does not"),
                     );
                     live.insert(document.id, *key);
                 }
@@ -170,7 +174,7 @@ impl Scanner<'_> {
                     leftover.insert(*key);
                 }
                 Ok(None) | Err(_) if self.scan.unreadable => {
-                    self.scan.remains.insert(*key);
+                    self.scan.unidentified.insert(*key);
                 }
                 Ok(None) | Err(_) => {
                     leftover.insert(*key);
@@ -179,10 +183,10 @@ impl Scanner<'_> {
         }
         if !leftover.is_empty() {
             self.scan.broken = true;
-            self.say(
+            self.report(
                 FindingKind::Leftover,
                 format!("{} versions of documents", leftover.len()),
-                "they are no document's current version",
+                "they are not the current version of a document",
             );
         }
     }
@@ -211,18 +215,24 @@ impl Scanner<'_> {
         match read {
             Ok(document) => {
                 if let Some(image) = document.image {
-                    self.pictured.insert((image.hash, key));
+                    self.image_references.insert((image.hash, key));
                     self.reference(&id, key, &image.hash);
                 }
-                self.scan.whole.insert(id, key);
+                self.scan.intact.insert(id, key);
             }
             Err(error) => {
                 let (what, reason) = match error {
                     StorageError::Damaged { what, reason } => (what, reason),
                     other => (format!("its version {key}"), other.to_string()),
                 };
-                self.broken(format!("the document {id}"), format!("{what}: {reason}"));
-                self.scan.damaged.insert(id, key);
+                self.scan.broken = true;
+                let finding = Finding::new(
+                    FindingKind::Damage,
+                    format!("the document {id}"),
+                    format!("{what}: {reason}"),
+                );
+                self.add(finding.about(FindingSubject::Document));
+                self.scan.corrupt.insert(id, key);
             }
         }
     }
@@ -239,7 +249,7 @@ impl Scanner<'_> {
         }
     }
 
-    /// References that no document has.
+    /// Counts references without a document.
     fn references(&mut self) {
         let references = self.entries(layout::REFERENCES, "list image references", |key, _| {
             layout::reference_of(key)
@@ -247,32 +257,32 @@ impl Scanner<'_> {
         let mut leftover = 0;
         for reference in references {
             match reference {
-                Ok((hash, key)) if self.pictured.contains(&(hash, key)) => {}
-                // What is left of a damaged document is kept with its image.
-                Ok((_, key)) if self.scan.remains.contains(&key) => {}
-                Ok((_, key)) if self.scan.damaged.values().any(|damaged| *damaged == key) => {}
+                Ok((hash, key)) if self.image_references.contains(&(hash, key)) => {}
+                // The remains of a corrupt document are saved with its image.
+                Ok((_, key)) if self.scan.unidentified.contains(&key) => {}
+                Ok((_, key)) if self.scan.corrupt.values().any(|corrupt| *corrupt == key) => {}
                 Ok(_) => leftover += 1,
                 Err(error) => self.error(&error),
             }
         }
         if leftover > 0 {
             self.scan.broken = true;
-            self.say(
+            self.report(
                 FindingKind::Leftover,
                 format!("{leftover} references to images"),
-                "no document has them",
+                "they belong to no document",
             );
         }
     }
 
     fn counters(&mut self) {
-        let documents = (self.scan.whole.len() + self.scan.damaged.len()) as u64;
+        let documents = (self.scan.intact.len() + self.scan.corrupt.len()) as u64;
         let counters = match Counters::read(&self.tree) {
             Ok(counters) => counters,
             Err(error) => {
                 self.error(&error);
                 if self.scan.unreadable {
-                    self.lost("documents, nobody knows how many");
+                    self.lost("an unknown number of documents");
                 }
                 return;
             }
@@ -281,7 +291,7 @@ impl Scanner<'_> {
             self.broken(
                 "the collection's counters",
                 format!(
-                    "they tell of {} documents and the next version {}; there are {documents}, and {}",
+                    "they count {} documents and the next version {}; there are {documents} documents, and the next version is {}",
                     counters.documents, counters.next_key, self.scan.next_key
                 ),
             );
@@ -295,42 +305,47 @@ impl Scanner<'_> {
     fn lost(&mut self, what: impl Into<String>) {
         self.scan.broken = true;
         let reason = "neither their records nor their ids can be read";
-        self.say(FindingKind::Lost, what, reason);
+        self.report(FindingKind::Lost, what, reason);
     }
 
     fn image_files(&mut self) -> Result<(), StorageError> {
-        let wanted: BTreeSet<BlobHash> = self.pictured.iter().map(|(hash, _)| *hash).collect();
+        let referenced: BTreeSet<BlobHash> = self
+            .image_references
+            .iter()
+            .map(|(hash, _)| *hash)
+            .collect();
         let owners: BTreeMap<DocumentKey, DocumentId> = self
             .scan
-            .whole
+            .intact
             .iter()
             .map(|(id, key)| (*key, id.clone()))
             .collect();
-        for hash in &wanted {
+        for hash in &referenced {
             let reason = match self.images.read(hash) {
                 Ok(Some(_)) => continue,
                 Ok(None) => "there is no such file".to_owned(),
                 Err(StorageError::DamagedImage { reason, .. }) => reason,
                 Err(error) => error.to_string(),
             };
-            let of: Vec<String> = (self.pictured.iter())
-                .filter(|(pictured, _)| pictured == hash)
+            let documents: Vec<String> = (self.image_references.iter())
+                .filter(|(other, _)| other == hash)
                 .filter_map(|(_, key)| Some(owners.get(key)?.to_string()))
                 .collect();
             let what = format!(
                 "the image file {} of the document {}",
                 self.images.path(hash).display(),
-                of.join(", ")
+                documents.join(", ")
             );
-            self.say(FindingKind::Damage, what, reason);
+            let finding = Finding::new(FindingKind::Damage, what, reason);
+            self.add(finding.about(FindingSubject::ImageFile));
         }
-        let leftover = self.images.unreferenced(&wanted)?;
-        self.scan.images = wanted;
-        if leftover > 0 && self.scan.damaged.is_empty() && !self.scan.unreadable {
-            self.say(
+        let leftover = self.images.unreferenced(&referenced)?;
+        self.scan.images = referenced;
+        if leftover > 0 && self.scan.corrupt.is_empty() && !self.scan.unreadable {
+            self.report(
                 FindingKind::Leftover,
                 format!("{leftover} image files"),
-                "no document has them; the next start removes them",
+                "they belong to no document and are removed at the next startup",
             );
         }
         Ok(())

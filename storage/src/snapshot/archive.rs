@@ -1,16 +1,16 @@
-//! An archive is a line that says what it is, and frames: a kind, a length, a payload and a
-//! CRC-32 of the three. Numbers are little endian.
+//! The file format of snapshots: a magic line, then frames of a kind, a length, a payload and a CRC-32
+//! of the three. Numbers are little endian.
 //!
-//! | kind | payload | how many |
+//! | kind | payload | number |
 //! |---|---|---|
 //! | `M` | the manifest as JSON | one, the first |
-//! | `K` | the collection's entry of the catalog | one |
-//! | `C` | the collection's counters | at most one |
-//! | `D` | everything of one document: keys and values of the collection's tree | one a document, in any order |
-//! | `I` | an image's hash and bytes | one an image |
-//! | `Z` | how many frames there were, and the SHA-256 of every byte before this frame | one, the last |
+//! | `K` | the catalog entry of the collection | one |
+//! | `C` | the counters | at most one |
+//! | `D` | all keys and values of one document | one per document, in any order |
+//! | `I` | the hash and the bytes of an image | one per image |
+//! | `Z` | the number of previous frames, and the SHA-256 of all previous bytes | one, the last |
 //!
-//! Keys and values are as stored, each with its length before it.
+//! Keys and values are in their stored form, each preceded by its length.
 
 use std::io::{Read, Write};
 
@@ -20,8 +20,8 @@ use super::{Manifest, RawEntry};
 use crate::{BlobHash, StorageError};
 
 const MAGIC: &[u8] = b"clipdb snapshot 1\n";
-/// No frame is longer: a longer one is a length that was damaged.
-const LONGEST: u64 = 1 << 31;
+/// The maximum length of a frame; a longer one is a corrupt length.
+const MAX_FRAME_BYTES: u64 = 1 << 31;
 
 pub(super) enum Frame {
     Manifest(Box<Manifest>),
@@ -60,13 +60,13 @@ impl<W: Write> Writer<W> {
         }
     }
 
-    /// Ends the archive; gives what it was written to, its length and its SHA-256.
+    /// Writes the last frame, and returns the output, its length and its SHA-256.
     pub(super) fn finish(mut self) -> std::io::Result<(W, u64, String)> {
         let (frames, hash) = (self.frames, self.hash.clone().finalize());
         self.frame(b'Z', &[&frames.to_le_bytes(), &hash])?;
         self.out.flush()?;
-        let whole = self.hash.finalize();
-        let hex = whole.iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = self.hash.finalize();
+        let hex = digest.iter().map(|byte| format!("{byte:02x}")).collect();
         Ok((self.out, self.bytes, hex))
     }
 
@@ -110,12 +110,12 @@ impl<R: Read> Reader<R> {
         };
         let magic = reader.take(MAGIC.len())?;
         if magic != MAGIC {
-            return Err(bad("it does not begin as a snapshot of clipdb does"));
+            return Err(bad("it is not a clipdb snapshot"));
         }
         Ok(reader)
     }
 
-    /// The next frame; `None` after the last, when all that went before was whole.
+    /// The next frame; `None` after the last one, if the archive is complete and intact.
     pub(super) fn next(&mut self) -> Result<Option<Frame>, StorageError> {
         if self.ended {
             return Ok(None);
@@ -123,34 +123,34 @@ impl<R: Read> Reader<R> {
         let before = self.hash.clone();
         let head = self.take(9)?;
         let (kind, length) = (head[0], number(&head[1..]));
-        if length > LONGEST {
-            return Err(self.damaged());
+        if length > MAX_FRAME_BYTES {
+            return Err(self.corrupt());
         }
-        // As the length may be damaged, nothing is made room for before it is there.
+        // The length may be corrupt, so no memory is reserved for it.
         let mut payload = Vec::new();
         let read = (&mut self.input).take(length).read_to_end(&mut payload);
         if read.map_err(unreadable)? as u64 != length {
-            return Err(cut());
+            return Err(truncated());
         }
         self.hash.update(&payload);
         let mut crc = crc32fast::Hasher::new();
         crc.update(&head);
         crc.update(&payload);
         if self.take(4)? != crc.finalize().to_le_bytes() {
-            return Err(self.damaged());
+            return Err(self.corrupt());
         }
         if kind == b'Z' {
             self.ended = true;
-            let whole = payload.len() == 40
+            let is_intact = payload.len() == 40
                 && number(&payload[..8]) == self.frames
                 && payload[8..] == before.finalize()[..];
-            if !whole {
-                return Err(self.damaged());
+            if !is_intact {
+                return Err(self.corrupt());
             }
-            let mut behind = [0];
-            return match self.input.read(&mut behind).map_err(unreadable)? {
+            let mut trailing = [0];
+            return match self.input.read(&mut trailing).map_err(unreadable)? {
                 0 => Ok(None),
-                _ => Err(bad("there are bytes behind its end")),
+                _ => Err(bad("it has trailing bytes")),
             };
         }
         let frame = self.decode(kind, payload)?;
@@ -160,29 +160,29 @@ impl<R: Read> Reader<R> {
 
     fn decode(&self, kind: u8, payload: Vec<u8>) -> Result<Frame, StorageError> {
         let one = |payload: &[u8]| -> Result<RawEntry, StorageError> {
-            let mut entries = unpacked(payload).ok_or_else(|| self.damaged())?;
+            let mut entries = unpacked(payload).ok_or_else(|| self.corrupt())?;
             match (entries.pop(), entries.is_empty()) {
                 (Some(entry), true) => Ok(entry),
-                _ => Err(self.damaged()),
+                _ => Err(self.corrupt()),
             }
         };
         match kind {
             b'M' => serde_json::from_slice(&payload)
                 .map(|manifest| Frame::Manifest(Box::new(manifest)))
-                .map_err(|error| bad(format!("its manifest cannot be understood: {error}"))),
+                .map_err(|error| bad(format!("its manifest is invalid: {error}"))),
             b'K' => one(&payload).map(Frame::Catalog),
             b'C' => one(&payload).map(Frame::Counters),
             b'D' => unpacked(&payload)
                 .map(Frame::Document)
-                .ok_or_else(|| self.damaged()),
+                .ok_or_else(|| self.corrupt()),
             b'I' => match payload.split_first_chunk::<32>() {
                 Some((hash, bytes)) => {
                     Ok(Frame::Image(BlobHash::from_bytes(*hash), bytes.to_vec()))
                 }
-                None => Err(self.damaged()),
+                None => Err(self.corrupt()),
             },
             _ => Err(bad(format!(
-                "its frame {} is of a kind that this clipdb does not know",
+                "its frame {} has an unknown kind",
                 self.frames
             ))),
         }
@@ -195,8 +195,8 @@ impl<R: Read> Reader<R> {
         Ok(bytes)
     }
 
-    fn damaged(&self) -> StorageError {
-        bad(format!("its frame {} is damaged", self.frames))
+    fn corrupt(&self) -> StorageError {
+        bad(format!("its frame {} is corrupt", self.frames))
     }
 }
 
@@ -206,13 +206,13 @@ pub(super) fn bad(reason: impl Into<String>) -> StorageError {
     }
 }
 
-fn cut() -> StorageError {
+fn truncated() -> StorageError {
     bad("it is cut short")
 }
 
 fn unreadable(error: std::io::Error) -> StorageError {
     match error.kind() {
-        std::io::ErrorKind::UnexpectedEof => cut(),
+        std::io::ErrorKind::UnexpectedEof => truncated(),
         _ => bad(format!("it cannot be read: {error}")),
     }
 }

@@ -1,9 +1,9 @@
-//! A collection as it was at one moment, written to an archive while writes go on.
+//! Writes a consistent archive of a collection while writes continue.
 //!
-//! Versions of documents never change, so the moment is the list of those that were current. The
-//! copy writes them one after the other; a commit that is about to remove one which is not
-//! written yet writes it first. So writes wait for a document at most, and nothing is held back
-//! or held in memory.
+//! Document versions never change, so the state at one moment is the list of the versions that are
+//! current. The copy writes them one after the other. A commit that is about to remove a version which
+//! is not written yet writes it first. Commits therefore wait for one document at most, and nothing is
+//! buffered in memory.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
@@ -21,25 +21,25 @@ use crate::files::{Files, decode_key, encode_key};
 use crate::{BlobHash, CollectionStore, DocumentId, DocumentKey, StorageError, catalog};
 use crate::{clock, layout, record};
 
-/// Bytes between two looks at how full the disk is.
-const LOOK_EVERY: u64 = 4 << 20;
+/// Bytes between two checks of the free disk space.
+const CHECK_INTERVAL: u64 = 4 << 20;
 
-/// A copy under way.
-pub(super) struct Copying(Mutex<State>);
+/// A copy in progress.
+pub(super) struct CopyInProgress(Mutex<State>);
 
 struct State {
-    /// Those that were current and are not written yet.
+    /// The versions that are not written yet.
     pending: BTreeMap<DocumentKey, DocumentId>,
     images: HashSet<BlobHash>,
     archive: Option<Writer<BufWriter<File>>>,
     path: PathBuf,
-    looked_at: u64,
-    /// Why the copy cannot be finished.
+    checked_at: u64,
+    /// The error that ends the copy.
     failed: Option<StorageError>,
 }
 
-/// An archive that is whole and synced.
-pub(super) struct Copied {
+/// A complete and synced archive.
+pub(super) struct CopiedArchive {
     pub manifest: Manifest,
     pub images: u64,
     pub bytes: u64,
@@ -47,12 +47,13 @@ pub(super) struct Copied {
 }
 
 impl CollectionStore {
-    /// Writes what the collection holds now to a new file at `path`. Blocks; writes go on.
+    /// Writes the current state of the collection to a new file at `path`. Blocks, while writes to the
+    /// collection continue.
     pub(super) fn copy_to(
         &self,
         path: &Path,
         progress: &dyn Progress,
-    ) -> Result<Copied, StorageError> {
+    ) -> Result<CopiedArchive, StorageError> {
         let (copying, manifest) = self.begin_copy(path)?;
         let total = manifest.documents;
         let outcome = loop {
@@ -76,7 +77,7 @@ impl CollectionStore {
             Ok((bytes, sha256))
         });
         let (bytes, sha256) = finished.map_err(io)?;
-        Ok(Copied {
+        Ok(CopiedArchive {
             manifest,
             images,
             bytes,
@@ -84,13 +85,13 @@ impl CollectionStore {
         })
     }
 
-    /// Between two commits: notes what is current, and has every commit ask from then on.
-    fn begin_copy(&self, path: &Path) -> Result<(Arc<Copying>, Manifest), StorageError> {
+    /// Lists the current versions between two commits, and observes all later commits.
+    fn begin_copy(&self, path: &Path) -> Result<(Arc<CopyInProgress>, Manifest), StorageError> {
         let io = |error| StorageError::io("write", path)(error);
         let file = File::create(path).map_err(io)?;
         let mut archive = Writer::new(BufWriter::with_capacity(1 << 18, file)).map_err(io)?;
         self.observe_removals(|files, counters| {
-            files.database.check_room(0)?;
+            files.database.check_space(0)?;
             let mut pending = BTreeMap::new();
             for entry in files.tree.scan_prefix(layout::IDS) {
                 let (id_key, value) = entry.map_err(StorageError::sled("list documents"))?;
@@ -112,20 +113,20 @@ impl CollectionStore {
             ] {
                 archive.write(&frame).map_err(io)?;
             }
-            let copying = Copying(Mutex::new(State {
+            let copying = CopyInProgress(Mutex::new(State {
                 pending,
                 images: HashSet::new(),
                 archive: Some(archive),
                 path: path.to_owned(),
-                looked_at: 0,
+                checked_at: 0,
                 failed: None,
             }));
             Ok((Arc::new(copying), manifest))
         })
     }
 
-    /// Writes the next document; how many are left.
-    fn copy_one(&self, copying: &Copying) -> Result<u64, StorageError> {
+    /// Writes the next document, and returns the number of documents left.
+    fn copy_one(&self, copying: &CopyInProgress) -> Result<u64, StorageError> {
         self.while_alive(|files| {
             let mut state = copying.0.lock();
             if let Some(error) = state.failed.take() {
@@ -139,14 +140,14 @@ impl CollectionStore {
     }
 }
 
-impl RemovalObserver for Copying {
+impl RemovalObserver for CopyInProgress {
     fn before_removal(&self, files: &Files, versions: &[DocumentKey]) {
         let mut state = self.0.lock();
         for key in versions {
             if let Some(id) = state.pending.remove(key)
                 && let Err(error) = state.write(files, *key, &id)
             {
-                // The write goes on; the copy ends with this error.
+                // The commit continues; the copy ends with this error.
                 state.failed.get_or_insert(error);
             }
         }
@@ -160,7 +161,7 @@ impl State {
         key: DocumentKey,
         id: &DocumentId,
     ) -> Result<(), StorageError> {
-        // Decoded, so that a damaged document ends the copy instead of being copied.
+        // Decoded, so that a corrupt document is an error instead of being copied.
         let document = files.record(id, key)?;
         let vectors = record::read_vectors(&files.tree, key, files.definition.dim)?;
         if vectors.is_empty() {
@@ -186,9 +187,9 @@ impl State {
 
     fn frame(&mut self, files: &Files, frame: &Frame) -> Result<(), StorageError> {
         let archive = self.archive.as_mut().ok_or_else(cancelled)?;
-        if archive.bytes() - self.looked_at > LOOK_EVERY {
-            self.looked_at = archive.bytes();
-            files.database.check_room(0)?;
+        if archive.bytes() - self.checked_at > CHECK_INTERVAL {
+            self.checked_at = archive.bytes();
+            files.database.check_space(0)?;
         }
         archive
             .write(frame)

@@ -1,4 +1,4 @@
-//! Archives whose checksums are right and whose content is not.
+//! Archives with valid checksums and invalid content.
 
 use tempfile::TempDir;
 
@@ -57,7 +57,7 @@ fn written(frames: &[Frame]) -> Vec<u8> {
     writer.finish().unwrap().0
 }
 
-/// The document frames of an archive, to be changed.
+/// The document frames of an archive, mutably.
 fn documents(frames: &mut [Frame]) -> Vec<&mut Vec<RawEntry>> {
     let entries = frames.iter_mut().filter_map(|frame| match frame {
         Frame::Document(entries) => Some(entries),
@@ -66,7 +66,7 @@ fn documents(frames: &mut [Frame]) -> Vec<&mut Vec<RawEntry>> {
     entries.collect()
 }
 
-/// Writes the record anew, with right checksums.
+/// Changes the record, with valid checksums.
 fn change_record(entries: &mut Vec<RawEntry>, change: impl FnOnce(&mut Document)) {
     let key = entries.iter().find(|(key, _)| key[0] == b'D').unwrap();
     let version = layout::version_of(&key.0).unwrap();
@@ -143,7 +143,7 @@ fn changes() -> Vec<(&'static str, Change)> {
             }),
         ),
         (
-            "a vector of another length",
+            "a vector with other dimensions",
             entries(|all| {
                 let version =
                     layout::version_of(&all.iter().find(|e| e.0[0] == b'D').unwrap().0).unwrap();
@@ -155,7 +155,7 @@ fn changes() -> Vec<(&'static str, Change)> {
             }),
         ),
         (
-            "a vector of no numbers",
+            "a vector of NaN",
             entries(|all| {
                 let version =
                     layout::version_of(&all.iter().find(|e| e.0[0] == b'D').unwrap().0).unwrap();
@@ -175,7 +175,7 @@ fn changes() -> Vec<(&'static str, Change)> {
             }),
         ),
         (
-            "an id that is none",
+            "an invalid id",
             entries(|all| {
                 let mut id = layout::IDS.to_vec();
                 id.extend([0xff, 0xfe]);
@@ -189,11 +189,11 @@ fn changes() -> Vec<(&'static str, Change)> {
             record(|document| document.id = "d2".parse().unwrap()),
         ),
         (
-            "a page as an image",
+            "an HTML page as an image",
             record(|document| document.image.as_mut().unwrap().media_type = "text/html".into()),
         ),
         (
-            "a drawing that runs",
+            "an SVG as an image",
             record(|document| document.image.as_mut().unwrap().media_type = "image/svg+xml".into()),
         ),
         (
@@ -203,7 +203,7 @@ fn changes() -> Vec<(&'static str, Change)> {
             }),
         ),
         (
-            "an image that is not there",
+            "a missing image",
             record(|document| document.image.as_mut().unwrap().hash = BlobHash::of(b"other")),
         ),
         (
@@ -218,7 +218,7 @@ fn changes() -> Vec<(&'static str, Change)> {
             }),
         ),
         (
-            "a document less",
+            "a missing document",
             of(|frames| {
                 frames.pop();
             }),
@@ -252,11 +252,11 @@ fn changes() -> Vec<(&'static str, Change)> {
             of(|frames| change_counters(frames, |c| c.next_key = 1)),
         ),
         (
-            "counters at their end",
+            "counters at their maximum",
             of(|frames| change_counters(frames, |c| c.next_key = u64::MAX)),
         ),
         (
-            "a sequence at its end",
+            "a sequence at its maximum",
             of(|frames| change_counters(frames, |c| c.sequence = u64::MAX)),
         ),
         (
@@ -271,7 +271,7 @@ fn changes() -> Vec<(&'static str, Change)> {
 }
 
 #[test]
-fn content_that_is_wrong_under_right_checksums_is_an_invalid_snapshot() {
+fn invalid_content_with_valid_checksums_is_rejected() {
     let dir = TempDir::new().unwrap();
     let store = Store::open(dir.path(), &StoreOptions::default()).unwrap();
     let collection = filled(&store);
@@ -291,12 +291,9 @@ fn content_that_is_wrong_under_right_checksums_is_an_invalid_snapshot() {
     };
     restore(&archive).unwrap();
     let path = dir.path().to_str().unwrap();
-    let mut behind = archive.clone();
-    behind.push(0);
-    let mut refused = vec![
-        ("bytes behind the end", behind),
-        ("twice", archive.repeat(2)),
-    ];
+    let mut trailing = archive.clone();
+    trailing.push(0);
+    let mut refused = vec![("trailing bytes", trailing), ("twice", archive.repeat(2))];
     for (what, change) in changes() {
         let mut frames = frames(&archive);
         change(&mut frames);
@@ -314,5 +311,5 @@ fn content_that_is_wrong_under_right_checksums_is_an_invalid_snapshot() {
     let images = std::fs::read_dir(dir.path().join("images"))
         .unwrap()
         .count();
-    assert_eq!(images, 1, "a refused restore left its images");
+    assert_eq!(images, 1, "a rejected restore left its images");
 }

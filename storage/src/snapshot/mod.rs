@@ -1,14 +1,14 @@
-//! Snapshots: a collection at one point of its sequence, as one file with checksums, taken while
-//! it is written and restored beside what is served.
+//! Snapshots: a collection at one sequence number as one file with checksums. A snapshot is taken while
+//! the collection is written, and restored while it is served.
 //!
 //! | module | |
 //! |---|---|
-//! | `archive` | the file's frames |
-//! | `copy` | how a collection is held still for a copy while writes go on |
-//! | `shelf` | the folder `snapshots/` and what is in it |
-//! | `scratch` | where an older format is brought to this one |
-//! | `verify` | whether an archive's content can be a collection's |
-//! | `restore` | an archive as a collection that no name leads to yet |
+//! | `archive` | the file format |
+//! | `copy` | writes a consistent archive while writes continue |
+//! | `store` | the folder `snapshots/` |
+//! | `scratch` | migrates archives of an older format |
+//! | `verify` | validates the content of an archive |
+//! | `restore` | reads an archive into a collection without a name |
 
 mod archive;
 mod copy;
@@ -16,7 +16,7 @@ mod copy;
 mod hostile_tests;
 mod restore;
 mod scratch;
-mod shelf;
+mod store;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -26,38 +26,40 @@ use serde::{Deserialize, Serialize};
 use crate::{CollectionDefinition, DocumentKey, StorageError};
 
 pub(crate) use restore::read_into;
-pub use restore::{Incoming, read_manifest};
-pub use shelf::{Shelf, SnapshotId, SnapshotInfo};
+pub use restore::{PendingRestore, read_manifest};
+pub use store::{Shelf, SnapshotId, SnapshotInfo};
 
-/// What an archive begins with.
+/// The header of an archive.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Manifest {
-    /// The format of the folder that it was taken from: its values are those of that format.
+    /// The format of the data folder from which it was taken, and of its values.
     pub format: u32,
-    /// The collection's number there.
+    /// The number of the collection in that folder.
     pub(crate) number: u64,
+    /// The definition of the collection.
     pub definition: CollectionDefinition,
-    /// The group of writes after which it was taken.
+    /// The sequence number at which it was taken.
     pub sequence: u64,
+    /// The number of documents.
     pub documents: u64,
-    /// Unix milliseconds.
+    /// The time at which it was taken, in Unix milliseconds.
     pub taken_at: u64,
 }
 
-/// Follows a copy or a restore, and may end it.
+/// Receives the progress of a snapshot or a restore, and may cancel it.
 pub trait Progress: Sync {
-    /// How many of how many documents are done; `false` asks for an end.
+    /// `done` of `total` documents are complete. Returns `false` to cancel.
     fn reached(&self, done: u64, total: u64) -> bool;
 }
 
-/// One key of a collection's tree with its value, as stored.
+/// A key of a collection's tree and its stored value.
 pub(crate) type RawEntry = (Vec<u8>, Vec<u8>);
 
 fn cancelled() -> StorageError {
     StorageError::Cancelled
 }
 
-/// The document's version, for errors.
+/// The description of a document version, for errors.
 fn version(key: DocumentKey) -> String {
     format!("document version {key}")
 }

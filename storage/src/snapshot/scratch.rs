@@ -1,5 +1,4 @@
-//! A database of its own in which values of an older format are brought to this one, by the same
-//! migrations that a folder's are.
+//! A scratch database in which values of an older format are migrated like a data folder.
 
 use std::fs;
 use std::path::PathBuf;
@@ -11,7 +10,7 @@ use crate::database::Database;
 use crate::tree::{Instance, Tree};
 use crate::{StorageError, layout};
 
-/// Values that one batch carries over.
+/// Values per batch.
 const BATCH: usize = 256;
 
 pub(super) struct Scratch {
@@ -31,8 +30,8 @@ impl Scratch {
             .join("snapshots")
             .join(format!("{}.partial", uuid::Uuid::now_v7()));
         fs::create_dir_all(&dir).map_err(StorageError::io("create", &dir))?;
-        let failed = StorageError::sled("make a passing copy");
-        let make = || -> sled::Result<Db> {
+        let failed = StorageError::sled("create a scratch database");
+        let create = || -> sled::Result<Db> {
             let db = sled::Config::new()
                 .path(dir.join("sled"))
                 .segment_size(layout::SEGMENT_BYTES)
@@ -42,7 +41,7 @@ impl Scratch {
                 .insert(name.as_slice(), definition.as_slice())?;
             Ok(db)
         };
-        let db = make().map_err(failed)?;
+        let db = create().map_err(failed)?;
         let tree = Instance::new(db.clone()).tree(layout::tree_name(manifest.number));
         clipdb_migrations::begin(&db, manifest.format)?;
         Ok(Scratch { db, tree, dir })
@@ -52,7 +51,7 @@ impl Scratch {
         Ok(self.tree.clone())
     }
 
-    /// Migrates what was put in and copies it to the tree `number`.
+    /// Migrates the values and copies them to the tree `number`.
     pub(super) fn migrate_into(
         &self,
         database: &Database,
@@ -62,10 +61,10 @@ impl Scratch {
         let target = database.tree(layout::tree_name(number))?;
         let mut batch = Batch::default();
         for (entry, n) in self.tree.iter().zip(1..) {
-            let (key, value) = entry.map_err(StorageError::sled("read a passing copy"))?;
+            let (key, value) = entry.map_err(StorageError::sled("read a scratch database"))?;
             batch.insert(key, value);
             if n % BATCH == 0 {
-                database.check_room(0)?;
+                database.check_space(0)?;
                 database.apply(&target, std::mem::take(&mut batch))?;
             }
         }
@@ -75,7 +74,7 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // What cannot be removed now is removed at the next start.
+        // A folder that cannot be removed now is removed at the next startup.
         let _ = fs::remove_dir_all(&self.dir);
     }
 }

@@ -63,7 +63,7 @@ fn document(id: usize, round: u64) -> NewDocument {
     }
 }
 
-/// Text, picture and vectors of every document.
+/// Text, image and vectors of every document.
 type Content = BTreeMap<String, (Option<String>, Option<Vec<u8>>, Vec<f32>)>;
 
 fn content(collection: &CollectionStore) -> Content {
@@ -98,10 +98,10 @@ fn archive_of(store: &Store, collection: &CollectionStore) -> Vec<u8> {
     bytes
 }
 
-/// A writer replaces, deletes and adds all the time; whatever a snapshot says its sequence is,
-/// it holds exactly what was there then.
+/// While a writer replaces, deletes and adds documents, every snapshot has exactly the content of its
+/// sequence number.
 #[test]
-fn a_snapshot_amid_writes_is_one_moment_of_them() {
+fn a_snapshot_during_writes_is_consistent() {
     let dir = TempDir::new().unwrap();
     let store = open(dir.path());
     let collection = create(&store, "busy");
@@ -152,7 +152,7 @@ fn a_snapshot_amid_writes_is_one_moment_of_them() {
 }
 
 #[test]
-fn a_damaged_or_cut_archive_changes_nothing() {
+fn a_corrupt_or_truncated_archive_changes_nothing() {
     let dir = TempDir::new().unwrap();
     let store = open(dir.path());
     let collection = create(&store, "a");
@@ -181,7 +181,7 @@ fn a_damaged_or_cut_archive_changes_nothing() {
     let images = fs::read_dir(dir.path().join("images")).unwrap().count();
     assert_eq!(images, 1, "a refused restore left its images");
 
-    // The whole one takes the collection back.
+    // The intact archive restores the collection.
     let back = restored(&store, &archive, "a").unwrap();
     assert_eq!(content(&back).len(), 6);
     assert_eq!(content(&back)["d1"].0.as_deref(), Some("round 1"));
@@ -192,7 +192,7 @@ fn a_damaged_or_cut_archive_changes_nothing() {
 }
 
 #[test]
-fn a_name_of_another_definition_is_not_taken() {
+fn a_collection_of_another_definition_is_not_replaced() {
     let dir = TempDir::new().unwrap();
     let store = open(dir.path());
     let collection = create(&store, "a");
@@ -208,7 +208,7 @@ fn a_name_of_another_definition_is_not_taken() {
 }
 
 #[test]
-fn a_cancelled_copy_or_restore_leaves_nothing() {
+fn a_cancelled_snapshot_or_restore_leaves_nothing() {
     let dir = TempDir::new().unwrap();
     let store = open(dir.path());
     let collection = create(&store, "a");
@@ -222,13 +222,13 @@ fn a_cancelled_copy_or_restore_leaves_nothing() {
     let cancelled = store.restore(&archive[..], definition("b"), &Until(4.into()));
     assert!(matches!(cancelled.map(drop), Err(StorageError::Cancelled)));
     assert_eq!(store.collections().len(), 1);
-    // A copy that was cancelled holds up no later one, nor any write.
+    // A cancelled snapshot blocks neither the next one nor writes.
     collection.commit(vec![Write::Put(document(1, 2))]).unwrap();
     archive_of(&store, &collection);
 }
 
 #[test]
-fn a_restore_that_a_kill_ends_is_gone_at_the_next_start() {
+fn a_killed_restore_is_removed_at_the_next_startup() {
     let dir = TempDir::new().unwrap();
     let store = open(dir.path());
     let collection = create(&store, "a");
@@ -238,7 +238,7 @@ fn a_restore_that_a_kill_ends_is_gone_at_the_next_start() {
     let incoming = store
         .restore(&archive[..], definition("b"), &Whole)
         .unwrap();
-    // As if killed: it is neither adopted nor dropped.
+    // As if the process was killed: neither adopted nor dropped.
     std::mem::forget(incoming);
     fs::write(dir.path().join("snapshots/a/x.partial"), "half").unwrap();
     let copy = TempDir::new().unwrap();
@@ -249,7 +249,7 @@ fn a_restore_that_a_kill_ends_is_gone_at_the_next_start() {
     assert_eq!((count("images"), count("snapshots/a")), (1, 2));
 }
 
-/// The saved folder of format 1, as a snapshot that was taken of it would be.
+/// A snapshot in format 1, built from the saved folder of that format.
 #[test]
 fn a_snapshot_of_an_older_format_is_migrated() {
     let saved = Path::new(env!("CARGO_MANIFEST_DIR")).join("../migrations/tests/format-1");

@@ -1,43 +1,40 @@
-//! Whether what an archive holds can be a collection. Its checksums say that it is as it was
-//! written, not that it was written by clipdb.
+//! Validates the content of an archive. Its checksums prove that it is unchanged, not that clipdb has
+//! written it.
 
 use super::archive::bad;
 use super::{Manifest, RawEntry, version};
 use crate::files::decode_key;
-use crate::write::{refuse_passages, refuse_vector};
+use crate::write::{invalid_passages, invalid_vector};
 use crate::{
     BlobHash, CollectionStore, Document, DocumentId, DocumentKey, StorageError, VectorKind, layout,
 };
 
-/// Numbers that count up by one for each write never get near.
-const FAR: u64 = 1 << 62;
+/// Greater than counters that increase by one per write can become.
+const MAX_COUNTER: u64 = 1 << 62;
 
-/// An error of reading what the archive brought: it is the archive that is wrong, and not what is
-/// stored here.
-pub(super) fn of_the_archive(error: StorageError) -> StorageError {
+/// Turns an error about restored values into one about the archive.
+pub(super) fn invalid_archive(error: StorageError) -> StorageError {
     match error {
         StorageError::Damaged { what, reason } => bad(format!("{what}: {reason}")),
         StorageError::DamagedImage { hash, reason, .. } => {
             bad(format!("its image {hash}: {reason}"))
         }
-        StorageError::Migration(_) => {
-            bad("its values cannot be brought from its format to the present one")
-        }
+        StorageError::Migration(_) => bad("its values cannot be migrated from their format"),
         other => other,
     }
 }
 
-/// Everything of one document, in the present format: its id, and values of one version.
+/// The entries of one document in the current format: its id, and values of one version.
 pub(super) fn document(entries: &[RawEntry]) -> Result<(), StorageError> {
     let ids: Vec<&RawEntry> = entries
         .iter()
         .filter(|(key, _)| key.starts_with(layout::IDS))
         .collect();
     let [(id_key, value)] = ids[..] else {
-        return Err(bad(format!("a document of it has {} ids", ids.len())));
+        return Err(bad(format!("a document has {} ids", ids.len())));
     };
-    let id = layout::id_of(id_key).map_err(of_the_archive)?;
-    let version = decode_key(id_key, value).map_err(of_the_archive)?;
+    let id = layout::id_of(id_key).map_err(invalid_archive)?;
+    let version = decode_key(id_key, value).map_err(invalid_archive)?;
     for (key, value) in entries {
         let belongs = match key.first() {
             Some(b'I') => true,
@@ -53,7 +50,7 @@ pub(super) fn document(entries: &[RawEntry]) -> Result<(), StorageError> {
         };
         if !belongs {
             return Err(bad(format!(
-                "the document {id} brings a value that is not its own"
+                "the document {id} has a value of another document"
             )));
         }
     }
@@ -63,16 +60,19 @@ pub(super) fn document(entries: &[RawEntry]) -> Result<(), StorageError> {
 pub(super) fn counters((key, _): &RawEntry) -> Result<(), StorageError> {
     match key[..] == *layout::COUNTERS {
         true => Ok(()),
-        false => Err(bad("its counters lie under another key")),
+        false => Err(bad("its counters have a wrong key")),
     }
 }
 
-/// Every document is there as a write would have left it, with its image.
-pub(super) fn whole(collection: &CollectionStore, manifest: &Manifest) -> Result<(), StorageError> {
+/// Fails unless every document is as a write would have left it, with its image.
+pub(super) fn collection(
+    collection: &CollectionStore,
+    manifest: &Manifest,
+) -> Result<(), StorageError> {
     let keys = collection.live_keys()?;
     if keys.len() as u64 != manifest.documents || collection.len() != manifest.documents {
         return Err(bad(format!(
-            "its documents are {}, its counters tell of {} and its manifest of {}",
+            "it has {} documents, its counters {} and its manifest {}",
             keys.len(),
             collection.len(),
             manifest.documents
@@ -80,60 +80,62 @@ pub(super) fn whole(collection: &CollectionStore, manifest: &Manifest) -> Result
     }
     let counters = collection.counters();
     let last = keys.last().map_or(0, |key| key.get().saturating_add(1));
-    if counters.next_key < last || counters.next_key > FAR || counters.sequence > FAR {
+    if counters.next_key < last
+        || counters.next_key > MAX_COUNTER
+        || counters.sequence > MAX_COUNTER
+    {
         return Err(bad("its counters are behind its documents"));
     }
     for key in keys {
         let document = collection
             .get_by_key(key)?
             .ok_or_else(|| bad(format!("{} has no record", version(key))))?;
-        one(collection, &document, key)?;
+        complete_document(collection, &document, key)?;
     }
     Ok(())
 }
 
-fn one(
+fn complete_document(
     collection: &CollectionStore,
     document: &Document,
     key: DocumentKey,
 ) -> Result<(), StorageError> {
     let id = &document.id;
-    let wrong = |reason: &str| Err(bad(format!("the document {id}: {reason}")));
+    let invalid = |reason: &str| Err(bad(format!("the document {id}: {reason}")));
     if collection.current_key(id)? != Some(key) {
-        return wrong("its id leads to another version");
+        return invalid("its id has another version");
     }
     let vectors = collection.vectors(key)?;
     if vectors.is_empty() {
-        return wrong("it has no vectors");
+        return invalid("it has no vectors");
     }
     let of_kind = |kind| vectors.iter().filter(|vector| vector.0 == kind).count();
     let text = document.text.as_deref();
-    let refused = refuse_passages(text, &document.passages, of_kind(VectorKind::Text))
-        .or_else(|| {
-            (of_kind(VectorKind::Image) > 1).then(|| "it has two vectors of its image".into())
-        })
+    let refused = invalid_passages(text, &document.passages, of_kind(VectorKind::Text))
+        .or_else(|| (of_kind(VectorKind::Image) > 1).then(|| "it has two image vectors".into()))
         .or_else(|| {
             let dim = collection.definition().dim;
             vectors
                 .iter()
-                .find_map(|(_, vector)| refuse_vector(vector, dim))
+                .find_map(|(_, vector)| invalid_vector(vector, dim))
         });
     if let Some(reason) = refused {
-        return wrong(&reason);
+        return invalid(&reason);
     }
     let Some(image) = &document.image else {
         return Ok(());
     };
     if !is_image(&image.media_type) {
-        return wrong("its image is of another media type than images have");
+        return invalid("its media type is not that of an image");
     }
-    if !collection.refers(&image.hash, key)? || collection.read_image(&image.hash)?.is_none() {
-        return wrong("its image is missing");
+    if !collection.has_reference(&image.hash, key)? || collection.read_image(&image.hash)?.is_none()
+    {
+        return invalid("its image is missing");
     }
     Ok(())
 }
 
-/// What a stored image may be served as. A browser runs what is in an SVG.
+/// Whether an image may be served with this media type. Browsers execute scripts in SVG.
 fn is_image(media_type: &str) -> bool {
     media_type.strip_prefix("image/").is_some_and(|kind| {
         !kind.is_empty()
@@ -145,13 +147,13 @@ fn is_image(media_type: &str) -> bool {
 }
 
 impl CollectionStore {
-    /// Whether the version is noted as one that has the image.
-    fn refers(&self, hash: &BlobHash, key: DocumentKey) -> Result<bool, StorageError> {
+    /// Whether the version has a reference to the image.
+    fn has_reference(&self, hash: &BlobHash, key: DocumentKey) -> Result<bool, StorageError> {
         self.while_alive(|files| {
             files
                 .tree
                 .contains_key(layout::reference(hash, key))
-                .map_err(StorageError::sled("look for an image's documents"))
+                .map_err(StorageError::sled("look up the documents of an image"))
         })
     }
 

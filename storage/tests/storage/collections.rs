@@ -6,7 +6,7 @@ use tempfile::TempDir;
 use crate::{create, image_files, name, open, picture, text};
 
 #[test]
-fn a_second_server_is_refused_with_the_folder_and_the_holder() {
+fn a_second_server_is_rejected_with_the_folder_and_the_process() {
     let dir = TempDir::new().unwrap();
     let store = open(dir.path());
     let collection = create(&store, "a");
@@ -29,7 +29,7 @@ fn a_second_server_is_refused_with_the_folder_and_the_holder() {
 }
 
 #[test]
-fn creating_twice_is_the_same_or_a_conflict() {
+fn creating_twice_is_idempotent_or_a_conflict() {
     let dir = TempDir::new().unwrap();
     let store = open(dir.path());
     let definition = CollectionDefinition::new(name("a"), "m", 7);
@@ -65,7 +65,7 @@ fn creating_twice_is_the_same_or_a_conflict() {
 }
 
 #[test]
-fn a_dropped_collection_is_gone_with_its_images_and_its_name_is_free() {
+fn a_dropped_collection_is_removed_with_its_images_and_frees_its_name() {
     let dir = TempDir::new().unwrap();
     let store = open(dir.path());
     let other = create(&store, "b");
@@ -97,7 +97,7 @@ fn a_dropped_collection_is_gone_with_its_images_and_its_name_is_free() {
 }
 
 #[test]
-fn collections_that_a_crash_left_half_dropped_are_swept() {
+fn partially_dropped_collections_are_removed_at_startup() {
     let dir = TempDir::new().unwrap();
     let store = open(dir.path());
     let collection = create(&store, "a");
@@ -106,8 +106,8 @@ fn collections_that_a_crash_left_half_dropped_are_swept() {
         .unwrap();
     drop((store, collection));
 
-    // As if the process had been killed after the catalog's entry was removed: from before that
-    // on, the collection is no longer witnessed.
+    // As if the process was killed after it has removed the catalog entry: the record of its
+    // durable sequence was removed before.
     std::fs::remove_file(dir.path().join("witness")).unwrap();
     let db = raw(dir.path());
     db.open_tree("catalog").unwrap().remove("a").unwrap();
@@ -122,9 +122,9 @@ fn collections_that_a_crash_left_half_dropped_are_swept() {
     assert!(!trees.contains(&"documents-1".into()), "{trees:?}");
 }
 
-/// The folder's sled, opened beside clipdb.
+/// Opens the folder's sled without clipdb.
 pub fn raw(dir: &std::path::Path) -> sled::Db {
-    // sled lets its lock go a moment after the last handle is dropped.
+    // sled releases its lock a moment after the last handle is dropped.
     for _ in 0..500 {
         match sled::Config::new()
             .path(dir.join("sled"))

@@ -1,4 +1,4 @@
-//! Being killed, and losing what was not synced, leaves whole groups.
+//! `kill -9`, and the loss of unsynced data, leave complete groups only.
 
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
@@ -16,7 +16,8 @@ use crate::{create, image_files, name, object, open, picture};
 const GROUP: u64 = 12;
 const FOLDER: &str = "CLIPDB_TEST_FOLDER";
 
-/// Group `round`: each of its documents says so, and replaces the one of an earlier group.
+/// Group `round`: its documents have that round in their metadata, and replace those of an earlier
+/// group.
 fn group(round: u64) -> Vec<Write> {
     let document = |n| NewDocument {
         metadata: object(json!({"round": round})),
@@ -28,8 +29,8 @@ fn group(round: u64) -> Vec<Write> {
     (0..GROUP).map(document).map(Write::Put).collect()
 }
 
-/// Checks that only whole groups are there, and returns the last one's round.
-fn last_whole_round(collection: &CollectionStore) -> Option<u64> {
+/// Checks that all groups are complete, and returns the round of the last one.
+fn last_complete_round(collection: &CollectionStore) -> Option<u64> {
     let mut rounds = BTreeMap::new();
     for document in collection.list(None, usize::MAX).unwrap() {
         let round = document.metadata["round"].as_u64().unwrap();
@@ -53,7 +54,7 @@ fn last_whole_round(collection: &CollectionStore) -> Option<u64> {
 }
 
 #[test]
-fn killed_at_any_moment_it_keeps_what_it_acknowledged_in_whole_groups() {
+fn a_killed_process_leaves_all_acknowledged_groups_complete() {
     let dir = TempDir::new().unwrap();
     create(&open(dir.path()), "a");
     let mut acknowledged = None;
@@ -89,7 +90,7 @@ fn killed_at_any_moment_it_keeps_what_it_acknowledged_in_whole_groups() {
         }
 
         let collection = open(dir.path()).collection(&name("a")).unwrap();
-        let last = last_whole_round(&collection);
+        let last = last_complete_round(&collection);
         assert!(
             last >= acknowledged,
             "{acknowledged:?} was acknowledged, {last:?} is there"
@@ -99,13 +100,13 @@ fn killed_at_any_moment_it_keeps_what_it_acknowledged_in_whole_groups() {
     assert!(acknowledged >= Some(40), "{acknowledged:?}");
 }
 
-/// Not a test: the process that the one above kills. Prints each round that is durable.
+/// Not a test, but the process that the test above kills. Prints each durable round.
 #[test]
 #[ignore = "run by killed_at_any_moment_it_keeps_what_it_acknowledged_in_whole_groups"]
 fn commit_until_killed() {
     let folder = std::env::var(FOLDER).unwrap();
     let collection = open(Path::new(&folder)).collection(&name("a")).unwrap();
-    // The harness has begun a line with the test's name.
+    // The test harness has printed the name of the test without a line break.
     println!();
     for round in collection.sequence().. {
         collection.commit(group(round)).unwrap();
@@ -114,7 +115,7 @@ fn commit_until_killed() {
 }
 
 #[test]
-fn a_log_cut_anywhere_holds_whole_groups() {
+fn a_log_truncated_anywhere_has_complete_groups() {
     let dir = TempDir::new().unwrap();
     let store = open(dir.path());
     let collection = create(&store, "a");
@@ -142,8 +143,8 @@ fn a_log_cut_anywhere_holds_whole_groups() {
         log.set_len(length).unwrap();
         drop(log);
         if step % 8 == 4 {
-            // What was witnessed is told to be lost. The same without a witness, as when it did
-            // not reach the disk either:
+            // The loss of recorded groups is reported. Without the record, as if it was not synced
+            // either:
             let opened = Store::open(cut.path(), &StoreOptions::default());
             let refused = opened.and_then(|store| store.collection(&name("a")));
             assert!(refused.is_err(), "{length} of {last}");
@@ -155,7 +156,7 @@ fn a_log_cut_anywhere_holds_whole_groups() {
             rounds,
             ends.iter().filter(|&&end| end <= length).count() as u64
         );
-        // Their pictures may have gone with a later group; their records may not.
+        // A later group may have removed their images, but not their records.
         let documents = collection.list(None, usize::MAX).unwrap();
         assert_eq!(documents.len() as u64, GROUP * rounds.min(3));
         kept.push(rounds);

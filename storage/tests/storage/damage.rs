@@ -17,7 +17,7 @@ fn damaged<T>(result: Result<T, StorageError>) -> String {
     }
 }
 
-/// A folder with the documents `a` and `b`, each with a picture, whose tree `spoil` has changed.
+/// A folder with the documents `a` and `b`, each with an image, whose tree was changed by `spoil`.
 fn spoiled(spoil: impl Fn(&Tree)) -> TempDir {
     let dir = TempDir::new().unwrap();
     let store = open(dir.path());
@@ -45,7 +45,7 @@ fn versioned(prefix: &[u8], key: u64, suffix: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn a_damaged_record_is_reported_and_its_neighbours_are_served() {
+fn a_corrupt_record_is_reported_and_others_are_served() {
     let dir = spoiled(|tree| flip_last_bit(tree, &versioned(b"D", 0, &[0, 0])));
     let collection = open(dir.path()).collection(&name("c")).unwrap();
     let (a, b): (DocumentId, DocumentId) = ("a".parse().unwrap(), "b".parse().unwrap());
@@ -62,7 +62,7 @@ fn a_damaged_record_is_reported_and_its_neighbours_are_served() {
     assert!(collection.get(&b).unwrap().is_some());
     assert_eq!(collection.list(Some(&a), 10).unwrap().len(), 1);
 
-    // It cannot be revised, but it can be put anew, and then nothing of the damaged version is left.
+    // It cannot be changed, but it can be replaced, which removes all of the corrupt version.
     let metadata = object(serde_json::json!({"x": 1}));
     damaged(collection.commit(vec![Write::Merge {
         id: a.clone(),
@@ -99,7 +99,7 @@ fn a_lost_record_is_reported() {
 }
 
 #[test]
-fn damaged_vectors_and_ids_are_reported() {
+fn corrupt_vectors_and_ids_are_reported() {
     let dir = spoiled(|tree| flip_last_bit(tree, &versioned(b"V", 1, b"i")));
     let collection = open(dir.path()).collection(&name("c")).unwrap();
     let report = damaged(collection.vectors(DocumentKey::new(1)));
@@ -115,7 +115,7 @@ fn damaged_vectors_and_ids_are_reported() {
 }
 
 #[test]
-fn a_damaged_image_is_reported_until_it_is_uploaded_again() {
+fn a_corrupt_image_is_reported_until_it_is_uploaded_again() {
     let hash = BlobHash::of(b"of a");
     let dir = spoiled(|_| {});
     let collection = open(dir.path()).collection(&name("c")).unwrap();
@@ -141,7 +141,7 @@ fn a_damaged_image_is_reported_until_it_is_uploaded_again() {
 }
 
 #[test]
-fn files_without_a_document_are_swept_at_the_next_start_and_no_others() {
+fn only_files_without_a_document_are_removed_at_startup() {
     let dir = spoiled(|_| {});
     let shard = dir.path().join("images/1/00");
     let incoming = dir.path().join("images/1/incoming");
@@ -174,10 +174,10 @@ fn files_without_a_document_are_swept_at_the_next_start_and_no_others() {
 }
 
 #[test]
-fn an_image_that_cannot_be_written_fails_the_group_and_leaves_nothing() {
+fn an_image_that_cannot_be_written_fails_the_group_without_leftovers() {
     let dir = spoiled(|_| {});
     let collection = open(dir.path()).collection(&name("c")).unwrap();
-    // A file stands where the folder should be.
+    // There is a file in place of the folder.
     let hex = BlobHash::of(b"blocked").to_string();
     let shard = dir.path().join("images/1").join(&hex[..2]);
     fs::write(&shard, "").unwrap();

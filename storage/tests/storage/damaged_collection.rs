@@ -1,11 +1,12 @@
-//! One collection whose source of truth is damaged: it alone is not served, and it stays as it is.
+//! A collection with corrupt data: only that collection is offline, and its files stay unchanged.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
 use clipdb_storage::{
-    CollectionDefinition, CollectionStore, Progress, StorageError, Store, StoreOptions, Write,
+    CheckMode, CollectionDefinition, CollectionStore, Progress, StorageError, Store, StoreOptions,
+    Write,
 };
 use tempfile::TempDir;
 
@@ -27,8 +28,8 @@ fn put(collection: &CollectionStore, id: &str) {
     collection.commit(vec![write]).unwrap();
 }
 
-/// The collections `bad` and `good` with a picture each, and a snapshot of `bad`; then `bad` has
-/// other counters than were written.
+/// The collections `bad` and `good` with an image each, and a snapshot of `bad`; then the counters of
+/// `bad` are corrupted.
 fn one_of_two() -> TempDir {
     let dir = TempDir::new().unwrap();
     let store = open(dir.path());
@@ -52,7 +53,7 @@ fn error(store: &Store) -> String {
 
 type Content = (BTreeMap<Vec<u8>, Vec<u8>>, Vec<String>);
 
-/// All that is on disk of `bad`.
+/// All data of `bad` on disk.
 fn content(dir: &Path) -> Content {
     let tree = raw(dir).open_tree("documents-1").unwrap();
     let entries = tree.iter().map(|entry| {
@@ -63,9 +64,9 @@ fn content(dir: &Path) -> Content {
 }
 
 #[test]
-fn it_is_told_by_name_and_the_others_are_served() {
+fn it_is_reported_by_name_and_the_others_are_served() {
     let dir = one_of_two();
-    // The next start of a whole collection would remove it.
+    // It would be removed at startup if the collection was intact.
     fs::create_dir_all(dir.path().join("images/1/00")).unwrap();
     let stray = format!("images/1/00/00{}", "5".repeat(62));
     fs::write(dir.path().join(stray), "x").unwrap();
@@ -84,10 +85,10 @@ fn it_is_told_by_name_and_the_others_are_served() {
         bad.reason(),
         "a collection's counters: its checksum is wrong"
     );
-    let told = error(&store);
+    let message = error(&store);
     let remedy = format!("clipdb check --data {} --repair", dir.path().display());
     for part in ["the collection bad is damaged", bad.reason(), &remedy] {
-        assert!(told.contains(part), "{told}");
+        assert!(message.contains(part), "{message}");
     }
     let again = CollectionDefinition::new(name("bad"), "m", DIM);
     assert!(matches!(
@@ -109,10 +110,10 @@ fn it_is_told_by_name_and_the_others_are_served() {
 }
 
 #[test]
-fn a_repair_a_drop_and_a_restore_end_it() {
+fn repairing_dropping_or_restoring_it_ends_the_outage() {
     let repaired = one_of_two();
     let options = StoreOptions::default();
-    let checked = clipdb_storage::check(repaired.path(), &options, true).unwrap();
+    let checked = clipdb_storage::check(repaired.path(), &options, CheckMode::Repair).unwrap();
     assert_eq!(checked.documents, 2);
     assert!(
         checked
@@ -129,9 +130,9 @@ fn a_repair_a_drop_and_a_restore_end_it() {
     store.drop_collection(&name("bad")).unwrap();
     assert!(store.damaged().is_empty());
     assert_eq!(image_files(dropped.path()).len(), 1);
-    let anew = create(&store, "bad");
-    assert!(anew.is_empty());
-    drop((store, anew));
+    let recreated = create(&store, "bad");
+    assert!(recreated.is_empty());
+    drop((store, recreated));
     assert_eq!(open(dropped.path()).collections().len(), 2);
 
     let restored = one_of_two();
@@ -156,7 +157,7 @@ fn a_repair_a_drop_and_a_restore_end_it() {
 }
 
 #[test]
-fn one_that_lost_acknowledged_writes_is_told_with_how_many() {
+fn lost_acknowledged_writes_are_reported_with_their_number() {
     let dir = TempDir::new().unwrap();
     let store = open(dir.path());
     let bad = create(&store, "bad");
@@ -176,14 +177,15 @@ fn one_that_lost_acknowledged_writes_is_told_with_how_many() {
     copy_folder(earlier.path(), &sled);
     for _ in 0..2 {
         let store = open(dir.path());
-        let told = error(&store);
-        assert!(told.contains("it is at group 1 of 3"), "{told}");
+        let message = error(&store);
+        assert!(message.contains("it is at group 1 of 3"), "{message}");
         let good = store.collection(&name("good")).unwrap();
         good.commit(vec![Write::Put(text("t", "t"))]).unwrap();
     }
-    // Its pictures are there as long as nothing was decided.
+    // Its images are kept until it is repaired, dropped or restored.
     assert_eq!(image_files(dir.path()).len(), 4);
-    let checked = clipdb_storage::check(dir.path(), &StoreOptions::default(), true).unwrap();
+    let checked =
+        clipdb_storage::check(dir.path(), &StoreOptions::default(), CheckMode::Repair).unwrap();
     let lost = &checked.findings[0];
     assert_eq!(lost.collection, Some(name("bad")));
     assert!(lost.reason.contains("group 1 of 3"), "{}", lost.reason);
@@ -192,7 +194,7 @@ fn one_that_lost_acknowledged_writes_is_told_with_how_many() {
 }
 
 #[test]
-fn one_that_a_reader_found_damaged_is_so_from_then_on() {
+fn a_collection_can_be_taken_offline_by_a_reader() {
     let dir = TempDir::new().unwrap();
     let store = open(dir.path());
     put(&create(&store, "bad"), "x");

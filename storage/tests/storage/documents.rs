@@ -12,7 +12,7 @@ fn id(id: &str) -> DocumentId {
 }
 
 #[test]
-fn a_committed_document_is_there_after_reopening() {
+fn a_committed_document_survives_reopening() {
     let dir = TempDir::new().unwrap();
     let store = open(dir.path());
     let collection = create(&store, "a");
@@ -136,7 +136,7 @@ fn within_a_group_later_writes_see_earlier_ones() {
 }
 
 #[test]
-fn keys_given_out_for_nothing_are_not_given_again_after_a_restart() {
+fn keys_are_never_reused_after_a_restart() {
     let dir = TempDir::new().unwrap();
     let store = open(dir.path());
     let collection = create(&store, "a");
@@ -155,7 +155,7 @@ fn keys_given_out_for_nothing_are_not_given_again_after_a_restart() {
 }
 
 #[test]
-fn a_revision_changes_a_part_with_its_vector_and_keeps_the_other() {
+fn a_patch_changes_a_part_with_its_vector_and_keeps_the_other() {
     let dir = TempDir::new().unwrap();
     let collection = create(&open(dir.path()), "a");
     collection
@@ -206,7 +206,7 @@ fn a_revision_changes_a_part_with_its_vector_and_keeps_the_other() {
 }
 
 #[test]
-fn an_image_stays_as_long_as_a_document_has_it() {
+fn an_image_stays_while_a_document_references_it() {
     let dir = TempDir::new().unwrap();
     let collection = create(&open(dir.path()), "a");
     let hash = BlobHash::of(b"shared");
@@ -219,7 +219,7 @@ fn an_image_stays_as_long_as_a_document_has_it() {
     assert_eq!(image_files(dir.path()), [hash.to_string()]);
     collection.commit(vec![Write::Delete(id("a"))]).unwrap();
     assert_eq!(collection.read_image(&hash).unwrap().unwrap(), "shared");
-    // It moves from one document to another within a group.
+    // The image moves from one document to another within a group.
     collection
         .commit(vec![
             Write::Delete(id("b")),
@@ -238,7 +238,7 @@ fn an_image_stays_as_long_as_a_document_has_it() {
 }
 
 #[test]
-fn a_list_goes_on_from_its_last_id_whatever_was_written() {
+fn a_list_continues_after_its_last_id_under_writes() {
     let dir = TempDir::new().unwrap();
     let collection = create(&open(dir.path()), "a");
     let put = |ids: &[&str]| {
@@ -298,7 +298,7 @@ fn a_long_text_has_a_vector_for_each_passage_in_their_order() {
 }
 
 #[test]
-fn what_does_not_fit_the_collection_fails_the_group_before_anything_changes() {
+fn an_invalid_write_fails_the_group_before_anything_changes() {
     let dir = TempDir::new().unwrap();
     let collection = create(&open(dir.path()), "a");
     let vectors = |vectors| NewDocument {
@@ -361,8 +361,8 @@ fn what_does_not_fit_the_collection_fails_the_group_before_anything_changes() {
     }
 }
 
-/// sled never syncs the files that it makes of pages too large for its log; `layout` says how we
-/// stay clear of them.
+/// sled never syncs the files of pages that are too large for its log; `layout` explains how such pages
+/// are avoided.
 #[test]
 fn long_texts_and_vectors_stay_in_the_log() {
     let dir = TempDir::new().unwrap();
@@ -392,7 +392,7 @@ fn long_texts_and_vectors_stay_in_the_log() {
 }
 
 #[test]
-fn a_guard_refuses_writes_one_by_one() {
+fn a_guard_refuses_single_writes() {
     let dir = TempDir::new().unwrap();
     let store = open(dir.path());
     let collection = create(&store, "a");

@@ -1,4 +1,4 @@
-//! A commit that fails at each of its steps: what is left of it, and how the store goes on.
+//! Commits that fail at each of their steps: the state after the failure, and recovery.
 
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use crate::{create, image_files, name, open, picture, text};
 
-/// A store with one document, and what a commit of a second answers that fails at `step`.
+/// A store with one document, and the error of committing a second one that fails at `step`.
 fn failed_at(dir: &TempDir, step: CommitStep) -> (Store, CollectionStore, StorageError) {
     let store = open(dir.path());
     let collection = create(&store, "a");
@@ -27,7 +27,7 @@ fn put(collection: &CollectionStore, id: &str) -> Result<u64, StorageError> {
     collection.commit(group).map(|committed| committed.sequence)
 }
 
-fn wait_until_it_takes_writes(store: &Store) {
+fn wait_for_recovery(store: &Store) {
     let started = Instant::now();
     while store.stopped().is_some() {
         assert!(started.elapsed() < Duration::from_secs(60));
@@ -49,7 +49,7 @@ fn an_image_that_cannot_be_written_changes_nothing() {
 fn a_batch_that_is_not_applied_is_absent_after_the_store_reopens() {
     let dir = TempDir::new().unwrap();
     let (store, collection, _) = failed_at(&dir, CommitStep::ApplyBatch);
-    wait_until_it_takes_writes(&store);
+    wait_for_recovery(&store);
     assert_eq!((collection.len(), collection.sequence()), (1, 1));
     assert_eq!(put(&collection, "third").unwrap(), 2);
     drop((store, collection));
@@ -62,7 +62,7 @@ fn a_batch_that_is_not_applied_is_absent_after_the_store_reopens() {
 fn a_batch_that_is_not_flushed_is_there_completely_or_not_at_all() {
     let dir = TempDir::new().unwrap();
     let (store, collection, _) = failed_at(&dir, CommitStep::Flush);
-    wait_until_it_takes_writes(&store);
+    wait_for_recovery(&store);
     let second = collection.get(&"second".parse().unwrap()).unwrap();
     let groups = 1 + u64::from(second.is_some());
     assert_eq!((collection.len(), collection.sequence()), (groups, groups));
@@ -85,7 +85,7 @@ fn a_log_that_is_not_synced_stops_writes_until_the_folder_is_opened_again() {
 }
 
 #[test]
-fn a_fault_waits_for_its_step_and_happens_once() {
+fn a_fault_occurs_once_at_its_step() {
     let dir = TempDir::new().unwrap();
     let store = open(dir.path());
     let collection = create(&store, "a");

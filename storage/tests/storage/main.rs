@@ -1,4 +1,4 @@
-//! clipdb-storage from outside: what survives, what is refused, what is reported.
+//! Tests of the public API: durability, validation and detection of corruption.
 
 #![allow(clippy::unwrap_used, reason = "a helper that panics fails its test")]
 

@@ -27,7 +27,7 @@ struct Modelled {
     image: Option<Vec<u8>>,
     metadata: Metadata,
     passages: Vec<Passage>,
-    /// Those of the image first.
+    /// Image vectors first.
     vectors: Vec<Vector>,
 }
 
@@ -38,7 +38,7 @@ struct Model {
 }
 
 impl Model {
-    fn play(&mut self, write: &Write) -> Outcome {
+    fn apply(&mut self, write: &Write) -> Outcome {
         let id = write.id().clone();
         let there = self.documents.get(&id).cloned();
         let made = match (write, there.clone()) {
@@ -285,7 +285,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 200, ..ProptestConfig::default() })]
 
     #[test]
-    fn it_does_what_a_map_would(steps in prop::collection::vec(
+    fn it_behaves_like_a_map(steps in prop::collection::vec(
         prop_oneof![5 => prop::collection::vec(write(), 0..6).prop_map(Step::Commit), 1 => Just(Step::Reopen)],
         1..16,
     )) {
@@ -296,7 +296,7 @@ proptest! {
         for step in steps {
             match step {
                 Step::Commit(group) => {
-                    let outcomes: Vec<_> = group.iter().map(|write| model.play(write)).collect();
+                    let outcomes: Vec<_> = group.iter().map(|write| model.apply(write)).collect();
                     let changed = outcomes.iter().any(|outcome| {
                         !matches!(outcome, Outcome::NotFound | Outcome::NothingLeft)
                     });

@@ -7,9 +7,9 @@ use tempfile::TempDir;
 use crate::crash::copy_folder;
 use crate::{image_files, name, object, open, text};
 
-/// `migrations/examples/write_format_1.rs` wrote the saved folder and says what is in it.
+/// The saved folder was written by `migrations/examples/write_format_1.rs`, which defines its content.
 #[test]
-fn a_saved_folder_of_format_1_opens_with_everything_in_it() {
+fn a_folder_of_format_1_opens_with_all_documents() {
     let saved = Path::new(env!("CARGO_MANIFEST_DIR")).join("../migrations/tests/format-1");
     let dir = TempDir::new().unwrap();
     copy_folder(&saved, dir.path());
@@ -57,7 +57,7 @@ fn a_saved_folder_of_format_1_opens_with_everything_in_it() {
         }
         assert_eq!(image_files(dir.path()).len(), 1);
 
-        // It goes on from its counters.
+        // New keys continue from its counters.
         let id: DocumentId = "doc-005".parse().unwrap();
         let replaced = documents[5].key;
         let mut write = text("doc-005", "new");

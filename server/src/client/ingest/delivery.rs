@@ -1,11 +1,11 @@
-//! Batches on their way to the server: the request's body, its answer, and
-//! what happens when the server refuses a whole request.
+//! Sends batches to the server: builds the body, reads the results, and splits a request that the
+//! server rejects.
 
 use super::super::ClientError;
 use super::super::connection::{Connection, Problem};
-use super::Failure;
 use super::drafts::Draft;
-use super::progress::{Done, Progress};
+use super::failure::Failure;
+use super::progress::{Outcome, Progress};
 use reqwest::blocking::RequestBuilder;
 use reqwest::blocking::multipart::{Form, Part};
 use reqwest::header::CONTENT_TYPE;
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 #[derive(Deserialize)]
-struct Answer {
+struct Response {
     results: Vec<DocumentResult>,
 }
 
@@ -26,14 +26,12 @@ enum DocumentResult {
     Failed { error: Problem },
 }
 
-/// How often a document is sent again that the server had no time for, and
-/// how long is waited before.
+/// Number of attempts to send a document to an overloaded server, and the pause between two.
 const ATTEMPTS: u32 = 6;
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// Sends a batch and counts each document. Where the server refuses the
-/// request as a whole (too large, say), its halves are tried, so that a
-/// document fails only for its own reasons.
+/// Sends a batch and counts each document. If the server rejects the request (because it is too
+/// large, for example), its halves are sent, so that a document fails only for its own reasons.
 pub fn deliver(
     connection: &Connection,
     batch: &[&Draft],
@@ -48,24 +46,24 @@ pub fn deliver(
             }
             Err(error) => return Err(error),
         };
-        let mut again = Vec::new();
+        let mut retries = Vec::new();
         for (draft, result) in batch.into_iter().zip(results) {
             match result {
-                DocumentResult::Created => progress.done(draft.weight, Done::Created),
-                DocumentResult::Updated => progress.done(draft.weight, Done::Updated),
-                DocumentResult::Failed { error } if error.may_pass() && attempt < ATTEMPTS => {
-                    again.push(draft);
+                DocumentResult::Created => progress.done(draft.weight, Outcome::Created),
+                DocumentResult::Updated => progress.done(draft.weight, Outcome::Updated),
+                DocumentResult::Failed { error } if error.is_temporary() && attempt < ATTEMPTS => {
+                    retries.push(draft);
                 }
                 DocumentResult::Failed { error } => {
-                    progress.failed(&failure(draft, error.sentence()));
+                    progress.failed(&failure(draft, error.description()));
                 }
             }
         }
-        if again.is_empty() {
+        if retries.is_empty() {
             break;
         }
         std::thread::sleep(PAUSE);
-        batch = again;
+        batch = retries;
     }
     Ok(())
 }
@@ -85,8 +83,7 @@ fn deliver_in_halves(
     deliver(connection, right, progress)
 }
 
-/// The documents that the collection does not have; the others are counted as
-/// skipped.
+/// The documents that do not exist in the collection; the others are counted as skipped.
 pub fn missing<'a>(
     connection: &Connection,
     batch: &'a [Draft],
@@ -96,7 +93,7 @@ pub fn missing<'a>(
     for draft in batch {
         match draft.document.get("id").and_then(Value::as_str) {
             Some(id) if connection.has_document(id)? => {
-                progress.done(draft.weight, Done::Skipped);
+                progress.done(draft.weight, Outcome::Skipped);
             }
             _ => missing.push(draft),
         }
@@ -114,37 +111,37 @@ fn failure(draft: &Draft, detail: &str) -> Failure {
 
 fn send(connection: &Connection, batch: &[&Draft]) -> Result<Vec<DocumentResult>, ClientError> {
     let documents = documents(batch);
-    let answer = if batch.iter().any(|draft| draft.picture.is_some()) {
+    let response = if batch.iter().any(|draft| draft.image.is_some()) {
         connection.post_documents(|request| multipart(request, &documents, batch))?
     } else {
         connection.post_documents(|request| ndjson(request, &documents))?
     };
-    let odd_answer = |detail| ClientError::NotClipdb {
+    let invalid_response = |detail| ClientError::NotClipdb {
         server: connection.server(),
         detail,
     };
-    let answer: Answer = serde_json::from_value(answer)
-        .map_err(|error| odd_answer(format!("the answer to documents: {error}")))?;
-    if answer.results.len() != batch.len() {
-        return Err(odd_answer(format!(
+    let response: Response = serde_json::from_value(response)
+        .map_err(|error| invalid_response(format!("invalid response to documents: {error}")))?;
+    if response.results.len() != batch.len() {
+        return Err(invalid_response(format!(
             "{} results for {} documents",
-            answer.results.len(),
+            response.results.len(),
             batch.len()
         )));
     }
-    Ok(answer.results)
+    Ok(response.results)
 }
 
-/// The documents as sent; a picture beside them is named by its number.
+/// The documents as they are sent. An image in the same form is referenced by its number.
 fn documents(batch: &[&Draft]) -> Vec<Value> {
-    let with_picture = |(number, draft): (usize, &&Draft)| {
+    let with_image = |(number, draft): (usize, &&Draft)| {
         let mut document = draft.document.clone();
-        if draft.picture.is_some() {
+        if draft.image.is_some() {
             document.insert("image".to_owned(), json!({"file": number.to_string()}));
         }
         Value::Object(document)
     };
-    batch.iter().enumerate().map(with_picture).collect()
+    batch.iter().enumerate().map(with_image).collect()
 }
 
 fn ndjson(request: RequestBuilder, documents: &[Value]) -> RequestBuilder {
@@ -158,10 +155,10 @@ fn multipart(request: RequestBuilder, documents: &[Value], batch: &[&Draft]) -> 
     let described = Part::text(Value::from(documents).to_string());
     let mut form = Form::new().part("documents", typed(described, "application/json"));
     for (number, draft) in batch.iter().enumerate() {
-        if let Some(picture) = &draft.picture {
+        if let Some(image) = &draft.image {
             let number = number.to_string();
-            let part = Part::bytes(picture.bytes.clone()).file_name(number.clone());
-            form = form.part(number, typed(part, &picture.media_type));
+            let part = Part::bytes(image.bytes.clone()).file_name(number.clone());
+            form = form.part(number, typed(part, &image.media_type));
         }
     }
     request.multipart(form)

@@ -1,6 +1,6 @@
-//! Documents read out of one file, one at a time.
+//! Reads the documents of one file, one at a time.
 
-use super::Failure;
+use super::failure::Failure;
 use super::files;
 use super::ids;
 use super::walk::{Kind, SourceFile};
@@ -9,48 +9,44 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
-/// A line beyond this is no document: whole pictures in base64 fit well.
-const LONGEST_LINE: u64 = 64 << 20;
-const LARGEST_PICTURE: u64 = 256 << 20;
+/// Enough for images in base64.
+const MAX_LINE_BYTES: u64 = 64 << 20;
+const MAX_IMAGE_BYTES: u64 = 256 << 20;
 
 /// One document to send.
 #[derive(Debug)]
 pub struct Draft {
-    /// File, or file and line, as an error names it.
+    /// The file, or file and line, for error messages.
     pub origin: String,
-    /// The document as the REST API takes it, but for `image` when `picture`
-    /// holds the file to send beside it.
+    /// The document in the format of the REST API, without `image` if the field `image` below has a
+    /// file to send.
     pub document: Map<String, Value>,
-    pub picture: Option<Picture>,
-    /// Bytes of the source that are done with this document.
+    pub image: Option<Image>,
+    /// Bytes of the file that are consumed by this document.
     pub weight: u64,
 }
 
 #[derive(Debug)]
-pub struct Picture {
+pub struct Image {
     pub bytes: Vec<u8>,
     pub media_type: String,
 }
 
 impl Draft {
-    /// About how large it is in memory and on the wire.
+    /// Its approximate size in memory and in a request, in bytes.
     pub fn size(&self) -> u64 {
-        let picture = self
-            .picture
-            .as_ref()
-            .map_or(0, |picture| picture.bytes.len());
-        self.weight.max(picture as u64)
+        let image = self.image.as_ref().map_or(0, |image| image.bytes.len());
+        self.weight.max(image as u64)
     }
 }
 
-/// The documents of a file. `metadata` is added to each; what a document says
-/// itself wins.
+/// The documents of a file. `metadata` is added to each; fields of the document take precedence.
 pub fn drafts<'a>(
     file: SourceFile,
     metadata: &'a Map<String, Value>,
 ) -> Box<dyn Iterator<Item = Result<Draft, Failure>> + 'a> {
-    if file.kind == Kind::Picture {
-        return Box::new(std::iter::once(picture_draft(&file, metadata)));
+    if file.kind == Kind::Image {
+        return Box::new(std::iter::once(image_draft(&file, metadata)));
     }
     match files::open(&file.path) {
         Ok(opened) => Box::new(LineDrafts {
@@ -68,7 +64,7 @@ pub fn drafts<'a>(
     }
 }
 
-fn picture_draft(file: &SourceFile, metadata: &Map<String, Value>) -> Result<Draft, Failure> {
+fn image_draft(file: &SourceFile, metadata: &Map<String, Value>) -> Result<Draft, Failure> {
     let failed = |detail| Failure {
         origin: file.path.display().to_string(),
         detail,
@@ -82,24 +78,24 @@ fn picture_draft(file: &SourceFile, metadata: &Map<String, Value>) -> Result<Dra
     Ok(Draft {
         origin: file.path.display().to_string(),
         document,
-        picture: Some(read_picture(&file.path).map_err(failed)?),
+        image: Some(read_image(&file.path).map_err(failed)?),
         weight: file.bytes,
     })
 }
 
-fn read_picture(path: &Path) -> Result<Picture, String> {
+fn read_image(path: &Path) -> Result<Image, String> {
     let mut bytes = Vec::new();
     files::open(path)?
-        .take(LARGEST_PICTURE + 1)
+        .take(MAX_IMAGE_BYTES + 1)
         .read_to_end(&mut bytes)
         .map_err(|error| files::unreadable(&error))?;
     if bytes.is_empty() {
         return Err("is empty".to_owned());
     }
-    if bytes.len() as u64 > LARGEST_PICTURE {
-        return Err(format!("it is over {} MiB", LARGEST_PICTURE >> 20));
+    if bytes.len() as u64 > MAX_IMAGE_BYTES {
+        return Err(format!("is larger than {} MiB", MAX_IMAGE_BYTES >> 20));
     }
-    Ok(Picture {
+    Ok(Image {
         bytes,
         media_type: mime_guess::from_path(path)
             .first_or_octet_stream()
@@ -120,13 +116,13 @@ impl LineDrafts<'_> {
         let length = self
             .lines
             .by_ref()
-            .take(LONGEST_LINE + 1)
+            .take(MAX_LINE_BYTES + 1)
             .read_until(b'\n', line)
             .map_err(|error| files::unreadable(&error))?;
-        if length as u64 > LONGEST_LINE {
+        if length as u64 > MAX_LINE_BYTES {
             return Err(format!(
-                "the line is over {} MiB; the rest of the file is left out",
-                LONGEST_LINE >> 20
+                "the line is longer than {} MiB; the rest of the file is skipped",
+                MAX_LINE_BYTES >> 20
             ));
         }
         Ok(length as u64)
@@ -136,7 +132,7 @@ impl LineDrafts<'_> {
         let mut document = match self.file.kind {
             Kind::Records => serde_json::from_str::<Map<String, Value>>(line)
                 .map_err(|error| format!("is not a JSON object: {error}"))?,
-            Kind::Lines | Kind::Picture => Map::from_iter([("text".to_owned(), json!(line))]),
+            Kind::Lines | Kind::Image => Map::from_iter([("text".to_owned(), json!(line))]),
         };
         document
             .entry("id")
@@ -150,27 +146,27 @@ impl LineDrafts<'_> {
                 }
             }
         }
-        let picture = match named_picture(&document) {
+        let image = match referenced_image(&document) {
             Some(name) => {
                 let path = self.file.path.with_file_name("").join(name);
-                let picture = read_picture(&path)
+                let image = read_image(&path)
                     .map_err(|detail| format!("its image '{}' {detail}", path.display()))?;
                 document.remove("image");
-                Some(picture)
+                Some(image)
             }
             None => None,
         };
         Ok(Draft {
             origin: origin.to_owned(),
             document,
-            picture,
+            image,
             weight,
         })
     }
 }
 
-/// `{"image": {"file": NAME}}` is a file beside the NDJSON.
-fn named_picture(document: &Map<String, Value>) -> Option<String> {
+/// `{"image": {"file": NAME}}` references a file next to the NDJSON.
+fn referenced_image(document: &Map<String, Value>) -> Option<String> {
     document
         .get("image")?
         .get("file")?
@@ -183,7 +179,7 @@ impl Iterator for LineDrafts<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let mut line = Vec::new();
-        // Of lines without a document; they are done with the next that has one.
+        // Empty lines are counted with the next document.
         let mut weight = 0;
         while !self.ended {
             line.clear();
@@ -226,7 +222,7 @@ mod tests {
 
     fn read(name: &str, content: &[u8], metadata: Value) -> Vec<Result<Draft, Failure>> {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("red.png"), b"picture").unwrap();
+        fs::write(folder.path().join("red.png"), b"image").unwrap();
         let path = folder.path().join(name);
         fs::write(&path, content).unwrap();
         let kind = if name.ends_with("txt") {
@@ -247,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_become_texts_with_the_number_of_their_line() {
+    fn each_line_becomes_a_text_with_its_line_number_in_the_id() {
         let content = "\u{feff}One.\r\n\n  \nTwo, and \u{1f954}.".as_bytes();
         let drafts = read("book.txt", content, json!({"year": 1813}));
         let documents: Vec<_> = drafts
@@ -265,11 +261,11 @@ mod tests {
             .iter()
             .map(|draft| draft.as_ref().unwrap().weight)
             .sum();
-        assert_eq!(weight, content.len() as u64, "every byte is done with once");
+        assert_eq!(weight, content.len() as u64, "every byte is counted once");
     }
 
     #[test]
-    fn records_keep_their_own_words_and_bring_the_pictures_they_name() {
+    fn records_keep_their_own_metadata_and_load_referenced_images() {
         let content = br#"{"id": "r", "image": {"file": "red.png"}, "metadata": {"set": "mine"}}
 {"text": "no id"}
 {"text": "an image inside", "image": {"base64": "AAAA"}}
@@ -283,22 +279,22 @@ mod tests {
             json!(first.document),
             json!({"id": "r", "metadata": {"set": "mine", "year": 2024}})
         );
-        let picture = first.picture.as_ref().unwrap();
+        let image = first.image.as_ref().unwrap();
         assert_eq!(
-            (picture.bytes.as_slice(), picture.media_type.as_str()),
-            (&b"picture"[..], "image/png")
+            (image.bytes.as_slice(), image.media_type.as_str()),
+            (&b"image"[..], "image/png")
         );
         assert_eq!(
             second.as_ref().unwrap().document["id"],
             "shelf/all.ndjson:2"
         );
         let third = third.as_ref().unwrap();
-        assert!(third.picture.is_none());
+        assert!(third.image.is_none());
         assert_eq!(third.document["image"], json!({"base64": "AAAA"}));
     }
 
     #[test]
-    fn a_bad_line_fails_alone_and_is_named() {
+    fn an_invalid_line_fails_alone_and_is_reported() {
         let drafts = read(
             "all.ndjson",
             b"{\"text\": \"good\"}\n{\"text\": \n[1]\n\xff\xfe\n{\"image\": {\"file\": \"absent.png\"}}\n{\"text\": \"good\"}",

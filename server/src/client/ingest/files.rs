@@ -1,5 +1,4 @@
-//! Files as they are opened: only regular ones. A pipe would be waited for without end, and a
-//! device has no end.
+//! Opens regular files only. Reading a pipe could block forever, and a device has no end.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
@@ -7,11 +6,11 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
-/// Opens the file; what is none is a sentence.
+/// Opens a regular file; any other kind is an error message.
 pub fn open(path: &Path) -> Result<File, String> {
     let file = OpenOptions::new()
         .read(true)
-        // What became a pipe since it was looked at is not waited for either.
+        // Does not block on a file that was replaced by a pipe in the meantime.
         .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
         .open(path)
         .map_err(|error| unreadable(&error))?;
@@ -20,7 +19,7 @@ pub fn open(path: &Path) -> Result<File, String> {
     Ok(file)
 }
 
-/// Whether it is a file.
+/// Fails unless the file is a regular one.
 pub fn check(about: &Metadata) -> Result<(), String> {
     let kind = about.file_type();
     let name = if kind.is_file() {
@@ -34,7 +33,7 @@ pub fn check(about: &Metadata) -> Result<(), String> {
     } else {
         "a device"
     };
-    Err(format!("is {name} and no file"))
+    Err(format!("is {name}, not a file"))
 }
 
 pub fn unreadable(error: &std::io::Error) -> String {

@@ -1,5 +1,5 @@
-//! Ctrl-C: the first stops an ingest between two requests, so that it can say what is in; the
-//! second ends it at once.
+//! Ctrl-C and SIGTERM. The first signal stops an ingest between two requests, so that the summary is
+//! correct; the second exits immediately.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,15 +9,15 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::super::ClientError;
 
-/// What a shell says of a program that Ctrl-C has ended.
+/// The exit code of a program that Ctrl-C has ended.
 pub const EXIT_CODE: u8 = 130;
 
-/// Whether the user wants an end.
+/// Whether a signal has requested an end.
 #[derive(Clone, Debug, Default)]
 pub struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
-    /// Listens from here on, on a thread of its own that goes with the process.
+    /// Starts a thread that listens for signals until the process ends.
     pub fn listen() -> Result<Self, ClientError> {
         let interrupt = Self::default();
         let flag = interrupt.clone();
@@ -27,7 +27,7 @@ impl Interrupt {
             .name("interrupt".to_owned())
             .spawn(move || {
                 let outcome = wait(&flag, || {
-                    // Nobody listens where the command is over already.
+                    // The receiver is gone if the command has ended already.
                     let _ = ready.send(Ok(()));
                 });
                 if let Err(error) = outcome {
@@ -37,12 +37,12 @@ impl Interrupt {
             .map_err(system)?;
         match is_ready.recv() {
             Ok(Err(error)) => Err(system(error)),
-            // Without the thread Ctrl-C does what it does by itself.
+            // Without the thread, Ctrl-C has its default effect.
             Ok(Ok(())) | Err(_) => Ok(interrupt),
         }
     }
 
-    pub fn came(&self) -> bool {
+    pub fn requested(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 }
@@ -63,11 +63,11 @@ fn wait(flag: &Interrupt, ready: impl FnOnce()) -> std::io::Result<()> {
             if first {
                 flag.0.store(true, Ordering::Relaxed);
                 eprintln!(
-                    "stopping: documents on their way are finished (a second Ctrl-C ends at once)"
+                    "stopping: completing requests in flight (a second Ctrl-C exits immediately)"
                 );
             }
         }
-        eprintln!("ended: documents that were on their way may be stored or not");
+        eprintln!("exited: documents of requests in flight may or may not be stored");
         std::process::exit(i32::from(EXIT_CODE))
     })
 }

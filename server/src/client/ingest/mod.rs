@@ -1,11 +1,12 @@
-//! `clipdb ingest`: files to a server, in bounded memory, whatever their number.
+//! `clipdb ingest`: sends any number of files to a server in bounded memory.
 //!
-//! One thread reads files into batches; a few requests are on their way at
-//! once, so that the server always has a full batch for its model.
+//! One thread reads files into batches. Several requests are in flight at the same time, so that the
+//! server always has a full batch for its model.
 
 mod batches;
 mod delivery;
 mod drafts;
+mod failure;
 mod files;
 mod ids;
 mod interrupt;
@@ -28,34 +29,33 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use walk::Walk;
 
-/// What scripts may go by.
-const EXIT_CODES: &str = "Exit codes: 0 everything is stored; 1 something is not, as standard error \
-    says; 2 the arguments are wrong; 130 it was interrupted";
+/// A contract with scripts.
+const EXIT_CODES: &str = "Exit codes: 0 all documents are stored; 1 some are not, see standard error; \
+    2 invalid arguments; 130 interrupted";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES)]
 pub struct IngestArguments {
-    /// Pictures, folders (searched for pictures, .txt and .ndjson), text files
-    /// (a document a line), NDJSON (`.ndjson`, `.jsonl`)
+    /// Images, folders (searched for images, .txt and .ndjson), text files (one document per line),
+    /// NDJSON (`.ndjson`, `.jsonl`)
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<PathBuf>,
 
-    /// Metadata added to every document; the value is JSON, or else a string.
-    /// May repeat
+    /// Metadata added to every document; the value is JSON, or a string if it is not valid JSON;
+    /// repeatable
     #[arg(long, value_name = "KEY=VALUE", value_parser = parse_metadata)]
     pub metadata: Vec<(String, Value)>,
 
-    /// Leave out documents whose id the collection has already: resumes an
-    /// ingest that was cut short
+    /// Skip documents whose id already exists in the collection; resumes an interrupted ingest
     #[arg(long)]
     pub skip_existing: bool,
 
-    /// Ids begin with this and go on with the path below the one PATH that is given. Otherwise a
-    /// file's id is its full path
+    /// Make ids from this prefix and the path relative to the only PATH; without it, the id of a file
+    /// is its absolute path
     #[arg(long, value_name = "PREFIX")]
     pub id_prefix: Option<String>,
 
-    /// Requests on their way at once
+    /// Number of concurrent requests
     #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub in_flight: u16,
 
@@ -63,31 +63,11 @@ pub struct IngestArguments {
     pub server: ServerArguments,
 }
 
-/// One document, or file, that did not make it.
-#[derive(Debug)]
-pub struct Failure {
-    origin: String,
-    detail: String,
-    /// Bytes of the source that are done with it.
-    weight: u64,
-}
-
-impl Failure {
-    fn new(origin: String, detail: String) -> Self {
-        Self {
-            origin,
-            detail,
-            weight: 0,
-        }
-    }
-}
-
-/// Sends everything under the paths; each document that fails is named on
-/// standard error.
+/// Sends all files under the paths. Each document that fails is reported on standard error and makes
+/// the exit code 1.
 ///
 /// # Errors
-/// What ends the whole ingest: no server, a wrong key. Documents that fail
-/// alone make the exit code 1 instead.
+/// The ingest cannot continue: no server, a wrong key.
 pub fn run(arguments: &IngestArguments) -> Result<ExitCode, ClientError> {
     if arguments.id_prefix.is_some() && arguments.paths.len() > 1 {
         return Err(ClientError::OnePath);
@@ -97,23 +77,23 @@ pub fn run(arguments: &IngestArguments) -> Result<ExitCode, ClientError> {
     let interrupt = Interrupt::listen()?;
     let ids = Ids::new(arguments.id_prefix.clone());
     let bytes = Walk::new(&arguments.paths, &ids)
-        .take_while(|_| !interrupt.came())
+        .take_while(|_| !interrupt.requested())
         .map(|file| file.map_or_else(|failure| failure.weight, |file| file.bytes))
         .sum();
     let progress = Progress::start(bytes);
     let sent = send_all(arguments, &ids, &connection, &progress, &interrupt);
     let (counts, elapsed, left) = progress.finish();
-    let whole = sent.is_ok() && !interrupt.came();
-    if counts != Counts::default() || !whole {
+    let complete = sent.is_ok() && !interrupt.requested();
+    if counts != Counts::default() || !complete {
         print_out(&summary(counts, elapsed))?;
     } else {
-        print_out("nothing to send: no picture, .txt, .ndjson or .jsonl file was found\n")?;
+        print_out("nothing to ingest: found no image, .txt, .ndjson or .jsonl file\n")?;
     }
-    if !whole {
+    if !complete {
         print_out(&unfinished(left, arguments.skip_existing))?;
     }
     sent?;
-    Ok(if interrupt.came() {
+    Ok(if interrupt.requested() {
         ExitCode::from(interrupt::EXIT_CODE)
     } else if counts.failed == 0 {
         ExitCode::SUCCESS
@@ -131,7 +111,7 @@ fn send_all(
 ) -> Result<(), ClientError> {
     let metadata: Map<String, Value> = arguments.metadata.iter().cloned().collect();
     let in_flight = usize::from(arguments.in_flight);
-    // One batch waits for each that is on its way: the bound on memory.
+    // One batch is queued per request in flight, which bounds the memory.
     let (sender, receiver) = sync_channel::<Vec<Draft>>(in_flight);
     let receiver = Arc::new(Mutex::new(receiver));
     let stopped = AtomicBool::new(false);
@@ -151,7 +131,7 @@ fn send_all(
             .map(|number| {
                 let receiver = Arc::clone(&receiver);
                 let (stopped, send) = (&stopped, &send);
-                let is_over = move || stopped.load(Ordering::Relaxed) || interrupt.came();
+                let is_over = move || stopped.load(Ordering::Relaxed) || interrupt.requested();
                 std::thread::Builder::new()
                     .name(format!("ingest-{number}"))
                     .spawn_scoped(scope, move || {
@@ -162,8 +142,8 @@ fn send_all(
                     .map_err(|source| ClientError::Thread { source })
             })
             .collect::<Result<_, _>>()?;
-        // The last sending thread to end must close the channel, or the
-        // reading below would wait for ever after a failure of all.
+        // The last sender thread must close the channel, or the loop below would block forever if all of
+        // them failed.
         drop(receiver);
         let mut batch = Batch::default();
         let documents = Walk::new(&arguments.paths, ids).flat_map(|file| match file {
@@ -171,7 +151,7 @@ fn send_all(
             Err(failure) => Box::new(std::iter::once(Err(failure))),
         });
         for document in documents {
-            if interrupt.came() {
+            if interrupt.requested() {
                 break;
             }
             match document {
@@ -186,7 +166,7 @@ fn send_all(
             }
         }
         if let Some(rest) = batch.take() {
-            // Refused only when every sending thread has ended with the error below.
+            // Fails only if every sender thread has ended with the error returned below.
             let _ = sender.send(rest);
         }
         drop(sender);
@@ -200,8 +180,8 @@ fn send_all(
     })
 }
 
-/// Sends until there is no more, or until it is over: another thread met an error that ends all, or
-/// the user wants an end.
+/// Sends batches until the channel is closed or `is_over`: another thread has failed, or the user has
+/// interrupted the ingest.
 fn send_batches(
     batches: &Mutex<Receiver<Vec<Draft>>>,
     is_over: impl Fn() -> bool,
@@ -226,7 +206,7 @@ fn parse_metadata(given: &str) -> Result<(String, Value), String> {
             let value = serde_json::from_str(value).unwrap_or_else(|_| value.into());
             Ok((key.to_owned(), value))
         }
-        _ => Err("metadata is given as KEY=VALUE, such as year=2024".to_owned()),
+        _ => Err("metadata must have the form KEY=VALUE, such as year=2024".to_owned()),
     }
 }
 
@@ -263,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_server_is_asked_again_and_a_request_it_refuses_goes_in_halves() {
+    fn an_overloaded_server_is_retried_and_a_rejected_request_is_split() {
         let asked = AtomicU32::new(0);
         let server = ScriptedServer::start(move |request| {
             if request.line != POST {
@@ -286,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_fails_alone_and_one_the_server_had_no_time_for_is_sent_again() {
+    fn a_document_fails_alone_and_one_that_met_an_overload_is_retried() {
         let asked = AtomicU32::new(0);
         let server = ScriptedServer::start(move |request| {
             if request.line != POST {
@@ -308,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_collection_has_is_left_out_when_asked() {
+    fn existing_documents_are_skipped_on_request() {
         let server = ScriptedServer::start(|request| {
             if request.line == POST {
                 (200, json!({"results": created(request)}))
@@ -329,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn a_collection_that_is_not_there_is_made() {
+    fn a_missing_collection_is_created() {
         let server = ScriptedServer::start(|request| match request.line.as_str() {
             "GET /collections/default" => (404, json!({"code": "collection_not_found"})),
             POST => (200, json!({"results": created(request)})),
@@ -340,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_key_and_an_answer_that_is_no_answer_end_the_ingest() {
+    fn a_rejected_key_and_an_invalid_response_end_the_ingest() {
         let server = ScriptedServer::start(|_| (401, json!({"detail": "no key"})));
         let error = ingest(&server, "one\n", &[]).unwrap_err();
         assert!(matches!(error, ClientError::Unauthorized { .. }), "{error}");
@@ -350,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn metadata_values_are_json_or_else_strings() {
+    fn metadata_values_are_json_or_strings() {
         for (given, key, value) in [
             ("year=2024", "year", json!(2024)),
             ("tags=[\"cat\"]", "tags", json!(["cat"])),

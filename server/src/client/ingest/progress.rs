@@ -1,11 +1,11 @@
-//! What the user sees while an ingest runs, and the counts at its end.
+//! The progress display of an ingest, and its summary.
 
-use super::Failure;
+use super::failure::Failure;
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-/// How often a line is written where no bar can be drawn.
+/// Interval of progress lines if there is no terminal for a bar.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -16,12 +16,12 @@ pub struct Counts {
     pub failed: u64,
 }
 
-/// What became of a document that did not fail.
+/// The outcome of a document that did not fail.
 #[derive(Debug, Clone, Copy)]
-pub enum Done {
+pub enum Outcome {
     Created,
     Updated,
-    /// The collection had it before.
+    /// The collection already had it.
     Skipped,
 }
 
@@ -30,9 +30,8 @@ struct State {
     last_line: Instant,
 }
 
-/// A bar by bytes of the source, since the number of documents in a file is
-/// known only at its end. On standard error, and plain lines where that is no
-/// terminal.
+/// A progress bar on standard error, or plain lines if that is not a terminal. Its unit is bytes of
+/// the files, since the number of documents in a file is known only at its end.
 pub struct Progress {
     bar: ProgressBar,
     started: Instant,
@@ -59,21 +58,26 @@ impl Progress {
         }
     }
 
-    pub fn done(&self, weight: u64, done: Done) {
-        self.advance(weight, |counts| match done {
-            Done::Created => counts.created += 1,
-            Done::Updated => counts.updated += 1,
-            Done::Skipped => counts.skipped += 1,
+    pub fn done(&self, weight: u64, outcome: Outcome) {
+        self.advance(weight, |counts| match outcome {
+            Outcome::Created => counts.created += 1,
+            Outcome::Updated => counts.updated += 1,
+            Outcome::Skipped => counts.skipped += 1,
         });
     }
 
     pub fn failed(&self, failure: &Failure) {
-        self.bar
-            .suspend(|| eprintln!("failed: {}: {}", plain(&failure.origin), failure.detail));
+        self.bar.suspend(|| {
+            eprintln!(
+                "failed: {}: {}",
+                escape_control(&failure.origin),
+                failure.detail
+            )
+        });
         self.advance(failure.weight, |counts| counts.failed += 1);
     }
 
-    /// Takes the bar away; the counts, the time they took, and the bytes that are left.
+    /// Removes the bar, and returns the counts, the elapsed time and the bytes that are left.
     pub fn finish(self) -> (Counts, Duration, u64) {
         let total = self.bar.length().unwrap_or(0);
         let left = total.saturating_sub(self.bar.position());
@@ -111,7 +115,7 @@ fn message(counts: Counts, elapsed: Duration) -> String {
     )
 }
 
-/// The line at the end.
+/// The last line of a complete ingest.
 pub fn summary(counts: Counts, elapsed: Duration) -> String {
     let documents = counts.created + counts.updated;
     let mut summary = format!(
@@ -124,17 +128,17 @@ pub fn summary(counts: Counts, elapsed: Duration) -> String {
         HumanCount(counts.failed)
     );
     if counts.skipped > 0 {
-        summary += &format!(", {} there already", HumanCount(counts.skipped));
+        summary += &format!(", {} already existed", HumanCount(counts.skipped));
     }
     summary + "\n"
 }
 
-/// The line behind it, where the end came early.
-pub fn unfinished(left: u64, skips: bool) -> String {
-    let how = if skips {
-        "The same command goes on where it ended"
+/// The line after it if the ingest ended early.
+pub fn unfinished(left: u64, skip_existing: bool) -> String {
+    let how = if skip_existing {
+        "Run the same command to continue"
     } else {
-        "The same command with --skip-existing goes on where it ended"
+        "Run the same command with --skip-existing to continue"
     };
     format!(
         "ended early: documents counted as created or updated are stored, {} of the files are not \
@@ -143,17 +147,17 @@ pub fn unfinished(left: u64, skips: bool) -> String {
     )
 }
 
-/// A name as one line, whatever it holds: a terminal obeys control characters.
-fn plain(name: &str) -> String {
-    let mut plain = String::with_capacity(name.len());
+/// The name with control characters escaped, which a terminal would interpret.
+fn escape_control(name: &str) -> String {
+    let mut escaped = String::with_capacity(name.len());
     for letter in name.chars() {
         if letter.is_control() {
-            plain.extend(letter.escape_default());
+            escaped.extend(letter.escape_default());
         } else {
-            plain.push(letter);
+            escaped.push(letter);
         }
     }
-    plain
+    escaped
 }
 
 fn rate(documents: u64, elapsed: Duration) -> String {

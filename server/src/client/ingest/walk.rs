@@ -1,7 +1,6 @@
-//! Which files there are to send, in a stable order and without holding a
-//! list of them.
+//! Lists the files to send in a stable order, without holding all of them in memory.
 
-use super::Failure;
+use super::failure::Failure;
 use super::files;
 use super::ids::{self, Ids};
 use std::collections::VecDeque;
@@ -11,14 +10,14 @@ use std::path::{Path, PathBuf};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    Picture,
-    /// A text file: each line that is not empty is a document.
+    Image,
+    /// A text file; each non-empty line is a document.
     Lines,
-    /// NDJSON: each line is a document as the REST API takes it.
+    /// NDJSON; each line is a document in the format of the REST API.
     Records,
 }
 
-/// One file to send, and the id of what it holds; see [`ids`].
+/// A file to send, and the id of its content; see [`ids`].
 #[derive(Debug, PartialEq, Eq)]
 pub struct SourceFile {
     pub path: PathBuf,
@@ -27,23 +26,23 @@ pub struct SourceFile {
     pub bytes: u64,
 }
 
-/// A folder that is being walked.
+/// A folder on the path to the current file.
 struct Level {
     path: PathBuf,
     id: String,
-    /// Those that are left, the next one last.
+    /// The remaining entries, the next one last.
     names: Vec<OsString>,
 }
 
-/// Walks files and folders depth first, each folder by name. Hidden files,
-/// links to folders (they may lead in circles) and, inside folders, files of
-/// other kinds are passed over. What cannot be sent fails alone.
+/// Walks files and folders depth first, each folder in the order of names. Skips hidden files, links
+/// to folders (they may form cycles) and, inside folders, files of other kinds. A file that cannot be
+/// sent fails alone.
 pub struct Walk {
     ids: Ids,
-    /// Those named on the command line that are left.
-    named: VecDeque<PathBuf>,
+    /// The remaining paths of the command line.
+    roots: VecDeque<PathBuf>,
     levels: Vec<Level>,
-    /// Of a folder whose other files are sent all the same.
+    /// A failure to list a folder whose other entries are sent nevertheless.
     failure: Option<Failure>,
 }
 
@@ -51,21 +50,21 @@ impl Walk {
     pub fn new(paths: &[PathBuf], ids: &Ids) -> Self {
         Self {
             ids: ids.clone(),
-            named: paths.iter().cloned().collect(),
+            roots: paths.iter().cloned().collect(),
             levels: Vec::new(),
             failure: None,
         }
     }
 
-    /// What the next name of the innermost folder leads to.
-    fn look_inside(&mut self) -> Option<Result<SourceFile, Failure>> {
+    /// The file of the next entry of the innermost folder; `None` if it is skipped or a folder.
+    fn next_entry(&mut self) -> Option<Result<SourceFile, Failure>> {
         let level = self.levels.last_mut()?;
         let Some(name) = level.names.pop() else {
             self.levels.pop();
             return None;
         };
         let path = level.path.join(&name);
-        let looked = look_at(&path, false);
+        let looked = inspect(&path, Origin::Folder);
         let found = match looked {
             Ok(Some(found)) => found,
             Ok(None) => return None,
@@ -78,9 +77,9 @@ impl Walk {
         self.take(path, id, found)
     }
 
-    fn look_at_named(&mut self, path: PathBuf) -> Option<Result<SourceFile, Failure>> {
-        let looked = self.ids.of_named(&path).and_then(|id| {
-            let found = look_at(&path, true)?;
+    fn next_root(&mut self, path: PathBuf) -> Option<Result<SourceFile, Failure>> {
+        let looked = self.ids.of_root(&path).and_then(|id| {
+            let found = inspect(&path, Origin::CommandLine)?;
             Ok((id, found))
         });
         match looked {
@@ -103,10 +102,10 @@ impl Walk {
             }
             Found::File { kind, bytes } => {
                 let checked = match kind {
-                    Kind::Picture => ids::check(&id),
-                    // With the number of its first line.
+                    Kind::Image => ids::check(&id),
+                    // With the number of its first line appended.
                     Kind::Lines => ids::check(&format!("{id}:1")),
-                    // Records may bring their own.
+                    // Records may have their own ids.
                     Kind::Records => Ok(()),
                 };
                 Some(match checked {
@@ -153,10 +152,10 @@ impl Iterator for Walk {
                 return Some(Err(failure));
             }
             let found = if self.levels.is_empty() {
-                let path = self.named.pop_front()?;
-                self.look_at_named(path)
+                let path = self.roots.pop_front()?;
+                self.next_root(path)
             } else {
-                self.look_inside()
+                self.next_entry()
             };
             if found.is_some() {
                 return found;
@@ -174,37 +173,48 @@ enum Found {
     File { kind: Kind, bytes: u64 },
 }
 
-/// What the path leads to; `None` where that is passed over. What was `named` on the command line
-/// and has no known name is judged by its content.
-fn look_at(path: &Path, named: bool) -> Result<Option<Found>, String> {
+/// How the walk came to a path.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    CommandLine,
+    Folder,
+}
+
+/// The file or folder at the path; `None` if it is skipped. The kind of a file on the command line is
+/// determined by its content if its name is unknown.
+fn inspect(path: &Path, origin: Origin) -> Result<Option<Found>, String> {
     let known = kind_by_name(path);
     let about = match std::fs::metadata(path) {
         Ok(about) => about,
-        // A link to nothing, or what is gone by now, and nothing that would be sent.
-        Err(error) if error.kind() == ErrorKind::NotFound && known.is_none() && !named => {
+        // A dangling link, or a file that was removed in the meantime, that would not be sent anyway.
+        Err(error)
+            if error.kind() == ErrorKind::NotFound
+                && known.is_none()
+                && origin == Origin::Folder =>
+        {
             return Ok(None);
         }
         Err(error) => return Err(files::unreadable(&error)),
     };
     if about.is_dir() {
-        // One that was named is entered, link or not.
-        let leads_away =
-            !named && std::fs::symlink_metadata(path).is_ok_and(|about| about.is_symlink());
-        return Ok((!leads_away).then_some(Found::Folder));
+        // A folder on the command line is entered even if it is a link.
+        let is_link = origin == Origin::Folder
+            && std::fs::symlink_metadata(path).is_ok_and(|about| about.is_symlink());
+        return Ok((!is_link).then_some(Found::Folder));
     }
-    let kind = match (known, named) {
+    let kind = match (known, origin) {
         (Some(kind), _) => {
             files::check(&about)?;
             kind
         }
-        (None, true) => {
+        (None, Origin::CommandLine) => {
             files::check(&about)?;
             kind_by_content(path)?
         }
-        (None, false) => return Ok(None),
+        (None, Origin::Folder) => return Ok(None),
     };
     let bytes = about.len();
-    if kind == Kind::Picture && bytes == 0 {
+    if kind == Kind::Image && bytes == 0 {
         return Err("is empty".to_owned());
     }
     Ok(Some(Found::File { kind, bytes }))
@@ -217,7 +227,7 @@ fn kind_by_name(path: &Path) -> Option<Kind> {
         .to_ascii_lowercase();
     match extension.as_str() {
         "jpg" | "jpeg" | "jfif" | "png" | "webp" | "gif" | "bmp" | "tif" | "tiff" => {
-            Some(Kind::Picture)
+            Some(Kind::Image)
         }
         "txt" => Some(Kind::Lines),
         "ndjson" | "jsonl" => Some(Kind::Records),
@@ -226,7 +236,7 @@ fn kind_by_name(path: &Path) -> Option<Kind> {
 }
 
 fn kind_by_content(path: &Path) -> Result<Kind, String> {
-    const PICTURES: [&[u8]; 6] = [
+    const IMAGES: [&[u8]; 6] = [
         b"\xff\xd8\xff",
         b"\x89PNG\r\n\x1a\n",
         b"GIF8",
@@ -239,7 +249,7 @@ fn kind_by_content(path: &Path) -> Result<Kind, String> {
         .is_some_and(|extension| extension == "json")
     {
         return Err(
-            "only NDJSON is read, one document a line: 'jq -c .[] FILE > FILE.ndjson' turns an array into it"
+            "is JSON, not NDJSON (one document per line): convert an array with 'jq -c .[] FILE > FILE.ndjson'"
                 .to_owned(),
         );
     }
@@ -249,10 +259,10 @@ fn kind_by_content(path: &Path) -> Result<Kind, String> {
         .read_to_end(&mut head)
         .map_err(|error| files::unreadable(&error))?;
     let is_webp = head.starts_with(b"RIFF") && head.get(8..12) == Some(b"WEBP");
-    if is_webp || PICTURES.iter().any(|magic| head.starts_with(magic)) {
-        Ok(Kind::Picture)
+    if is_webp || IMAGES.iter().any(|magic| head.starts_with(magic)) {
+        Ok(Kind::Image)
     } else if head.contains(&0) {
-        Err("it is neither a picture (JPEG, PNG, WebP, GIF, BMP, TIFF) nor text".to_owned())
+        Err("is neither an image (JPEG, PNG, WebP, GIF, BMP, TIFF) nor text".to_owned())
     } else {
         Ok(Kind::Lines)
     }
@@ -272,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_is_walked_by_name_and_only_what_is_known_is_taken() {
+    fn a_folder_is_walked_in_order_and_only_known_kinds_are_sent() {
         let folder = tempfile::tempdir().unwrap();
         let photos = folder.path().join("photos");
         fs::create_dir_all(photos.join("2024")).unwrap();
@@ -290,9 +300,9 @@ mod tests {
         symlink(&photos, photos.join("circle")).unwrap();
         symlink("nowhere", photos.join("nothing")).unwrap();
         let expected = [
-            ("x/2024/c.webp", Kind::Picture),
-            ("x/a.png", Kind::Picture),
-            ("x/b.JPG", Kind::Picture),
+            ("x/2024/c.webp", Kind::Image),
+            ("x/a.png", Kind::Image),
+            ("x/b.JPG", Kind::Image),
             ("x/notes.txt", Kind::Lines),
             ("x/x.ndjson", Kind::Records),
         ]
@@ -312,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn files_of_one_name_in_two_folders_have_two_ids_and_each_has_the_same_again() {
+    fn ids_are_unique_and_do_not_depend_on_how_a_file_was_reached() {
         let top = tempfile::tempdir().unwrap();
         let folders = ["a/photos", "b/photos"].map(|folder| top.path().join(folder));
         for folder in &folders {
@@ -341,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_sent_fails_alone() {
+    fn a_file_that_cannot_be_sent_fails_alone() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         for name in [
@@ -406,19 +416,19 @@ mod tests {
     }
 
     #[test]
-    fn a_named_file_of_no_known_name_is_judged_by_its_content() {
+    fn the_kind_of_a_file_with_an_unknown_name_is_determined_by_its_content() {
         let folder = tempfile::tempdir().unwrap();
         let write = |name: &str, content: &[u8]| {
             let path = folder.path().join(name);
             fs::write(&path, content).unwrap();
             path
         };
-        let picture = write("scan", b"\x89PNG\r\n\x1a\n....");
+        let image = write("scan", b"\x89PNG\r\n\x1a\n....");
         let text = write("README", b"Some words");
-        assert_eq!(ids(&[picture])[0].1, Kind::Picture);
+        assert_eq!(ids(&[image])[0].1, Kind::Image);
         assert_eq!(ids(&[text])[0].1, Kind::Lines);
         for (path, reason) in [
-            (write("program", b"\x7fELF\0\0"), "neither a picture"),
+            (write("program", b"\x7fELF\0\0"), "neither an image"),
             (write("all.json", b"[]"), "NDJSON"),
             (folder.path().join("absent.png"), "No such file"),
             (PathBuf::from("/dev/zero"), "a device"),

@@ -1,5 +1,5 @@
-//! What is kept in `damaged/` when a log that was cut short takes the folder back to an earlier
-//! moment: the log itself, and the pictures whose documents are gone.
+//! Saves data in `damaged/` before a corrupt log is accepted: the log itself, and the images whose
+//! documents are lost.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,9 +10,9 @@ use crate::database::{Database, remove_derived};
 use crate::images::ImageFolder;
 use crate::{StorageError, StoreOptions, layout};
 
-/// Opens a database whose log leaves a hole in sled's table of pages, by letting sled read the
-/// log anew up to the damaged place. A copy of all of it is kept first.
-pub(super) fn open_without_table(
+/// Opens a database whose log leaves a gap in sled's page table: sled rebuilds the table from the log up
+/// to the corrupt part. The original files are copied to `damaged/` first.
+pub(super) fn open_without_page_table(
     dir: &Path,
     options: &StoreOptions,
 ) -> Result<Option<Database>, StorageError> {
@@ -26,15 +26,18 @@ pub(super) fn open_without_table(
         }
     }
     remove_derived(&sled)?;
-    match Database::open_as_it_is(dir, options) {
+    match Database::open_without_migrating(dir, options) {
         Ok(database) => Ok(Some(database)),
         Err(StorageError::Damaged { .. }) => Ok(None),
         Err(error) => Err(error),
     }
 }
 
-/// Keeps the image files that no document has any more; the next start would remove them.
-pub(super) fn keep_images(database: &Database, entries: &[Entry]) -> Result<(), StorageError> {
+/// Saves the image files without references, which would be removed at the next startup.
+pub(super) fn save_unreferenced_images(
+    database: &Database,
+    entries: &[Entry],
+) -> Result<(), StorageError> {
     let images = database.dir().join("images");
     let numbers: BTreeSet<String> = entries
         .iter()
@@ -55,7 +58,7 @@ pub(super) fn keep_images(database: &Database, entries: &[Entry]) -> Result<(), 
     }
     for entry in entries {
         let tree = database.tree(layout::tree_name(entry.number))?;
-        let wanted = tree
+        let referenced = tree
             .scan_prefix(layout::REFERENCES)
             .keys()
             .filter_map(|key| Some(layout::reference_of(&key.ok()?).ok()?.0))
@@ -63,12 +66,12 @@ pub(super) fn keep_images(database: &Database, entries: &[Entry]) -> Result<(), 
         let kept = database
             .dir()
             .join(format!("damaged/images-{}", entry.number));
-        ImageFolder::open(&images, entry.number)?.keep_unreferenced(&wanted, &kept)?;
+        ImageFolder::open(&images, entry.number)?.link_unreferenced(&referenced, &kept)?;
     }
     Ok(())
 }
 
-/// The path, or the first of its numbered brothers that is not there yet.
+/// The path if it does not exist, or else the first free one with a number appended.
 fn unused(path: &Path) -> PathBuf {
     let numbered = |n: u32| PathBuf::from(format!("{}-{n}", path.display()));
     let mut candidates = std::iter::once(path.to_owned()).chain((2..).map(numbered));

@@ -1,5 +1,5 @@
-//! The folder `snapshots/`: one file a snapshot, `NAME/ID.snapshot`, and one that describes it.
-//! A snapshot is there from the moment when its archive has its final name.
+//! The folder `snapshots/` with two files per snapshot: the archive `NAME/ID.snapshot` and its
+//! description. A snapshot exists from the moment when its archive has its final name.
 
 use std::fs::{self, File};
 use std::io::ErrorKind;
@@ -14,26 +14,34 @@ const ARCHIVE: &str = "snapshot";
 const DESCRIPTION: &str = "json";
 const PARTIAL: &str = "partial";
 
-/// A snapshot's id: a UUID that sorts by time.
+/// The id of a snapshot: a UUID that sorts by time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SnapshotId(String);
 
-/// What is known of a snapshot without reading it.
+/// The description of a snapshot.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SnapshotInfo {
+    /// The id of the snapshot.
     pub id: SnapshotId,
+    /// The collection from which it was taken.
     pub collection: CollectionName,
-    /// Unix milliseconds.
+    /// The time at which it was taken, in Unix milliseconds.
     pub taken_at: u64,
-    /// The group of writes after which it was taken.
+    /// The sequence number at which it was taken.
     pub sequence: u64,
+    /// The number of documents.
     pub documents: u64,
+    /// The number of images.
     pub images: u64,
+    /// The model of the collection.
     pub model: String,
+    /// The number of dimensions of the vectors.
     pub dim: usize,
-    /// The format of the folder that it was taken from.
+    /// The format of the data folder from which it was taken.
     pub format: u32,
+    /// The size of the archive in bytes.
     pub bytes: u64,
+    /// The SHA-256 of the archive in hexadecimal.
     pub sha256: String,
 }
 
@@ -44,29 +52,31 @@ pub struct Shelf {
 }
 
 impl SnapshotId {
-    /// From a path: no more than what ids are made of.
+    /// The id in a path; `None` unless it is a UUID.
     pub fn parse(given: &str) -> Option<Self> {
         uuid::Uuid::try_parse(given)
             .ok()
             .map(|id| SnapshotId(id.hyphenated().to_string()))
     }
 
+    /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
 impl Shelf {
-    /// That of the data folder `data`, rid of what a kill left half.
+    /// Opens the snapshots of the data folder `data`, and removes incomplete ones.
     pub(crate) fn open(data: &Path) -> Result<Self, StorageError> {
-        let shelf = Shelf {
+        let store = Shelf {
             dir: data.join("snapshots"),
         };
-        remove_half(&shelf.dir)?;
-        Ok(shelf)
+        remove_incomplete(&store.dir)?;
+        Ok(store)
     }
 
-    /// Takes a snapshot of the collection as it is now. Blocks; writes go on.
+    /// Takes a snapshot of the current state of the collection. Blocks, while writes to the collection
+    /// continue.
     pub fn take(
         &self,
         collection: &CollectionStore,
@@ -101,13 +111,13 @@ impl Shelf {
             Ok(info)
         });
         taken.inspect_err(|_| {
-            // What cannot be removed now is removed at the next start.
+            // Files that cannot be removed now are removed at the next startup.
             let _ = fs::remove_file(&partial);
             let _ = fs::remove_file(self.path(name, &id, DESCRIPTION));
         })
     }
 
-    /// Those of one collection, which need not exist any more; the oldest first.
+    /// The snapshots of a collection, which need not exist any more, the oldest first.
     pub fn list(&self, name: &CollectionName) -> Result<Vec<SnapshotInfo>, StorageError> {
         let mut found = Vec::new();
         for path in paths(&self.dir.join(name.as_str()))? {
@@ -122,6 +132,7 @@ impl Shelf {
         Ok(found)
     }
 
+    /// The description of a snapshot.
     pub fn find(
         &self,
         name: &CollectionName,
@@ -140,13 +151,13 @@ impl Shelf {
             })
     }
 
-    /// The archive, to be read.
+    /// Opens the archive for reading.
     pub fn file(&self, name: &CollectionName, id: &SnapshotId) -> Result<File, StorageError> {
         let path = self.path(name, id, ARCHIVE);
         File::open(&path).map_err(StorageError::io("open", path))
     }
 
-    /// Whether it was there.
+    /// Removes the snapshot, and returns whether it existed.
     pub fn remove(&self, name: &CollectionName, id: &SnapshotId) -> Result<bool, StorageError> {
         let archive = self.path(name, id, ARCHIVE);
         match fs::remove_file(&archive) {
@@ -158,7 +169,7 @@ impl Shelf {
         Ok(true)
     }
 
-    /// A new file for an archive that is on its way in; it is removed at the next start.
+    /// A new file for an archive that is being uploaded; it is removed at the next startup.
     pub fn incoming(&self) -> Result<(PathBuf, File), StorageError> {
         fs::create_dir_all(&self.dir).map_err(StorageError::io("create", &self.dir))?;
         let path = self.dir.join(format!("{}.{PARTIAL}", uuid::Uuid::now_v7()));
@@ -166,7 +177,7 @@ impl Shelf {
         Ok((path, file))
     }
 
-    /// A new file that no name leads to: it is gone once it is closed.
+    /// A new file without a name, which is removed when it is closed.
     pub fn nameless(&self) -> Result<File, StorageError> {
         fs::create_dir_all(&self.dir).map_err(StorageError::io("create", &self.dir))?;
         let path = self.dir.join(format!("{}.{PARTIAL}", uuid::Uuid::now_v7()));
@@ -193,8 +204,8 @@ impl Shelf {
     }
 }
 
-/// Archives that were not finished, and descriptions without one.
-fn remove_half(dir: &Path) -> Result<(), StorageError> {
+/// Removes incomplete archives, and descriptions without an archive.
+fn remove_incomplete(dir: &Path) -> Result<(), StorageError> {
     let mut folders = vec![dir.to_owned()];
     while let Some(folder) = folders.pop() {
         for path in paths(&folder)? {
@@ -211,7 +222,7 @@ fn remove_half(dir: &Path) -> Result<(), StorageError> {
     Ok(())
 }
 
-/// What a folder holds; nothing where there is none.
+/// The paths in a folder; none if it does not exist.
 fn paths(folder: &Path) -> Result<Vec<PathBuf>, StorageError> {
     match fs::read_dir(folder) {
         Ok(entries) => entries

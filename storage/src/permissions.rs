@@ -1,4 +1,4 @@
-//! Nobody but its owner reads a data folder.
+//! File modes: only the owner may read a data folder.
 
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
@@ -6,8 +6,8 @@ use std::path::Path;
 
 use crate::StorageError;
 
-/// What we make in a data folder.
-const OURS: [&str; 8] = [
+/// The entries that clipdb creates in a data folder.
+const ENTRIES: [&str; 8] = [
     "sled",
     "images",
     "index",
@@ -20,8 +20,8 @@ const OURS: [&str; 8] = [
 const OTHERS: u32 = 0o077;
 const STICKY: u32 = 0o1000;
 
-/// Makes the folder, where it is missing, for its owner alone.
-pub(crate) fn create(dir: &Path) -> Result<(), StorageError> {
+/// Creates the folder with mode 0700 if it does not exist.
+pub(crate) fn create_private_folder(dir: &Path) -> Result<(), StorageError> {
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -29,14 +29,14 @@ pub(crate) fn create(dir: &Path) -> Result<(), StorageError> {
         .map_err(StorageError::io("create", dir))
 }
 
-/// Takes what others may do with a folder of an older build. What lies in a folder below is kept
-/// by that folder's mode. A failure is told and no more: some disks have no modes, and a folder
-/// may be another user's.
-pub(crate) fn tighten(dir: &Path) {
-    for name in OURS {
+/// Removes the permissions of others from a data folder of an older version. Nested entries are
+/// protected by the mode of their folder. A failure is only logged: some filesystems have no modes, and
+/// the folder may belong to another user.
+pub(crate) fn restrict_to_owner(dir: &Path) {
+    for name in ENTRIES {
         restrict(&dir.join(name));
     }
-    // A folder such as /tmp is everybody's, whatever was put in it.
+    // A folder such as /tmp stays shared.
     let is_shared =
         |dir: &Path| fs::metadata(dir).is_ok_and(|found| found.permissions().mode() & STICKY != 0);
     if !is_shared(dir) {
@@ -45,7 +45,7 @@ pub(crate) fn tighten(dir: &Path) {
 }
 
 fn restrict(path: &Path) {
-    // No link is followed: what it leads to need not be ours.
+    // Links are not followed: their target may belong to others.
     let Ok(found) = fs::symlink_metadata(path) else {
         return;
     };
@@ -55,10 +55,10 @@ fn restrict(path: &Path) {
     }
     match fs::set_permissions(path, fs::Permissions::from_mode(mode & 0o7777 & !OTHERS)) {
         Ok(()) => {
-            tracing::info!(path = %path.display(), "others than its owner may not read it any more")
+            tracing::info!(path = %path.display(), "restricted access to the owner")
         }
         Err(error) => {
-            tracing::warn!(path = %path.display(), %error, "others may read it, and that cannot be changed")
+            tracing::warn!(path = %path.display(), %error, "other users may read it, and the mode cannot be changed")
         }
     }
 }
@@ -76,10 +76,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_ours_becomes_private_and_what_is_not_stays() {
+    fn own_entries_become_private_and_others_are_unchanged() {
         let top = tempfile::tempdir().unwrap();
         let dir = top.path().join("a/data");
-        create(&dir).unwrap();
+        create_private_folder(&dir).unwrap();
         assert_eq!(mode(&dir), 0o700);
         fs::create_dir(dir.join("sled")).unwrap();
         fs::write(dir.join("witness"), "").unwrap();
@@ -92,7 +92,7 @@ mod tests {
         ] {
             set(&dir.join(name), open);
         }
-        tighten(&dir);
+        restrict_to_owner(&dir);
         assert_eq!(
             (
                 mode(&dir),
@@ -105,7 +105,7 @@ mod tests {
 
         set(&dir, 0o1777);
         set(&dir.join("sled"), 0o750);
-        tighten(&dir);
+        restrict_to_owner(&dir);
         assert_eq!(
             (mode(&dir), mode(&dir.join("sled"))),
             (0o1777, 0o700),
