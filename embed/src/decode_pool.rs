@@ -1,102 +1,102 @@
-//! Images on their way through the decoding threads: judged by their header, given a turn and
-//! memory, decoded.
+//! Decoding images on a thread pool: reads the header, waits for a thread and memory, then decodes.
 
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use crate::image::{self, ImageError, ImageInfo, ImageLimits, Thumbnail, Wanted};
-use crate::pool::{Pool, Turn, Weight};
+use crate::image::{self, ImageError, ImageInfo, ImageLimits, IsWanted, Thumbnail};
+use crate::pool::{Pool, ThreadPermit, Weight};
 use crate::{EmbedError, Priority};
 
-/// Images that take no longer are light work. A photo of 24 megapixels is.
-const QUICK: Duration = Duration::from_millis(400);
-
-pub(crate) struct Decoding {
+pub(crate) struct DecodePool {
     pub pool: Pool,
     pub limits: ImageLimits,
 }
 
-/// What was made of an image.
+/// The result of a decode.
 pub(crate) struct Decoded<T> {
     pub info: ImageInfo,
-    pub made: T,
+    pub output: T,
     pub took: Duration,
-    /// Whoever goes on with it keeps the turn for as long as it waits, so that no more images than
-    /// there are threads wait decoded.
-    pub turn: Turn,
+    /// The caller keeps the permit while it waits for the queue. This bounds the number of decoded
+    /// images that wait to the number of threads.
+    pub permit: ThreadPermit,
 }
 
-impl Decoding {
-    /// Makes something of an image, for as long as somebody waits for it.
+impl DecodePool {
+    /// Decodes an image with `decode`, unless the caller drops the future first.
+    ///
+    /// # Errors
+    /// [`EmbedError::Image`], or [`EmbedError::DecodeMemory`] if the image exceeds the memory budget.
     pub async fn decode<T: Send + 'static>(
         &self,
         bytes: Bytes,
         priority: Priority,
-        make: impl FnOnce(&[u8], &ImageLimits, Wanted<'_>) -> Result<T, ImageError> + Send + 'static,
+        decode: impl FnOnce(&[u8], &ImageLimits, IsWanted<'_>) -> Result<T, ImageError> + Send + 'static,
     ) -> Result<Decoded<T>, EmbedError> {
         let limits = self.limits;
-        let turn = self.pool.turn(Weight::Light, priority).await?;
+        let permit = self.pool.permit(Weight::Light, priority).await?;
         let header = bytes.clone();
-        let inspect = move |_: Wanted<'_>| Ok(image::inspect(&header, &limits)?);
+        let inspect = move |_: IsWanted<'_>| Ok(image::inspect(&header, &limits)?);
         let info = self
             .pool
             .run(Weight::Light, "reading an image's header", inspect)
             .await?;
-        let quick = image::expected_time(&info) <= QUICK;
-        let weight = self.pool.weight(image::decode_cost(&info), quick);
-        let turn = match weight {
-            Weight::Light => turn,
+        let cost = image::decode_cost(&info);
+        let weight = self.pool.weight(cost, image::expected_time(&info));
+        let permit = match weight {
+            Weight::Light => permit,
             Weight::Heavy => {
-                drop(turn);
-                self.pool.turn(weight, priority).await?
+                drop(permit);
+                self.pool.permit(weight, priority).await?
             }
         };
-        let reservation = self.pool.reserve(weight, image::decode_cost(&info)).await?;
-        // Turn and memory stay with the work: it may outlive this future.
-        let work = move |wanted: Wanted<'_>| {
+        let reservation = self.pool.reserve(weight, cost).await?;
+        // The work owns the permit and the memory, because it may outlive this future.
+        let work = move |wanted: IsWanted<'_>| {
             let begun = Instant::now();
-            let made = make(&bytes, &limits, wanted)?;
+            let output = decode(&bytes, &limits, wanted)?;
             drop(reservation);
             Ok(Decoded {
                 info,
-                made,
+                output,
                 took: begun.elapsed(),
-                turn,
+                permit,
             })
         };
         self.pool.run(weight, "decoding an image", work).await
     }
 }
 
-/// Threads that draw small versions of images, apart from any model.
+/// A thread pool that creates thumbnails, independent of any model.
 pub struct Thumbnails {
-    decoding: Decoding,
+    pool: DecodePool,
 }
 
 impl Thumbnails {
-    /// `memory` is in bytes, for all that are drawn at a time.
+    /// Starts the threads. `memory` is the memory budget in bytes for all concurrent decodes.
     ///
     /// # Errors
-    /// There are no threads.
+    /// [`EmbedError::Panicked`] if the threads cannot be spawned.
     pub fn new(threads: usize, memory: u64, limits: ImageLimits) -> Result<Self, EmbedError> {
         Ok(Self {
-            decoding: Decoding {
+            pool: DecodePool {
                 pool: Pool::new(threads, memory)?,
                 limits,
             },
         })
     }
 
-    /// As [`thumbnail`](crate::thumbnail).
+    /// Creates a thumbnail, as [`thumbnail`](crate::thumbnail) does.
     ///
     /// # Errors
-    /// [`EmbedError::Image`] when the bytes are at fault, [`EmbedError::DecodeMemory`].
+    /// [`EmbedError::Image`] if the file cannot be used, [`EmbedError::DecodeMemory`] if it exceeds
+    /// the memory budget.
     pub async fn draw(&self, bytes: Bytes, width: u32) -> Result<Thumbnail, EmbedError> {
-        let draw = move |bytes: &[u8], limits: &ImageLimits, wanted: Wanted<'_>| {
+        let draw = move |bytes: &[u8], limits: &ImageLimits, wanted: IsWanted<'_>| {
             image::thumbnail_while(bytes, width, limits, wanted)
         };
-        let drawn = self.decoding.decode(bytes, Priority::Search, draw).await?;
-        Ok(drawn.made)
+        let drawn = self.pool.decode(bytes, Priority::Search, draw).await?;
+        Ok(drawn.output)
     }
 }
