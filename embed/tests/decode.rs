@@ -202,7 +202,7 @@ fn a_truncated_file_is_an_error_in_every_format() {
             }
             let result = identity(44, 30).pixels(cut, &LIMITS);
             match result {
-                Err(ImageError::Truncated { .. } | ImageError::Damaged { .. }) => {}
+                Err(ImageError::Truncated { .. } | ImageError::Corrupt { .. }) => {}
                 other => wrong.push(format!(
                     "{name} cut to {share}: {:?}",
                     other.map(|_| "decoded")

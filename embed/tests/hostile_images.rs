@@ -402,7 +402,7 @@ fn changed_files_stay_within_bounds() {
         let took = begun.elapsed();
         longest = longest.max(took);
         read += u32::from(result.is_ok());
-        let gave_up = matches!(&result, Err(ImageError::Damaged { reason, .. }) if reason.contains("gave up"));
+        let gave_up = matches!(&result, Err(ImageError::Corrupt { reason, .. }) if reason.contains("gave up"));
         if gave_up || took > Duration::from_secs(2) || held > cost + (40 << 20) {
             let path = std::env::temp_dir().join(format!("clipdb-fuzz-{count}"));
             std::fs::write(&path, &file).unwrap();

@@ -19,7 +19,7 @@ pub(super) struct DecodedImage {
 ///
 /// # Errors
 /// [`ImageError::NotAnImage`], [`ImageError::Unsupported`], [`ImageError::Truncated`] or
-/// [`ImageError::Damaged`] if the header cannot be read, [`ImageError::Empty`] if a side is
+/// [`ImageError::Corrupt`] if the header cannot be read, [`ImageError::Empty`] if a side is
 /// zero, and [`ImageError::TooManyPixels`] above `limits.max_pixels`.
 pub fn inspect(bytes: &[u8], limits: &ImageLimits) -> Result<ImageInfo, ImageError> {
     let format = Format::of(bytes)?;

@@ -53,7 +53,7 @@ pub enum ImageError {
     },
     /// The file contradicts itself or its format.
     #[error("the {format} is corrupt: {reason}")]
-    Damaged {
+    Corrupt {
         /// Name of the format.
         format: &'static str,
         /// The contradiction, or the decoder's own message.
@@ -99,7 +99,7 @@ pub(super) fn guarded<T>(
     work: impl FnOnce() -> Result<T, ImageError>,
 ) -> Result<T, ImageError> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
-        Err(ImageError::Damaged {
+        Err(ImageError::Corrupt {
             format,
             reason: "its decoder gave up".to_owned(),
         })
@@ -115,7 +115,7 @@ pub(super) fn explain(format: &'static str, error: ::image::ImageError) -> Image
             reason: error.to_string(),
         },
         ::image::ImageError::Limits(_) => too_much_memory(format),
-        error => ImageError::Damaged {
+        error => ImageError::Corrupt {
             format,
             reason: error.to_string(),
         },
@@ -127,7 +127,7 @@ pub(super) fn explain(format: &'static str, error: ::image::ImageError) -> Image
 pub(super) fn explain_io(format: &'static str, error: &std::io::Error) -> ImageError {
     match error.kind() {
         ErrorKind::UnexpectedEof => ImageError::Truncated { format },
-        _ => ImageError::Damaged {
+        _ => ImageError::Corrupt {
             format,
             reason: error.to_string(),
         },
@@ -136,7 +136,7 @@ pub(super) fn explain_io(format: &'static str, error: &std::io::Error) -> ImageE
 
 /// The error for a file that needs more memory than its size justifies.
 pub(super) fn too_much_memory(format: &'static str) -> ImageError {
-    ImageError::Damaged {
+    ImageError::Corrupt {
         format,
         reason: "it asks for more memory than its size accounts for".to_owned(),
     }

@@ -100,7 +100,7 @@ fn explain(format: &'static str, error: DecodingError) -> ImageError {
     match error {
         DecodingError::IoError(error) => explain_io(format, &error),
         DecodingError::LimitsExceeded => too_much_memory(format),
-        error => ImageError::Damaged {
+        error => ImageError::Corrupt {
             format,
             reason: error.to_string(),
         },

@@ -143,7 +143,7 @@ impl Preprocessor {
         let stored_full = orient::upright_size(orientation, full.0, full.1);
         let data = resize_part::<3>(&source, stored_full, part, self.settings.filter);
         let resized = RgbImage::from_raw(part.width, part.height, data).ok_or_else(|| {
-            ImageError::Damaged {
+            ImageError::Corrupt {
                 format: "image",
                 reason: "the resized image has an unexpected size".to_owned(),
             }

@@ -54,7 +54,7 @@ fn check_size((name, body): Chunk<'_>, expected: Option<(u32, u32)>) -> Result<(
         _ => return Ok(()),
     };
     match (size, expected) {
-        (Some(size), Some(expected)) if size != expected => Err(ImageError::Damaged {
+        (Some(size), Some(expected)) if size != expected => Err(ImageError::Corrupt {
             format: NAME,
             reason: "its image and its canvas differ in size".to_owned(),
         }),
@@ -113,7 +113,7 @@ mod tests {
         assert!(check(&file(&[lossy(45)])).is_ok());
         let wrong = check(&file(&[canvas, lossy(45)]));
         assert!(
-            matches!(wrong, Err(ImageError::Damaged { .. })),
+            matches!(wrong, Err(ImageError::Corrupt { .. })),
             "{wrong:?}"
         );
         let frame = |width: u8| {

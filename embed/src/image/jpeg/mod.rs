@@ -53,7 +53,7 @@ pub(super) fn open<'a>(
         expected_ns: pixels * (8 + 2 * u64::from(scans - 1)) + 10 * bytes.len() as u64,
         decode: Box::new(move || {
             let pixels = read(format.name, decoder, Components::AsMarked, budget)?;
-            to_image((header.width, header.height), pixels).ok_or_else(|| ImageError::Damaged {
+            to_image((header.width, header.height), pixels).ok_or_else(|| ImageError::Corrupt {
                 format: format.name,
                 reason: "its rows and its header differ in length".to_owned(),
             })
@@ -65,7 +65,7 @@ pub(super) fn open<'a>(
 /// `tables` are the tables that the other file stores outside of the JPEG.
 ///
 /// # Errors
-/// [`ImageError::Damaged`] if it has more than `most_pixels` pixels, and the errors of decoding.
+/// [`ImageError::Corrupt`] if it has more than `most_pixels` pixels, and the errors of decoding.
 pub(super) fn samples(
     format: &'static str,
     tables: &[u8],
@@ -76,7 +76,7 @@ pub(super) fn samples(
 ) -> Result<(JpegHeader, Vec<u8>), ImageError> {
     let (decoder, header) = open_decoder(format, tables, bytes)?;
     if u64::from(header.width) * u64::from(header.height) > most_pixels {
-        return Err(ImageError::Damaged {
+        return Err(ImageError::Corrupt {
             format,
             reason: "an embedded JPEG is larger than the space for it".to_owned(),
         });
@@ -161,7 +161,7 @@ fn explain(format: &'static str, failure: JpegFailure) -> ImageError {
         // The budget's own error replaces this one.
         JpegFailure::Stopped => ImageError::Abandoned,
         JpegFailure::NoMemory => too_much_memory(format),
-        JpegFailure::Failed(reason) => ImageError::Damaged { format, reason },
+        JpegFailure::Failed(reason) => ImageError::Corrupt { format, reason },
     }
 }
 

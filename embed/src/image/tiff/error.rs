@@ -7,7 +7,7 @@ pub(super) const NAME: &str = "TIFF";
 pub(super) const TRUNCATED: ImageError = ImageError::Truncated { format: NAME };
 
 pub(super) fn corrupt(reason: impl Into<String>) -> ImageError {
-    ImageError::Damaged {
+    ImageError::Corrupt {
         format: NAME,
         reason: reason.into(),
     }
