@@ -35,7 +35,7 @@ struct Shared {
     decode_pool: DecodePool,
     queue: Arc<Queue>,
     counters: Arc<Counters>,
-    places: usize,
+    max_in_flight: usize,
     replicas: Replicas,
 }
 
@@ -54,8 +54,8 @@ impl Encoder {
         let counters = Arc::new(Counters::default());
         let queue = Arc::new(Queue::new(settings.queue_capacity, Arc::clone(&counters)));
         let replicas = Replicas::start(source, settings, &queue, &counters)?;
-        let places = settings.queue_capacity.max(replicas.two_batches_each);
-        queue.add_permits(places - settings.queue_capacity);
+        let max_in_flight = settings.queue_capacity.max(replicas.two_batches_each);
+        queue.add_permits(max_in_flight - settings.queue_capacity);
         tokenizer.truncate_at(replicas.card.context_length)?;
         if let Some(preprocessor) = &preprocessor {
             check_image_size(source, &replicas.card, preprocessor)?;
@@ -70,7 +70,7 @@ impl Encoder {
             decode_pool: DecodePool { pool, limits },
             queue,
             counters,
-            places,
+            max_in_flight,
             replicas,
         };
         Ok(Self {
@@ -87,8 +87,8 @@ impl Encoder {
     /// The number of inputs of each priority that are accepted at the same time. A caller with many
     /// inputs keeps this many in flight, so that every replica is busy.
     #[must_use]
-    pub fn places(&self) -> usize {
-        self.shared.places
+    pub fn max_in_flight(&self) -> usize {
+        self.shared.max_in_flight
     }
 
     /// Embeds texts, in order. The texts are batched individually, so their number is not limited by

@@ -99,7 +99,7 @@ impl Calls {
                     .map(Some)
                     .map_err(|error| error.in_document(&id))
             })
-            .buffered(encoder.places())
+            .buffered(encoder.max_in_flight())
             .try_collect()
             .await?;
         Ok(Embedded { documents, found })
