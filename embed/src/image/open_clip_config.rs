@@ -81,7 +81,7 @@ pub(super) fn settings(json: &Value, wanted: u32) -> Result<Settings, ImageError
         crop: (wanted, wanted),
         crop_rounding: CropRounding::ToEven,
         rescale: 1.0 / 255.0,
-        mean: three("mean", raw.mean, OPENAI_MEAN)?,
-        deviation: deviations("std", raw.std, OPENAI_DEVIATION)?,
+        mean: three("mean", raw.mean.as_deref(), OPENAI_MEAN)?,
+        deviation: deviations("std", raw.std.as_deref(), OPENAI_DEVIATION)?,
     })
 }

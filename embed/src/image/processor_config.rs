@@ -107,49 +107,66 @@ impl Settings {
             return Err(config("do_pad", "true is not supported"));
         }
         let crops = raw.do_center_crop.unwrap_or(family != Family::Siglip);
-        let size = match (raw.size.unwrap_or(RawSize::Number(224)), family) {
-            (RawSize::Number(side), Family::ChineseClip) if !crops => RawSize::square(side),
-            (RawSize::Number(side), Family::Siglip) => RawSize::square(side),
-            (size, _) => size,
-        };
-        let resize = resize(size)?;
-        let crop = match (crops, resize) {
-            (true, _) => crop(raw.crop_size.unwrap_or(RawSize::Number(224)))?,
-            (false, Resize::Exact(width, height)) => (width, height),
-            (false, Resize::ShortestEdge(_)) => {
-                return Err(config(
-                    "do_center_crop",
-                    "false with a shortest_edge produces images of many sizes, and a tower reads one size",
-                ));
-            }
-        };
-        let rescale = match raw.do_rescale.unwrap_or(true) {
-            true => raw.rescale_factor.unwrap_or(1.0 / 255.0),
-            false => 1.0,
-        };
-        let (mean, deviation) = match family {
-            Family::Siglip => ([0.5; 3], [0.5; 3]),
-            Family::Clip | Family::ChineseClip => (OPENAI_MEAN, OPENAI_DEVIATION),
-        };
-        let (mean, deviation) = match raw.do_normalize.unwrap_or(true) {
-            true => (
-                three("image_mean", raw.image_mean, mean)?,
-                deviations("image_std", raw.image_std, deviation)?,
-            ),
-            false => ([0.0; 3], [1.0; 3]),
-        };
-        if !rescale.is_finite() || rescale <= 0.0 {
-            return Err(config("rescale_factor", "must be above zero"));
-        }
+        let resize = raw.resize(family, crops)?;
+        let crop = raw.crop(resize, crops)?;
+        let (mean, deviation) = raw.normalisation(family)?;
         Ok(Self {
             crop_rounding: CropRounding::Down,
             resize,
             filter: filter(raw.resample.unwrap_or(3))?,
             crop,
-            rescale,
+            rescale: raw.rescale()?,
             mean,
             deviation,
         })
+    }
+}
+
+impl Raw {
+    fn resize(&self, family: Family, crops: bool) -> Result<Resize, ImageError> {
+        let size = match (self.size.unwrap_or(RawSize::Number(224)), family) {
+            (RawSize::Number(side), Family::ChineseClip) if !crops => RawSize::square(side),
+            (RawSize::Number(side), Family::Siglip) => RawSize::square(side),
+            (size, _) => size,
+        };
+        resize(size)
+    }
+
+    fn crop(&self, resize: Resize, crops: bool) -> Result<(u32, u32), ImageError> {
+        match (crops, resize) {
+            (true, _) => crop(self.crop_size.unwrap_or(RawSize::Number(224))),
+            (false, Resize::Exact(width, height)) => Ok((width, height)),
+            (false, Resize::ShortestEdge(_)) => Err(config(
+                "do_center_crop",
+                "false with a shortest_edge produces images of many sizes, and a tower reads one size",
+            )),
+        }
+    }
+
+    fn rescale(&self) -> Result<f64, ImageError> {
+        let rescale = match self.do_rescale.unwrap_or(true) {
+            true => self.rescale_factor.unwrap_or(1.0 / 255.0),
+            false => 1.0,
+        };
+        match rescale.is_finite() && rescale > 0.0 {
+            true => Ok(rescale),
+            false => Err(config("rescale_factor", "must be above zero")),
+        }
+    }
+
+    /// Mean and standard deviation of each channel.
+    fn normalisation(&self, family: Family) -> Result<([f64; 3], [f64; 3]), ImageError> {
+        if self.do_normalize == Some(false) {
+            return Ok(([0.0; 3], [1.0; 3]));
+        }
+        let (mean, deviation) = match family {
+            Family::Siglip => ([0.5; 3], [0.5; 3]),
+            Family::Clip | Family::ChineseClip => (OPENAI_MEAN, OPENAI_DEVIATION),
+        };
+        Ok((
+            three("image_mean", self.image_mean.as_deref(), mean)?,
+            deviations("image_std", self.image_std.as_deref(), deviation)?,
+        ))
     }
 }
 
@@ -264,7 +281,7 @@ fn filter(resample: u8) -> Result<Filter, ImageError> {
 /// The given values, or `default` if there are none.
 pub(super) fn three(
     field: &'static str,
-    given: Option<Vec<f64>>,
+    given: Option<&[f64]>,
     default: [f64; 3],
 ) -> Result<[f64; 3], ImageError> {
     let Some(given) = given else {
@@ -279,7 +296,7 @@ pub(super) fn three(
 /// As [`three`], for standard deviations: they are divisors, so each must be positive.
 pub(super) fn deviations(
     field: &'static str,
-    given: Option<Vec<f64>>,
+    given: Option<&[f64]>,
     default: [f64; 3],
 ) -> Result<[f64; 3], ImageError> {
     let values = three(field, given, default)?;
