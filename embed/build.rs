@@ -1,12 +1,12 @@
-//! Compiles the C++ that multiplies by panels, once for each set of instructions; which of them
-//! the processor has is asked when it runs. And the C that speaks to libjpeg-turbo.
+//! Compiles the C++ kernels for packed weights, once per instruction set (the choice is made at run
+//! time), and the C code that calls libjpeg-turbo.
 
 use std::env;
 
 const SOURCE: &str = "src/towers/native/panel.cpp";
 const KERNELS: [(&str, &[&str]); 2] = [
     ("clipdb_panel_avx512", &["-mavx512f"]),
-    // Whatever else the compiler is told, by CXXFLAGS say.
+    // Overrides other flags, such as those in CXXFLAGS.
     ("clipdb_panel_avx2", &["-mavx2", "-mfma", "-mno-avx512f"]),
 ];
 
@@ -17,7 +17,7 @@ fn main() {
     let mut jpeg = cc::Build::new();
     jpeg.std("c11").opt_level(2).file(JPEG);
     sanitize(&mut jpeg);
-    // From turbojpeg-sys, which builds the library.
+    // Set by turbojpeg-sys, which builds the library.
     for folder in env::var("DEP_TURBOJPEG_INCLUDE")
         .iter()
         .flat_map(|folders| folders.split(','))
@@ -43,7 +43,7 @@ fn main() {
             build.compile(name);
         }
     }
-    // For `threads`: LibTorch's own, which is in the process anyway.
+    // For `threads`: the OpenMP library that LibTorch loads.
     println!("cargo::rustc-link-lib=gomp");
 }
 

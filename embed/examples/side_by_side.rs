@@ -1,9 +1,9 @@
-//! Two models or engines beside each other: `cargo run --release -p clipdb-embed --example
-//! side_by_side -- ONE OTHER [THREADS]`. Their rounds alternate, so that whatever else runs
-//! on the machine slows both alike, and medians are compared. For graphs
-//! `CLIPDB_ONNX_RUNTIME` tells where the library lies.
+//! Compares the speed of two models or engines: `cargo run --release -p clipdb-embed --example
+//! side_by_side -- ONE OTHER [THREADS]`. Rounds alternate, so that other load on the machine affects
+//! both alike, and medians are compared. For graphs, `CLIPDB_ONNX_RUNTIME` is the path of the
+//! library.
 
-mod picture;
+mod test_image;
 
 use std::error::Error;
 use std::path::Path;
@@ -13,9 +13,9 @@ use bytes::Bytes;
 use clipdb_embed::{DeviceChoice, Encoder, EncoderSettings, ModelSource, Priority};
 use tokio::runtime::Runtime;
 
-/// Each row is measured for so long, after a round of each that does not count.
+/// The measured time of each row, after one warm-up round of each model.
 const MEASURED: Duration = Duration::from_secs(10);
-/// Eight and sixteen tokens of CLIP's, the two around them included.
+/// 8 and 16 of CLIP's tokens, including special ones.
 const SHORT: &str = "a red umbrella in the rain";
 const SENTENCE: &str = "a photograph of an old stone bridge over a quiet river in autumn";
 
@@ -30,7 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .worker_threads(1)
         .enable_all()
         .build()?;
-    let picture = picture::jpeg()?;
+    let image = test_image::jpeg()?;
     println!("| input | batch | {one}, ms | {other}, ms | {other} / {one} |");
     println!("|---|---|---|---|---|");
     for batch in [1, 8, 32] {
@@ -39,7 +39,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 threads,
                 devices: DeviceChoice::Cpu.into(),
                 batch_size: Some(batch),
-                // Until a batch is full.
+                // Waits until a batch is full.
                 batch_delay: Duration::from_secs(1),
                 onnx_runtime: std::env::var_os("CLIPDB_ONNX_RUNTIME").map(Into::into),
                 ..EncoderSettings::default()
@@ -55,24 +55,24 @@ fn main() -> Result<(), Box<dyn Error>> {
                 Ok(found.first().map_or(0, |text| text.timings.model_us))
             })?;
         }
-        row("picture", batch, &both, |encoder| {
-            pictures(&runtime, encoder, &picture, batch)
+        row("image", batch, &both, |encoder| {
+            embed_images(&runtime, encoder, &image, batch)
         })?;
     }
     Ok(())
 }
 
-/// The time of the last of `batch` pictures in the model.
-fn pictures(
+/// Embeds `batch` images and returns the time of the last one in the model, in microseconds.
+fn embed_images(
     runtime: &Runtime,
     encoder: &Encoder,
-    picture: &Bytes,
+    image: &Bytes,
     batch: usize,
 ) -> Result<u64, Box<dyn Error>> {
     let waiting: Vec<_> = (0..batch)
         .map(|_| {
-            let (encoder, picture) = (encoder.clone(), picture.clone());
-            runtime.spawn(async move { encoder.image(picture, Priority::Ingest).await })
+            let (encoder, image) = (encoder.clone(), image.clone());
+            runtime.spawn(async move { encoder.image(image, Priority::Ingest).await })
         })
         .collect();
     let mut last = 0;
@@ -82,7 +82,7 @@ fn pictures(
     Ok(last)
 }
 
-/// Prints the median time in the model of each, in milliseconds.
+/// Prints the median time in each model, in milliseconds.
 fn row(
     input: &str,
     batch: usize,

@@ -1,8 +1,8 @@
-//! How fast a model is here: `cargo run --release -p clipdb-embed --example throughput --
-//! [MODEL] [THREADS] [DEVICE] [REPLICAS] [PRECISION]`, the threads being each replica's. Prints its
-//! own table. For graphs `CLIPDB_ONNX_RUNTIME` tells where the library lies.
+//! Measures the throughput of a model: `cargo run --release -p clipdb-embed --example throughput --
+//! [MODEL] [THREADS] [DEVICE] [REPLICAS] [PRECISION]`. `THREADS` is per replica. Prints a table. For
+//! graphs, `CLIPDB_ONNX_RUNTIME` is the path of the library.
 
-mod picture;
+mod test_image;
 
 use std::error::Error;
 use std::path::Path;
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use clipdb_embed::{Encoder, EncoderSettings, ModelSource, Precision, Priority};
 
-/// Each row is measured for so long, after one round that does not count.
+/// The measured time of each row, after one warm-up round.
 const MEASURED: Duration = Duration::from_secs(4);
 const SENTENCE: &str = "a photograph of an old stone bridge over a quiet river in autumn";
 
@@ -72,17 +72,17 @@ fn main() -> Result<(), Box<dyn Error>> {
             Ok(last)
         })?;
     }
-    let picture = picture::jpeg()?;
+    let image = test_image::jpeg()?;
     let batches: &[usize] = if gpu { &[1, 8, 32, 128] } else { &[1, 2, 4, 8] };
     for &batch in batches {
         let encoder = Encoder::load(&source, &settings(batch))?;
-        // Twice as many as a batch under way: decoding goes on beside the model.
-        let under_way = 2 * replicas * batch;
-        row("picture", batch, under_way, || {
-            let waiting: Vec<_> = (0..under_way)
+        // Two batches per replica are in flight, so that decoding overlaps with the model.
+        let in_flight = 2 * replicas * batch;
+        row("image", batch, in_flight, || {
+            let waiting: Vec<_> = (0..in_flight)
                 .map(|_| {
-                    let (encoder, picture) = (encoder.clone(), picture.clone());
-                    runtime.spawn(async move { encoder.image(picture, Priority::Ingest).await })
+                    let (encoder, image) = (encoder.clone(), image.clone());
+                    runtime.spawn(async move { encoder.image(image, Priority::Ingest).await })
                 })
                 .collect();
             let mut last = (0, 0);
@@ -96,7 +96,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Repeats `round` and prints what `Encoder::statistics` would call its rate.
+/// Repeats `round` and prints its rate and mean times.
 fn row(
     input: &str,
     batch: usize,

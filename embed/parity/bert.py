@@ -1,7 +1,7 @@
 """A golden checkpoint of transformers.BertModel with seeded random weights.
 
-The sentence embedding is the mean of the last layer over the real tokens, then L2,
-as sentence-transformers computes it for the bundled model.
+The sentence embedding is the mean of the last layer without padding, L2-normalised, as
+sentence-transformers computes it for the bundled model.
 """
 
 import torch

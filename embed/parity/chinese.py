@@ -1,5 +1,5 @@
 """Golden folders of Chinese-CLIP: transformers' ChineseCLIPModel, and the authors' own
-`cn_clip` with its RN50, which exists in that form alone.
+`cn_clip` with its RN50, which exists only in that form.
 """
 
 import numpy as np
@@ -19,7 +19,7 @@ CONTEXT = 52
 
 
 def pixels(size):
-    """The authors' own: both sides to the tower's."""
+    """The authors' preprocessing: both sides are resized to the tower's size."""
     return torch.stack([image_transform(size)(Image.open(GOLDEN / name)) for name in PICTURES])
 
 
@@ -39,7 +39,7 @@ def vit(path, seed):
     config.architectures = ["ChineseCLIPModel"]
     config.save_pretrained(path)
     write_weights(path, model, "float16")
-    # As the hub's copies have it: one number, and no crop.
+    # As in the hub's copies: a single number, and no crop.
     write_json(path / "preprocessor_config.json", {"crop_size": 224, "do_center_crop": False, "do_normalize": True, "do_resize": True, "feature_extractor_type": "ChineseCLIPFeatureExtractor", "image_mean": [0.48145466, 0.4578275, 0.40821073], "image_std": [0.26862954, 0.26130258, 0.27577711], "resample": 3, "size": 224})
     ids, mask = tiny_tokenizers.rows(tokenizer, TEXTS, CONTEXT, 0)
     with torch.no_grad():

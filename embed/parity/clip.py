@@ -1,7 +1,7 @@
 """Golden checkpoints of transformers.CLIPModel with seeded random weights.
 
-Scaled down from the ViT-B/32, ViT-B/16 and ViT-L/14 configurations: patch, picture
-and context stay, widths and depths shrink, heads keep their ratio to the width.
+Scaled down from the ViT-B/32, ViT-B/16 and ViT-L/14 configurations: patch, image size and context
+are unchanged, widths and depths shrink, heads keep their ratio to the width.
 """
 
 import numpy as np
@@ -14,10 +14,10 @@ from tokens import CLIP_CONTEXT, clip_tokenizer, save_compact
 
 PICTURES = ["clip-pictures/a.png", "clip-pictures/b.png", "clip-pictures/c.png"]
 TEXTS = ["", "cat", "a photo of a cat", "Two dogs playing in the snow, at night!", "猫 🐱 café", "a photo of a cat " * 30]
-MERGES = 486  # 1,000 tokens with the 512 letters and the two marks
+MERGES = 486  # 1,000 tokens with the 512 letters and the two special tokens
 
-# Between them: both activations, whole file and shards, f32, f16 and bf16, the end of
-# text found by its id and (id 2, as in OpenAI's own files) as the highest id.
+# Together they cover both activations, a single file and shards, f32, f16 and bf16, and the end of
+# text by its id and (id 2, as in OpenAI's own files) as the highest id.
 CHECKPOINTS = {
     "clip-vit-base-patch32": dict(patch=32, vision=(64, 2, 3), text=(64, 2, 2), projection=48, act="quick_gelu", eos=2, dtype="float32", shards=3),
     "clip-vit-base-patch16": dict(patch=16, vision=(64, 2, 3), text=(64, 2, 3), projection=40, act="gelu", eos=999, dtype="float16", shards=1),
@@ -37,7 +37,7 @@ def configuration(patch, vision, text, projection, act, eos, vocabulary, bos):
 
 
 def pictures():
-    """224 x 224, so that resizing is the identity and the towers alone are compared."""
+    """224 x 224, so that resizing is the identity and only the towers are compared."""
     rng = np.random.default_rng(7)
     folder("clip-pictures")
     for name in PICTURES:
@@ -45,7 +45,7 @@ def pictures():
 
 
 def expect(path, model, tokenizer, dtype, alike=0.98):
-    """`expected.safetensors` and `expected.json`: what goes in and what comes out, measured in f32."""
+    """`expected.safetensors` and `expected.json`: inputs and outputs, computed in f32."""
     model.eval()
     encoded = tokenizer(TEXTS, truncation=True, max_length=CLIP_CONTEXT, padding=True, return_tensors="pt")
     processor = CLIPImageProcessorPil()
@@ -71,7 +71,7 @@ def make():
         model.config.dtype = dtype
         config.architectures = ["CLIPModel"]
         config.save_pretrained(path)
-        # OpenAI's own files carry these buffers too; a reader must pass over them.
+        # OpenAI's own files contain these buffers too; a reader must skip them.
         positions = {"text_model.embeddings.position_ids": torch.arange(CLIP_CONTEXT).unsqueeze(0)}
         write_weights(path, model, dtype, shards, positions)
         save_compact(tokenizer, path / "tokenizer.json")

@@ -1,7 +1,7 @@
 """A golden checkpoint of efficientnet_lite_pytorch's EfficientNet-Lite with random weights.
 
-Lite2's depth (21 blocks) and picture (260), a fifth of its width. Batch-norm statistics
-come from pictures and are then disturbed, so that every one of them matters.
+Lite2's depth (21 blocks) and image size (260), a fifth of its width. Batch-norm statistics are
+computed from images and then perturbed, so that each affects the result.
 """
 
 import numpy as np
@@ -31,11 +31,11 @@ def network():
             norm.bias.copy_(0.3 + 0.3 * torch.randn(norm.bias.shape, generator=generator))
     model._global_params = model._global_params._replace(drop_connect_rate=None)
     enliven_batch_norms(model, batch, generator)
-    return model.half().float().eval()  # as it is stored
+    return model.half().float().eval()  # rounded as in the file
 
 
 def taps(model, pixels):
-    """Mean and maximum over space of the stem, every block and the head, by name; and the logits."""
+    """Spatial mean and maximum of the stem, every block and the head, by name; and the logits."""
     seen = {}
 
     def keep(name, value):

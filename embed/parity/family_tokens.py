@@ -1,4 +1,4 @@
-"""What the tokenizers of other families make of the 200 texts of `tokens.json`."""
+"""The tokens of the 200 texts of `tokens.json` with the tokenizers of other families."""
 
 import json
 
@@ -7,7 +7,7 @@ from tokenizers import Tokenizer
 from golden import GOLDEN
 from texts import texts
 
-# the folder whose tokenizer.json it is, and where its family cuts
+# the folder of the tokenizer.json, and the length that its family truncates to
 TOKENIZERS = {
     "open-clip-roberta-vit-b": 77,
     "open-clip-xlm-roberta-base-vit-b": 77,

@@ -1,4 +1,4 @@
-"""One small picture in every format and variant, and the RGB that it stands for."""
+"""One small image in every format and variant, and its expected RGB."""
 
 import struct
 import zlib
@@ -31,7 +31,7 @@ def over_white(image):
 
 
 def read_back(path):
-    """What Pillow sees: first frame, upright, transparency over white."""
+    """Pillow's result: first frame, upright, transparency over white."""
     with Image.open(path) as image:
         image.seek(0)
         upright = ImageOps.exif_transpose(image)
@@ -47,11 +47,11 @@ def oriented(image, tag):
 
 
 def ycck(image):
-    """A JPEG in YCCK: Pillow writes CMYK only, so its bytes carry Y, Cb, Cr and K, and Adobe's marker says so."""
+    """A JPEG in YCCK: Pillow writes CMYK only, so its samples are Y, Cb, Cr and K, declared by Adobe's marker."""
     luma = np.asarray(image.convert("YCbCr")).astype(int)
     black = np.full(luma.shape[:2] + (1,), 40)
     stored = np.concatenate([luma, 255 - black], axis=2)
-    return Image.fromarray((255 - stored).astype(np.uint8), mode="CMYK")  # Pillow inverts as it writes
+    return Image.fromarray((255 - stored).astype(np.uint8), mode="CMYK")  # Pillow inverts when it writes
 
 
 def patch_adobe(path, transform):
@@ -123,7 +123,7 @@ def make():
 
     expected = {file.name: read_back(file) for file in sorted(path.iterdir()) if file.suffix != ".safetensors"}
 
-    # 16 bits: Pillow cuts some of these short or clips them, so the reference is arithmetic: value / 257.
+    # 16 bits: Pillow truncates or clips some of these, so the reference is computed: value / 257.
     deep = np.minimum(np.asarray(image).astype(np.int64) * 257 + rng.integers(-100, 100, (HEIGHT, WIDTH, 3)), 65535).clip(0).astype(np.uint16)
     deep_alpha = np.asarray(alpha).astype(np.uint16) * 257
     (path / "rgb-16.png").write_bytes(png(deep, 2))

@@ -16,7 +16,7 @@ from clip import configuration, expect
 from golden import enliven, write_weights
 from tokens import clip_tokenizer, save_compact
 
-# As OpenAI's three checkpoints are.
+# The shapes of OpenAI's three checkpoints.
 CHECKPOINTS = {
     "clip-vit-base-patch32": dict(patch=32, vision=(768, 12, 12), text=(512, 8, 12), projection=512),
     "clip-vit-base-patch16": dict(patch=16, vision=(768, 12, 12), text=(512, 8, 12), projection=512),

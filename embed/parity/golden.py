@@ -1,4 +1,4 @@
-"""Where golden files go, and how numbers, weights and pictures are written."""
+"""The location of golden files, and writing numbers, weights and images."""
 
 import json
 from pathlib import Path
@@ -29,7 +29,7 @@ def write_tensors(path, tensors, metadata=None):
 
 
 def round_to(model, dtype):
-    """Rounds the weights to `dtype` and back, so that what is stored is what was measured."""
+    """Rounds the weights to `dtype` and back, so that the stored weights are the measured ones."""
     with torch.no_grad():
         for tensor in [*model.parameters(), *model.buffers()]:
             if tensor.is_floating_point():
@@ -37,7 +37,7 @@ def round_to(model, dtype):
 
 
 def write_weights(path, model, dtype, shards=1, extra=None, name="model.safetensors"):
-    """`model.safetensors` as transformers writes it, or its shards with their index."""
+    """Writes `model.safetensors` as transformers does, or shards with their index."""
     state = {name: value.to(DTYPES[dtype]) if value.is_floating_point() else value for name, value in model.state_dict().items()}
     state = {name: value.contiguous() for name, value in (state | (extra or {})).items()}
     if shards == 1:
@@ -56,7 +56,7 @@ def write_weights(path, model, dtype, shards=1, extra=None, name="model.safetens
 
 
 def enliven(model, generator, gain):
-    """Away from the initialisation, where biases are zero, norms are one and all outputs look alike."""
+    """Moves weights away from the initialisation, where biases are zero, norms are one and all outputs are similar."""
     norms = {f"{name}.weight" for name, module in model.named_modules() if isinstance(module, NORMS)}
     with torch.no_grad():
         for name, parameter in model.named_parameters():
@@ -72,7 +72,7 @@ def enliven(model, generator, gain):
 
 
 def enliven_batch_norms(model, batch, generator):
-    """Statistics from pictures, then disturbed, so that every one of them matters."""
+    """Computes statistics from images and perturbs them, so that each affects the result."""
     norms = [module for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)]
     with torch.no_grad():
         for norm in norms:
@@ -87,7 +87,7 @@ def enliven_batch_norms(model, batch, generator):
 
 
 def write_expected(path, dtype, texts, text_embeds, pictures=(), image_embeds=None, alike=0.98, **inputs):
-    """What goes in and what comes out, L2-normalised. Pictures are named from `golden/`."""
+    """Writes inputs and outputs, L2-normalised. Names of images are relative to `golden/`."""
     tensors = {"text_embeds": torch.nn.functional.normalize(text_embeds, dim=-1)} | inputs
     if image_embeds is not None:
         tensors["image_embeds"] = torch.nn.functional.normalize(image_embeds, dim=-1)
@@ -98,7 +98,7 @@ def write_expected(path, dtype, texts, text_embeds, pictures=(), image_embeds=No
 
 
 def spread(embeddings):
-    """The highest cosine between two different rows: a golden file whose rows agree would prove nothing."""
+    """The highest cosine of two different rows: a golden file with equal rows would prove nothing."""
     rows = torch.nn.functional.normalize(embeddings.double(), dim=-1)
     cosines = rows @ rows.T
     cosines.fill_diagonal_(-1)
@@ -121,7 +121,7 @@ def photograph(rng, width, height, noise=6.0):
         else:
             inside = (abs(x - cx) < radius) & (abs(y - cy) < radius * 0.6)
         picture[inside] = 0.3 * picture[inside] + 0.7 * colour
-    stripes = (x + y) % 7 < 3  # detail near the sampling limit: what antialiasing is for
+    stripes = (x + y) % 7 < 3  # detail near the sampling limit, which requires antialiasing
     corner = (x < width * 0.3) & (y > height * 0.6)
     picture[stripes & corner] = 255 - picture[stripes & corner]
     top, left = int(rng.integers(0, max(height - 48, 1))), int(rng.integers(0, max(width - 48, 1)))

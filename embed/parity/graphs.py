@@ -1,9 +1,9 @@
 """Golden graphs for ONNX Runtime, in CLIP-as-service's layout and in Optimum's.
 
-CLIP-as-service's folder holds two graphs and nothing else, so its text tower has CLIP's whole vocabulary at a
-width of 8. Optimum's are one graph of both halves, exported from checkpoints of this folder, CLIP's and Chinese-CLIP's.
-Others are one graph in f16 throughout, one of SigLIP, and a model of sentences in four graphs: a row a token or a row a
-text, in f32 or f16. Expected outputs are the PyTorch model's, not the graph's.
+CLIP-as-service's folder contains only two graphs, so its text tower has CLIP's complete vocabulary at a
+width of 8. Optimum's are one graph with both towers, exported from checkpoints of this folder, CLIP's and Chinese-CLIP's.
+Others are one graph completely in f16, one of SigLIP, and a sentence model in four graphs: one row per token or one row
+per text, in f32 or f16. Expected outputs are the PyTorch model's, not the graph's.
 """
 
 import math
@@ -83,7 +83,7 @@ def clip_as_service():
 
 
 def optimum(name, kind, checkpoint, row):
-    """`row` is one text's tokens, for tracing."""
+    """`row` is the tokens of one text, for tracing."""
     path = folder(name)
     model = kind.from_pretrained(GOLDEN / checkpoint, attn_implementation="eager").float().eval()
     for name in ("config.json", "tokenizer.json", "preprocessor_config.json", "expected.json", "expected.safetensors"):
@@ -101,7 +101,7 @@ def both_axes(mask=True):
 
 
 def halves():
-    """In f16 from the pixels to the logits, with a scale that is not where CLIP's begins or stops."""
+    """In f16 from the pixels to the logits, with a scale that differs from CLIP's initial and maximum value."""
     path = folder("onnx-fp16")
     tokenizer = clip_tokenizer(clip.MERGES)
     shape = dict(patch=32, vision=(16, 2, 2), text=(16, 2, 2), projection=16)
@@ -143,7 +143,7 @@ class Pooler(torch.nn.Module):
 
 
 def siglips():
-    """As transformers.js lays SigLIP out: both halves in one, and each by itself with what it calls `pooler_output`."""
+    """transformers.js' layout of SigLIP: both towers in one graph, and each in a graph with the output `pooler_output`."""
     path = folder("onnx-siglip")
     words = tiny_tokenizers.siglip(path, words=400)
     layers = dict(hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2)
@@ -175,7 +175,7 @@ def siglips():
 
 
 class Tokens(torch.nn.Module):
-    """As Optimum exports a transformer."""
+    """Optimum's export of a transformer."""
 
     def __init__(self, model):
         super().__init__()
@@ -186,7 +186,7 @@ class Tokens(torch.nn.Module):
 
 
 class Sentences(torch.nn.Module):
-    """As Optimum exports sentence-transformers: all modules, the dense layer and the normalisation among them."""
+    """Optimum's export of sentence-transformers: all modules, including the dense layer and the normalisation."""
 
     def __init__(self, model, dense):
         super().__init__()

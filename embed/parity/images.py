@@ -1,4 +1,4 @@
-"""Sizes and aspect ratios through transformers' Pillow-based CLIP processor."""
+"""Sizes and aspect ratios with transformers' Pillow-based CLIP processor."""
 
 import os
 from pathlib import Path
@@ -25,7 +25,7 @@ def make_pictures(path):
     for number, (width, height) in enumerate(SIZES):
         image = Image.fromarray(photograph(rng, width, height))
         image.save(path / f"{width}x{height}.png", optimize=True)
-        # Every chroma subsampling, and every other one progressive.
+        # All chroma subsamplings; every second file is progressive.
         image.save(path / f"{width}x{height}.jpg", quality=85, subsampling=number % 3, progressive=number % 2 == 1)
 
 

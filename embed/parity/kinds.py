@@ -1,6 +1,6 @@
-"""Files as scanners, cameras, laboratories and Windows write them, and the RGB that each stands for.
+"""Files by scanners, cameras, scientific software and Windows, and their expected RGB.
 
-What Pillow reads rightly is its reading; the rest is arithmetic on the pixels that were written.
+If Pillow reads a kind correctly, its result is the reference. Otherwise the reference is computed from the written pixels.
 """
 
 import io
@@ -54,7 +54,7 @@ def tiff(tags, chunks, size=(WIDTH, HEIGHT), order="<", big=False, tiled=False, 
 
 
 def bits(samples, depth, interleaved=1):
-    """Rows of samples of `depth` bits, each row begun at a byte."""
+    """Packs rows of samples of `depth` bits. Each row starts at a byte."""
     rows = samples.reshape(len(samples), -1)
     out = b""
     for row in rows:
@@ -65,12 +65,12 @@ def bits(samples, depth, interleaved=1):
 
 
 def strips(data, rows=8):
-    """An array's rows in strips of so many."""
+    """Splits the rows of an array into strips."""
     return [data[top:top + rows] for top in range(0, len(data), rows)]
 
 
 def difference(samples):
-    """Each sample less the one before it in its row."""
+    """Each sample minus the previous one in its row."""
     out = samples.copy()
     out[:, 1:] -= samples[:, :-1]
     return out
@@ -118,7 +118,7 @@ def over(colour, alpha):
 
 
 def float_predicted(values):
-    """Bytes of a row's floats sorted by their significance, each less the one before."""
+    """The bytes of a row's floats, sorted by significance, each minus the previous one."""
     rows = []
     for row in values.astype(">f4"):
         sorted_bytes = np.frombuffer(row.tobytes(), np.uint8).reshape(len(row), 4).T.reshape(-1)
@@ -127,7 +127,7 @@ def float_predicted(values):
 
 
 def bmp(pixels, header, compression=0, masks=b"", depth=32, palette=b"", top_down=False):
-    """`header` bytes of it: 12 (OS/2), 40, 108 or 124."""
+    """`header` is the size of the header: 12 (OS/2), 40, 108 or 124."""
     if header == 12:
         info = struct.pack("<IHHHH", 12, WIDTH, HEIGHT, 1, depth)
     else:
@@ -142,7 +142,7 @@ def bmp(pixels, header, compression=0, masks=b"", depth=32, palette=b"", top_dow
 
 
 def bmp_rows(samples):
-    """Bottom first, each filled up to four bytes."""
+    """Rows from the bottom, each padded to four bytes."""
     rows = [row.tobytes() for row in samples[::-1]]
     return b"".join(row.ljust(-(-len(row) // 4) * 4, b"\0") for row in rows)
 
@@ -167,7 +167,7 @@ def jpegs(image, expected, path):
             expected[name] = np.asarray(read.convert("RGB"))
 
     trailer = b"\0\0\x01\x0a\x0e\0\0\0Panorama_Shot_Info" + bytes(range(1, 200)) * 20 + b"SEFHk\0\0\0SEFT"
-    # With markers of JPEG in it, as where a maker appends a second image.
+    # Contains JPEG markers, as if a manufacturer had appended a second image.
     second = io.BytesIO()
     image.resize((20, 16)).save(second, "JPEG")
     jpeg("no-end.jpg", quality=90)
@@ -215,7 +215,7 @@ def bmps(image, rgba, expected, path):
 
 
 def prefixed(image, expected, path):
-    """EXIF as JPEG begins it, in other formats."""
+    """EXIF with JPEG's prefix, in other formats."""
     plain = oriented(image, 6)
     prefix = b"Exif\0\0"
     metadata = plain if plain.startswith(prefix) else prefix + plain
@@ -271,12 +271,12 @@ def tiffs(rng, image, expected, path):
     keep("grey-extra", tiff(two | {338: (3, [0])}, [pair.tobytes()]), grey_rgb(grey))
     keep("grey-alpha-planar", tiff(two | {338: (3, [2]), 284: (3, [2]), 278: (4, [HEIGHT])}, [grey.tobytes(), alpha.tobytes()]), over(grey_rgb(grey), alpha))
 
-    # Bytes in more bits than they need.
+    # 8-bit values in wider samples.
     for depth, kind, signed in ((16, "u2", 1), (32, "u4", 1), (32, "i4", 2), (16, "i2", 2)):
         tags = {258: (3, [depth]), 262: (3, [1]), 339: (3, [signed])}
         keep(f"bytes-in-{kind}", tiff(tags, [grey.astype("<" + kind).tobytes()]), grey_rgb(grey))
 
-    # Floats: 1 is white, or 255 where there is more.
+    # Floats: white is 1, or 255 if a value exceeds 1.
     unit = grey / 255
     for depth, kind in ((16, "f2"), (32, "f4"), (64, "f8")):
         for order, name in (("<", "little"), (">", "big")):
@@ -312,7 +312,7 @@ def tiffs(rng, image, expected, path):
     keep("tiles-planar-deflate", tiff(size | {259: (3, [8]), 284: (3, [2]), 322: (3, [16]), 323: (3, [16])}, planes, tiled=True), rgb)
     keep("without-lengths", tiff(size, [rgb.tobytes()], lengths=False), rgb)
     keep("difference-16", tiff(size | {258: (3, [16] * 3), 259: (3, [8]), 317: (3, [2])}, [zlib.compress(difference(deep).astype(">u2").tobytes())], order=">"), shallow)
-    # Long runs, so that a row ends within what a code stands for.
+    # Long runs, so that a row ends within the run of a code.
     stripes = Image.fromarray(np.repeat((np.arange(HEIGHT) * 8 % 256).astype(np.uint8)[:, None], WIDTH, axis=1))
     of_pillow("lzw-runs", stripes, compression="tiff_lzw")
     of_pillow("lzw-runs-difference", stripes, compression="tiff_lzw", tiffinfo={317: 2})

@@ -1,4 +1,4 @@
-"""Remakes the golden files named on the command line (all of them without a name)."""
+"""Recreates the golden files named on the command line (without a name, all)."""
 
 import sys
 
@@ -20,7 +20,7 @@ import siglip
 import tokens
 
 MAKERS = {
-    # Tokens first: the scaled-down folders cut their tokenizers out of these.
+    # First, because the scaled-down folders use parts of these tokenizers.
     "tokens": tokens.make,
     "clip": clip.make,
     "bert": bert.make,
@@ -34,7 +34,7 @@ MAKERS = {
     "sentences": sentences.make,
     "formats": formats.make,
     "kinds": kinds.make,
-    # After those whose folders they read.
+    # Last, because they read the folders of the others.
     "graphs": graphs.make,
     "family_tokens": family_tokens.make,
     "pixels": pixels.make,

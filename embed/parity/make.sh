@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Remakes every golden file with the reference implementations, in a virtual
-# environment of its own with pinned versions (torch alone is about 5 GB).
+# Recreates the golden files with the reference implementations, in a separate virtual
+# environment with pinned versions (torch alone is about 5 GB).
 #   ./make.sh             everything under golden/
-#   ./make.sh tokens ...  only these; their names are in make.py
+#   ./make.sh tokens ...  only these; make.py has all names
 #   ./make.sh full        full-size checkpoints and every pixel, into the cache
 set -euo pipefail
 cd "$(dirname "$0")"

@@ -1,7 +1,6 @@
-"""Golden folders of M-CLIP: its text tower as multilingual_clip computes it, beside a
-CLIP's image tower.
+"""Golden folders of M-CLIP: its text tower as multilingual_clip computes it, and a CLIP's image tower.
 
-Their class downloads its transformer when it is made, so that its four lines stand here.
+multilingual_clip's class downloads its transformer when it is instantiated, so its four lines are copied here.
 """
 
 import torch

@@ -1,8 +1,7 @@
 """Golden folders in OpenCLIP's layout, from open_clip_torch with seeded random weights.
 
-Each ViT and each ResNet that OpenCLIP names, scaled down: patch, picture and context
-stay, and so do the ratios of heads and of what lies between a block's two layers;
-widths shrink, and depths where they are only a number.
+Each ViT and each ResNet of OpenCLIP, scaled down: patch, image size, context and the ratios of heads
+and hidden layers are unchanged; widths shrink, and depths if they are just a number.
 """
 
 from collections import OrderedDict
@@ -17,9 +16,9 @@ from golden import GOLDEN, enliven, enliven_batch_norms, folder, photograph, rou
 from tokens import CLIP_CONTEXT, clip_tokenizer, save_compact
 
 TEXTS = ["", "cat", "a photo of a cat", "Two dogs playing in the snow, at night!", "猫 🐱 café", "a photo of a cat " * 30]
-# An odd rest that torchvision and transformers cut in two ways, one to resize, one that fits.
+# A crop with an odd margin, which torchvision and transformers round differently; one to resize; one that fits.
 PICTURES = ["open-clip-pictures/227x224.png", "images/333x250.png", "clip-pictures/a.png"]
-MERGES = 86  # 600 tokens with the 512 letters and the two marks
+MERGES = 86  # 600 tokens with the 512 letters and the two special tokens
 HALVES = dict(mean=[0.5] * 3, std=[0.5] * 3)
 OPENAI = dict(mean=list(open_clip.OPENAI_DATASET_MEAN), std=list(open_clip.OPENAI_DATASET_STD))
 
@@ -28,7 +27,7 @@ VITS = {
     "vit-b-32": (dict(image_size=224, layers=2, width=32, head_width=16, patch_size=32), (32, 2, 2), 24, dict(quick_gelu=True), OPENAI, "open_clip_model.safetensors"),
     "vit-b-16": (dict(image_size=224, layers=2, width=32, head_width=16, patch_size=16), (32, 2, 2), 24, {}, OPENAI | dict(interpolation="bicubic", resize_mode="shortest"), "open_clip_pytorch_model.safetensors"),
     "vit-b-16-plus-240": (dict(image_size=240, layers=2, width=28, head_width=14, patch_size=16), (40, 2, 2), 20, {}, OPENAI, "open_clip_model.safetensors"),
-    # LAION-2B's ViT-L/14 is normalised by halves.
+    # LAION-2B's ViT-L/14 is normalised with 0.5.
     "vit-l-14": (dict(image_size=224, layers=2, width=32, head_width=16, patch_size=14), (24, 2, 2), 24, {}, HALVES, "open_clip_model.safetensors"),
     "vit-l-14-336": (dict(image_size=336, layers=2, width=32, head_width=16, patch_size=14), (24, 2, 2), 24, dict(quick_gelu=True), OPENAI, "open_clip_model.safetensors"),
     "vit-h-14": (dict(image_size=224, layers=2, width=40, head_width=20, patch_size=14), (32, 2, 2), 32, {}, OPENAI | dict(resize_mode="squash"), "open_clip_model.safetensors"),
@@ -45,7 +44,7 @@ RESNETS = {
 
 
 def preprocessing(model_cfg, preprocess_cfg):
-    """OpenCLIP's own, for this folder."""
+    """OpenCLIP's own preprocessing for this folder."""
     config = open_clip.transform.PreprocessCfg(size=model_cfg["vision_cfg"]["image_size"], **preprocess_cfg)
     return open_clip.transform.image_transform_v2(config, is_train=False)
 
@@ -56,7 +55,7 @@ def pixels_of(model_cfg, preprocess_cfg, names=PICTURES):
 
 
 def simple_ids(tokenizer, texts):
-    """As OpenCLIP's SimpleTokenizer gives them: zeros behind the end of text."""
+    """The output of OpenCLIP's SimpleTokenizer: zeros after the end of text."""
     rows = torch.zeros(len(texts), CLIP_CONTEXT, dtype=torch.long)
     for row, text in zip(rows, texts):
         ids = tokenizer(text, truncation=True, max_length=CLIP_CONTEXT)["input_ids"]
@@ -109,12 +108,12 @@ def finish(name, model, model_cfg, preprocess_cfg, tokenizer, file, dtype="float
 
 
 def pickle():
-    """The weights of one of them as `torch.save` writes a checkpoint, with what else may lie in it."""
+    """The weights of one model in a checkpoint by `torch.save`, with other entries that a checkpoint may have."""
     state = load_file(GOLDEN / "open-clip-vit-l-14/open_clip_model.safetensors")
     state["turned"] = state["visual.proj"].T  # not contiguous
     state["counter"] = torch.tensor(7)
     whole = torch.arange(12, dtype=torch.float32)
-    state["part"] = whole[4:10].view(2, 3)  # begins inside its storage
+    state["part"] = whole[4:10].view(2, 3)  # starts inside its storage
     state["parameter"] = torch.nn.Parameter(torch.ones(3, dtype=torch.bfloat16))
     path = folder("pickle") / "open_clip_pytorch_model.bin"
     torch.save({"epoch": 3, "name": "vit-l-14", "optimizer": {"lr": 1e-3, "steps": [1, 2**40]}, "state_dict": OrderedDict(state)}, path)

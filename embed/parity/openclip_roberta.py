@@ -10,9 +10,9 @@ from golden import enliven, folder, round_to, write_expected
 from openclip import OPENAI, PICTURES, TEXTS, VITS, pixels_of, write_folder
 from tokens import CLIP_CONTEXT
 
-# The pictures of B-32 are seen in patches of 16: larger ones would be most of a folder.
+# B-32 with patches of 16, because larger ones would make up most of a folder's size.
 # image tower, quick_gelu, hf_model_name, tokenizer, transformer, projection. Heads are 64 wide, as
-# in the published ones: folders do not tell.
+# in the published models; folders do not contain it.
 FOLDERS = {
     "open-clip-roberta-vit-b": ("vit-b-16", True, "roberta-base", tiny_tokenizers.roberta, RobertaConfig, "mlp"),
     "open-clip-xlm-roberta-base-vit-b": ("vit-b-16", False, "xlm-roberta-base", tiny_tokenizers.xlm_roberta, XLMRobertaConfig, "mlp"),
@@ -33,12 +33,12 @@ def make():
         torch.manual_seed(500 + seed)
         model = open_clip.CustomTextCLIP(embed_dim=dim, vision_cfg=vision, text_cfg=dict(width=16, heads=1, layers=1, vocab_size=10), quick_gelu=quick)
         model.text = HFTextEncoder(base, dim, config=config, pooler_type="mean_pooler", proj_type=projection)
-        model.text.transformer.pooler = None  # not in published checkpoints, and not looked at
+        model.text.transformer.pooler = None  # not in published checkpoints, and unused
         model.float().eval()
         enliven(model, torch.Generator().manual_seed(500 + seed), gain=4.0)
         round_to(model, "float16")
         write_folder(path, model, model_cfg, OPENAI, "float16", "open_clip_model.safetensors")
-        # OpenCLIP pads to 77 and looks at what is no padding.
+        # OpenCLIP pads to 77 and masks the padding.
         ids, _ = tiny_tokenizers.rows(tokenizer, TEXTS, CLIP_CONTEXT, 1, to=CLIP_CONTEXT)
         with torch.no_grad():
             texts, images = model.encode_text(ids), model.encode_image(pixels_of(model_cfg, OPENAI))

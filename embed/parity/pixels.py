@@ -1,4 +1,4 @@
-"""The sizes of `images/` through the preprocessing of other families than CLIP's."""
+"""The sizes of `images/` with the preprocessing of families other than CLIP's."""
 
 import numpy as np
 import open_clip
@@ -13,7 +13,7 @@ STRIDE = 8
 
 
 def torchvision(transform):
-    """8-bit pixels of a pipeline of torchvision's, before the two steps that make and normalise a tensor."""
+    """8-bit pixels of a torchvision pipeline, before the two steps that create and normalise a tensor."""
 
     def pixels(image):
         for step in transform.transforms[:-2]:

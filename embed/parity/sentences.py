@@ -1,7 +1,7 @@
-"""Golden folders in sentence-transformers' layout, computed with transformers alone.
+"""Golden folders in sentence-transformers' layout, computed only with transformers.
 
-What sentence-transformers does with them is in each folder's own files: the pooling, the
-dense layer, the length, the prompts.
+Each folder's files define the behaviour of sentence-transformers: the pooling, the dense layer, the
+length, the prompts.
 """
 
 import torch
@@ -14,7 +14,7 @@ from golden import enliven, folder, round_to, write_expected, write_json, write_
 from tokens import small_sentence_tokenizer
 
 TEXTS = ["", "cat", "a photo of a cat", "Two dogs playing in the snow, at night!", "猫 🐱 café", "a photo of a cat " * 30]
-CONTEXT = 48  # fewer than there are positions
+CONTEXT = 48  # less than the number of positions
 SHAPE = dict(hidden_size=48, num_hidden_layers=2, num_attention_heads=4, intermediate_size=96)
 
 

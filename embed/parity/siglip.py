@@ -12,11 +12,11 @@ TEXTS = ["", "cat", "a photo of a cat", "Two dogs playing in the SNOW, at night!
 PICTURES = ["images/333x250.png", "images/97x131.png", "clip-pictures/a.png"]
 CONTEXT = 64
 
-# tokenizer, its padding, picture, patch, resampling (bicubic, bilinear)
+# tokenizer, its padding, image size, patch, resampling (bicubic, bilinear)
 CHECKPOINTS = {
     "siglip-base-patch16-224": (tiny_tokenizers.siglip, 1, 224, 16, 3),
     "siglip2-base-patch16-256": (tiny_tokenizers.siglip2, 0, 256, 16, 2),
-    # 378 pixels of 384 are seen: its patches do not cover them.
+    # Its patches cover only 378 of 384 pixels.
     "siglip-so400m-patch14-384": (tiny_tokenizers.siglip, 1, 384, 14, 3),
 }
 
@@ -43,7 +43,7 @@ def make():
         settings["image_processor_type"] = "SiglipImageProcessor"
         write_json(path / "preprocessor_config.json", settings)
         pixels = processor([Image.open(GOLDEN / picture) for picture in PICTURES], return_tensors="pt")["pixel_values"].float()
-        # Small letters, as both were trained; padding is seen as any token is.
+        # Lower case, as both were trained; padding is not masked.
         ids, _ = tiny_tokenizers.rows(words, [text.lower() for text in TEXTS], CONTEXT, pad, to=CONTEXT)
         with torch.no_grad():
             out = model(input_ids=ids, pixel_values=pixels)

@@ -1,4 +1,4 @@
-"""The 200 texts on which tokens must be identical."""
+"""The 200 texts whose tokens must be identical."""
 
 import random
 
@@ -27,7 +27,7 @@ OVERLONG = [
 
 
 def texts():
-    """Exactly 200: those above, and the rest drawn from mixed alphabets with a fixed seed."""
+    """Exactly 200: those above, and others drawn from mixed alphabets with a fixed seed."""
     rng = random.Random(20240607)
     alphabets = ["abcdefghij   ", "ABCdef'’ \t", "0123456789.,- ", "äöüßéèñç ", "猫狗日本語한 ", "😀🐱👍🏽❤️\u200d ", "<|>&;#[]@$%^* ", "\u0300\u0301\u0323eaou ", "абвгд ЁЖ", "אבגדה ابتث"]
     chosen = HANDWRITTEN + OVERLONG

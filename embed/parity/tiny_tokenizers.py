@@ -1,8 +1,8 @@
-"""Small tokenizers of the kinds that towers of other families read, trained here on a
-handful of sentences: no published vocabulary is needed to compare how texts are cut.
+"""Small tokenizers of the kinds that other families use, trained on a handful of sentences: comparing
+tokenization does not require a published vocabulary.
 
-The trainer of unigrams sums in any order, so that a remake finds other tokens: what is
-expected of a folder is made with its tokenizer and belongs to it.
+The unigram trainer sums in arbitrary order, so a new run finds other tokens. A folder's expected
+outputs are computed with its tokenizer and only valid together with it.
 """
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
@@ -35,7 +35,7 @@ def xlm_roberta(path, words=700):
 
 
 def siglip(path, words=700):
-    """SigLIP's: unigrams of small letters without punctuation, … </s>, which is padding too."""
+    """SigLIP's: lower-case unigrams without punctuation, … </s>, which is also the padding."""
     normalizer = normalizers.Sequence([normalizers.Lowercase(), normalizers.Replace(Regex(r"[!-/:-@\[-`{-~]"), ""), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Strip()])
     tokenizer = unigrams(normalizer, ["<pad>", "</s>", "<unk>"], words)
     tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
@@ -43,7 +43,7 @@ def siglip(path, words=700):
 
 
 def siglip2(path, words=900):
-    """Gemma's as SigLIP 2 has it: BPE that falls back to bytes, … <eos>. Nothing in it makes letters small."""
+    """Gemma's as SigLIP 2 has it: BPE with byte fallback, … <eos>. It does not convert to lower case."""
     special = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>"] + [f"<0x{byte:02X}>" for byte in range(256)]
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>", fuse_unk=True, byte_fallback=True))
     tokenizer.normalizer = normalizers.Replace(" ", "▁")
@@ -56,7 +56,7 @@ def siglip2(path, words=900):
 
 
 def chinese(path):
-    """Chinese BERT's: one token a character, [CLS] … [SEP], padding is 0."""
+    """Chinese BERT's: one token per character, [CLS] … [SEP], padding is 0."""
     characters = sorted({letter for text in corpus() for letter in text.lower() if letter.isprintable() and not letter.isspace()})[:600]
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     ascii_pieces = ["##" + chr(code) for code in range(ord("a"), ord("z") + 1)]
@@ -80,14 +80,14 @@ def unigrams(normalizer, special, words):
 
 
 def save(tokenizer, path, pad_token):
-    """Writes `tokenizer.json` and `tokenizer_config.json`, and gives the tokenizer back."""
+    """Writes `tokenizer.json` and `tokenizer_config.json` and returns the tokenizer."""
     path.joinpath("tokenizer.json").write_text(tokenizer.to_str(pretty=False) + "\n", encoding="utf-8")
     write_json(path / "tokenizer_config.json", {"pad_token": pad_token})
     return tokenizer
 
 
 def rows(tokenizer, texts, length, pad, to=None):
-    """Ids and mask, cut at `length`, padded to the longest or to `to`."""
+    """Ids and mask, truncated to `length`, padded to the longest or to `to`."""
     import torch
 
     tokenizer.enable_truncation(length)

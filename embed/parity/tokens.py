@@ -1,7 +1,7 @@
-"""CLIP's and the sentence model's tokenizers, and what they make of 200 texts.
+"""CLIP's and the sentence model's tokenizers, and their tokens of 200 texts.
 
-CLIP's `tokenizer.json` is built as transformers' own CLIPTokenizer builds it, from
-the merges that OpenAI published (they lie in the `clip-anytorch` package).
+CLIP's `tokenizer.json` is built by transformers' CLIPTokenizer from the merges that OpenAI
+published (part of the `clip-anytorch` package).
 """
 
 import gzip
@@ -16,7 +16,7 @@ from golden import GOLDEN, folder, write_json
 from texts import texts
 
 CLIP_CONTEXT = 77
-# The whole tokenizer is part of the binary, for folders that hold a CLIP model without one.
+# The complete tokenizer is part of the binary, for CLIP models without one.
 MODELS = GOLDEN.parents[2] / "models"
 # The sentence model's own `sentence_bert_config.json`; its position table would allow 512.
 SENTENCE_CONTEXT = 256
@@ -33,7 +33,7 @@ def clip_merges():
 
 
 def clip_tokenizer(merge_count=None):
-    """The whole tokenizer (49,408 tokens), or one of its first merges only."""
+    """The complete tokenizer (49,408 tokens), or one with only its first merges."""
     merges = clip_merges()[:merge_count]
     letters = list(bytes_to_unicode().values())
     words = letters + [letter + "</w>" for letter in letters] + ["".join(pair) for pair in merges]
@@ -43,7 +43,7 @@ def clip_tokenizer(merge_count=None):
 
 
 def save_compact(tokenizer, path):
-    """Merges as strings, the older of the two forms on the hub: half a megabyte less."""
+    """Writes merges as strings, the older of the two forms on the hub, which saves half a megabyte."""
     content = json.loads(tokenizer.backend_tokenizer.to_str())
     model = content["model"]
     if model["type"] == "BPE":
@@ -69,7 +69,7 @@ def small_sentence_tokenizer(path):
         token["id"] = kept.index(token["content"])
     for name, token in content["post_processor"]["special_tokens"].items():
         token["ids"] = [kept.index(name)]
-    # What the package's own file carries: cut and padded to 128, which a reader must override.
+    # As in the package's own file: truncated and padded to 128, which a reader must override.
     write_json(path, content, indent=None)
     return len(kept)
 

@@ -1,27 +1,26 @@
-//! glibc's allocator, set so that large tensors are reused, and few copies of them are kept.
+//! Settings of glibc's allocator: reuse the memory of large tensors, in few arenas.
 //!
-//! By default each large tensor is a mapping of its own that goes back to the kernel
-//! when it is freed, so that every operation faults its pages in again: a depthwise
-//! convolution takes six times as long. LibTorch calls `malloc` itself, which a Rust
-//! global allocator does not reach.
+//! By default glibc maps each large tensor separately and unmaps it when it is freed. Every
+//! operation then faults its pages in again, and a depthwise convolution takes six times as long.
+//! LibTorch calls `malloc` directly, so a Rust global allocator would not help.
 //!
-//! What is freed is kept by the arena that it came from, of which glibc makes eight a core: each
-//! grows to the largest that any thread of it ever needed. Two a core bound that.
+//! Freed memory stays in its arena, and an arena grows to the largest need of any of its threads.
+//! glibc creates up to eight arenas per core; a limit of two bounds the total.
 #![allow(unsafe_code)]
 
 use std::sync::Once;
 
-/// Gives the kernel what is free: what loading a model took beside its weights is not needed
-/// again.
-pub(crate) fn give_back() {
+/// Returns free memory to the kernel. Loading a model needs more than its weights, and that memory
+/// is not needed again.
+pub(crate) fn trim_malloc() {
     #[cfg(target_env = "gnu")]
-    // SAFETY: `malloc_trim` takes an integer, touches only what is free and is thread-safe.
+    // SAFETY: `malloc_trim` takes an integer, touches only free memory and is thread-safe.
     unsafe {
         libc::malloc_trim(0);
     }
 }
 
-/// Keeps freed memory for reuse, for the whole process; the first call counts.
+/// Makes the process keep freed memory for reuse. Only the first call has an effect.
 pub(crate) fn reuse_large_blocks() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -37,7 +36,7 @@ pub(crate) fn reuse_large_blocks() {
                     && libc::mallopt(libc::M_ARENA_MAX, arenas) == 1
             };
             if !accepted {
-                tracing::warn!("the allocator refused its settings: image models run slower");
+                tracing::warn!("the allocator rejected its settings: image models run slower");
             }
         }
     });

@@ -1,37 +1,44 @@
-//! What a loaded model says of itself.
+//! The description of a loaded model.
 
+/// The description of a loaded model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelCard {
+    /// The name that it was loaded by.
     pub name: String,
     /// `model_type` of its configuration.
     pub model_type: String,
-    /// Components of an embedding.
+    /// Dimensions of an embedding.
     pub dim: usize,
     /// `LibTorch` or `ONNX Runtime`.
     pub engine: String,
-    /// `cpu`, or `cuda:0` and so on; several after commas.
+    /// `cpu` or `cuda:0` and so on; several are separated by commas.
     pub device: String,
-    /// Why the device is not a faster one, when `auto` looked for one.
+    /// The reason why `auto` did not choose CUDA.
     pub device_note: Option<String>,
+    /// `f32`, `f16` or `bf16`.
     pub precision: String,
-    /// Copies of it that compute at the same time.
+    /// Copies of the model that compute concurrently.
     pub replicas: usize,
-    /// Pixels of the square the image tower sees, along one side; 0 without one.
+    /// The side of the square images that the image tower reads, in pixels; 0 without an image
+    /// tower.
     pub image_size: usize,
-    /// Tokens the text tower sees, the special ones included.
+    /// The most tokens that the text tower reads, including special ones.
     pub context_length: usize,
+    /// The licence in the configuration.
     pub license: Option<String>,
-    /// SHA-256 of the weights as stored and of how text and pixels are prepared, in
-    /// hexadecimal: vectors of two models compare only where this is equal.
+    /// SHA-256 in hexadecimal of the stored weights, the tokenizer and the preprocessing. Vectors of
+    /// two models are comparable only if their fingerprints are equal.
     pub fingerprint: String,
-    /// What cosines are multiplied by before a softmax over candidates.
+    /// The factor that turns a cosine into a logit.
     pub logit_scale: f64,
-    /// The model's files do not tell that factor: it is what its kind is usually trained with.
+    /// The model's files do not contain the factor: it is the usual one for its kind of model.
     pub logit_scale_assumed: bool,
-    /// Added to that product by a model that judges each pair by itself, with a sigmoid.
+    /// Added to the logit by a model that applies a sigmoid to each pair, such as SigLIP.
     pub logit_bias: Option<f64>,
-    /// Numbers in the weights; 0 where a graph does not tell.
+    /// The number of weights; 0 if unknown, as for ONNX graphs.
     pub parameters: u64,
+    /// The model embeds images.
     pub has_image: bool,
+    /// The model embeds texts.
     pub has_text: bool,
 }

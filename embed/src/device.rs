@@ -1,9 +1,8 @@
-//! Which device a model runs on, and the loading of LibTorch's CUDA half.
+//! The choice of a model's device, and loading LibTorch's CUDA library.
 //!
-//! The binary links only LibTorch's CPU library, so that it starts on any machine.
-//! `libtorch_cuda.so` registers the CUDA backend when it is loaded, which must come
-//! before LibTorch is first asked for one: [`choose`] is called before any tensor is
-//! made.
+//! The binary links only LibTorch's CPU library, so that it runs on any machine. `libtorch_cuda.so`
+//! registers the CUDA backend when it is loaded. That must happen before the first use of the
+//! backend, so [`choose`] is called before any tensor is created.
 #![allow(unsafe_code)]
 
 use std::path::{Path, PathBuf};
@@ -16,15 +15,17 @@ use crate::{DeviceChoice, EmbedError};
 const CPU_LIBRARY: &str = "libtorch_cpu.so";
 const CUDA_LIBRARY: &str = "libtorch_cuda.so";
 
-pub(crate) struct Chosen {
+/// The device that a model runs on.
+pub(crate) struct ChosenDevice {
     pub device: Device,
-    /// Nobody asked for it by name.
+    /// The device was not requested by name.
     pub automatic: bool,
-    /// Why `auto` did not take CUDA.
+    /// The reason why `auto` did not choose CUDA.
     pub note: Option<String>,
 }
 
-impl Chosen {
+impl ChosenDevice {
+    /// `cpu` or `cuda:0` and so on.
     pub fn name(&self) -> String {
         match self.device {
             Device::Cuda(number) => format!("cuda:{number}"),
@@ -33,14 +34,16 @@ impl Chosen {
     }
 }
 
-/// What an NVIDIA driver shows, on Linux and under WSL.
+/// Device files of an NVIDIA driver, on Linux and under WSL.
 const DRIVER_FILES: [&str; 2] = ["/dev/nvidiactl", "/dev/dxg"];
 
+/// Chooses a device.
+///
 /// # Errors
-/// [`EmbedError::Device`] when CUDA is asked for by name and cannot be had.
-pub(crate) fn choose(choice: DeviceChoice) -> Result<Chosen, EmbedError> {
+/// [`EmbedError::Device`] if CUDA is requested by name and not available.
+pub(crate) fn choose(choice: DeviceChoice) -> Result<ChosenDevice, EmbedError> {
     let automatic = choice == DeviceChoice::Auto;
-    let chosen = |device, note| Chosen {
+    let chosen = |device, note| ChosenDevice {
         device,
         automatic,
         note,
@@ -62,7 +65,7 @@ pub(crate) fn choose(choice: DeviceChoice) -> Result<Chosen, EmbedError> {
             let count = cuda_devices().map_err(refuse)?;
             if number >= count {
                 return Err(refuse(format!(
-                    "there are {count} CUDA devices, counted from 0"
+                    "there are {count} CUDA devices, numbered from 0"
                 )));
             }
             Ok(chosen(Device::Cuda(number), None))
@@ -70,16 +73,16 @@ pub(crate) fn choose(choice: DeviceChoice) -> Result<Chosen, EmbedError> {
     }
 }
 
-/// Loads a model on the device chosen, or on the CPU when `auto` chose one that the model's
-/// engine cannot use: ONNX Runtime's library may know no CUDA.
+/// Loads a model on the chosen device, or on the CPU if `auto` chose a device that the model's
+/// engine cannot use: the ONNX Runtime library may lack CUDA.
 pub(crate) fn load_on<M>(
-    chosen: Chosen,
+    chosen: ChosenDevice,
     load: impl Fn(Device) -> Result<M, EmbedError>,
-) -> Result<(M, Chosen), EmbedError> {
+) -> Result<(M, ChosenDevice), EmbedError> {
     match load(chosen.device) {
         Err(EmbedError::Device { device, reason }) if chosen.automatic => {
             tracing::info!(%device, %reason, "the model runs on the CPU");
-            let cpu = Chosen {
+            let cpu = ChosenDevice {
                 device: Device::Cpu,
                 automatic: true,
                 note: Some(reason),
@@ -90,23 +93,23 @@ pub(crate) fn load_on<M>(
     }
 }
 
-/// How many CUDA devices there are, at least one, or why there is none.
+/// The number of CUDA devices, at least one, or the reason why there is none.
 fn cuda_devices() -> Result<usize, String> {
-    // Without a driver, why LibTorch's CUDA half does not load is no news to anybody.
+    // Without a driver, the reason why LibTorch's CUDA library fails to load does not matter.
     if !DRIVER_FILES.iter().any(|file| Path::new(file).exists()) {
-        return Err("this machine shows no NVIDIA driver".to_owned());
+        return Err("this machine has no NVIDIA driver".to_owned());
     }
     load_cuda()?;
     if !tch::Cuda::is_available() {
         return Err(
-            "LibTorch finds no device: the driver is older than CUDA 13 asks (580), or shows this \
-             process none ('nvidia-smi' tells)"
+            "LibTorch finds no device: the driver is older than CUDA 13 requires (580), or hides the \
+             devices from this process (check 'nvidia-smi')"
                 .to_owned(),
         );
     }
     match usize::try_from(tch::Cuda::device_count()) {
         Ok(count) if count > 0 => Ok(count),
-        _ => Err("LibTorch counts no CUDA device".to_owned()),
+        _ => Err("LibTorch finds no CUDA device".to_owned()),
     }
 }
 
@@ -116,26 +119,26 @@ fn load_cuda() -> Result<(), String> {
         .get_or_init(|| {
             let path = cuda_library()?;
             let flags = libloading::os::unix::RTLD_NOW | libloading::os::unix::RTLD_GLOBAL;
-            // SAFETY: this is the CUDA half of the LibTorch already in this process,
-            // from the same folder; its initialisers only register its operators.
+            // SAFETY: the library belongs to the LibTorch that is already loaded, from the same
+            // folder. Its initialisers only register its operators.
             let library = unsafe { libloading::os::unix::Library::open(Some(&path), flags) }
                 .map_err(|error| {
-                    // The loader's own words are in the cause.
+                    // The cause contains the dynamic loader's message.
                     let cause = std::error::Error::source(&error).map(ToString::to_string);
                     let cause = cause.unwrap_or_else(|| error.to_string());
                     format!(
                         "LibTorch's CUDA library does not load ({cause}); './setup.sh cuda' in \
-                         clipdb's sources fetches what it needs"
+                         clipdb's sources installs its dependencies"
                     )
                 })?;
-            // Its operators stay registered until the process ends: never unload it.
+            // Its operators stay registered until the process ends, so it must not be unloaded.
             std::mem::forget(library);
             Ok(())
         })
         .clone()
 }
 
-/// Beside the CPU library that this process runs on, wherever that was installed.
+/// The path of the CUDA library: in the folder of the CPU library that this process has loaded.
 fn cuda_library() -> Result<PathBuf, String> {
     let maps = std::fs::read_to_string("/proc/self/maps")
         .map_err(|error| format!("/proc/self/maps cannot be read: {error}"))?;
@@ -145,12 +148,12 @@ fn cuda_library() -> Result<PathBuf, String> {
     if cuda.exists() {
         Ok(cuda)
     } else {
-        Err(format!("there is no {CUDA_LIBRARY} beside LibTorch"))
+        Err(format!("LibTorch's folder has no {CUDA_LIBRARY}"))
     }
 }
 
-/// The path of `name` in the text of a process's memory map. Each line is
-/// `range perms offset device inode   path`, and a path may hold spaces.
+/// The path of the library `name` in a process's memory map. Each line is
+/// `range perms offset device inode   path`, and a path may contain spaces.
 fn mapped_library(maps: &str, name: &str) -> Option<PathBuf> {
     maps.lines()
         .filter_map(|line| line.find('/').map(|start| PathBuf::from(&line[start..])))
@@ -162,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn finds_the_library_that_is_mapped() {
+    fn finds_a_mapped_library() {
         let maps = "7f00-7f01 r-xp 00000000 08:01 12    /usr/lib/libc.so.6\n\
                     7f02-7f03 rw-p 00000000 00:00 0 \n\
                     7f04-7f05 r--p 00000000 08:01 13    /opt/my torch/lib/libtorch_cpu.so\n";
@@ -174,8 +177,8 @@ mod tests {
     }
 
     #[test]
-    fn an_engine_without_the_device_that_auto_chose_has_the_cpu() {
-        let gpu = |automatic| Chosen {
+    fn auto_falls_back_to_the_cpu_if_the_engine_lacks_the_device() {
+        let gpu = |automatic| ChosenDevice {
             device: Device::Cuda(0),
             automatic,
             note: None,
@@ -200,11 +203,11 @@ mod tests {
     fn the_loaded_libtorch_is_found() {
         tch::set_num_threads(1); // links LibTorch into this test
         let path = cuda_library();
-        assert!(path.is_ok() || path.unwrap_err().contains("beside LibTorch"));
+        assert!(path.is_ok() || path.unwrap_err().contains("LibTorch's folder"));
     }
 
     #[test]
-    fn cuda_by_name_is_had_or_refused() {
+    fn cuda_by_name_is_available_or_an_error() {
         match choose(DeviceChoice::Cuda(4096)) {
             Err(EmbedError::Device { device, reason }) => {
                 assert_eq!(device, "cuda:4096");

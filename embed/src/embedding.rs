@@ -1,9 +1,8 @@
-//! What comes out of a model.
+//! Embeddings, the output of a model.
 
 use crate::{EmbedError, ImageInfo};
 
-/// A direction in the model's space: every component finite, L2 norm 1. It remembers how
-/// long the model's own vector was.
+/// An L2-normalised vector with finite components, and the norm of the model's own vector.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Embedding {
     values: Vec<f32>,
@@ -11,17 +10,17 @@ pub struct Embedding {
 }
 
 impl Embedding {
-    /// Scales `values` to length 1.
+    /// Scales `values` to an L2 norm of 1.
     ///
     /// # Errors
-    /// [`EmbedError::NoDirection`] when a component is not finite, or all are zero.
+    /// [`EmbedError::NoDirection`] if a component is not finite or if all are zero.
     pub fn normalised(mut values: Vec<f32>) -> Result<Self, EmbedError> {
         if !values.iter().all(|value| value.is_finite()) {
             return Err(EmbedError::NoDirection {
                 reason: "a component is not finite",
             });
         }
-        // In f64: 4,096 squares of f32 lose digits, and large ones overflow.
+        // In f64, because a sum of 4,096 squares in f32 loses digits and may overflow.
         let norm = values
             .iter()
             .map(|&value| f64::from(value) * f64::from(value))
@@ -38,22 +37,25 @@ impl Embedding {
         Ok(Self { values, norm })
     }
 
+    /// The number of components.
     #[must_use]
     pub fn dim(&self) -> usize {
         self.values.len()
     }
 
+    /// The normalised components.
     #[must_use]
     pub fn as_slice(&self) -> &[f32] {
         &self.values
     }
 
+    /// The normalised components.
     #[must_use]
     pub fn into_vec(self) -> Vec<f32> {
         self.values
     }
 
-    /// The vector as the model gave it, to within rounding.
+    /// The model's own vector, up to rounding.
     #[must_use]
     pub fn into_unnormalised(self) -> Vec<f32> {
         let mut values = self.values;
@@ -64,47 +66,56 @@ impl Embedding {
     }
 }
 
-/// Where an input's time went, in microseconds.
+/// The time that an input spent in each stage, in microseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Timings {
-    /// Waiting: for a place in the queue, for the pool, for the device.
+    /// Waiting for a queue permit, for the decode pool and for the device.
     pub queue_us: u64,
-    /// Making tokens, or decoding and scaling the picture.
+    /// Tokenization, or decoding and preprocessing the image.
     pub preprocess_us: u64,
-    /// The batch that this input was part of, on the device.
+    /// The input's batch on the device.
     pub model_us: u64,
 }
 
+/// The embedding of a text.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TextEmbedding {
+    /// The vector.
     pub embedding: Embedding,
-    /// How many the model saw, the special ones included.
+    /// The number of tokens that the model read, including special ones.
     pub tokens: usize,
-    /// The text was longer than the model's context; only its beginning counted.
+    /// The text was longer than the model's context, so the model read only its start.
     pub truncated: bool,
+    /// The time spent in each stage.
     pub timings: Timings,
 }
 
-/// A text of any length, by what the model reads of it at once.
+/// The embeddings of a text of any length, one per passage.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LongText {
-    /// At least one. A text that the model reads at once is one passage, the whole of it.
+    /// At least one. A text that fits the context is a single passage.
     pub passages: Vec<PassageEmbedding>,
-    /// The model read every part of the text in some passage.
+    /// The passages cover the complete text.
     pub complete: bool,
 }
 
+/// The embedding of a passage.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PassageEmbedding {
-    /// Where it lies in the text, in bytes.
+    /// The passage's bytes in the text.
     pub range: std::ops::Range<usize>,
+    /// The vector.
     pub embedding: Embedding,
 }
 
+/// The embedding of an image.
 #[derive(Debug, Clone)]
 pub struct ImageEmbedding {
+    /// The vector.
     pub embedding: Embedding,
+    /// The contents of the image's header.
     pub info: ImageInfo,
+    /// The time spent in each stage.
     pub timings: Timings,
 }
 
@@ -113,14 +124,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn has_length_one() {
+    fn is_normalised() {
         let embedding = Embedding::normalised(vec![3.0, 4.0]).unwrap();
         assert_eq!(embedding.as_slice(), [0.6, 0.8]);
         assert_eq!(embedding.dim(), 2);
     }
 
     #[test]
-    fn remembers_its_length() {
+    fn keeps_its_norm() {
         let embedding = Embedding::normalised(vec![3.0, 4.0]).unwrap();
         assert_eq!(embedding.into_unnormalised(), [3.0, 4.0]);
         let huge = Embedding::normalised(vec![f32::MAX; 2]).unwrap();
@@ -132,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn survives_the_ends_of_the_range() {
+    fn handles_extreme_values() {
         let huge = Embedding::normalised(vec![f32::MAX; 2]).unwrap();
         assert!((huge.as_slice()[0] - 0.5_f32.sqrt()).abs() < 1e-6);
         let tiny = Embedding::normalised(vec![f32::MIN_POSITIVE / 4.0, 0.0]).unwrap();
@@ -140,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_has_no_direction() {
+    fn rejects_vectors_without_a_direction() {
         for values in [
             vec![],
             vec![0.0, 0.0],

@@ -7,131 +7,95 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 use tracing::Instrument;
 
-use crate::decoding::Decoding;
-use crate::image::{ImageLimits, Preprocessor, Wanted};
+use crate::decode_pool::DecodePool;
+use crate::image::{ImageLimits, IsWanted, Preprocessor};
 use crate::layouts;
 use crate::pool::{Pool, Weight};
-use crate::queue::{Embedded, Entry, Queue};
+use crate::queue::{Embedded, Entry, Input, Queue, QueuePermit};
+use crate::replicas::Replicas;
 use crate::sources::PREPROCESSOR;
 use crate::statistics::{Counters, QueueStatistics, micros};
-use crate::tokens::Tokens;
-use crate::worker::{self, DeviceThread};
+use crate::tokens::TextTokenizer;
 use crate::{
     EmbedError, EncoderSettings, ImageEmbedding, LongText, ModelCard, ModelSource,
     PassageEmbedding, Priority, TextEmbedding, TextRole, TextTokens, Timings,
 };
 
-/// A loaded model; clones share it. When the last one is dropped what waits is still
-/// answered, then the model's threads are joined: that drop blocks for a batch or so.
+/// A loaded model. Clones share it. Dropping the last one answers the waiting inputs and joins the
+/// model's threads, so it blocks for a batch or so.
 #[derive(Clone)]
 pub struct Encoder {
     shared: Arc<Shared>,
 }
 
-/// Whatever the batches: each may hold a picture, 150 KB at 224 pixels.
-const MOST_PLACES: usize = 1024;
-
 struct Shared {
-    card: ModelCard,
-    tokens: Arc<Tokens>,
-    /// None when the model has no image tower.
+    tokenizer: Arc<TextTokenizer>,
+    /// `None` for a text-only model.
     preprocessor: Option<Arc<Preprocessor>>,
-    decoding: Decoding,
+    decode_pool: DecodePool,
     queue: Arc<Queue>,
     counters: Arc<Counters>,
-    places: usize,
-    _devices: Vec<DeviceThread>,
+    max_in_flight: usize,
+    replicas: Replicas,
 }
 
+type Answer = oneshot::Receiver<Result<Embedded, EmbedError>>;
+
 impl Encoder {
-    /// Loads a model and starts its threads. Blocks, seconds for a large model.
+    /// Loads a model and starts its threads. Blocks, for seconds with a large model.
     ///
     /// # Errors
-    /// Names the file, the tensor or the setting that is at fault.
+    /// Names the file, the tensor or the setting at fault.
     pub fn load(source: &ModelSource, settings: &EncoderSettings) -> Result<Self, EmbedError> {
         crate::allocation::reuse_large_blocks();
         let layout = layouts::open(source, settings)?;
         let preprocessor = layout.preprocessor()?;
-        let mut tokens = layout.tokens()?;
+        let mut tokenizer = layout.tokenizer()?;
         let counters = Arc::new(Counters::default());
         let queue = Arc::new(Queue::new(settings.queue_capacity, Arc::clone(&counters)));
-        let mut devices = Vec::new();
-        let mut card: Option<ModelCard> = None;
-        // One batch is made ready while another is computed.
-        let mut two_batches_each = 0;
-        for device in settings.devices.iter() {
-            for replica in 0..settings.replicas {
-                let (loaded, thread) = worker::start(source, settings, device, &queue, &counters)?;
-                devices.push(thread);
-                two_batches_each += loaded.largest_batch.min(MOST_PLACES) * 2;
-                match &mut card {
-                    Some(card) if replica == 0 => {
-                        card.device += &format!(", {}", loaded.card.device);
-                    }
-                    Some(_) => {}
-                    None => card = Some(loaded.card),
-                }
-            }
+        let replicas = Replicas::start(source, settings, &queue, &counters)?;
+        let max_in_flight = settings.queue_capacity.max(replicas.two_batches_each);
+        queue.add_permits(max_in_flight - settings.queue_capacity);
+        tokenizer.truncate_at(replicas.card.context_length)?;
+        if let Some(preprocessor) = &preprocessor {
+            check_image_size(source, &replicas.card, preprocessor)?;
         }
-        let mut card = card.ok_or(EmbedError::Setting {
-            setting: "replicas",
-            value: "0".to_owned(),
-            expected: "use 1 or more",
-        })?;
-        card.replicas = devices.len();
-        let places = settings
-            .queue_capacity
-            .max(two_batches_each.min(MOST_PLACES));
-        queue.widen(places - settings.queue_capacity);
-        tokens.cut_at(card.context_length)?;
-        let side = card.image_size;
-        if let Some((width, height)) = preprocessor.as_ref().map(Preprocessor::size)
-            && (width as usize != side || height as usize != side)
-        {
-            return Err(EmbedError::file(
-                source.files().display(PREPROCESSOR),
-                format!(
-                    "it makes pictures of {width}×{height} for a model that sees {side}×{side}"
-                ),
-            ));
-        }
+        let limits = ImageLimits {
+            max_pixels: settings.max_image_pixels,
+        };
+        let pool = Pool::new(settings.decode_threads, settings.decode_memory)?;
         let shared = Shared {
-            tokens: Arc::new(tokens),
-            card,
+            tokenizer: Arc::new(tokenizer),
             preprocessor: preprocessor.map(Arc::new),
-            decoding: Decoding {
-                pool: Pool::new(settings.decode_threads, settings.decode_memory)?,
-                limits: ImageLimits {
-                    max_pixels: settings.max_image_pixels,
-                },
-            },
+            decode_pool: DecodePool { pool, limits },
             queue,
             counters,
-            places,
-            _devices: devices,
+            max_in_flight,
+            replicas,
         };
         Ok(Self {
             shared: Arc::new(shared),
         })
     }
 
+    /// The description of the model.
     #[must_use]
     pub fn card(&self) -> &ModelCard {
-        &self.shared.card
+        &self.shared.replicas.card
     }
 
-    /// How many inputs of a priority are taken in at once: who has many keeps as many under
-    /// way, and every replica is busy.
+    /// The number of inputs of each priority that are accepted at the same time. A caller with many
+    /// inputs keeps this many in flight, so that every replica is busy.
     #[must_use]
-    pub fn places(&self) -> usize {
-        self.shared.places
+    pub fn max_in_flight(&self) -> usize {
+        self.shared.max_in_flight
     }
 
-    /// Embeds texts, in order. They travel in the model's batches one by one, so the
-    /// number of them is not limited by the queue.
+    /// Embeds texts, in order. The texts are batched individually, so their number is not limited by
+    /// the queue.
     ///
     /// # Errors
-    /// The first that any of them meets.
+    /// The first error of any text.
     pub async fn texts(
         &self,
         texts: Vec<String>,
@@ -140,11 +104,11 @@ impl Encoder {
         self.texts_as(texts, TextRole::Other, priority).await
     }
 
-    /// The same for texts that are all looked for, or all to be found: some models of
-    /// sentences read a prompt before them.
+    /// Embeds texts that are all queries or all documents. Some sentence models have a prompt for
+    /// each role.
     ///
     /// # Errors
-    /// The first that any of them meets.
+    /// The first error of any text.
     pub async fn texts_as(
         &self,
         texts: Vec<String>,
@@ -152,41 +116,16 @@ impl Encoder {
         priority: Priority,
     ) -> Result<Vec<TextEmbedding>, EmbedError> {
         let span = tracing::info_span!("embed", kind = "texts", inputs = texts.len());
-        self.embed_texts(texts, role, priority)
+        self.shared
+            .embed_texts(texts, role, priority)
             .instrument(span)
             .await
     }
 
-    async fn embed_texts(
-        &self,
-        texts: Vec<String>,
-        role: TextRole,
-        priority: Priority,
-    ) -> Result<Vec<TextEmbedding>, EmbedError> {
-        let shared = &self.shared;
-        let begun = Instant::now();
-        let (tokens, preprocess) = {
-            let pool = &shared.decoding.pool;
-            let _turn = pool.turn(Weight::Light, priority).await?;
-            let tokenizer = Arc::clone(&shared.tokens);
-            let job = move |_: Wanted<'_>| {
-                let begun = Instant::now();
-                let tokens = texts
-                    .iter()
-                    .map(|text| tokenizer.encode_as(text, role))
-                    .collect::<Result<Vec<_>, _>>()?;
-                Ok((tokens, begun.elapsed()))
-            };
-            pool.run(Weight::Light, "making tokens", job).await?
-        };
-        shared.embed(tokens, begun, preprocess, priority).await
-    }
-
-    /// Embeds one text of any length in the passages that the model can read, the first
-    /// `most` of them.
+    /// Embeds a text of any length as passages that fit the model's context, at most `most` of them.
     ///
     /// # Errors
-    /// The first that any passage meets.
+    /// The first error of any passage.
     pub async fn long_text(
         &self,
         text: String,
@@ -195,9 +134,57 @@ impl Encoder {
         priority: Priority,
     ) -> Result<LongText, EmbedError> {
         let span = tracing::info_span!("embed", kind = "texts", inputs = 1);
-        self.embed_long_text(text, role, most, priority)
+        self.shared
+            .embed_long_text(text, role, most, priority)
             .instrument(span)
             .await
+    }
+
+    /// Embeds an image file.
+    ///
+    /// # Errors
+    /// [`EmbedError::Image`] if the file cannot be used, [`EmbedError::NoImageTower`] for a
+    /// text-only model.
+    pub async fn image(
+        &self,
+        bytes: Bytes,
+        priority: Priority,
+    ) -> Result<ImageEmbedding, EmbedError> {
+        let span = tracing::info_span!("embed", kind = "images", inputs = 1);
+        self.shared
+            .embed_image(bytes, priority)
+            .instrument(span)
+            .await
+    }
+
+    /// A snapshot of the counters.
+    #[must_use]
+    pub fn statistics(&self) -> QueueStatistics {
+        let (waiting_search, waiting_ingest) = self.shared.queue.waiting();
+        QueueStatistics {
+            replicas: self.card().replicas,
+            waiting_search,
+            waiting_ingest,
+            decoding_bytes: self.shared.decode_pool.pool.reserved_bytes(),
+            ..self.shared.counters.snapshot()
+        }
+    }
+}
+
+impl Shared {
+    async fn embed_texts(
+        &self,
+        texts: Vec<String>,
+        role: TextRole,
+        priority: Priority,
+    ) -> Result<Vec<TextEmbedding>, EmbedError> {
+        let begun = Instant::now();
+        let tokenize = move |tokenizer: &TextTokenizer| {
+            let tokens = texts.iter().map(|text| tokenizer.encode_as(text, role));
+            tokens.collect::<Result<Vec<_>, _>>()
+        };
+        let (tokens, preprocess) = self.tokenize(priority, tokenize).await?;
+        self.embed_tokens(tokens, begun, preprocess, priority).await
     }
 
     async fn embed_long_text(
@@ -207,25 +194,17 @@ impl Encoder {
         most: usize,
         priority: Priority,
     ) -> Result<LongText, EmbedError> {
-        let shared = &self.shared;
         let begun = Instant::now();
-        let (split, preprocess) = {
-            let pool = &shared.decoding.pool;
-            let _turn = pool.turn(Weight::Light, priority).await?;
-            let tokenizer = Arc::clone(&shared.tokens);
-            let job = move |_: Wanted<'_>| {
-                let begun = Instant::now();
-                let split = tokenizer.passages(&text, role, most)?;
-                Ok((split, begun.elapsed()))
-            };
-            pool.run(Weight::Light, "making tokens", job).await?
-        };
+        let split = move |tokenizer: &TextTokenizer| tokenizer.passages(&text, role, most);
+        let (split, preprocess) = self.tokenize(priority, split).await?;
         let (ranges, tokens): (Vec<_>, Vec<_>) = split
             .passages
             .into_iter()
             .map(|passage| (passage.range, passage.tokens))
             .unzip();
-        let embedded = shared.embed(tokens, begun, preprocess, priority).await?;
+        let embedded = self
+            .embed_tokens(tokens, begun, preprocess, priority)
+            .await?;
         let passages = ranges.into_iter().zip(embedded);
         Ok(LongText {
             passages: passages
@@ -238,74 +217,24 @@ impl Encoder {
         })
     }
 
-    /// Embeds a picture from the bytes of its file.
-    ///
-    /// # Errors
-    /// [`EmbedError::Image`] when the bytes are at fault, [`EmbedError::NoImageTower`]
-    /// when the model knows words alone.
-    pub async fn image(
+    /// Runs `job` on a thread of the pool. Returns its result and the time that it took.
+    async fn tokenize<T: Send + 'static>(
         &self,
-        bytes: Bytes,
         priority: Priority,
-    ) -> Result<ImageEmbedding, EmbedError> {
-        let span = tracing::info_span!("embed", kind = "images", inputs = 1);
-        self.embed_image(bytes, priority).instrument(span).await
-    }
-
-    async fn embed_image(
-        &self,
-        bytes: Bytes,
-        priority: Priority,
-    ) -> Result<ImageEmbedding, EmbedError> {
-        let shared = &self.shared;
-        let begun = Instant::now();
-        let preprocessor = shared
-            .preprocessor
-            .as_ref()
-            .ok_or(EmbedError::NoImageTower)?;
-        let preprocessor = Arc::clone(preprocessor);
-        let make = move |bytes: &[u8], limits: &ImageLimits, wanted: Wanted<'_>| {
-            preprocessor.pixels_while(bytes, limits, wanted)
+        job: impl FnOnce(&TextTokenizer) -> Result<T, EmbedError> + Send + 'static,
+    ) -> Result<(T, Duration), EmbedError> {
+        let pool = &self.decode_pool.pool;
+        let _permit = pool.permit(Weight::Light, priority).await?;
+        let tokenizer = Arc::clone(&self.tokenizer);
+        let timed = move |_: IsWanted<'_>| {
+            let begun = Instant::now();
+            let result = job(&tokenizer)?;
+            Ok((result, begun.elapsed()))
         };
-        let decoded = shared.decoding.decode(bytes, priority, make).await?;
-        let preprocess = decoded.took;
-        shared.counters.image_stages.preprocessed(preprocess);
-        // A place only now: whoever waits for a decode would keep it from others.
-        let place = shared.queue.place(priority).await?;
-        drop(decoded.turn);
-        let (reply, answer) = oneshot::channel();
-        let entry = Entry {
-            input: decoded.made,
-            reply,
-            _place: place,
-        };
-        shared.queue.push(priority, entry)?;
-        let embedded = computed(answer).await?;
-        let timings = timings(begun.elapsed(), preprocess, &embedded);
-        shared.counters.image_stages.answered(&timings);
-        Ok(ImageEmbedding {
-            timings,
-            embedding: embedded.embedding,
-            info: decoded.info,
-        })
+        pool.run(Weight::Light, "tokenizing texts", timed).await
     }
 
-    #[must_use]
-    pub fn statistics(&self) -> QueueStatistics {
-        let (waiting_search, waiting_ingest) = self.shared.queue.waiting();
-        QueueStatistics {
-            replicas: self.shared.card.replicas,
-            waiting_search,
-            waiting_ingest,
-            decoding_bytes: self.shared.decoding.pool.reserved_bytes(),
-            ..self.shared.counters.snapshot()
-        }
-    }
-}
-
-impl Shared {
-    /// They travel in the model's batches one by one.
-    async fn embed(
+    async fn embed_tokens(
         &self,
         tokens: Vec<TextTokens>,
         begun: Instant,
@@ -333,27 +262,75 @@ impl Shared {
         Ok(embeddings)
     }
 
-    async fn push_text(
+    async fn push_text(&self, text: TextTokens, priority: Priority) -> Result<Answer, EmbedError> {
+        let permit = self.queue.permit(priority).await?;
+        self.push(text, priority, permit)
+    }
+
+    fn push<I: Input>(
         &self,
-        input: TextTokens,
+        input: I,
         priority: Priority,
-    ) -> Result<oneshot::Receiver<Result<Embedded, EmbedError>>, EmbedError> {
-        let place = self.queue.place(priority).await?;
+        permit: QueuePermit,
+    ) -> Result<Answer, EmbedError> {
         let (reply, answer) = oneshot::channel();
         let entry = Entry {
             input,
             reply,
-            _place: place,
+            _permit: permit,
         };
         self.queue.push(priority, entry)?;
         Ok(answer)
     }
+
+    async fn embed_image(
+        &self,
+        bytes: Bytes,
+        priority: Priority,
+    ) -> Result<ImageEmbedding, EmbedError> {
+        let begun = Instant::now();
+        let preprocessor = self.preprocessor.as_ref();
+        let preprocessor = Arc::clone(preprocessor.ok_or(EmbedError::NoImageTower)?);
+        let preprocess = move |bytes: &[u8], limits: &ImageLimits, wanted: IsWanted<'_>| {
+            preprocessor.pixels_while(bytes, limits, wanted)
+        };
+        let decoded = self.decode_pool.decode(bytes, priority, preprocess).await?;
+        let (info, took) = (decoded.info, decoded.took);
+        self.counters.image_stages.preprocessed(took);
+        // Only now, because an image that waits to be decoded would keep the permit from others.
+        let permit = self.queue.permit(priority).await?;
+        drop(decoded.permit);
+        let answer = self.push(decoded.output, priority, permit)?;
+        let embedded = computed(answer).await?;
+        let timings = timings(begun.elapsed(), took, &embedded);
+        self.counters.image_stages.answered(&timings);
+        Ok(ImageEmbedding {
+            timings,
+            embedding: embedded.embedding,
+            info,
+        })
+    }
+}
+
+/// Checks that the preprocessing produces the images that the image tower reads.
+fn check_image_size(
+    source: &ModelSource,
+    card: &ModelCard,
+    preprocessor: &Preprocessor,
+) -> Result<(), EmbedError> {
+    let (width, height) = preprocessor.size();
+    let side = card.image_size;
+    if width as usize == side && height as usize == side {
+        return Ok(());
+    }
+    Err(EmbedError::file(
+        source.files().display(PREPROCESSOR),
+        format!("it produces images of {width}×{height}, and the model reads {side}×{side}"),
+    ))
 }
 
 /// Waits for the device: in the queue, then in a batch.
-async fn computed(
-    answer: oneshot::Receiver<Result<Embedded, EmbedError>>,
-) -> Result<Embedded, EmbedError> {
+async fn computed(answer: Answer) -> Result<Embedded, EmbedError> {
     answer
         .instrument(tracing::info_span!("model"))
         .await

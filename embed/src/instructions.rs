@@ -1,19 +1,19 @@
-//! Which of the processor's instructions are used.
+//! The instruction sets that kernels may use.
 
 use std::sync::LazyLock;
 
-/// `CLIPDB_MAX_ISA=avx2` keeps kernels of this process from AVX-512, to test on one machine what
-/// runs on another. LibTorch has `ATEN_CPU_CAPABILITY` and `ONEDNN_MAX_CPU_ISA` for the same.
-/// `index/src/vectors/native/instructions.h` reads it for the vector index.
+/// `CLIPDB_MAX_ISA=avx2` disables AVX-512 kernels, to test the code for older processors. LibTorch
+/// has `ATEN_CPU_CAPABILITY` and `ONEDNN_MAX_CPU_ISA` for the same purpose.
+/// `index/src/vectors/native/instructions.h` reads this variable for the vector index.
 const LIMIT: &str = "CLIPDB_MAX_ISA";
 
-/// Whether the environment asks for AVX2 kernels where AVX-512 would run.
+/// Whether the environment disables AVX-512 kernels.
 pub(crate) fn limited_to_avx2() -> bool {
     std::env::var(LIMIT).is_ok_and(|limit| limit == "avx2")
 }
 
-/// Whether oneDNN convolves in f16 here, with sums in f32. `ONEDNN_MAX_CPU_ISA`, oneDNN's own
-/// limit, is taken for one below these instructions unless it names them.
+/// Whether oneDNN has f16 convolutions on this processor, which accumulate in f32. A limit in
+/// `ONEDNN_MAX_CPU_ISA`, oneDNN's own variable, disables them unless it names these instructions.
 pub(crate) fn has_f16() -> bool {
     static HAS_F16: LazyLock<bool> = LazyLock::new(|| {
         let allowed = std::env::var("ONEDNN_MAX_CPU_ISA").map_or(true, |limit| {

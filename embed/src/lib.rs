@@ -1,19 +1,26 @@
-//! Encoders on LibTorch: texts and pictures in, L2-normalised vectors of one
-//! space out.
+//! Dual encoders on LibTorch: texts and images to L2-normalised vectors in a shared space.
 //!
-//! Three types carry the crate:
-//! - [`ModelSource`](sources::ModelSource) is where a model's files are: in the
-//!   binary, in a folder, in the cache, on the hub.
-//! - [`Encoder`] is a loaded model: a device thread a replica, which owns its
-//!   weights, fed by one queue that batches what waits (searches first), and a pool beside it that
-//!   decodes pictures and makes tokens.
-//! - [`Embedding`] is what comes out: finite, of length one, or it does not exist.
+//! The crate has three main types:
+//! - [`ModelSource`](sources::ModelSource) locates a model's files: in the binary, in a folder, in
+//!   the cache or on the hub.
+//! - [`Encoder`] is a loaded model. Each replica has a device thread that owns its weights. All
+//!   device threads take batches from one queue, searches first. A thread pool decodes images and
+//!   tokenizes texts.
+//! - [`Embedding`] is the output: a finite vector with an L2 norm of 1.
 //!
-//! This crate knows nothing of documents, collections or HTTP.
+//! This crate must not depend on documents, collections or HTTP.
+#![warn(missing_docs)]
+
+/// Internal kernels for `benches/`. Not a part of the API.
+#[doc(hidden)]
+pub mod kernels {
+    pub use crate::threads::use_threads;
+    pub use crate::towers::PackedWeights;
+}
 
 mod allocation;
 mod card;
-mod decoding;
+mod decode_pool;
 mod device;
 mod embedding;
 mod encoder;
@@ -28,6 +35,7 @@ mod onnx;
 mod passages;
 mod pool;
 mod queue;
+mod replicas;
 mod settings;
 pub mod sources;
 mod statistics;
@@ -38,7 +46,7 @@ mod weights;
 mod worker;
 
 pub use card::ModelCard;
-pub use decoding::Thumbnails;
+pub use decode_pool::Thumbnails;
 pub use embedding::{
     Embedding, ImageEmbedding, LongText, PassageEmbedding, TextEmbedding, Timings,
 };
@@ -50,4 +58,4 @@ pub use queue::Priority;
 pub use settings::{DeviceChoice, Devices, EncoderSettings, EngineChoice, Precision};
 pub use sources::ModelSource;
 pub use statistics::{QueueStatistics, StageStatistics};
-pub use tokens::{TextRole, TextTokens, Tokens};
+pub use tokens::{TextRole, TextTokenizer, TextTokens};

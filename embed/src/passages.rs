@@ -1,50 +1,51 @@
-//! A text that a model cannot read at once, as passages that it can.
+//! Splitting a text that exceeds a model's context into passages.
 //!
-//! A passage is as many whole sentences (Unicode Standard Annex 29) as the context holds,
-//! counted in the model's own tokens. It begins with the sentence that the one before it
-//! ended with, unless that is long. A sentence that is too long by itself is halved between
-//! words until its pieces fit.
+//! A passage consists of as many complete sentences (Unicode Standard Annex 29) as fit the context,
+//! measured in the model's tokens. It starts with the last sentence of the previous passage, unless
+//! that is long. A sentence that exceeds the context is halved between words until its pieces fit.
 
 use std::ops::Range;
 
 use unicode_segmentation::UnicodeSegmentation;
 
 use crate::EmbedError;
-use crate::tokens::{TextRole, TextTokens, Tokens};
+use crate::tokens::{TextRole, TextTokenizer, TextTokens};
 
-/// The share of a passage that may be said again in the next one.
+/// The next passage may repeat one part in this many of a passage.
 const OVERLAP: usize = 4;
 
-/// Bytes that no token is longer than, but for a few: more of them than there is room for
-/// are not counted before they are halved.
+/// Very few tokens are longer than this, in bytes. A piece that exceeds the context on this estimate
+/// is halved without counting its tokens.
 const LONG_TOKEN: usize = 24;
 
-/// A stretch of a text, in bytes, and its tokens.
+/// A range of a text and its tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Passage {
+    /// In bytes of the text.
     pub range: Range<usize>,
+    /// The tokens, with the prompt of the text's role.
     pub tokens: TextTokens,
 }
 
-/// What a text became.
+/// A text split into passages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Passages {
-    /// At least one. A text that the model reads at once is one passage, the whole of it.
+    /// At least one. A text that fits the context is a single passage.
     pub passages: Vec<Passage>,
-    /// The model reads every part of the text in some passage.
+    /// The passages cover the complete text.
     pub complete: bool,
 }
 
-/// A piece of the text that stays in one passage.
+/// A piece of the text that is not split.
 #[derive(Debug, Clone)]
 struct Unit {
     range: Range<usize>,
     tokens: usize,
 }
 
-impl Tokens {
-    /// The text in passages, each behind what the model wants to read before a text of that
-    /// role; the first `most` of them.
+impl TextTokenizer {
+    /// Splits a text into passages, each tokenized with the prompt of the role. Returns at most `most`
+    /// passages.
     ///
     /// # Errors
     /// As [`encode`](Self::encode).
@@ -54,19 +55,19 @@ impl Tokens {
         role: TextRole,
         most: usize,
     ) -> Result<Passages, EmbedError> {
-        let whole = self.encode_as(text, role)?;
-        let room = self.room(role)?.filter(|_| whole.truncated);
+        let complete = self.encode_as(text, role)?;
+        let room = self.room(role)?.filter(|_| complete.truncated);
         let Some(room) = room else {
             return Ok(Passages {
-                complete: !whole.truncated,
+                complete: !complete.truncated,
                 passages: vec![Passage {
                     range: 0..text.len(),
-                    tokens: whole,
+                    tokens: complete,
                 }],
             });
         };
-        // Some tokenizers make more of a passage than of its sentences one by one: then a
-        // little less of them is a passage.
+        // With some tokenizers a passage has more tokens than its sentences in total. Retry with
+        // less room then.
         let mut passages = Passages {
             passages: Vec::new(),
             complete: false,
@@ -90,11 +91,11 @@ impl Tokens {
     ) -> Result<Passages, EmbedError> {
         let mut passages = Vec::new();
         let mut units = Units {
-            tokens: self,
+            tokenizer: self,
             text,
             room,
             sentences: text.split_sentence_bound_indices(),
-            waiting: Vec::new(),
+            pending: Vec::new(),
         };
         let mut held: Vec<Unit> = Vec::new();
         let mut next = units.next()?;
@@ -117,7 +118,7 @@ impl Tokens {
                 });
             }
             let ahead = next.as_ref().map_or(0, |unit| unit.tokens);
-            held = again(held, room, ahead);
+            held = overlap(held, room, ahead);
         }
         Ok(Passages {
             passages,
@@ -125,7 +126,7 @@ impl Tokens {
         })
     }
 
-    /// `None` where there is nothing but space.
+    /// `None` if there is only white space.
     fn passage(
         &self,
         text: &str,
@@ -135,21 +136,21 @@ impl Tokens {
         let (Some(first), Some(last)) = (units.first(), units.last()) else {
             return Ok(None);
         };
-        let whole = &text[first.range.start..last.range.end];
-        let start = first.range.start + (whole.len() - whole.trim_start().len());
-        let whole = whole.trim();
-        if whole.is_empty() {
+        let part = &text[first.range.start..last.range.end];
+        let start = first.range.start + (part.len() - part.trim_start().len());
+        let part = part.trim();
+        if part.is_empty() {
             return Ok(None);
         }
         Ok(Some(Passage {
-            range: start..start + whole.len(),
-            tokens: self.encode_as(whole, role)?,
+            range: start..start + part.len(),
+            tokens: self.encode_as(part, role)?,
         }))
     }
 }
 
-/// What of a passage the next one says again, when that begins with `ahead` more tokens.
-fn again(mut held: Vec<Unit>, room: usize, ahead: usize) -> Vec<Unit> {
+/// The units of a passage that the next one repeats, if the next unit has `ahead` tokens.
+fn overlap(mut held: Vec<Unit>, room: usize, ahead: usize) -> Vec<Unit> {
     match held.pop() {
         Some(last)
             if !held.is_empty() && last.tokens <= room / OVERLAP && last.tokens + ahead <= room =>
@@ -160,49 +161,49 @@ fn again(mut held: Vec<Unit>, room: usize, ahead: usize) -> Vec<Unit> {
     }
 }
 
-/// The sentences of a text, the long ones in pieces, one after the other.
+/// Iterates over the sentences of a text, and over the pieces of long ones.
 struct Units<'a> {
-    tokens: &'a Tokens,
+    tokenizer: &'a TextTokenizer,
     text: &'a str,
     room: usize,
     sentences: unicode_segmentation::USentenceBoundIndices<'a>,
-    /// Pieces to look at before the next sentence, the first one last.
-    waiting: Vec<Range<usize>>,
+    /// Pieces to process before the next sentence, as a stack.
+    pending: Vec<Range<usize>>,
 }
 
 impl Units<'_> {
     fn next(&mut self) -> Result<Option<Unit>, EmbedError> {
         loop {
-            let range = match self.waiting.pop() {
+            let range = match self.pending.pop() {
                 Some(range) => range,
                 None => match self.sentences.next() {
                     Some((start, sentence)) => start..start + sentence.len(),
                     None => return Ok(None),
                 },
             };
-            let halves = middle(&self.text[range.clone()]).map(|at| range.start + at);
-            if let Some(at) = halves
+            let split = middle(&self.text[range.clone()]).map(|at| range.start + at);
+            if let Some(at) = split
                 && range.len() > self.room.saturating_mul(LONG_TOKEN)
             {
-                self.waiting.push(at..range.end);
-                self.waiting.push(range.start..at);
+                self.pending.push(at..range.end);
+                self.pending.push(range.start..at);
                 continue;
             }
-            let tokens = self.tokens.count(&self.text[range.clone()])?;
-            match halves {
+            let tokens = self.tokenizer.count(&self.text[range.clone()])?;
+            match split {
                 Some(at) if tokens > self.room => {
-                    self.waiting.push(at..range.end);
-                    self.waiting.push(range.start..at);
+                    self.pending.push(at..range.end);
+                    self.pending.push(range.start..at);
                 }
-                // A single character that is more than the room is cut as it always was.
+                // A single character that exceeds the room is truncated.
                 _ => return Ok(Some(Unit { range, tokens })),
             }
         }
     }
 }
 
-/// Where to halve: after the space nearest to the middle, else between two characters.
-/// `None` for a single one.
+/// The position to halve a text at: after the white space nearest to the middle, or else between two
+/// characters. `None` for a single character.
 fn middle(text: &str) -> Option<usize> {
     let half = (0..=text.len() / 2)
         .rev()
@@ -214,10 +215,11 @@ fn middle(text: &str) -> Option<usize> {
         (before, after) => after.or(before),
     };
     let after_it = |at: usize| at + text[at..].chars().next().map_or(0, char::len_utf8);
-    let parts_words = |at: &usize| !text[..*at].trim().is_empty() && !text[*at..].trim().is_empty();
+    let separates_words =
+        |at: &usize| !text[..*at].trim().is_empty() && !text[*at..].trim().is_empty();
     space
         .map(after_it)
-        .filter(parts_words)
+        .filter(separates_words)
         .or(Some(half).filter(|at| *at > 0))
         .or_else(|| Some(after_it(0)).filter(|at| *at < text.len()))
 }
@@ -227,7 +229,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_is_halved_between_words() {
+    fn texts_are_halved_between_words() {
         assert_eq!(middle("one two three"), Some(8));
         assert_eq!(middle("abcdef"), Some(3));
         assert_eq!(middle("é"), None);

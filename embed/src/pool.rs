@@ -1,97 +1,105 @@
-//! The threads beside the device: they decode images and make tokens.
+//! The thread pool that decodes images and tokenizes texts.
 //!
-//! Images that cost much have threads and turns of their own, so that a small one never waits
-//! for a large one, whoever sent it. One thread of each kind is always left to searches. All
-//! decoding together stays under a ceiling of memory, of which a part is kept for small images.
-//! Work that nobody waits for any more is not begun, and ends soon where it has.
+//! Expensive images have separate threads and permits, so a small image never waits for a large one.
+//! One thread of each kind is reserved for searches. All decodes share a memory budget, and a part
+//! of it is reserved for small images. Work whose caller is gone is not started, or stops soon.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use crate::image::Wanted;
+use crate::image::IsWanted;
 use crate::{EmbedError, Priority};
 
-/// The unit of the memory ceiling: semaphores count in 32 bits.
+/// The unit of the memory budget in bytes: semaphores count in 32 bits.
 const UNIT: u64 = 1024;
-/// Of the memory ceiling, what heavy work leaves to light: one part in so many.
+/// One part in this many of the memory budget is reserved for light work.
 const LIGHT_SHARE: u64 = 8;
+/// Images that decode faster are light work. A photo of 24 megapixels is light.
+const QUICK: Duration = Duration::from_millis(400);
 
-/// What a piece of work costs, by what is known before.
+/// The estimated cost of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Weight {
     Light,
     Heavy,
 }
 
+/// The thread pool.
 pub(crate) struct Pool {
     light: Threads,
     heavy: Threads,
-    memory: Memory,
+    memory: MemoryBudget,
 }
 
-/// Leave to occupy a thread, until it is dropped.
-pub(crate) struct Turn {
+/// The permission to occupy a thread, until it is dropped.
+pub(crate) struct ThreadPermit {
     _permits: [Option<OwnedSemaphorePermit>; 2],
 }
 
-/// Bytes reserved for a decode.
+/// Memory reserved for a decode, until it is dropped.
 pub(crate) struct Reservation {
     _permit: OwnedSemaphorePermit,
 }
 
 impl Pool {
-    /// `threads` for light work, half as many for heavy, and no less than two of each: they may be
-    /// more than there are cores, among which the system shares fairly.
+    /// Starts `threads` threads for light work and half as many for heavy work, at least two of each.
+    /// They may exceed the number of cores; the system schedules them fairly. `memory` is the
+    /// memory budget in bytes.
     pub fn new(threads: usize, memory: u64) -> Result<Self, EmbedError> {
         let threads = threads.max(2);
         Ok(Self {
             light: Threads::start(threads, "clipdb-pixels")?,
             heavy: Threads::start((threads / 2).max(2), "clipdb-heavy")?,
-            memory: Memory::new(memory),
+            memory: MemoryBudget::new(memory),
         })
     }
 
-    /// Waits for leave to [`run`](Self::run). Light work for searches needs none.
-    pub async fn turn(&self, weight: Weight, priority: Priority) -> Result<Turn, EmbedError> {
+    /// Waits for the permission to [`run`](Self::run) a job. Light work for searches never waits.
+    pub async fn permit(
+        &self,
+        weight: Weight,
+        priority: Priority,
+    ) -> Result<ThreadPermit, EmbedError> {
         let ingest = match priority {
             Priority::Search => None,
-            Priority::Ingest => Some(take(&self.threads(weight).ingest, 1).await?),
+            Priority::Ingest => Some(acquire(&self.threads(weight).ingest, 1).await?),
         };
         let all = match weight {
             Weight::Light => None,
-            Weight::Heavy => Some(take(&self.heavy.all, 1).await?),
+            Weight::Heavy => Some(acquire(&self.heavy.all, 1).await?),
         };
-        Ok(Turn {
+        Ok(ThreadPermit {
             _permits: [ingest, all],
         })
     }
 
-    /// What work is that takes so much memory, and that is `quick` otherwise.
-    pub fn weight(&self, bytes: u64, quick: bool) -> Weight {
-        if quick && bytes <= self.memory.for_light() {
+    /// The weight of a decode, by its memory and its expected duration.
+    pub fn weight(&self, bytes: u64, expected: Duration) -> Weight {
+        if expected <= QUICK && bytes <= self.memory.for_light() {
             Weight::Light
         } else {
             Weight::Heavy
         }
     }
 
-    /// Waits until `bytes` fit under the ceiling beside what is reserved already. Only
-    /// those with a turn wait, so a search waits for the decodes under way at most.
+    /// Waits until `bytes` are available in the memory budget. Only holders of a permit wait, so a
+    /// search waits at most for the decodes in progress.
     pub async fn reserve(&self, weight: Weight, bytes: u64) -> Result<Reservation, EmbedError> {
-        let permit = self.memory.take(weight, bytes).await?;
+        let permit = self.memory.acquire(weight, bytes).await?;
         Ok(Reservation { _permit: permit })
     }
 
-    /// Runs `job` on a thread of the pool; not at all when its caller is gone by then. It learns
-    /// whether its caller is still there. A panic is that job's error.
+    /// Runs `job` on a thread of the pool, unless the caller is gone by then. The job can check
+    /// whether its result is still wanted. A panic of the job becomes its error.
     pub async fn run<T: Send + 'static>(
         &self,
         weight: Weight,
         during: &'static str,
-        job: impl FnOnce(Wanted<'_>) -> Result<T, EmbedError> + Send + 'static,
+        job: impl FnOnce(IsWanted<'_>) -> Result<T, EmbedError> + Send + 'static,
     ) -> Result<T, EmbedError> {
         let threads = self.threads(weight).pool.as_ref();
         let threads = threads.ok_or(EmbedError::Stopped)?;
@@ -105,12 +113,13 @@ impl Pool {
             let wanted = || !reply.is_closed();
             let result = catch_unwind(AssertUnwindSafe(|| job(&wanted)))
                 .unwrap_or_else(|payload| Err(EmbedError::panicked(during, &*payload)));
-            // Nobody waiting any more is no error.
+            // The caller may be gone, which is not an error.
             let _ = reply.send(result);
         });
         answer.await.unwrap_or(Err(EmbedError::Stopped))
     }
 
+    /// The bytes of all reservations.
     pub fn reserved_bytes(&self) -> u64 {
         self.memory.reserved()
     }
@@ -126,9 +135,9 @@ impl Pool {
 struct Threads {
     pool: Option<rayon::ThreadPool>,
     handles: Vec<JoinHandle<()>>,
-    /// One for each thread.
+    /// One permit per thread.
     all: Arc<Semaphore>,
-    /// One less.
+    /// One permit less than threads.
     ingest: Arc<Semaphore>,
 }
 
@@ -160,7 +169,7 @@ impl Threads {
 
 impl Drop for Threads {
     fn drop(&mut self) {
-        // Tells the threads to end once they are done; then each is waited for.
+        // Signals the threads to terminate after their current job, then joins them.
         drop(self.pool.take());
         for handle in self.handles.drain(..) {
             // Jobs cannot panic, so neither can the thread.
@@ -169,34 +178,39 @@ impl Drop for Threads {
     }
 }
 
-/// In units.
-struct Memory {
-    /// For all work, in the order of its coming.
+/// The memory budget, counted in [`UNIT`]s.
+struct MemoryBudget {
+    /// For all work, in order of arrival.
     common: Arc<Semaphore>,
-    /// For light work that would have to wait for heavy.
-    kept: Arc<Semaphore>,
+    /// For light work that would have to wait for heavy work.
+    reserve: Arc<Semaphore>,
     common_units: u32,
-    kept_units: u32,
+    reserve_units: u32,
 }
 
-impl Memory {
+impl MemoryBudget {
     fn new(bytes: u64) -> Self {
         let units = |bytes: u64| u32::try_from(bytes / UNIT).unwrap_or(u32::MAX).max(1);
-        let (kept, all) = (units(bytes / LIGHT_SHARE), units(bytes));
-        let common = (all - kept).max(1);
+        let (reserve, all) = (units(bytes / LIGHT_SHARE), units(bytes));
+        let common = (all - reserve).max(1);
         Self {
             common: Arc::new(Semaphore::new(common as usize)),
-            kept: Arc::new(Semaphore::new(kept as usize)),
+            reserve: Arc::new(Semaphore::new(reserve as usize)),
             common_units: common,
-            kept_units: kept,
+            reserve_units: reserve,
         }
     }
 
+    /// The most bytes that light work may take.
     fn for_light(&self) -> u64 {
-        u64::from(self.kept_units) * UNIT
+        u64::from(self.reserve_units) * UNIT
     }
 
-    async fn take(&self, weight: Weight, bytes: u64) -> Result<OwnedSemaphorePermit, EmbedError> {
+    async fn acquire(
+        &self,
+        weight: Weight,
+        bytes: u64,
+    ) -> Result<OwnedSemaphorePermit, EmbedError> {
         let fits = |units: &u32| *units <= self.common_units;
         let units = u32::try_from(bytes.div_ceil(UNIT)).ok().filter(fits);
         let Some(units) = units else {
@@ -205,24 +219,24 @@ impl Memory {
                 ceiling: u64::from(self.common_units) * UNIT,
             });
         };
-        if weight == Weight::Heavy || units > self.kept_units {
-            return take(&self.common, units).await;
+        if weight == Weight::Heavy || units > self.reserve_units {
+            return acquire(&self.common, units).await;
         }
         tokio::select! {
             biased;
-            permit = take(&self.common, units) => permit,
-            permit = take(&self.kept, units) => permit,
+            permit = acquire(&self.common, units) => permit,
+            permit = acquire(&self.reserve, units) => permit,
         }
     }
 
     fn reserved(&self) -> u64 {
-        let free = self.common.available_permits() + self.kept.available_permits();
-        let all = u64::from(self.common_units) + u64::from(self.kept_units);
+        let free = self.common.available_permits() + self.reserve.available_permits();
+        let all = u64::from(self.common_units) + u64::from(self.reserve_units);
         all.saturating_sub(free as u64) * UNIT
     }
 }
 
-async fn take(from: &Arc<Semaphore>, permits: u32) -> Result<OwnedSemaphorePermit, EmbedError> {
+async fn acquire(from: &Arc<Semaphore>, permits: u32) -> Result<OwnedSemaphorePermit, EmbedError> {
     let permit = Arc::clone(from).acquire_many_owned(permits).await;
     permit.map_err(|_| EmbedError::Stopped)
 }
@@ -237,7 +251,7 @@ mod tests {
     const SOON: Duration = Duration::from_millis(20);
 
     #[tokio::test]
-    async fn a_panic_is_an_error_and_the_pool_goes_on() {
+    async fn a_panic_is_an_error_and_the_pool_continues() {
         let pool = Pool::new(2, 1 << 20).unwrap();
         for weight in [Weight::Light, Weight::Heavy] {
             let result: Result<(), _> = pool.run(weight, "testing", |_| panic!("on purpose")).await;
@@ -251,7 +265,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn memory_has_a_ceiling() {
+    async fn memory_is_bounded() {
         let pool = Pool::new(2, 1 << 20).unwrap();
         let first = pool.reserve(Weight::Heavy, 600 << 10).await.unwrap();
         assert_eq!(pool.reserved_bytes(), 600 << 10);
@@ -266,11 +280,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn light_work_finds_memory_that_heavy_leaves() {
+    async fn heavy_work_leaves_memory_to_light_work() {
         let pool = Pool::new(2, 1 << 20).unwrap();
-        assert_eq!(pool.weight(128 << 10, true), Weight::Light);
-        assert_eq!(pool.weight(129 << 10, true), Weight::Heavy);
-        assert_eq!(pool.weight(1, false), Weight::Heavy);
+        assert_eq!(pool.weight(128 << 10, QUICK), Weight::Light);
+        assert_eq!(pool.weight(129 << 10, QUICK), Weight::Heavy);
+        assert_eq!(pool.weight(1, QUICK * 2), Weight::Heavy);
         let _all = pool.reserve(Weight::Heavy, 896 << 10).await.unwrap();
         let waiting = pool.reserve(Weight::Heavy, 1 << 10);
         assert!(tokio::time::timeout(SOON, waiting).await.is_err());
@@ -279,7 +293,7 @@ mod tests {
         assert!(tokio::time::timeout(SOON, more).await.is_err());
         assert_eq!(pool.reserved_bytes(), 1 << 20);
         drop(light);
-        // Where there is no heavy work, light work has all of it.
+        // Without heavy work, light work may use the complete budget.
         drop(_all);
         let _first = pool.reserve(Weight::Light, 128 << 10).await.unwrap();
         let _second = pool.reserve(Weight::Light, 128 << 10).await.unwrap();
@@ -290,29 +304,29 @@ mod tests {
     async fn ingest_leaves_a_thread_of_each_kind_to_searches() {
         let pool = Pool::new(2, 1 << 20).unwrap();
         for weight in [Weight::Light, Weight::Heavy] {
-            let _ingest = pool.turn(weight, Priority::Ingest).await.unwrap();
-            let second = pool.turn(weight, Priority::Ingest);
+            let _ingest = pool.permit(weight, Priority::Ingest).await.unwrap();
+            let second = pool.permit(weight, Priority::Ingest);
             assert!(tokio::time::timeout(SOON, second).await.is_err());
-            assert!(pool.turn(weight, Priority::Search).await.is_ok());
+            assert!(pool.permit(weight, Priority::Search).await.is_ok());
         }
         let _two = [
-            pool.turn(Weight::Heavy, Priority::Search).await.unwrap(),
-            pool.turn(Weight::Heavy, Priority::Search).await.unwrap(),
+            pool.permit(Weight::Heavy, Priority::Search).await.unwrap(),
+            pool.permit(Weight::Heavy, Priority::Search).await.unwrap(),
         ];
-        let third = pool.turn(Weight::Heavy, Priority::Search);
+        let third = pool.permit(Weight::Heavy, Priority::Search);
         assert!(tokio::time::timeout(SOON, third).await.is_err());
-        assert!(pool.turn(Weight::Light, Priority::Ingest).await.is_ok());
+        assert!(pool.permit(Weight::Light, Priority::Ingest).await.is_ok());
     }
 
     #[tokio::test]
-    async fn light_work_passes_heavy() {
+    async fn light_work_does_not_wait_for_heavy_work() {
         let pool = Arc::new(Pool::new(2, 1 << 20).unwrap());
         let over = Arc::new(AtomicBool::new(false));
         let mut heavy = Vec::new();
         for _ in 0..4 {
             let (pool, over) = (Arc::clone(&pool), Arc::clone(&over));
             heavy.push(tokio::spawn(async move {
-                let wait = move |_: Wanted<'_>| {
+                let wait = move |_: IsWanted<'_>| {
                     while !over.load(Ordering::Relaxed) {
                         std::thread::sleep(Duration::from_millis(1));
                     }
@@ -330,19 +344,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn work_learns_that_its_caller_is_gone() {
+    async fn a_job_can_detect_that_its_caller_is_gone() {
         let pool = Pool::new(2, 1 << 20).unwrap();
         let (begun, ended) = (
             Arc::new(AtomicBool::new(false)),
             Arc::new(AtomicBool::new(false)),
         );
-        let (tell_begun, tell_ended) = (Arc::clone(&begun), Arc::clone(&ended));
+        let (set_begun, set_ended) = (Arc::clone(&begun), Arc::clone(&ended));
         let job = pool.run(Weight::Light, "testing", move |wanted| {
-            tell_begun.store(true, Ordering::Relaxed);
+            set_begun.store(true, Ordering::Relaxed);
             while wanted() {
                 std::thread::sleep(Duration::from_millis(1));
             }
-            tell_ended.store(true, Ordering::Relaxed);
+            set_ended.store(true, Ordering::Relaxed);
             Ok(())
         });
         assert!(tokio::time::timeout(SOON, job).await.is_err());

@@ -1,9 +1,9 @@
-//! What waits for a model's device threads, one a replica.
+//! The queue of inputs for a model's device threads, one per replica.
 //!
-//! Searches go ahead of ingest; texts and pictures are batched apart. A batch is
-//! whatever waits when the device is free, so an idle encoder adds no delay. The
-//! number of waiting inputs is bounded by [`Queue::place`], where senders wait;
-//! nothing is dropped, except what nobody waits for any more.
+//! Searches precede ingest. Texts and images are batched separately. A batch consists of the inputs
+//! that wait when a device becomes free, so an idle encoder adds no delay. [`Queue::permit`] bounds
+//! the number of waiting inputs by making senders wait. No input is dropped, unless its client
+//! disconnects.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,50 +16,57 @@ use crate::image::Pixels;
 use crate::statistics::Counters;
 use crate::{EmbedError, Embedding, TextTokens};
 
-/// After so many batches of searches in a row, one of ingest has its turn.
+/// After this many consecutive batches of searches, a waiting batch of ingest is next.
 const SEARCHES_IN_A_ROW: u32 = 16;
 
+/// The priority of an input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Priority {
-    /// Somebody is waiting for an answer.
+    /// A client waits for the result.
     Search,
-    /// Documents on their way into a collection.
+    /// Documents that are added to a collection.
     Ingest,
 }
 
-/// A place among those that wait, held until the input is answered.
-pub(crate) struct Place {
+/// The permission for one input to wait, held until the input is answered.
+pub(crate) struct QueuePermit {
     _permit: OwnedSemaphorePermit,
 }
 
+/// An input in the queue.
 pub(crate) struct Entry<I> {
     pub input: I,
     pub reply: oneshot::Sender<Result<Embedded, EmbedError>>,
-    pub _place: Place,
+    pub _permit: QueuePermit,
 }
 
+/// The result for one input.
 pub(crate) struct Embedded {
     pub embedding: Embedding,
+    /// The time of its batch in the model.
     pub model: Duration,
 }
 
+/// The inputs that are computed together.
 pub(crate) enum Batch {
     Texts(Vec<Entry<TextTokens>>),
     Images(Vec<Entry<Pixels>>),
 }
 
+/// The limits of a batch.
 pub(crate) struct Limits {
     pub texts: usize,
     pub images: usize,
-    /// How long an ingest batch that is not full waits for more.
+    /// The time that a partial batch of ingest waits for more inputs.
     pub delay: Duration,
 }
 
+/// The queue.
 pub(crate) struct Queue {
     state: Mutex<State>,
     changed: Condvar,
-    search_places: Arc<Semaphore>,
-    ingest_places: Arc<Semaphore>,
+    search_permits: Arc<Semaphore>,
+    ingest_permits: Arc<Semaphore>,
     counters: Arc<Counters>,
 }
 
@@ -71,13 +78,14 @@ struct State {
     closed: bool,
 }
 
+/// The waiting inputs of one priority, with their time of arrival.
 #[derive(Default)]
 pub(crate) struct Lane {
     texts: VecDeque<(Instant, Entry<TextTokens>)>,
     images: VecDeque<(Instant, Entry<Pixels>)>,
 }
 
-/// What [`Queue::push`] takes: each kind of input has a line of its own in a lane.
+/// A kind of input. Each has a line in a lane.
 pub(crate) trait Input: Sized {
     fn line(lane: &mut Lane) -> &mut VecDeque<(Instant, Entry<Self>)>;
 }
@@ -95,36 +103,40 @@ impl Input for Pixels {
 }
 
 impl Queue {
-    /// `capacity` inputs of each priority may wait.
+    /// At most `capacity` inputs of each priority may wait.
     pub fn new(capacity: usize, counters: Arc<Counters>) -> Self {
-        let places = || Arc::new(Semaphore::new(capacity.clamp(1, Semaphore::MAX_PERMITS)));
+        let permits = || Arc::new(Semaphore::new(capacity.clamp(1, Semaphore::MAX_PERMITS)));
         Self {
             state: Mutex::default(),
             changed: Condvar::new(),
-            search_places: places(),
-            ingest_places: places(),
+            search_permits: permits(),
+            ingest_permits: permits(),
             counters,
         }
     }
 
-    /// Lets so many more inputs of each priority wait.
-    pub fn widen(&self, places: usize) {
-        self.search_places.add_permits(places);
-        self.ingest_places.add_permits(places);
+    /// Raises the number of inputs of each priority that may wait.
+    pub fn add_permits(&self, count: usize) {
+        self.search_permits.add_permits(count);
+        self.ingest_permits.add_permits(count);
     }
 
-    /// Waits until one more input may wait.
-    pub async fn place(&self, priority: Priority) -> Result<Place, EmbedError> {
-        let places = match priority {
-            Priority::Search => &self.search_places,
-            Priority::Ingest => &self.ingest_places,
+    /// Waits for the permission to push one input.
+    pub async fn permit(&self, priority: Priority) -> Result<QueuePermit, EmbedError> {
+        let permits = match priority {
+            Priority::Search => &self.search_permits,
+            Priority::Ingest => &self.ingest_permits,
         };
-        match Arc::clone(places).acquire_owned().await {
-            Ok(permit) => Ok(Place { _permit: permit }),
+        match Arc::clone(permits).acquire_owned().await {
+            Ok(permit) => Ok(QueuePermit { _permit: permit }),
             Err(_) => Err(EmbedError::Stopped),
         }
     }
 
+    /// Appends an input.
+    ///
+    /// # Errors
+    /// [`EmbedError::Stopped`] if the queue is closed.
     pub fn push<I: Input>(&self, priority: Priority, entry: Entry<I>) -> Result<(), EmbedError> {
         let mut state = self.state.lock();
         if state.closed {
@@ -135,17 +147,17 @@ impl Queue {
         Ok(())
     }
 
-    /// The next batch for the device and whose it is; waits for one. `None` when the queue
-    /// is closed and empty.
+    /// Waits for the next batch and returns it with its priority; `None` if the queue is closed and
+    /// empty.
     pub fn next(&self, limits: &Limits) -> Option<(Priority, Batch)> {
         let mut state = self.state.lock();
         loop {
             let abandoned = state.search.drop_abandoned() + state.ingest.drop_abandoned();
             Counters::add(&self.counters.abandoned, abandoned);
-            if let Some(priority) = state.turn() {
+            if let Some(priority) = state.next_priority() {
                 if priority == Priority::Ingest
                     && !state.closed
-                    && let Some(until) = state.ingest.worth_waiting_until(limits)
+                    && let Some(until) = state.ingest.batch_deadline(limits)
                 {
                     self.changed.wait_until(&mut state, until);
                     continue;
@@ -154,9 +166,9 @@ impl Queue {
                     Priority::Search => state.searches_in_a_row + 1,
                     Priority::Ingest => 0,
                 };
-                let batch = state.lane(priority).take(limits)?;
-                // What woke this replica may have been meant for two.
-                if state.turn().is_some() {
+                let batch = state.lane(priority).take_batch(limits)?;
+                // The notification that woke this replica may cover a second batch.
+                if state.next_priority().is_some() {
                     self.changed.notify_one();
                 }
                 return Some((priority, batch));
@@ -168,23 +180,23 @@ impl Queue {
         }
     }
 
-    /// The searches that wait now, as one batch, for a pause in a batch of ingest.
+    /// The waiting searches as one batch. A batch of ingest runs it at its yield points.
     pub fn searches(&self, limits: &Limits) -> Option<Batch> {
         let mut state = self.state.lock();
         let abandoned = state.search.drop_abandoned();
         Counters::add(&self.counters.abandoned, abandoned);
-        state.search.take(limits)
+        state.search.take_batch(limits)
     }
 
-    /// Takes no more; what waits is still answered.
+    /// Rejects further inputs. Waiting inputs are still answered.
     pub fn close(&self) {
         self.state.lock().closed = true;
-        self.search_places.close();
-        self.ingest_places.close();
+        self.search_permits.close();
+        self.ingest_permits.close();
         self.changed.notify_all();
     }
 
-    /// How many wait for a search and for ingest.
+    /// The numbers of waiting inputs of searches and of ingest.
     pub fn waiting(&self) -> (usize, usize) {
         let state = self.state.lock();
         (state.search.len(), state.ingest.len())
@@ -199,7 +211,7 @@ impl State {
         }
     }
 
-    fn turn(&self) -> Option<Priority> {
+    fn next_priority(&self) -> Option<Priority> {
         match (self.search.len(), self.ingest.len()) {
             (0, 0) => None,
             (0, _) => Some(Priority::Ingest),
@@ -215,6 +227,7 @@ impl Lane {
         self.texts.len() + self.images.len()
     }
 
+    /// Drops inputs whose client has disconnected. Returns their number.
     fn drop_abandoned(&mut self) -> usize {
         let before = self.len();
         self.texts.retain(|(_, entry)| !entry.reply.is_closed());
@@ -222,7 +235,7 @@ impl Lane {
         before - self.len()
     }
 
-    /// Pictures go first when the first of them came before the first text.
+    /// Whether the oldest input is an image.
     fn images_first(&self) -> bool {
         match (self.texts.front(), self.images.front()) {
             (Some((text, _)), Some((image, _))) => image < text,
@@ -231,8 +244,9 @@ impl Lane {
         }
     }
 
-    /// When the batch that is next has to go although it is not full; `None` for now.
-    fn worth_waiting_until(&self, limits: &Limits) -> Option<Instant> {
+    /// The time at which the next batch has to start even if it is partial; `None` if it has to
+    /// start now.
+    fn batch_deadline(&self, limits: &Limits) -> Option<Instant> {
         let (oldest, full) = if self.images_first() {
             (self.images.front()?.0, self.images.len() >= limits.images)
         } else {
@@ -242,7 +256,7 @@ impl Lane {
         (!full && until > Instant::now()).then_some(until)
     }
 
-    fn take(&mut self, limits: &Limits) -> Option<Batch> {
+    fn take_batch(&mut self, limits: &Limits) -> Option<Batch> {
         fn front<T>(line: &mut VecDeque<(Instant, T)>, limit: usize) -> Vec<T> {
             let count = line.len().min(limit.max(1));
             line.drain(..count).map(|(_, entry)| entry).collect()
@@ -275,7 +289,7 @@ mod tests {
 
     async fn push_text(queue: &Queue, priority: Priority, id: u32) -> Answer {
         let (reply, answer) = oneshot::channel();
-        let _place = queue.place(priority).await.unwrap();
+        let _permit = queue.permit(priority).await.unwrap();
         let input = TextTokens {
             ids: vec![id],
             truncated: false,
@@ -286,7 +300,7 @@ mod tests {
                 Entry {
                     input,
                     reply,
-                    _place,
+                    _permit,
                 },
             )
             .unwrap();
@@ -303,7 +317,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn searches_go_ahead_and_batches_are_bounded() {
+    async fn searches_precede_ingest_and_batches_are_bounded() {
         let queue = queue(8);
         let mut answers = Vec::new();
         for id in 0..3 {
@@ -317,7 +331,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_pause_takes_searches_alone() {
+    async fn only_searches_run_at_a_yield_point() {
         let queue = queue(8);
         let _ingest = push_text(&queue, Priority::Ingest, 0).await;
         assert!(queue.searches(&LIMITS).is_none());
@@ -328,13 +342,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_nobody_waits_for_costs_nothing() {
+    async fn abandoned_inputs_are_not_computed() {
         let queue = queue(8);
         drop(push_text(&queue, Priority::Ingest, 0).await);
-        let kept = push_text(&queue, Priority::Ingest, 1).await;
+        let wanted = push_text(&queue, Priority::Ingest, 1).await;
         assert_eq!(ids(queue.next(&LIMITS)), [1]);
         assert_eq!(queue.counters.snapshot().abandoned, 1);
-        drop(kept);
+        drop(wanted);
     }
 
     #[tokio::test]
@@ -344,28 +358,28 @@ mod tests {
         for id in 0..40 {
             answers.push(push_text(&queue, Priority::Search, id).await);
         }
-        let turn = (0..).find(|_| ids(queue.next(&LIMITS))[0] == 1000);
-        assert_eq!(turn, Some(SEARCHES_IN_A_ROW));
+        let batch = (0..).find(|_| ids(queue.next(&LIMITS))[0] == 1000);
+        assert_eq!(batch, Some(SEARCHES_IN_A_ROW));
     }
 
     #[tokio::test]
-    async fn senders_wait_at_the_door() {
+    async fn senders_wait_for_a_permit() {
         let queue = queue(1);
         let first = push_text(&queue, Priority::Ingest, 0).await;
         let soon = Duration::from_millis(20);
-        let second = tokio::time::timeout(soon, queue.place(Priority::Ingest)).await;
+        let second = tokio::time::timeout(soon, queue.permit(Priority::Ingest)).await;
         assert!(second.is_err(), "the queue is full");
         assert!(
-            queue.place(Priority::Search).await.is_ok(),
-            "searches have places of their own"
+            queue.permit(Priority::Search).await.is_ok(),
+            "searches have separate permits"
         );
         queue.next(&LIMITS);
-        assert!(queue.place(Priority::Ingest).await.is_ok());
+        assert!(queue.permit(Priority::Ingest).await.is_ok());
         drop(first);
     }
 
     #[tokio::test]
-    async fn the_delay_gathers_ingest_only() {
+    async fn only_ingest_waits_for_a_full_batch() {
         let patient = Limits {
             delay: Duration::from_millis(60),
             ..LIMITS
@@ -383,12 +397,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_closed_queue_is_emptied_first() {
+    async fn a_closed_queue_answers_waiting_inputs() {
         let queue = queue(8);
         let _answer = push_text(&queue, Priority::Ingest, 7).await;
         queue.close();
         assert!(matches!(
-            queue.place(Priority::Search).await,
+            queue.permit(Priority::Search).await,
             Err(EmbedError::Stopped)
         ));
         assert_eq!(ids(queue.next(&LIMITS)), [7]);

@@ -1,4 +1,4 @@
-//! How an encoder runs. Every value has a default that suits two CPU cores.
+//! The settings of an encoder. The defaults suit two CPU cores.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -7,29 +7,34 @@ use std::time::Duration;
 
 use crate::EmbedError;
 
+/// The settings of an encoder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EncoderSettings {
+    /// The devices to load replicas on.
     pub devices: Devices,
+    /// The type of weights and activations.
     pub precision: Precision,
+    /// The library that runs the networks.
     pub engine: EngineChoice,
-    /// The ONNX Runtime library; `None` leaves the search to the system.
+    /// The path of the ONNX Runtime library; `None` uses the system's library search.
     pub onnx_runtime: Option<PathBuf>,
-    /// Copies of the model on each device, each with weights and a device thread of its own.
+    /// Copies of the model on each device. Each has its own weights and device thread.
     pub replicas: usize,
-    /// Threads that share one operation on the CPU, for each replica.
+    /// Threads per replica for operations on the CPU.
     pub threads: usize,
-    /// Threads that decode pictures and make tokens. One is left to searches, so
-    /// there are at least two.
+    /// Threads that decode images and tokenize texts. At least two, because one is reserved for
+    /// searches.
     pub decode_threads: usize,
-    /// The most inputs in one batch; `None` lets the device decide.
+    /// The most inputs in one batch; `None` chooses a default by device.
     pub batch_size: Option<usize>,
-    /// How long an ingest batch that is not full waits for more. Searches never wait.
+    /// The time that a partial batch of ingest waits for more inputs. Searches never wait.
     pub batch_delay: Duration,
-    /// The most inputs taken in and not yet answered, for each priority, or two batches for
-    /// each replica if that is more (up to 1024); senders beyond it wait outside.
+    /// The most inputs in flight per priority. Two batches per replica apply instead if they are more
+    /// (up to 1024). Further senders wait.
     pub queue_capacity: usize,
+    /// The most pixels (width × height) of an image.
     pub max_image_pixels: u64,
-    /// Bytes that all decoding together may take.
+    /// The memory budget of all concurrent decodes, in bytes.
     pub decode_memory: u64,
 }
 
@@ -53,13 +58,15 @@ impl Default for EncoderSettings {
     }
 }
 
-/// `auto`, `cpu`, `cuda` (the first) or `cuda:N`.
+/// A device: `auto`, `cpu`, `cuda` (the first) or `cuda:N`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DeviceChoice {
-    /// CUDA when there is one, the CPU otherwise.
+    /// The first CUDA device, or the CPU without one.
     #[default]
     Auto,
+    /// The CPU.
     Cpu,
+    /// The CUDA device with this number, counted from 0.
     Cuda(usize),
 }
 
@@ -92,12 +99,13 @@ impl fmt::Display for DeviceChoice {
     }
 }
 
-/// Where replicas are loaded: each device gets as many. They all take work from one
-/// queue, so a batch goes to whichever is free.
+/// The devices to load replicas on, the same number on each. All replicas take batches from the same
+/// queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Devices(Vec<DeviceChoice>);
 
 impl Devices {
+    /// The devices in the given order.
     pub fn iter(&self) -> impl Iterator<Item = DeviceChoice> + '_ {
         self.0.iter().copied()
     }
@@ -128,20 +136,22 @@ impl FromStr for Devices {
             return Err(EmbedError::Setting {
                 setting: "device",
                 value: text.to_owned(),
-                expected: "name each device once, such as cuda:0,cuda:1; 'replicas' puts several copies on one",
+                expected: "name each device once, such as cuda:0,cuda:1; use 'replicas' for several copies on one device",
             });
         }
         Ok(Self(devices))
     }
 }
 
-/// What runs a model's networks.
+/// The library that runs a model's networks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum EngineChoice {
-    /// LibTorch, and ONNX Runtime for folders that hold graphs and no tensors.
+    /// LibTorch, or ONNX Runtime for folders with graphs and without tensors.
     #[default]
     Auto,
+    /// LibTorch.
     LibTorch,
+    /// ONNX Runtime.
     Onnx,
 }
 
@@ -162,12 +172,15 @@ impl FromStr for EngineChoice {
     }
 }
 
-/// The number format of weights and activations; embeddings are always f32.
+/// The type of weights and activations. Embeddings are always f32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Precision {
+    /// IEEE 754 single precision.
     #[default]
     F32,
+    /// IEEE 754 half precision.
     F16,
+    /// bfloat16.
     Bf16,
 }
 
@@ -221,7 +234,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn settings_read_back_as_written() {
+    fn settings_survive_a_round_trip() {
         for text in ["auto", "cpu", "cuda:3"] {
             assert_eq!(text.parse::<DeviceChoice>().unwrap().to_string(), text);
         }
@@ -245,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_settings_name_the_choices() {
+    fn unknown_settings_list_the_choices() {
         for text in ["gpu", "cuda:", "cuda:-1", "CPU", ""] {
             let error = text.parse::<DeviceChoice>().unwrap_err().to_string();
             assert!(error.contains("cuda:N"), "{error}");

@@ -1,43 +1,55 @@
-//! Counters of an encoder, for metrics.
+//! An encoder's counters, for metrics.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use crate::Timings;
 
-/// A snapshot; totals count since the model was loaded.
+/// A snapshot of an encoder's counters. Totals count from the load of the model.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct QueueStatistics {
+    /// Copies of the model.
     pub replicas: usize,
+    /// Inputs of searches in the queue.
     pub waiting_search: usize,
+    /// Inputs of ingest in the queue.
     pub waiting_ingest: usize,
+    /// Batches computed.
     pub batches: u64,
+    /// Texts in these batches.
     pub texts: u64,
+    /// Images in these batches.
     pub images: u64,
+    /// The stages of texts.
     pub text_stages: StageStatistics,
+    /// The stages of images.
     pub image_stages: StageStatistics,
+    /// Inputs that failed on the device.
     pub failed: u64,
-    /// Inputs whose client went away before the device took them.
+    /// Inputs whose client disconnected before the device took them.
     pub abandoned: u64,
-    /// The device threads' time inside the model, all replicas together.
+    /// The time that all device threads spent in the model.
     pub busy_seconds: f64,
-    /// Bytes reserved by decodes under way.
+    /// Bytes reserved by decodes in progress.
     pub decoding_bytes: u64,
 }
 
-/// What inputs of one kind went through.
+/// Counters of the stages of one kind of input.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct StageStatistics {
-    /// Times that tokens were made or a picture was decoded and scaled.
+    /// Tokenizations, or images decoded and preprocessed.
     pub preprocessed: u64,
+    /// The time of preprocessing.
     pub preprocess_seconds: f64,
+    /// Batches computed.
     pub batches: u64,
+    /// The time that device threads spent in the model.
     pub model_seconds: f64,
     /// Inputs that were answered.
     pub answered: u64,
-    /// What they waited for the device, summed over inputs.
+    /// The time that inputs waited for the device, summed over inputs.
     pub queue_seconds: f64,
-    /// What their batches took, summed over inputs: one that shares a batch waits for all of it.
+    /// The time of the inputs' batches, summed over inputs: an input waits for its complete batch.
     pub batch_seconds: f64,
 }
 

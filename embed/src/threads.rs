@@ -1,12 +1,12 @@
-//! How many threads the calling thread's arithmetic has, and how they wait.
+//! The threads of a device thread's arithmetic.
 //!
-//! LibTorch shares out its operations on OpenMP's threads, which sleep in between: beside other
-//! work on the same cores, threads that spin cost more than they gain. But to wake one takes 40
-//! to 80 µs, as long as half a layer of a short text. So products by panels, which are nearly
-//! all of the arithmetic there, run on a pool of rayon's, whose threads look for work a little
-//! longer before they sleep and take what is left rather than a share; and what is too short to
-//! share out is not. A text of 8 tokens in ViT-B/32 on 2 cores: 17 ms before, 13 to 15 so, and with
-//! weights in large pages 12 to 13 (`tests/README.md`).
+//! LibTorch distributes its operations over OpenMP threads, which sleep between operations: if the
+//! cores have other work, spinning costs more than it gains. But waking a thread takes 40 to 80 µs,
+//! as long as half a layer of a short text. Therefore products with packed weights, which are
+//! nearly all of the arithmetic, run on a rayon pool, whose threads spin briefly before they sleep
+//! and balance their load by work stealing. Operations that are too short run on one thread. A text
+//! of 8 tokens in ViT-B/32 on 2 cores takes 13 to 15 ms this way instead of 17, and 12 to 13 with
+//! weights in huge pages (`tests/README.md`).
 #![allow(unsafe_code)]
 
 use std::cell::{Cell, OnceCell};
@@ -17,29 +17,30 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 thread_local! {
     static THREADS: Cell<usize> = const { Cell::new(1) };
-    /// `None` where one thread is all there is. What rayon keeps of it, some kilobytes, outlives
-    /// the thread; its threads do not.
+    /// `None` with a single thread. rayon keeps some kilobytes of the pool after the thread ends,
+    /// but not the pool's threads.
     static POOL: OnceCell<Option<ThreadPool>> = const { OnceCell::new() };
 }
 
-// LibTorch's own number is the whole process's, and slower to set.
+// LibTorch's own setting applies to the whole process and is slower to change.
 unsafe extern "C" {
     fn omp_set_num_threads(threads: i32);
 }
 
-/// The thread that runs a model calls it first of all: the numbers are kept per thread.
-pub(crate) fn use_threads(threads: usize) {
+/// Sets the number of threads for the arithmetic of the calling thread. A thread that runs a model
+/// calls it first, because the settings are per thread.
+pub fn use_threads(threads: usize) {
     static INTEROP: Once = Once::new();
-    // LibTorch takes this number once a process; one graph runs at a time here.
+    // LibTorch accepts this setting once per process; one graph at a time runs here.
     INTEROP.call_once(|| tch::set_num_interop_threads(1));
-    // A thread's first call gives it the number of whichever set one last.
+    // LibTorch initialises a thread's number at its first call; force that before setting it.
     tch::get_num_threads();
     tch::set_num_threads(i32::try_from(threads).unwrap_or(i32::MAX).max(1));
     THREADS.set(threads);
 }
 
-/// Runs every part below `parts`, on the threads that the calling one was given.
-pub(crate) fn share_out(parts: usize, run: impl Fn(usize) + Send + Sync) {
+/// Calls `run` with every number below `parts`, on the threads of the calling thread.
+pub(crate) fn parallel_for(parts: usize, run: impl Fn(usize) + Send + Sync) {
     POOL.with(|pool| match pool.get_or_init(|| pool_of(THREADS.get())) {
         Some(pool) => pool.install(|| {
             (0..parts).into_par_iter().with_max_len(1).for_each(run);
@@ -61,18 +62,19 @@ fn pool_of(threads: usize) -> Option<ThreadPool> {
         .ok()
 }
 
-/// Runs something of LibTorch's that takes about so many multiplications and additions, on one
-/// thread if they are few: LibTorch shares out two rows of a layer norm and two heads of an
-/// attention, however short.
-pub(crate) fn sized<T>(operations: i64, run: impl FnOnce() -> T) -> T {
-    /// Some 100 µs.
+/// Runs an operation of LibTorch, on one thread if `operations`, the approximate number of
+/// multiplications and additions, is small. LibTorch itself would distribute even two rows of a
+/// layer norm.
+pub(crate) fn with_threads_for<T>(operations: i64, run: impl FnOnce() -> T) -> T {
+    /// About 100 µs.
     const SHORT: i64 = 1 << 21;
 
-    struct Given(i32);
+    /// Restores the number of threads.
+    struct Restore(i32);
 
-    impl Drop for Given {
+    impl Drop for Restore {
         fn drop(&mut self) {
-            // SAFETY: it sets a number of this thread's and nothing else.
+            // SAFETY: it only sets a number of the calling thread.
             unsafe { omp_set_num_threads(self.0) };
         }
     }
@@ -80,7 +82,7 @@ pub(crate) fn sized<T>(operations: i64, run: impl FnOnce() -> T) -> T {
     if operations > SHORT {
         return run();
     }
-    let _given = Given(tch::get_num_threads());
+    let _restore = Restore(tch::get_num_threads());
     // SAFETY: as above.
     unsafe { omp_set_num_threads(1) };
     run()
@@ -99,7 +101,7 @@ mod tests {
                 use_threads(threads);
                 for parts in [0, 1, 2, 33] {
                     let runs: Vec<AtomicUsize> = (0..parts).map(|_| AtomicUsize::new(0)).collect();
-                    share_out(parts, |part| {
+                    parallel_for(parts, |part| {
                         runs[part].fetch_add(1, Ordering::Relaxed);
                     });
                     assert!(runs.iter().all(|runs| runs.load(Ordering::Relaxed) == 1));
@@ -111,12 +113,13 @@ mod tests {
     }
 
     #[test]
-    fn short_work_has_one_thread_and_leaves_the_number_as_it_was() {
+    fn short_operations_use_one_thread_and_restore_the_number() {
         std::thread::spawn(|| {
             use_threads(3);
-            assert_eq!(sized(1 << 10, tch::get_num_threads), 1);
-            assert_eq!(sized(1 << 30, tch::get_num_threads), 3);
-            let panicked = std::panic::catch_unwind(|| sized(0, || panic!("in between")));
+            assert_eq!(with_threads_for(1 << 10, tch::get_num_threads), 1);
+            assert_eq!(with_threads_for(1 << 30, tch::get_num_threads), 3);
+            let panicked =
+                std::panic::catch_unwind(|| with_threads_for(0, || panic!("on purpose")));
             assert!(panicked.is_err());
             assert_eq!(tch::get_num_threads(), 3);
         })

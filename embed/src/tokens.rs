@@ -1,4 +1,4 @@
-//! From text to token numbers, as `tokenizer.json` says, cut as Hugging Face cuts.
+//! Tokenization as configured by `tokenizer.json`, with Hugging Face's truncation.
 
 use std::borrow::Cow;
 
@@ -8,92 +8,103 @@ use tokenizers::{Encoding, Tokenizer, TruncationParams};
 use crate::EmbedError;
 use crate::sources::{CONFIG, ModelFiles, TOKENIZER, TOKENIZER_CONFIG};
 
-/// Two special tokens around a text, and one of its own.
+/// Two special tokens and one of the text.
 const SHORTEST_CONTEXT: usize = 3;
 
-/// A text's token numbers, the special ones included.
+/// A tokenized text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TextTokens {
+    /// Token ids, including special tokens.
     pub ids: Vec<u32>,
-    /// The text had more than the context holds; special tokens at its end are kept.
+    /// The text was longer than the model's context. Special tokens at its end are kept.
     pub truncated: bool,
 }
 
 /// A model's tokenizer.
-pub struct Tokens {
+pub struct TextTokenizer {
     tokenizer: Tokenizer,
     lowercase: bool,
     padding: Option<Padding>,
     prompts: Prompts,
 }
 
-/// Every text is brought to one length.
+/// Padding of every text to the same length.
 struct Padding {
     length: usize,
     token: u32,
 }
 
-/// What a model wants to read before a text, by what the text is for.
+/// The prompts that precede a text, by its role.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Prompts {
     pub query: String,
     pub document: String,
-    /// When it is for neither.
+    /// For all other texts.
     pub other: String,
 }
 
-/// What a text is for; most models do not ask.
+/// The purpose of a text. Most models treat all texts alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum TextRole {
-    /// Something to look for.
+    /// A search query.
     Query,
-    /// Something to be found.
+    /// A document to be found.
     Document,
+    /// Neither, or unknown.
     #[default]
     Other,
 }
 
-/// Where a tokenizer may lie that is none of ours, and what is missing there.
-const ELSEWHERE: [(&str, &str); 4] = [
+/// Whether to add a model's special tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum SpecialTokens {
+    Add,
+    Omit,
+}
+
+/// Files of unsupported tokenizer formats, and their description.
+const OTHER_FORMATS: [(&str, &str); 4] = [
     ("merges.txt", "vocab.json and merges.txt"),
     ("spiece.model", "spiece.model"),
     ("sentencepiece.bpe.model", "sentencepiece.bpe.model"),
     ("vocab.txt", "vocab.txt"),
 ];
 
-impl Tokens {
-    /// Reads `tokenizer.json`; until [`cut_at`](Self::cut_at) texts are not cut.
+impl TextTokenizer {
+    /// Reads `tokenizer.json`. Texts are not truncated before [`truncate_at`](Self::truncate_at).
     pub(crate) fn open(files: &ModelFiles) -> Result<Self, EmbedError> {
         let shown = files.display(TOKENIZER);
-        let elsewhere = ELSEWHERE.iter().find(|(file, _)| files.has(file));
+        let other_format = OTHER_FORMATS.iter().find(|(file, _)| files.has(file));
         if !files.has(TOKENIZER)
-            && let Some((_, found)) = elsewhere
+            && let Some((_, found)) = other_format
         {
             return Err(EmbedError::file(
                 shown,
                 format!(
-                    "it is missing; {found} alone does not say how text is normalised. Save it \
-                     with transformers: AutoTokenizer.from_pretrained(…).save_pretrained(…)"
+                    "it is missing; {found} does not define how text is normalised. Save the \
+                     tokenizer with transformers: \
+                     AutoTokenizer.from_pretrained(…).save_pretrained(…)"
                 ),
             ));
         }
         Self::parse(&files.bytes(TOKENIZER)?).map_err(|reason| EmbedError::file(shown, reason))
     }
 
-    /// From the contents of a `tokenizer.json`, for a model that sees `context_length`
-    /// tokens, the special ones included.
+    /// Parses the contents of a `tokenizer.json`, for a model that reads `context_length` tokens,
+    /// including special ones.
     ///
     /// # Errors
-    /// [`EmbedError::ModelFile`] when it is no tokenizer, or the context holds no text.
+    /// [`EmbedError::ModelFile`] if it is not a tokenizer, or if `context_length` is too short.
     pub fn from_json(json: &[u8], context_length: usize) -> Result<Self, EmbedError> {
-        let mut tokens = Self::parse(json).map_err(|reason| EmbedError::file(TOKENIZER, reason))?;
-        tokens.cut_at(context_length)?;
-        Ok(tokens)
+        let mut tokenizer =
+            Self::parse(json).map_err(|reason| EmbedError::file(TOKENIZER, reason))?;
+        tokenizer.truncate_at(context_length)?;
+        Ok(tokenizer)
     }
 
     fn parse(json: &[u8]) -> tokenizers::Result<Self> {
         let mut tokenizer = Tokenizer::from_bytes(json)?;
-        // Whatever the file says of it: batches are padded to their own longest text.
+        // Overrides the file: batches are padded to their longest text.
         tokenizer.with_padding(None);
         tokenizer.with_truncation(None)?;
         Ok(Self {
@@ -104,12 +115,12 @@ impl Tokens {
         })
     }
 
-    /// Makes every text small letters first, each letter by itself.
+    /// Converts every text to lower case first, character by character.
     pub(crate) fn lowercase(&mut self) {
         self.lowercase = true;
     }
 
-    /// Pads every text to `length` with what `tokenizer_config.json` names.
+    /// Pads every text to `length` tokens with the padding token of `tokenizer_config.json`.
     pub(crate) fn pad_to(&mut self, length: usize, files: &ModelFiles) -> Result<(), EmbedError> {
         #[derive(Deserialize)]
         struct Config {
@@ -126,22 +137,24 @@ impl Tokens {
         let token = self.tokenizer.token_to_id(&text).ok_or_else(|| {
             EmbedError::file(
                 files.display(TOKENIZER_CONFIG),
-                format!("its pad_token '{text}' is no token of {TOKENIZER}"),
+                format!("its pad_token '{text}' is not a token of {TOKENIZER}"),
             )
         })?;
         self.padding = Some(Padding { length, token });
         Ok(())
     }
 
+    /// Sets the prompts.
     pub(crate) fn prompt_with(&mut self, prompts: Prompts) {
         self.prompts = prompts;
     }
 
-    pub(crate) fn cut_at(&mut self, context_length: usize) -> Result<(), EmbedError> {
+    /// Truncates texts to `context_length` tokens, including special ones.
+    pub(crate) fn truncate_at(&mut self, context_length: usize) -> Result<(), EmbedError> {
         if context_length < SHORTEST_CONTEXT {
             return Err(EmbedError::file(
                 CONFIG,
-                format!("a context of {context_length} tokens holds no text"),
+                format!("a context of {context_length} tokens is too short for a text"),
             ));
         }
         let truncation = TruncationParams {
@@ -154,14 +167,16 @@ impl Tokens {
         Ok(())
     }
 
+    /// Tokenizes a text without a role.
+    ///
     /// # Errors
-    /// [`EmbedError::Tokens`] when the tokenizer has no token for a part of the text
-    /// and none for what is unknown either, or makes no token at all.
+    /// [`EmbedError::Tokens`] if the tokenizer has neither a token for a part of the text nor an
+    /// unknown token, or if the result is empty.
     pub fn encode(&self, text: &str) -> Result<TextTokens, EmbedError> {
         self.encode_as(text, TextRole::Other)
     }
 
-    /// The same, behind what the model wants to read before a text of that role.
+    /// Tokenizes a text with the prompt of its role.
     ///
     /// # Errors
     /// As [`encode`](Self::encode).
@@ -170,10 +185,10 @@ impl Tokens {
             "" => Cow::Borrowed(text),
             prompt => Cow::Owned(format!("{prompt}{text}")),
         };
-        let encoding = self.encoding(&text, true)?;
+        let encoding = self.encoding(&text, SpecialTokens::Add)?;
         if encoding.is_empty() {
             return Err(EmbedError::Tokens {
-                reason: "the model's tokenizer makes nothing of it".to_owned(),
+                reason: "the model's tokenizer returns no tokens".to_owned(),
             });
         }
         let mut ids = encoding.get_ids().to_vec();
@@ -186,31 +201,32 @@ impl Tokens {
         })
     }
 
-    /// How many tokens the text has by itself, also beyond the context.
+    /// The number of tokens of a text, without special tokens and truncation.
     pub(crate) fn count(&self, text: &str) -> Result<usize, EmbedError> {
-        let encoding = self.encoding(text, false)?;
-        let beyond = encoding.get_overflowing().iter().map(Encoding::len);
-        Ok(encoding.len() + beyond.sum::<usize>())
+        let encoding = self.encoding(text, SpecialTokens::Omit)?;
+        let truncated = encoding.get_overflowing().iter().map(Encoding::len);
+        Ok(encoding.len() + truncated.sum::<usize>())
     }
 
-    /// How many tokens a text of that role may have beside the special ones and what the
-    /// model reads before it; `None` where texts are not cut.
+    /// The number of tokens that a text of this role may have in addition to special tokens and the
+    /// prompt; `None` without truncation.
     pub(crate) fn room(&self, role: TextRole) -> Result<Option<usize>, EmbedError> {
         let Some(truncation) = self.tokenizer.get_truncation() else {
             return Ok(None);
         };
-        let around = self.encoding("", true)?.len() + self.count(self.prompts.of(role))?;
+        let around =
+            self.encoding("", SpecialTokens::Add)?.len() + self.count(self.prompts.of(role))?;
         Ok(Some(truncation.max_length.saturating_sub(around).max(1)))
     }
 
-    fn encoding(&self, text: &str, special: bool) -> Result<Encoding, EmbedError> {
+    fn encoding(&self, text: &str, special: SpecialTokens) -> Result<Encoding, EmbedError> {
         let text = if self.lowercase {
             Cow::Owned(text.chars().flat_map(char::to_lowercase).collect())
         } else {
             Cow::Borrowed(text)
         };
         self.tokenizer
-            .encode_fast(&*text, special)
+            .encode_fast(&*text, special == SpecialTokens::Add)
             .map_err(|error| EmbedError::Tokens {
                 reason: error.to_string(),
             })

@@ -1,5 +1,5 @@
-//! A replica's own thread: it alone touches the weights. All replicas of a model take
-//! their batches from one queue, each whenever it is free.
+//! A replica's device thread, the only thread that accesses its weights. All replicas of a model take
+//! batches from the same queue.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,29 +9,30 @@ use std::time::{Duration, Instant};
 
 use tch::Device;
 
+use crate::device::{self, ChosenDevice};
 use crate::layouts;
 use crate::model::Model;
 use crate::queue::{Batch, Embedded, Entry, Limits, Priority, Queue};
 use crate::statistics::Counters;
-use crate::towers::Pause;
+use crate::towers::YieldPoint;
 use crate::{
     DeviceChoice, EmbedError, Embedding, EncoderSettings, ModelCard, ModelSource, Precision,
-    device, threads,
+    threads,
 };
 
-/// A search waits for the layer under way of a batch of ingest, so that on a CPU batches
-/// stay small. The bundled model there: a picture takes 44, 45, 58 ms of one thread in batches
-/// of 1, 2 and 8; a sentence 14, 1.6, 1.8 ms of two threads in batches of 1, 8 and 32
+/// Batches on a CPU are small, because a search waits for the current layer of a batch of ingest.
+/// With the bundled model an image takes 44, 45 and 58 ms on one thread in batches of 1, 2 and 8; a
+/// sentence takes 14, 1.6 and 1.8 ms on two threads in batches of 1, 8 and 32
 /// (`examples/throughput.rs`).
 const CPU_TEXTS: usize = 16;
 const CPU_IMAGES: usize = 2;
-/// A search waits for the rest of a GPU's batch: in f16 32 pictures of ViT-L/14 take 13 ms of an
-/// H200, 128 take 65, and 64 texts hardly more than one.
+/// On a GPU a search waits for the complete batch. In f16 on an H200, ViT-L/14 takes 13 ms for 32
+/// images, 65 ms for 128, and hardly more for 64 texts than for one.
 const CUDA_TEXTS: usize = 64;
 const CUDA_IMAGES: usize = 32;
 
-/// The thread's owner: dropping it closes the queue, and joins the thread once what
-/// waits has been answered.
+/// The owner of a device thread. Dropping it closes the queue and joins the thread after all waiting
+/// inputs are answered.
 pub(crate) struct DeviceThread {
     queue: Arc<Queue>,
     thread: Option<JoinHandle<()>>,
@@ -41,15 +42,16 @@ impl Drop for DeviceThread {
     fn drop(&mut self) {
         self.queue.close();
         if let Some(thread) = self.thread.take() {
-            // Panics are caught inside; there is none to pass on.
+            // The thread catches panics, so there is none to propagate.
             let _ = thread.join();
         }
     }
 }
 
+/// Facts about a loaded replica.
 pub(crate) struct Loaded {
     pub card: ModelCard,
-    /// The most inputs that it computes at once.
+    /// The most inputs in one batch.
     pub largest_batch: usize,
 }
 
@@ -74,7 +76,7 @@ pub(crate) fn start(
             match model {
                 Ok((model, card, limits)) => {
                     let largest_batch = limits.texts.max(limits.images);
-                    // The receiver waits below for exactly this.
+                    // The receiver below waits for this message.
                     let _ = ready.send(Ok(Loaded {
                         card,
                         largest_batch,
@@ -106,37 +108,10 @@ fn load(
     let layout = layouts::open(source, settings)?;
     let load_on = |device| layout.load(device, settings.precision.kind());
     let (model, chosen) = device::load_on(chosen, load_on)?;
-    crate::allocation::give_back();
+    crate::allocation::trim_malloc();
     model.warm_up()?;
-    let card = ModelCard {
-        name: source.name().to_owned(),
-        model_type: model.model_type.clone(),
-        dim: usize::try_from(model.dim).unwrap_or_default(),
-        engine: layout.engine().to_owned(),
-        device: chosen.name(),
-        device_note: chosen.note,
-        precision: Precision::of(model.kind).to_string(),
-        replicas: 1,
-        image_size: model.image_size().unwrap_or_default(),
-        context_length: model.context_length(),
-        license: model.license.clone(),
-        fingerprint: model.fingerprint.clone(),
-        logit_scale: model.scale.factor,
-        logit_scale_assumed: model.scale.assumed,
-        logit_bias: model.scale.bias,
-        parameters: model.parameters,
-        has_image: model.image.is_some(),
-        has_text: true,
-    };
-    let (texts, images) = match chosen.device {
-        Device::Cpu => (CPU_TEXTS, CPU_IMAGES),
-        _ => (CUDA_TEXTS, CUDA_IMAGES),
-    };
-    let limits = Limits {
-        texts: settings.batch_size.unwrap_or(texts),
-        images: settings.batch_size.unwrap_or(images),
-        delay: settings.batch_delay,
-    };
+    let card = card_of(&model, layout.engine(), source.name(), &chosen);
+    let limits = limits_on(chosen.device, settings);
     tracing::info!(
         model = card.name,
         engine = card.engine,
@@ -150,76 +125,120 @@ fn load(
     Ok((model, card, limits))
 }
 
+fn card_of(model: &Model, engine: &str, name: &str, chosen: &ChosenDevice) -> ModelCard {
+    ModelCard {
+        name: name.to_owned(),
+        model_type: model.model_type.clone(),
+        dim: usize::try_from(model.dim).unwrap_or_default(),
+        engine: engine.to_owned(),
+        device: chosen.name(),
+        device_note: chosen.note.clone(),
+        precision: Precision::of(model.kind).to_string(),
+        replicas: 1,
+        image_size: model.image_size().unwrap_or_default(),
+        context_length: model.context_length(),
+        license: model.license.clone(),
+        fingerprint: model.fingerprint.clone(),
+        logit_scale: model.scale.factor,
+        logit_scale_assumed: model.scale.assumed,
+        logit_bias: model.scale.bias,
+        parameters: model.parameters,
+        has_image: model.image.is_some(),
+        has_text: true,
+    }
+}
+
+fn limits_on(device: Device, settings: &EncoderSettings) -> Limits {
+    let (texts, images) = match device {
+        Device::Cpu => (CPU_TEXTS, CPU_IMAGES),
+        _ => (CUDA_TEXTS, CUDA_IMAGES),
+    };
+    Limits {
+        texts: settings.batch_size.unwrap_or(texts),
+        images: settings.batch_size.unwrap_or(images),
+        delay: settings.batch_delay,
+    }
+}
+
 fn serve(model: &Model, limits: &Limits, queue: &Queue, counters: &Counters) {
     while let Some((priority, batch)) = queue.next(limits) {
-        let turn = Turn::default();
+        let timer = DeviceTimer::default();
         match priority {
-            Priority::Search => run(model, batch, counters, &turn, &|| ()),
-            Priority::Ingest => run(model, batch, counters, &turn, &|| {
+            Priority::Search => run(model, batch, counters, &timer, &|| ()),
+            Priority::Ingest => run(model, batch, counters, &timer, &|| {
                 if let Some(searches) = queue.searches(limits) {
-                    turn.lend(|| run(model, searches, counters, &Turn::default(), &|| ()));
+                    timer.exclude(|| {
+                        run(model, searches, counters, &DeviceTimer::default(), &|| ())
+                    });
                 }
             }),
         }
     }
 }
 
-/// The time that a batch has the device, less what it lends to searches in its pauses.
+/// Measures the device time of a batch, without the searches that run at its yield points.
 #[derive(Default)]
-struct Turn {
-    lent: Cell<Duration>,
+struct DeviceTimer {
+    excluded: Cell<Duration>,
 }
 
-impl Turn {
-    fn lend(&self, run: impl FnOnce()) {
+impl DeviceTimer {
+    /// Runs `run` and excludes its time.
+    fn exclude(&self, run: impl FnOnce()) {
         let begun = Instant::now();
         run();
-        self.lent.set(self.lent.get() + begun.elapsed());
+        self.excluded.set(self.excluded.get() + begun.elapsed());
     }
 
-    /// What `run` gives, and the time it took for itself.
+    /// Returns the result of `run` and its time, without the excluded time.
     fn timed<T>(&self, run: impl FnOnce() -> T) -> (T, Duration) {
-        let (begun, lent) = (Instant::now(), self.lent.get());
+        let (begun, before) = (Instant::now(), self.excluded.get());
         let result = run();
-        let lent = self.lent.get() - lent;
-        (result, begun.elapsed().saturating_sub(lent))
+        let excluded = self.excluded.get() - before;
+        (result, begun.elapsed().saturating_sub(excluded))
     }
 }
 
-fn run(model: &Model, batch: Batch, counters: &Counters, turn: &Turn, pause: Pause<'_>) {
+fn run(
+    model: &Model,
+    batch: Batch,
+    counters: &Counters,
+    timer: &DeviceTimer,
+    yield_point: YieldPoint<'_>,
+) {
     let (stages, kind, inputs) = match &batch {
         Batch::Texts(entries) => (&counters.text_stages, "texts", entries.len()),
         Batch::Images(entries) => (&counters.image_stages, "images", entries.len()),
     };
     let _span = tracing::info_span!("batch", kind, inputs).entered();
-    let ((), busy) = turn.timed(|| match batch {
+    let ((), busy) = timer.timed(|| match batch {
         Batch::Texts(entries) => {
             Counters::add(&counters.texts, entries.len());
-            answer(entries, counters, turn, |texts| {
+            answer(entries, counters, timer, |texts| {
                 let rows: Vec<&[u32]> = texts.iter().map(|text| text.ids.as_slice()).collect();
-                model.texts(&rows, pause)
+                model.texts(&rows, yield_point)
             });
         }
         Batch::Images(entries) => {
             Counters::add(&counters.images, entries.len());
-            answer(entries, counters, turn, |pictures| {
-                model.images(pictures, pause)
+            answer(entries, counters, timer, |images| {
+                model.images(images, yield_point)
             });
         }
     });
     stages.computed(busy);
 }
 
-/// Answers every entry. When a batch fails its inputs run one by one, so that one bad
-/// input fails alone.
+/// Answers every entry. If a batch fails, its inputs run individually, so that one bad input does not
+/// fail the others.
 fn answer<I>(
     entries: Vec<Entry<I>>,
     counters: &Counters,
-    turn: &Turn,
+    timer: &DeviceTimer,
     run: impl Fn(&[&I]) -> Result<Vec<Vec<f32>>, EmbedError>,
 ) {
     let timed = |inputs: &[&I]| -> Result<(Vec<Vec<f32>>, Duration), EmbedError> {
-        let (vectors, took) = turn.timed(|| catch_unwind(AssertUnwindSafe(|| run(inputs))));
+        let (vectors, took) = timer.timed(|| catch_unwind(AssertUnwindSafe(|| run(inputs))));
         let vectors = vectors
             .unwrap_or_else(|payload| Err(EmbedError::panicked("running the model", &*payload)))?;
         Ok((vectors, took))
@@ -232,7 +251,7 @@ fn answer<I>(
             .collect(),
         Err(error) if inputs.len() == 1 => vec![Err(error)],
         Err(error) => {
-            tracing::warn!(%error, inputs = inputs.len(), "a batch failed: its inputs run one by one");
+            tracing::warn!(%error, inputs = inputs.len(), "a batch failed: its inputs run individually");
             let alone = |input| {
                 let (vectors, model) = timed(&[input])?;
                 embedded(vectors.into_iter().next().unwrap_or_default(), model)
@@ -243,7 +262,7 @@ fn answer<I>(
     let failed = results.iter().filter(|result| result.is_err()).count();
     Counters::add(&counters.failed, failed);
     for (entry, result) in entries.into_iter().zip(results) {
-        // A client that went away meanwhile needs no answer.
+        // The client may have disconnected.
         let _ = entry.reply.send(result);
     }
 }
@@ -270,15 +289,15 @@ mod tests {
         let (mut entries, mut waiting) = (Vec::new(), Vec::new());
         for &input in inputs {
             let (reply, answer) = oneshot::channel();
-            let _place = queue.place(Priority::Ingest).await.unwrap();
+            let _permit = queue.permit(Priority::Ingest).await.unwrap();
             entries.push(Entry {
                 input,
                 reply,
-                _place,
+                _permit,
             });
             waiting.push(answer);
         }
-        answer(entries, &counters, &Turn::default(), run);
+        answer(entries, &counters, &DeviceTimer::default(), run);
         let mut results = Vec::new();
         for answer in waiting {
             results.push(answer.await.unwrap());
@@ -299,11 +318,11 @@ mod tests {
     }
 
     #[test]
-    fn lent_time_is_not_its_own() {
-        let turn = Turn::default();
-        let pause = Duration::from_millis(30);
-        let ((), took) = turn.timed(|| turn.lend(|| std::thread::sleep(pause)));
-        assert!(took < pause, "{took:?}");
+    fn excluded_time_does_not_count() {
+        let timer = DeviceTimer::default();
+        let search = Duration::from_millis(30);
+        let ((), took) = timer.timed(|| timer.exclude(|| std::thread::sleep(search)));
+        assert!(took < search, "{took:?}");
     }
 
     #[tokio::test]

@@ -1,6 +1,6 @@
-//! Every format and variant decodes to what Pillow sees; what cannot be decoded is a
-//! clear error and never a panic.
-#![allow(clippy::unwrap_used)] // clippy.toml lets tests do so, not what they share
+//! Every format and variant decodes to the same pixels as with Pillow. A file that cannot be decoded
+//! is a clear error and never a panic.
+#![allow(clippy::unwrap_used)] // clippy.toml allows it only inside of tests
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -33,7 +33,7 @@ fn files() -> &'static BTreeMap<String, Vec<u8>> {
     })
 }
 
-/// A processor that changes nothing on a picture of this size.
+/// A processor that does not change an image of this size.
 fn identity(width: u32, height: u32) -> Preprocessor {
     let json =
         format!(r#"{{"size": {{"height": {height}, "width": {width}}}, "do_center_crop": false}}"#);
@@ -41,7 +41,7 @@ fn identity(width: u32, height: u32) -> Preprocessor {
 }
 
 #[test]
-fn every_variant_is_what_pillow_sees() {
+fn every_variant_equals_pillow_s() {
     let bytes = std::fs::read(golden().join("formats.safetensors")).unwrap();
     let references = SafeTensors::deserialize(&bytes).unwrap();
     assert_eq!(references.len(), files().len());
@@ -65,11 +65,11 @@ fn every_variant_is_what_pillow_sees() {
             .max()
             .unwrap();
         println!("{name}: max {difference}");
-        // Lossless formats may differ by the rounding of a blend; decoders of lossy
-        // ones round their transforms and interpolate colour in their own ways.
+        // Lossless formats may differ by the rounding of alpha blending. Decoders of lossy formats
+        // differ in the rounding of transforms and in the interpolation of colour.
         let allowed = match name.as_str() {
             "lossy.webp" | "alpha.webp" => 4,
-            // Colour at half resolution, compared before any resizing softens it.
+            // Subsampled colour, compared without resizing.
             "progressive.jpg" | "restart-intervals.jpg" => 6,
             name if name.ends_with(".jpg") => 4,
             _ => 1,
@@ -82,7 +82,7 @@ fn every_variant_is_what_pillow_sees() {
 }
 
 #[test]
-fn media_types_are_told_by_content() {
+fn media_types_are_detected_from_the_content() {
     for (name, media_type) in [
         ("rgb.jpg", "image/jpeg"),
         ("rgb.png", "image/png"),
@@ -99,8 +99,8 @@ fn media_types_are_told_by_content() {
 }
 
 #[test]
-fn cutting_an_odd_rest_is_right_in_every_orientation() {
-    // 44 × 30 cropped to 27 × 19: both rests are odd, so a mirrored crop would show.
+fn odd_crops_are_correct_in_every_orientation() {
+    // 44 × 30 cropped to 27 × 19: both margins are odd, so a mirrored crop would differ.
     let crop =
         br#"{"size": {"height": 30, "width": 44}, "crop_size": {"height": 19, "width": 27}}"#;
     let turned =
@@ -129,8 +129,8 @@ fn cutting_an_odd_rest_is_right_in_every_orientation() {
 }
 
 #[test]
-fn a_header_with_too_many_pixels_is_refused_before_decoding() {
-    // 30,000 × 30,000 in 60 bytes: nothing but the header could have told.
+fn a_header_with_too_many_pixels_is_rejected_before_decoding() {
+    // 30,000 × 30,000 pixels in 60 bytes: only the header can have been read.
     let mut png = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".to_vec();
     png.extend(30_000_u32.to_be_bytes());
     png.extend(30_000_u32.to_be_bytes());
@@ -191,18 +191,18 @@ fn crc(bytes: &[u8]) -> u32 {
 }
 
 #[test]
-fn a_file_cut_off_is_an_error_in_every_format() {
+fn a_truncated_file_is_an_error_in_every_format() {
     let mut wrong = Vec::new();
     for (name, file) in files() {
         for share in [0.3, 0.6, 0.9] {
             let cut = &file[..(file.len() as f64 * share) as usize];
-            // Later frames and what follows the pixels may be missing.
+            // Later frames and trailing data may be missing.
             if share > 0.3 && (name.starts_with("animated") || name.starts_with("orientation-8")) {
                 continue;
             }
             let result = identity(44, 30).pixels(cut, &LIMITS);
             match result {
-                Err(ImageError::Truncated { .. } | ImageError::Damaged { .. }) => {}
+                Err(ImageError::Truncated { .. } | ImageError::Corrupt { .. }) => {}
                 other => wrong.push(format!(
                     "{name} cut to {share}: {:?}",
                     other.map(|_| "decoded")
@@ -217,9 +217,9 @@ fn a_file_cut_off_is_an_error_in_every_format() {
         .unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the JPEG ends early: the file was cut off, send it whole"
+        "the JPEG is truncated: send the complete file"
     );
-    // The end marker alone brings nothing that is seen.
+    // The end marker is not needed for the pixels.
     assert!(
         identity(44, 30)
             .pixels(&jpeg[..jpeg.len() - 2], &LIMITS)
@@ -230,7 +230,7 @@ fn a_file_cut_off_is_an_error_in_every_format() {
 #[test]
 fn a_thumbnail_inside_a_jpeg_is_not_its_end() {
     let whole = &files()["progressive.jpg"];
-    // An application segment that holds an end-of-image marker, before a cut-off picture.
+    // An application segment with an end-of-image marker, before a truncated image.
     let mut cut = whole[..2].to_vec();
     cut.extend([0xFF, 0xEF, 0x00, 0x06, 0xFF, 0xD9, 0xFF, 0xD9]);
     cut.extend(&whole[2..whole.len() / 2]);
@@ -242,7 +242,7 @@ fn a_thumbnail_inside_a_jpeg_is_not_its_end() {
 }
 
 #[test]
-fn what_is_no_image_is_said_to_be_none() {
+fn other_content_is_not_an_image() {
     for (bytes, words) in [
         (b"".as_slice(), "it is empty"),
         (b"<!DOCTYPE html><html>", "HTML"),
@@ -263,7 +263,7 @@ fn what_is_no_image_is_said_to_be_none() {
 }
 
 #[test]
-fn thumbnails_shrink_turn_and_keep_transparency() {
+fn thumbnails_are_upright_and_keep_transparency() {
     let small = |name: &str, width| {
         let made = thumbnail(&files()[name], width, &LIMITS).unwrap();
         let picture = ::image::load_from_memory(&made.bytes).unwrap();
@@ -301,20 +301,20 @@ fn thumbnails_shrink_turn_and_keep_transparency() {
         .max();
     assert!(
         worst.unwrap() < 100,
-        "a turned picture differs by hundreds, not by {worst:?}"
+        "the thumbnail differs by {worst:?}, so its orientation is wrong"
     );
 }
 
-/// Anything at all: an answer or an error, never a panic.
+/// Any bytes: a result or an error, never a panic.
 fn try_everything(bytes: &[u8]) {
     let limits = ImageLimits {
         max_pixels: 100_000,
     };
-    let judged = inspect(bytes, &limits);
+    let inspected = inspect(bytes, &limits);
     let decoded = identity(8, 8).pixels(bytes, &limits);
     assert!(
-        judged.is_ok() || decoded.is_err(),
-        "decoded although its header is refused"
+        inspected.is_ok() || decoded.is_err(),
+        "decoded although its header is rejected"
     );
     if let Ok(made) = thumbnail(bytes, 16, &limits) {
         ::image::load_from_memory(&made.bytes).unwrap();
@@ -328,7 +328,7 @@ fn any_file() -> impl Strategy<Value = Vec<u8>> {
 proptest! {
     #![proptest_config(ProptestConfig {
         cases: 400,
-        // The default looks for a lib.rs above this file and complains.
+        // The default looks for a lib.rs above this file and prints a warning.
         failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
         ..ProptestConfig::default()
     })]
@@ -350,7 +350,7 @@ proptest! {
     }
 
     #[test]
-    fn damaged_and_cut_files_never_panic(
+    fn corrupt_and_truncated_files_never_panic(
         mut file in any_file(),
         changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..12),
         cut in proptest::option::of(any::<prop::sample::Index>()),

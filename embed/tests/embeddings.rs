@@ -1,6 +1,6 @@
-//! Embeddings of whole models against the reference implementations (`parity/`);
-//! `parity_figures` compares every family, and on CUDA too.
-#![allow(clippy::unwrap_used)] // clippy.toml lets tests do so, not what they share
+//! Compares embeddings of complete models with the reference implementations (`parity/`).
+//! `parity_figures` covers every family, and CUDA.
+#![allow(clippy::unwrap_used)] // clippy.toml allows it only inside of tests
 
 use std::path::{Path, PathBuf};
 
@@ -33,7 +33,7 @@ fn load(source: &ModelSource, device: DeviceChoice, precision: Precision) -> Enc
     Encoder::load(source, &settings).unwrap()
 }
 
-/// Where `setup.sh test` puts it.
+/// The location that `setup.sh test` installs it to.
 fn onnx_runtime() -> PathBuf {
     let cache = std::env::var_os("CLIPDB_CACHE").map_or_else(
         || Path::new(&std::env::var_os("HOME").unwrap()).join(".cache/clipdb"),
@@ -67,13 +67,13 @@ fn rows(expected: &SafeTensors<'_>, name: &str) -> Vec<Vec<f32>> {
         .collect()
 }
 
-/// What is found and what is wanted, a pair for each text and picture of a folder.
+/// The actual and the expected embedding of each text and image of a folder.
 async fn pairs(folder: &str, encoder: &Encoder) -> Vec<(Vec<f32>, Vec<f32>)> {
     let inputs = json(&golden(folder).join("expected.json"));
     let bytes = std::fs::read(golden(folder).join("expected.safetensors")).unwrap();
     let expected = SafeTensors::deserialize(&bytes).unwrap();
     let texts: Vec<String> = serde_json::from_value(inputs["texts"].clone()).unwrap();
-    // The last text is over-long.
+    // Only the last text exceeds the context.
     let cut: Vec<bool> = (1..=texts.len())
         .map(|number| number == texts.len())
         .collect();
@@ -85,11 +85,11 @@ async fn pairs(folder: &str, encoder: &Encoder) -> Vec<(Vec<f32>, Vec<f32>)> {
         .map(|text| text.embedding.into_vec())
         .zip(rows(&expected, "text_embeds"))
         .collect();
-    let pictures: Vec<String> = serde_json::from_value(inputs["pictures"].clone()).unwrap();
-    for (name, wanted) in pictures.iter().zip(rows(&expected, "image_embeds")) {
-        let picture = std::fs::read(golden(name)).unwrap();
+    let images: Vec<String> = serde_json::from_value(inputs["pictures"].clone()).unwrap();
+    for (name, wanted) in images.iter().zip(rows(&expected, "image_embeds")) {
+        let image = std::fs::read(golden(name)).unwrap();
         let found = encoder
-            .image(Bytes::from(picture), Priority::Ingest)
+            .image(Bytes::from(image), Priority::Ingest)
             .await
             .unwrap();
         assert_eq!((found.info.width, found.info.height), (224, 224));
@@ -175,14 +175,14 @@ async fn both_engines_give_the_same_vectors() {
 }
 
 #[tokio::test]
-async fn half_precision_points_the_same_way() {
+async fn half_precision_has_a_high_cosine() {
     for folder in CLIPS {
         compare_halves(folder, DeviceChoice::Cpu).await;
     }
 }
 
 #[tokio::test]
-async fn the_bundled_model_agrees_with_its_training() {
+async fn the_bundled_model_agrees_with_its_reference() {
     let nowhere = Path::new("/nonexistent");
     let encoder = load(
         &ModelSource::resolve("clipdb-mini", nowhere).unwrap(),
@@ -201,7 +201,7 @@ async fn the_bundled_model_agrees_with_its_training() {
     for text in golden["texts"].as_array().unwrap() {
         let words = text["text"].as_str().unwrap().to_owned();
         let found = encoder.texts(vec![words], Priority::Search).await.unwrap();
-        // The reference has the weights in f32, the bundled model in f16.
+        // The reference uses f32 weights, the bundled model f16.
         let cosine = cosine(found[0].embedding.as_slice(), &vector(&text["embedding"]));
         assert!(cosine >= 0.9999, "{}: {cosine}", text["text"]);
     }
@@ -211,11 +211,11 @@ async fn the_bundled_model_agrees_with_its_training() {
             .image(Bytes::from(bytes), Priority::Search)
             .await
             .unwrap();
-        // Pixels may differ from Pillow's by a level or two.
+        // Pixels may differ from Pillow's by one or two levels.
         let cosine = cosine(found.embedding.as_slice(), &vector(&image["embedding"]));
         assert!(cosine >= 0.9999, "{}: {cosine}", image["file"]);
     }
-    // The same files from their folder are the same model.
+    // The same files in a folder are the same model.
     let from_folder = load(
         &ModelSource::folder(&folder).unwrap(),
         DeviceChoice::Cpu,
@@ -235,7 +235,7 @@ async fn one_bad_input_fails_alone() {
         encoder.image(good.clone(), Priority::Ingest),
         encoder.image(bad, Priority::Ingest),
         encoder.image(good, Priority::Ingest),
-        encoder.image(Bytes::from_static(b"not a picture"), Priority::Ingest),
+        encoder.image(Bytes::from_static(b"not an image"), Priority::Ingest),
     );
     assert!(matches!(broken, Err(EmbedError::Image(_))));
     assert!(matches!(foreign, Err(EmbedError::Image(_))));
@@ -243,7 +243,7 @@ async fn one_bad_input_fails_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn more_inputs_than_places_are_all_answered() {
+async fn more_inputs_than_queue_permits_are_all_answered() {
     let source = ModelSource::folder(&golden(CLIPS[0])).unwrap();
     let settings = EncoderSettings {
         devices: DeviceChoice::Cpu.into(),
@@ -263,7 +263,10 @@ async fn more_inputs_than_places_are_all_answered() {
         found[42].embedding.as_slice(),
         alone[0].embedding.as_slice(),
     );
-    assert!(difference < 1e-5, "a batch changes nothing: {difference}");
+    assert!(
+        difference < 1e-5,
+        "a batch changes the result: {difference}"
+    );
     let statistics = encoder.statistics();
     assert_eq!((statistics.texts, statistics.failed), (101, 0));
     assert_eq!(
@@ -272,7 +275,7 @@ async fn more_inputs_than_places_are_all_answered() {
     );
 }
 
-/// A copy of a golden folder, without `except`.
+/// A copy of a golden folder without the file `except`.
 fn copy(folder: &str, except: &str) -> tempfile::TempDir {
     let copy = tempfile::tempdir().unwrap();
     for entry in std::fs::read_dir(golden(folder))
@@ -296,7 +299,7 @@ fn load_error(folder: &Path) -> String {
 }
 
 #[test]
-fn a_broken_folder_is_named() {
+fn a_corrupt_file_is_named() {
     for file in [
         "preprocessor_config.json",
         "tokenizer.json",

@@ -1,13 +1,13 @@
-//! What families of models differ in beside their towers: prompts, scales, what is
-//! missing, and what is refused. That their embeddings agree is in `parity_figures`.
-#![allow(clippy::unwrap_used)] // clippy.toml lets tests do so, not what they share
+//! Differences between families of models other than their towers: prompts, scales, optional files,
+//! and unsupported features. `parity_figures` compares their embeddings.
+#![allow(clippy::unwrap_used)] // clippy.toml allows it only inside of tests
 
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use clipdb_embed::{
     DeviceChoice, EmbedError, Encoder, EncoderSettings, ModelSource, Precision, Priority, TextRole,
-    Tokens,
+    TextTokenizer,
 };
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
@@ -41,7 +41,7 @@ fn texts_of(folder: &str) -> Vec<String> {
     serde_json::from_value(expected["texts"].clone()).unwrap()
 }
 
-/// All numbers of one of the expected outputs.
+/// All values of an expected output.
 fn numbers(folder: &str, name: &str) -> Vec<f32> {
     let bytes = std::fs::read(golden(folder).join("expected.safetensors")).unwrap();
     let expected = SafeTensors::deserialize(&bytes).unwrap();
@@ -66,7 +66,7 @@ async fn embed(encoder: &Encoder, texts: &[String], role: TextRole) -> Vec<f32> 
     found.flat_map(|text| text.embedding.into_vec()).collect()
 }
 
-/// A copy of a golden folder, in which `file` is changed.
+/// A copy of a golden folder with a modified `file`.
 fn changed(folder: &str, file: &str, change: impl Fn(&mut Value)) -> tempfile::TempDir {
     let copy = tempfile::tempdir().unwrap();
     copy_all(&golden(folder), copy.path());
@@ -93,7 +93,7 @@ fn refusal(folder: &tempfile::TempDir) -> String {
     load(folder.path()).err().unwrap().to_string()
 }
 
-/// 200 texts through each kind of tokenizer, as the library of the reference cuts them.
+/// Each kind of tokenizer returns the tokens of the reference for 200 texts.
 #[test]
 fn tokens_are_those_of_the_reference() {
     let texts = json_of(&golden("tokens.json"));
@@ -107,7 +107,7 @@ fn tokens_are_those_of_the_reference() {
     for (folder, expected) in families.as_object().unwrap() {
         let context = usize::try_from(expected["context"].as_u64().unwrap()).unwrap();
         let tokenizer = std::fs::read(golden(folder).join("tokenizer.json")).unwrap();
-        let tokens = Tokens::from_json(&tokenizer, context).unwrap();
+        let tokens = TextTokenizer::from_json(&tokenizer, context).unwrap();
         let ids = expected["ids"].as_array().unwrap();
         assert_eq!(ids.len(), texts.len());
         for (text, ids) in texts.iter().zip(ids) {
@@ -143,7 +143,7 @@ async fn prompts_go_before_queries_and_documents() {
     assert!(largest_difference(&query, &document) > 1e-2);
 }
 
-/// Folders of E5 and BGE on the hub leave their prompts to their descriptions.
+/// E5's and BGE's folders on the hub do not contain their prompts, which are in the model cards.
 #[tokio::test]
 async fn prompts_that_a_folder_leaves_out_are_known_by_its_name() {
     let parent = tempfile::tempdir().unwrap();
@@ -170,7 +170,7 @@ async fn every_family_runs_in_half_precision() {
         "sentence-labse",
     ] {
         for precision in [Precision::F16, Precision::Bf16] {
-            // Fifty layers of random convolutions magnify bf16's rounding beyond reason.
+            // Fifty layers of random convolutions magnify the rounding of bf16 too much.
             if folder == "open-clip-rn50" && precision == Precision::Bf16 {
                 continue;
             }
@@ -234,7 +234,7 @@ async fn sigmoid_models_tell_their_scale_and_bias() {
 }
 
 #[test]
-fn what_changes_a_network_and_is_not_written_is_refused_by_name() {
+fn unsupported_features_are_rejected_by_name() {
     let open_clip = |change: fn(&mut Value)| {
         refusal(&changed(
             "open-clip-vit-b-16",
@@ -280,7 +280,7 @@ fn what_changes_a_network_and_is_not_written_is_refused_by_name() {
             refusal(&changed("sentence-roberta", "modules.json", |it| {
                 it[1]["path"] = json!("../1_Pooling");
             })),
-            "plain name",
+            "plain folder name",
         ),
         (
             refusal(&changed(
@@ -304,7 +304,7 @@ fn what_changes_a_network_and_is_not_written_is_refused_by_name() {
 }
 
 #[tokio::test]
-async fn what_torch_saved_is_read_where_there_is_nothing_else() {
+async fn a_pickle_is_read_without_safetensors() {
     let folder = changed("open-clip-vit-l-14", "open_clip_config.json", |_| {});
     std::fs::remove_file(folder.path().join("open_clip_model.safetensors")).unwrap();
     let error = refusal(&folder);
@@ -318,7 +318,7 @@ async fn what_torch_saved_is_read_where_there_is_nothing_else() {
 }
 
 #[test]
-fn a_tokenizer_in_another_form_is_named() {
+fn a_tokenizer_in_another_format_is_named() {
     let folder = changed("siglip-base-patch16-224", "config.json", |_| {});
     let tokenizer = folder.path().join("tokenizer.json");
     std::fs::rename(tokenizer, folder.path().join("spiece.model")).unwrap();
@@ -326,7 +326,7 @@ fn a_tokenizer_in_another_form_is_named() {
 }
 
 #[test]
-fn towers_of_two_spaces_are_no_model() {
+fn towers_of_different_models_are_rejected() {
     let folder = changed("m-clip-labse-vit-l-14", "text/config.json", |_| {});
     let image = folder.path().join("image");
     std::fs::remove_dir_all(&image).unwrap();

@@ -1,6 +1,6 @@
-//! Folders of graphs as they are found: models of sentences, f16, SigLIP, logit scales.
-//! That the plain ones agree is in `embeddings`.
-#![allow(clippy::unwrap_used)] // clippy.toml lets tests do so, not what they share
+//! Folders with ONNX graphs: sentence models, f16, SigLIP, logit scales. `embeddings` compares the
+//! plain ones.
+#![allow(clippy::unwrap_used)] // clippy.toml allows it only inside of tests
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 const SENTENCE: &str = "onnx-sentence";
 const SIGLIP: &str = "onnx-siglip";
-const HALVES: &str = "onnx-fp16";
+const F16: &str = "onnx-fp16";
 const CHINESE: &str = "onnx-chinese-clip";
 
 fn golden(name: &str) -> PathBuf {
@@ -23,7 +23,7 @@ fn golden(name: &str) -> PathBuf {
         .join(name)
 }
 
-/// A copy of a golden folder, without `except`.
+/// A copy of a golden folder without the files `except`.
 fn copy(folder: &str, except: &[&str]) -> tempfile::TempDir {
     let copy = tempfile::tempdir().unwrap();
     copy_all(&golden(folder), copy.path(), except);
@@ -57,7 +57,7 @@ fn load(folder: &Path, engine: EngineChoice) -> Result<Encoder, EmbedError> {
         devices: DeviceChoice::Cpu.into(),
         engine,
         threads: 1,
-        // Where `setup.sh test` puts it.
+        // The location that `setup.sh test` installs it to.
         onnx_runtime: Some(cache.join("onnxruntime/libonnxruntime.so")),
         ..EncoderSettings::default()
     };
@@ -70,7 +70,7 @@ fn graphs(folder: &Path) -> Encoder {
     encoder
 }
 
-/// All numbers of one of the expected outputs.
+/// All values of an expected output.
 fn wanted(folder: &str, name: &str) -> Vec<f32> {
     let bytes = std::fs::read(golden(folder).join("expected.safetensors")).unwrap();
     let expected = SafeTensors::deserialize(&bytes).unwrap();
@@ -89,16 +89,16 @@ async fn texts(encoder: &Encoder, folder: &str, role: TextRole) -> Vec<f32> {
     found.flat_map(|text| text.embedding.into_vec()).collect()
 }
 
-async fn pictures(encoder: &Encoder, folder: &str) -> Vec<f32> {
+async fn images(encoder: &Encoder, folder: &str) -> Vec<f32> {
     let expected = std::fs::read(golden(folder).join("expected.json")).unwrap();
     let expected: Value = serde_json::from_slice(&expected).unwrap();
-    let mut numbers = Vec::new();
-    for picture in expected["pictures"].as_array().unwrap() {
-        let bytes = Bytes::from(std::fs::read(golden(picture.as_str().unwrap())).unwrap());
+    let mut values = Vec::new();
+    for image in expected["pictures"].as_array().unwrap() {
+        let bytes = Bytes::from(std::fs::read(golden(image.as_str().unwrap())).unwrap());
         let found = encoder.image(bytes, Priority::Ingest).await.unwrap();
-        numbers.extend(found.embedding.into_vec());
+        values.extend(found.embedding.into_vec());
     }
-    numbers
+    values
 }
 
 fn largest_difference(one: &[f32], other: &[f32]) -> f32 {
@@ -115,20 +115,20 @@ fn smallest_cosine(one: &[f32], other: &[f32], dim: usize) -> f32 {
 }
 
 #[tokio::test]
-async fn chinese_clip_cuts_its_texts_and_squashes_its_pictures() {
+async fn chinese_clip_truncates_texts_and_squashes_images() {
     let encoder = graphs(&golden(CHINESE));
     assert_eq!(encoder.card().context_length, 52);
     let found = texts(&encoder, CHINESE, TextRole::Other).await;
     let difference = largest_difference(&found, &wanted(CHINESE, "text_embeds"));
     println!("Chinese-CLIP, texts: {difference:.1e}");
     assert!(difference < 1e-4, "texts: {difference}");
-    let found = pictures(&encoder, CHINESE).await;
+    let found = images(&encoder, CHINESE).await;
     let difference = largest_difference(&found, &wanted(CHINESE, "image_embeds"));
-    println!("Chinese-CLIP, pictures: {difference:.1e}");
-    assert!(difference < 1e-4, "pictures: {difference}");
+    println!("Chinese-CLIP, images: {difference:.1e}");
+    assert!(difference < 1e-4, "images: {difference}");
 }
 
-/// `onnx/model.onnx` in a copy of the model of sentences.
+/// A copy of the sentence model with `graph` as its `onnx/model.onnx`.
 fn sentences_by(graph: &str) -> tempfile::TempDir {
     let folder = copy(SENTENCE, &["model.onnx", "model_fp16.onnx"]);
     let graphs = folder.path().join("onnx");
@@ -141,7 +141,7 @@ fn sentences_by(graph: &str) -> tempfile::TempDir {
 }
 
 #[tokio::test]
-async fn a_model_of_sentences_is_pooled_here_or_in_its_graph() {
+async fn a_sentence_model_is_pooled_here_or_in_its_graph() {
     for graph in ["model.onnx", "model_pooled.onnx"] {
         let folder = sentences_by(graph);
         let encoder = graphs(folder.path());
@@ -186,7 +186,7 @@ async fn both_engines_pool_alike() {
 }
 
 #[tokio::test]
-async fn rows_a_token_need_to_be_told_how_they_are_pooled() {
+async fn one_row_per_token_requires_a_pooling() {
     let folder = copy(SENTENCE, &["modules.json"]);
     let error = load(folder.path(), EngineChoice::Onnx).err().unwrap();
     let error = error.to_string();
@@ -196,7 +196,7 @@ async fn rows_a_token_need_to_be_told_how_they_are_pooled() {
 }
 
 #[test]
-fn positions_behind_the_padding_are_not_counted() {
+fn positions_before_the_first_token_are_not_counted() {
     let folder = copy(SENTENCE, &["sentence_bert_config.json"]);
     let context = || graphs(folder.path()).card().context_length;
     assert_eq!(context(), 64);
@@ -208,7 +208,7 @@ fn positions_behind_the_padding_are_not_counted() {
 }
 
 #[tokio::test]
-async fn graphs_in_f16_are_taken_where_there_is_no_other() {
+async fn f16_graphs_are_used_without_f32_ones() {
     assert_eq!(graphs(&golden(SENTENCE)).card().precision, "f32");
     let without = copy(SENTENCE, &["model.onnx"]);
     let pooled = sentences_by("model_fp16_pooled.onnx");
@@ -219,26 +219,26 @@ async fn graphs_in_f16_are_taken_where_there_is_no_other() {
         let cosine = smallest_cosine(&found, &wanted(SENTENCE, "text_embeds"), 12);
         assert!(cosine > 0.999, "{cosine}");
     }
-    let encoder = graphs(&golden(HALVES));
+    let encoder = graphs(&golden(F16));
     let dim = encoder.card().dim;
     assert_eq!(encoder.card().precision, "f16");
-    let (texts, pictures) = (
-        texts(&encoder, HALVES, TextRole::Other).await,
-        pictures(&encoder, HALVES).await,
+    let (texts, images) = (
+        texts(&encoder, F16, TextRole::Other).await,
+        images(&encoder, F16).await,
     );
-    let cosine = smallest_cosine(&texts, &wanted(HALVES, "text_embeds"), dim);
+    let cosine = smallest_cosine(&texts, &wanted(F16, "text_embeds"), dim);
     println!("CLIP in f16, cosine of texts: {cosine}");
     assert!(cosine > 0.999, "texts: {cosine}");
-    let cosine = smallest_cosine(&pictures, &wanted(HALVES, "image_embeds"), dim);
-    println!("CLIP in f16, cosine of pictures: {cosine}");
-    assert!(cosine > 0.999, "pictures: {cosine}");
+    let cosine = smallest_cosine(&images, &wanted(F16, "image_embeds"), dim);
+    println!("CLIP in f16, cosine of images: {cosine}");
+    assert!(cosine > 0.999, "images: {cosine}");
 }
 
 #[test]
-fn a_logit_scale_is_read_or_said_to_be_assumed() {
+fn a_logit_scale_is_read_or_assumed() {
     for (folder, scale, within, assumed) in [
         ("onnx-optimum", 1.0 / 0.07, 0.01, false),
-        (HALVES, 37.5, 0.1, false),
+        (F16, 37.5, 0.1, false),
         ("onnx-clip-as-service", 100.0, 0.0, true),
     ] {
         let card = graphs(&golden(folder)).card().clone();
@@ -250,9 +250,9 @@ fn a_logit_scale_is_read_or_said_to_be_assumed() {
 }
 
 #[tokio::test]
-async fn siglip_is_whole_or_in_halves() {
+async fn siglip_may_be_one_graph_or_two() {
     let pair = ["text_model.onnx", "vision_model.onnx"];
-    for (except, told) in [
+    for (except, has_scale) in [
         (&[][..], true),
         (&pair[..], true),
         (&["model.onnx"][..], false),
@@ -263,16 +263,13 @@ async fn siglip_is_whole_or_in_halves() {
         let difference = largest_difference(&found, &wanted(SIGLIP, "text_embeds"));
         println!("SigLIP without {except:?}, texts: {difference:.1e}");
         assert!(difference < 1e-4, "texts without {except:?}: {difference}");
-        let found = pictures(&encoder, SIGLIP).await;
+        let found = images(&encoder, SIGLIP).await;
         let difference = largest_difference(&found, &wanted(SIGLIP, "image_embeds"));
-        println!("SigLIP without {except:?}, pictures: {difference:.1e}");
-        assert!(
-            difference < 1e-4,
-            "pictures without {except:?}: {difference}"
-        );
+        println!("SigLIP without {except:?}, images: {difference:.1e}");
+        assert!(difference < 1e-4, "images without {except:?}: {difference}");
         let card = encoder.card();
-        assert_eq!(card.logit_scale_assumed, !told);
-        if told {
+        assert_eq!(card.logit_scale_assumed, !has_scale);
+        if has_scale {
             assert!((card.logit_scale - 4.7_f64.exp()).abs() < 0.01);
             assert!((card.logit_bias.unwrap() + 12.9).abs() < 0.01);
         }

@@ -1,6 +1,6 @@
-//! Images made to cost much are refused or read within bounds of memory and time.
-#![allow(clippy::unwrap_used)] // clippy.toml lets tests do so, not what they share
-#![allow(unsafe_code)] // an allocator that counts
+//! Images that are crafted to be expensive are rejected, or decoded within bounds of memory and time.
+#![allow(clippy::unwrap_used)] // clippy.toml allows it only inside of tests
+#![allow(unsafe_code)] // a counting allocator
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -12,7 +12,7 @@ use clipdb_embed::image::{ImageError, ImageLimits, Preprocessor, decode_cost, in
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
 
-/// Counts what each thread holds, so that tests side by side don't disturb each other.
+/// Counts the bytes of each thread, so that concurrent tests do not affect each other.
 struct Counting;
 
 thread_local! {
@@ -20,24 +20,24 @@ thread_local! {
 }
 
 fn count(bytes: isize) {
-    // A thread that ends has nothing to count with any more.
+    // A terminating thread has no counter any more.
     let _ = HELD.try_with(|held| {
         let (now, peak) = held.get();
         held.set((now + bytes, peak.max(now + bytes)));
     });
 }
 
-// SAFETY: all is left to the system's allocator.
+// SAFETY: all calls are forwarded to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size() as isize);
-        // SAFETY: as the caller's.
+        // SAFETY: guaranteed by the caller.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
         count(-(layout.size() as isize));
-        // SAFETY: as the caller's.
+        // SAFETY: guaranteed by the caller.
         unsafe { System.dealloc(memory, layout) }
     }
 }
@@ -45,7 +45,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// The most bytes that `work` holds at a time, besides what was there.
+/// The result of `work` and its peak memory in bytes.
 fn peak<T>(work: impl FnOnce() -> T) -> (T, u64) {
     let before = HELD.get().0;
     HELD.set((before, before));
@@ -53,12 +53,12 @@ fn peak<T>(work: impl FnOnce() -> T) -> (T, u64) {
     (result, (HELD.get().1 - before) as u64)
 }
 
-/// As the server has it.
+/// The server's default.
 const LIMITS: ImageLimits = ImageLimits {
     max_pixels: 64_000_000,
 };
 
-/// Besides the pixels: a decoder's tables, rows, and the resized image.
+/// Memory in addition to the pixels: a decoder's tables, rows, and the resized image.
 const SLACK: u64 = 8 << 20;
 
 fn golden(name: &str) -> Vec<u8> {
@@ -98,7 +98,7 @@ fn chunk(kind: &[u8; 4], body: &[u8]) -> Vec<u8> {
     .concat()
 }
 
-/// Black, or clear. `colour` is PNG's number for the kind of pixel.
+/// A black or transparent PNG. `colour` is PNG's colour type.
 fn png(side: u32, depth: u8, colour: u8, before: &[u8], packed: &[u8]) -> Vec<u8> {
     let mut header = side.to_be_bytes().to_vec();
     header.extend(side.to_be_bytes());
@@ -140,7 +140,7 @@ fn pixels_that_go_on_after_the_last_row_end_the_work() {
     let mut file = png(16, 8, 2, b"", &deflated(16));
     let end = file.len() - 12;
     let mut parts = file.split_off(end);
-    // Stored blocks and then nothing but zeros, in the same stream.
+    // Stored blocks followed by zeros, in the same stream.
     for _ in 0..300 {
         file.extend(chunk(b"IDAT", &endless));
     }
@@ -150,7 +150,7 @@ fn pixels_that_go_on_after_the_last_row_end_the_work() {
     assert!(begun.elapsed() < Duration::from_secs(10));
 }
 
-/// A progressive file's head, and its scans with the tables before each.
+/// The header of a progressive file, and its scans with their tables.
 fn scans(file: &[u8]) -> (Vec<u8>, Vec<Vec<u8>>) {
     let (mut head, mut scans, mut tables) = (file[..2].to_vec(), Vec::new(), Vec::new());
     let mut at = 2;
@@ -233,7 +233,7 @@ fn data_that_does_not_cover_the_image_is_no_image() {
     }
 }
 
-/// Large images of every format in small files.
+/// Large images in small files, in every format.
 fn large(side: u32) -> Vec<(String, Vec<u8>)> {
     let length = side as usize;
     let mut files = vec![
@@ -324,7 +324,7 @@ fn memory_is_what_the_header_said() {
     }
 }
 
-/// What one image of 64 million pixels takes, in every format.
+/// The memory and time of an image with 64 million pixels, in every format.
 #[test]
 #[ignore = "takes a minute"]
 fn the_largest_images() {
@@ -340,10 +340,10 @@ fn the_largest_images() {
     }
 }
 
-/// Changes files at random for `CLIPDB_FUZZ_SECONDS`: no panic, no long work, no memory beyond
-/// what the header said.
+/// Mutates files for `CLIPDB_FUZZ_SECONDS`: no panic, no long decode, no more memory than the header
+/// announces.
 #[test]
-#[ignore = "runs for as long as it is told"]
+#[ignore = "runs for CLIPDB_FUZZ_SECONDS"]
 fn changed_files_stay_within_bounds() {
     let seconds = std::env::var("CLIPDB_FUZZ_SECONDS").map_or(60, |text| text.parse().unwrap());
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("parity/golden");
@@ -386,7 +386,7 @@ fn changed_files_stay_within_bounds() {
                 }
                 4 if random(4) == 0 => file.truncate(at.max(4)),
                 _ => {
-                    // A number of a header made large or small.
+                    // Makes an integer in a header large or small.
                     let head = at % 256.min(file.len());
                     let bytes = (random(70_000) as u32).to_le_bytes();
                     let length = random(4).min(file.len() - head);
@@ -402,7 +402,7 @@ fn changed_files_stay_within_bounds() {
         let took = begun.elapsed();
         longest = longest.max(took);
         read += u32::from(result.is_ok());
-        let gave_up = matches!(&result, Err(ImageError::Damaged { reason, .. }) if reason.contains("gave up"));
+        let gave_up = matches!(&result, Err(ImageError::Corrupt { reason, .. }) if reason.contains("gave up"));
         if gave_up || took > Duration::from_secs(2) || held > cost + (40 << 20) {
             let path = std::env::temp_dir().join(format!("clipdb-fuzz-{count}"));
             std::fs::write(&path, &file).unwrap();

@@ -1,6 +1,6 @@
-//! Images as scanners, cameras, laboratories and Windows write them are what browsers, Pillow or
-//! Windows show (`parity/kinds.py` writes the files).
-#![allow(clippy::unwrap_used)] // clippy.toml lets tests do so, not what they share
+//! Images by scanners, cameras, scientific software and Windows have the pixels that browsers, Pillow
+//! or Windows show (`parity/kinds.py` writes the files).
+#![allow(clippy::unwrap_used)] // clippy.toml allows it only inside of tests
 
 use std::path::{Path, PathBuf};
 
@@ -19,7 +19,7 @@ fn file(name: &str) -> Vec<u8> {
     std::fs::read(golden().join("kinds").join(name)).unwrap()
 }
 
-/// The 8-bit pixels, and their width and height.
+/// The 8-bit pixels, the width and the height.
 fn pixels(bytes: &[u8]) -> Result<(Vec<u8>, u32, u32), ImageError> {
     let info = inspect(bytes, &LIMITS)?;
     let (width, height) = (info.width, info.height);
@@ -36,7 +36,7 @@ fn furthest(ours: &[u8], theirs: &[u8]) -> u8 {
 }
 
 #[test]
-fn every_kind_is_what_it_stands_for() {
+fn every_kind_has_the_expected_pixels() {
     let bytes = std::fs::read(golden().join("kinds.safetensors")).unwrap();
     let references = SafeTensors::deserialize(&bytes).unwrap();
     let mut wrong = Vec::new();
@@ -54,7 +54,7 @@ fn every_kind_is_what_it_stands_for() {
             reference.shape()[..2],
             "{name}"
         );
-        // Colours of JPEG are libjpeg's own; arithmetic rounds in its own way elsewhere.
+        // JPEG is decoded by the same library; other formats may differ in rounding.
         let allowed = if name.ends_with(".jpg") { 0 } else { 1 };
         let difference = furthest(&ours, reference.data());
         println!("{name}: max {difference}");
@@ -68,7 +68,7 @@ fn every_kind_is_what_it_stands_for() {
 }
 
 #[test]
-fn a_jpeg_that_was_cut_off_is_refused_with_or_without_an_end_marker() {
+fn a_truncated_jpeg_is_rejected_with_or_without_an_end_marker() {
     for name in [
         "no-end.jpg",
         "no-end-progressive.jpg",
@@ -85,7 +85,7 @@ fn a_jpeg_that_was_cut_off_is_refused_with_or_without_an_end_marker() {
                 result.map(|_| "decoded")
             );
         }
-        // Half of an image with an end marker is no image either; viewers show it in part.
+        // A part of an image with an end marker is rejected too, although viewers show it.
         let mut ended = whole[..whole.len() * 3 / 5].to_vec();
         ended.extend(b"\xFF\xD9");
         let result = pixels(&ended);
@@ -100,7 +100,7 @@ fn a_jpeg_that_was_cut_off_is_refused_with_or_without_an_end_marker() {
 }
 
 #[test]
-fn a_tiff_that_was_cut_off_is_an_error() {
+fn a_truncated_tiff_is_an_error() {
     for entry in std::fs::read_dir(golden().join("kinds")).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
@@ -111,10 +111,10 @@ fn a_tiff_that_was_cut_off_is_an_error() {
         for share in [0.1, 0.5, 0.9] {
             let cut = &whole[..(whole.len() as f64 * share) as usize];
             match pixels(cut) {
-                Err(ImageError::Truncated { .. } | ImageError::Damaged { .. }) => {}
-                // A directory may lose its last entries and be one all the same.
+                Err(ImageError::Truncated { .. } | ImageError::Corrupt { .. }) => {}
+                // A directory without its last entries may still be valid.
                 Err(ImageError::Unsupported { .. }) => {}
-                // Or only what says nothing of the pixels, which may lie at the end.
+                // The data at the end may be unrelated to the pixels.
                 Ok(read) if read == pixels(&whole).unwrap() => {}
                 other => panic!("{name} cut to {share}: {:?}", other.map(|_| "decoded")),
             }
@@ -123,8 +123,8 @@ fn a_tiff_that_was_cut_off_is_an_error() {
 }
 
 #[test]
-fn what_is_not_read_is_named() {
-    // A grey TIFF of 4 × 4 with the value of one tag replaced.
+fn unsupported_features_are_named() {
+    // A grey TIFF of 4 × 4 pixels with a different value of one tag.
     let tiff = |tag: u16, value: u16| {
         let mut entries: Vec<(u16, u16)> = vec![
             (256, 4),
@@ -157,11 +157,11 @@ fn what_is_not_read_is_named() {
     for (tag, value, words) in [
         (259, 34_925, "compression 34925"),
         (262, 8, "L*a*b*"),
-        (262, 32_845, "logarithms"),
+        (262, 32_845, "logarithmic"),
         (258, 65, "65"),
-        (339, 6, "numbers of kind 6"),
+        (339, 6, "sample format 6"),
         (317, 34_892, "predictor 34892"),
-        (259, 6, "in parts"),
+        (259, 6, "in several parts"),
     ] {
         let error = pixels(&tiff(tag, value)).unwrap_err();
         assert!(matches!(error, ImageError::Unsupported { .. }), "{error:?}");
@@ -173,10 +173,11 @@ fn what_is_not_read_is_named() {
     }
 }
 
-/// Compares a folder of images, each beside a `.ppm` of what it should be (`CLIPDB_KINDS`).
+/// Compares the images in the folder `CLIPDB_KINDS` with their references. `NAME.ppm` is the reference
+/// of `NAME`.
 #[test]
-#[ignore = "needs a folder of files"]
-fn a_folder_is_what_another_program_reads() {
+#[ignore = "needs a folder with images"]
+fn a_folder_has_the_pixels_of_another_program() {
     let folder = std::env::var("CLIPDB_KINDS").unwrap();
     let mut names: Vec<PathBuf> = std::fs::read_dir(folder)
         .unwrap()
@@ -188,11 +189,11 @@ fn a_folder_is_what_another_program_reads() {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         let read = pixels(&std::fs::read(&path).unwrap());
         let Ok(reference) = std::fs::read(path.with_added_extension("ppm")) else {
-            println!("{name}: no reference; ours: {:?}", read.map(|_| "read"));
+            println!("{name}: no reference; result: {:?}", read.map(|_| "read"));
             continue;
         };
         match read {
-            Err(error) => println!("{name}: REFUSED {error}"),
+            Err(error) => println!("{name}: REJECTED {error}"),
             Ok((ours, width, height)) => {
                 let header = format!("P6\n{width} {height}\n255\n");
                 match reference.strip_prefix(header.as_bytes()) {

@@ -1,11 +1,11 @@
-//! Alone in its process: a library that is loaded stays.
+//! A separate process, because a loaded library stays loaded.
 
 use std::path::{Path, PathBuf};
 
 use clipdb_embed::{DeviceChoice, Encoder, EncoderSettings, ModelSource};
 
 #[test]
-fn a_missing_library_says_what_to_do() {
+fn a_missing_library_has_advice() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("parity/golden/onnx-optimum");
     let settings = EncoderSettings {
         devices: DeviceChoice::Cpu.into(),
@@ -13,7 +13,7 @@ fn a_missing_library_says_what_to_do() {
         ..EncoderSettings::default()
     };
     let Err(error) = Encoder::load(&ModelSource::folder(&folder).unwrap(), &settings) else {
-        panic!("there is no such library");
+        panic!("the library does not exist");
     };
     let error = error.to_string();
     for part in ["/nonexistent/libonnxruntime.so", "--onnx-runtime"] {

@@ -1,8 +1,7 @@
-//! Prints how far embeddings are from the reference implementation, a line per
-//! checkpoint: those of `parity/golden`, and the full-size ones that
-//! `parity/make.sh full` wrote to the folder named by `CLIPDB_PARITY_FULL`; on the CPU,
-//! and on CUDA when there is one.
-#![allow(clippy::unwrap_used)] // clippy.toml lets tests do so, not what they share
+//! Prints the difference of embeddings from the reference implementation, one line per checkpoint:
+//! those in `parity/golden`, and the full-size ones that `parity/make.sh full` wrote to the folder
+//! `CLIPDB_PARITY_FULL`. Runs on the CPU, and on CUDA if available.
+#![allow(clippy::unwrap_used)] // clippy.toml allows it only inside of tests
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -18,7 +17,7 @@ struct Inputs {
     pictures: Vec<PathBuf>,
 }
 
-/// Those that `parity/make.sh full` makes at full size too.
+/// Checkpoints that `parity/make.sh full` also creates at full size.
 const CLIPS: [&str; 3] = [
     "clip-vit-base-patch32",
     "clip-vit-base-patch16",
@@ -65,8 +64,8 @@ async fn embeddings_are_within_a_ten_thousandth() {
     }
 }
 
-/// Does nothing where there is no CUDA device, and says so. Without the server's
-/// `NVIDIA_TF32_OVERRIDE=0`, which `tests/run.sh` sets too, cuDNN rounds what is f32.
+/// Skipped with a message without a CUDA device. Without `NVIDIA_TF32_OVERRIDE=0`, which the server
+/// and `tests/run.sh` set, cuDNN rounds f32 to TF32.
 #[tokio::test]
 async fn embeddings_on_cuda_are_those_of_the_reference() {
     let first = load(&golden().join(CLIPS[0]), DeviceChoice::Auto, Precision::F32);
@@ -79,7 +78,7 @@ async fn embeddings_on_cuda_are_those_of_the_reference() {
     let mut apart = Vec::new();
     for folder in folders() {
         let name = folder.file_name().unwrap().to_string_lossy().into_owned();
-        // Seeded weights let its activations grow as trained ones do not.
+        // Activations grow more with random weights than with trained ones.
         let is_resnet = name.contains("-rn");
         for (precision, least) in [
             (Precision::F32, 0.99999),
@@ -121,12 +120,12 @@ fn load(folder: &Path, device: DeviceChoice, precision: Precision) -> Encoder {
     Encoder::load(&ModelSource::folder(folder).unwrap(), &settings).unwrap()
 }
 
-/// How far embeddings are from those of the reference.
+/// The difference of embeddings from the reference.
 #[derive(Clone, Copy)]
 struct Distance {
-    /// The largest of any number.
+    /// The largest absolute difference of a component.
     difference: f32,
-    /// The smallest of any vector.
+    /// The smallest cosine of a vector.
     cosine: f32,
 }
 
@@ -167,7 +166,7 @@ impl fmt::Display for Distance {
     }
 }
 
-/// Of texts, and of images.
+/// The differences of texts and of images.
 async fn distances(
     folder: &Path,
     device: DeviceChoice,

@@ -1,6 +1,6 @@
-//! Preprocessed pixels against transformers' Pillow-based processor, before
-//! normalising, over 21 sizes: equal on PNG, within 4 of 255 on JPEG. `embed/parity` made the references.
-#![allow(clippy::unwrap_used)] // clippy.toml lets tests do so, not what they share
+//! Compares preprocessed pixels, before normalisation, with transformers' Pillow-based processor for
+//! 21 sizes: equal for PNG, within 4 of 255 for JPEG. `embed/parity` creates the references.
+#![allow(clippy::unwrap_used)] // clippy.toml allows it only inside of tests
 
 use std::path::{Path, PathBuf};
 
@@ -17,8 +17,8 @@ fn preprocessor(kind: &str) -> Preprocessor {
     Preprocessor::from_config(&config).unwrap()
 }
 
-/// A sample of every picture; `CLIPDB_PARITY_PIXELS` names the file with every pixel
-/// that `embed/parity/make.sh full` writes.
+/// Compares a sample of every image. `CLIPDB_PARITY_PIXELS` is the path of the file with all pixels,
+/// which `embed/parity/make.sh full` writes.
 #[test]
 fn pixels_are_those_of_pillow() {
     let file = std::env::var_os("CLIPDB_PARITY_PIXELS")
@@ -53,11 +53,11 @@ fn pixels_are_those_of_pillow() {
     for (name, difference) in &worst {
         println!("{name}: {difference}");
     }
-    // The decoder is Pillow's, the resampling its arithmetic.
+    // The decoder is Pillow's, and the resampling has the same arithmetic.
     assert!(worst.iter().all(|(_, difference)| *difference == 0));
 }
 
-/// Pictures without loss through the preprocessing of other families: equal.
+/// Lossless images with the preprocessing of other families are equal.
 #[test]
 fn pixels_of_other_families_are_those_of_their_authors() {
     let bytes = std::fs::read(golden().join("pixels-families.safetensors")).unwrap();
@@ -90,7 +90,7 @@ fn pixels_of_other_families_are_those_of_their_authors() {
                 .filter(|(x, y, _)| x.is_multiple_of(stride) && y.is_multiple_of(stride))
                 .flat_map(|(_, _, pixel)| pixel.0)
                 .collect();
-            // Not `assert_eq`, which would print both pictures.
+            // Not `assert_eq`, which would print both images.
             assert!(sampled == reference.data(), "{name}");
         }
     }
@@ -140,13 +140,13 @@ fn a_picture_smaller_than_the_crop_is_framed_in_black() {
         .unwrap();
     assert_eq!(framed.dimensions(), (8, 8));
     for (x, y, pixel) in framed.enumerate_pixels() {
-        // transformers puts the odd pixel of the frame before the picture.
+        // transformers puts an odd pixel of padding before the image.
         let inside = (2..7).contains(&x) && (3..6).contains(&y);
         assert_eq!(pixel.0[0], if inside { 200 } else { 0 }, "at {x}, {y}");
     }
 }
 
-/// 1 × 2,000,000 pixels would be 224 × 448,000,000 when resized whole.
+/// Resizing 1 × 2,000,000 pixels completely would produce 224 × 448,000,000.
 #[test]
 fn extreme_shapes_cost_no_more_than_their_crop() {
     for (width, height) in [(1, 2_000_000), (2_000_000, 1)] {
@@ -170,7 +170,7 @@ fn extreme_shapes_cost_no_more_than_their_crop() {
 }
 
 #[test]
-fn a_configuration_that_cannot_be_followed_is_refused() {
+fn an_unsupported_configuration_is_rejected() {
     for (json, field) in [
         (r#"{"size": {"longest_edge": 224}}"#, "size"),
         (

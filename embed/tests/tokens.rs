@@ -1,17 +1,17 @@
-//! Token numbers of 200 texts, identical to those of `transformers` (`parity/`).
-#![allow(clippy::unwrap_used)] // clippy.toml lets tests do so, not what they share
+//! The token ids of 200 texts are those of `transformers` (`parity/`).
+#![allow(clippy::unwrap_used)] // clippy.toml allows it only inside of tests
 
 use std::path::Path;
 
-use clipdb_embed::{TextRole, Tokens};
+use clipdb_embed::{TextRole, TextTokenizer};
 use serde_json::Value;
 
 fn read(path: &str) -> Vec<u8> {
     std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
 }
 
-/// Compares a tokenizer with column `name` of the golden file, and says how many of
-/// the texts were too long.
+/// Compares a tokenizer with the column `name` of the golden file. Returns the number of truncated
+/// texts.
 fn compare(tokenizer: &str, name: &str, context: &str) -> usize {
     let golden: Value = serde_json::from_slice(&read("parity/golden/tokens.json")).unwrap();
     let column = golden["columns"]
@@ -21,8 +21,8 @@ fn compare(tokenizer: &str, name: &str, context: &str) -> usize {
         .position(|column| column == name)
         .unwrap();
     let context = usize::try_from(golden[context].as_u64().unwrap()).unwrap();
-    let tokens = Tokens::from_json(&read(tokenizer), context).unwrap();
-    let longer = Tokens::from_json(&read(tokenizer), 100_000).unwrap();
+    let tokens = TextTokenizer::from_json(&read(tokenizer), context).unwrap();
+    let longer = TextTokenizer::from_json(&read(tokenizer), 100_000).unwrap();
     let rows = golden["rows"].as_array().unwrap();
     assert_eq!(rows.len(), 200);
     let mut truncated = 0;
@@ -42,20 +42,26 @@ fn compare(tokenizer: &str, name: &str, context: &str) -> usize {
 #[test]
 fn clip() {
     let truncated = compare("../models/clip-tokenizer.json", "clip", "clip_context");
-    assert!(truncated > 0, "the golden file has over-long texts");
+    assert!(
+        truncated > 0,
+        "the golden file has texts that exceed the context"
+    );
 }
 
 #[test]
 fn sentence_model() {
     let tokenizer = "../models/clipdb-mini/tokenizer.json";
     let truncated = compare(tokenizer, "sentence", "sentence_context");
-    assert!(truncated > 0, "the golden file has over-long texts");
+    assert!(
+        truncated > 0,
+        "the golden file has texts that exceed the context"
+    );
 }
 
 #[test]
-fn a_long_text_is_read_in_passages_of_whole_sentences() {
+fn a_long_text_is_split_into_passages_of_complete_sentences() {
     let json = read("../models/clipdb-mini/tokenizer.json");
-    let tokens = Tokens::from_json(&json, 40).unwrap();
+    let tokens = TextTokenizer::from_json(&json, 40).unwrap();
     let sentences: Vec<String> = (0..30)
         .map(|n| format!("Sentence number {n} speaks of the potato."))
         .collect();
@@ -92,12 +98,12 @@ fn a_long_text_is_read_in_passages_of_whole_sentences() {
 }
 
 #[test]
-fn what_has_no_sentences_is_cut_all_the_same() {
+fn text_without_sentences_is_split_too() {
     for (tokenizer, context) in [
         ("../models/clipdb-mini/tokenizer.json", 32),
         ("../models/clip-tokenizer.json", 77),
     ] {
-        let tokens = Tokens::from_json(&read(tokenizer), context).unwrap();
+        let tokens = TextTokenizer::from_json(&read(tokenizer), context).unwrap();
         for text in [
             "word ".repeat(5_000),
             "word".repeat(500),
@@ -114,7 +120,7 @@ fn what_has_no_sentences_is_cut_all_the_same() {
             for passage in &found.passages {
                 assert!(!passage.tokens.truncated);
                 let between = text.get(end..passage.range.start).unwrap_or("");
-                assert_eq!(between.trim(), "", "nothing is left out");
+                assert_eq!(between.trim(), "", "the passages leave out text");
                 end = passage.range.end;
             }
             assert_eq!(text[end..].trim(), "");
@@ -123,8 +129,11 @@ fn what_has_no_sentences_is_cut_all_the_same() {
 }
 
 #[test]
-fn what_is_no_tokenizer_is_refused() {
-    let error = Tokens::from_json(b"{}", 77).err().unwrap().to_string();
+fn an_invalid_tokenizer_is_rejected() {
+    let error = TextTokenizer::from_json(b"{}", 77)
+        .err()
+        .unwrap()
+        .to_string();
     assert!(error.contains("tokenizer.json"), "{error}");
-    assert!(Tokens::from_json(&read("../models/clip-tokenizer.json"), 2).is_err());
+    assert!(TextTokenizer::from_json(&read("../models/clip-tokenizer.json"), 2).is_err());
 }

@@ -98,7 +98,7 @@ impl Executor {
                     .map(Some)
                     .map_err(|error| ApiError::from(error).in_document(&id))
             })
-            .buffered(encoder.places())
+            .buffered(encoder.max_in_flight())
             .try_collect()
             .await?;
         Ok(Embedded { documents, found })

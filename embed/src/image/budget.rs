@@ -1,7 +1,7 @@
-//! What decoding one image may cost: a bound on its time, and an end when its client is gone.
+//! The budget of one decode: it ends when its processor time is spent or its client disconnects.
 //!
-//! Time is the decoding thread's own processor time, so that a busy machine refuses nothing that
-//! an idle one takes.
+//! The budget counts the thread's own processor time, so a busy machine rejects no image that an
+//! idle one accepts.
 
 use std::cell::Cell;
 use std::io::{self, BufRead, Read, Seek, SeekFrom};
@@ -11,19 +11,19 @@ use rustix::time::{ClockId, clock_gettime};
 
 use super::ImageError;
 
-/// Whether anyone still waits for the result.
-pub(crate) type Wanted<'a> = &'a dyn Fn() -> bool;
+/// Returns whether a client still waits for the result.
+pub(crate) type IsWanted<'a> = &'a dyn Fn() -> bool;
 
-/// Reading a header, and whatever an image takes apart from its pixels.
+/// For the header, and for all work that does not depend on the number of pixels.
 const BASE: Duration = Duration::from_secs(1);
-/// Per pixel. The slowest file measured, a lossy WebP of noise, takes 90 on one core of a server; a
-/// progressive JPEG of noise 60, a photo 10.
+/// The slowest file measured, a lossy WebP of noise, takes 90 ns per pixel on one core of a server.
+/// A progressive JPEG of noise takes 60, a photo 10.
 const NANOSECONDS_PER_PIXEL: u64 = 250;
 
 pub(super) struct Budget<'a> {
     begun: Duration,
     limit: Cell<Duration>,
-    wanted: Wanted<'a>,
+    wanted: IsWanted<'a>,
     stop: Cell<Option<Stop>>,
 }
 
@@ -34,8 +34,8 @@ enum Stop {
 }
 
 impl<'a> Budget<'a> {
-    /// For work of this thread that begins now.
-    pub fn new(wanted: Wanted<'a>) -> Self {
+    /// Starts the budget of work on the current thread.
+    pub fn new(wanted: IsWanted<'a>) -> Self {
         Self {
             begun: thread_time(),
             limit: Cell::new(BASE),
@@ -44,14 +44,14 @@ impl<'a> Budget<'a> {
         }
     }
 
-    /// Allows what an image of so many pixels may take.
+    /// Sets the limit to that of an image with `pixels` pixels.
     pub fn allow(&self, pixels: u64) {
         let for_pixels = pixels.saturating_mul(NANOSECONDS_PER_PIXEL);
         self.limit.set(BASE + Duration::from_nanos(for_pixels));
     }
 
-    /// Whether the work may go on. Once it may not, it never may again.
-    pub fn proceeds(&self) -> bool {
+    /// Whether the work may continue. Once this is false it stays false.
+    pub fn may_continue(&self) -> bool {
         if self.stop.get().is_none() {
             let stop = if !(self.wanted)() {
                 Some(Stop::Abandoned)
@@ -65,8 +65,9 @@ impl<'a> Budget<'a> {
         self.stop.get().is_none()
     }
 
-    /// What a decoder found, or why it was stopped, which it reports in its own ways.
-    pub fn settle<T>(
+    /// The decoder's result, or the reason for the stop: decoders report a stop as an error of
+    /// their own.
+    pub fn conclude<T>(
         &self,
         format: &'static str,
         result: Result<T, ImageError>,
@@ -77,17 +78,20 @@ impl<'a> Budget<'a> {
             Some(Stop::Spent) => Err(ImageError::TooCostly {
                 format,
                 reason: format!(
-                    "it takes more than the {:.1} seconds of a processor that its size allows",
+                    "it takes more than the {:.1} seconds of processor time that its size allows",
                     self.limit.get().as_secs_f64()
                 ),
             }),
         }
     }
 
-    /// For decoders' own loops.
+    /// Checks the budget inside a decoder's loop.
+    ///
+    /// # Errors
+    /// [`ImageError::Abandoned`] or [`ImageError::TooCostly`].
     pub fn check(&self, format: &'static str) -> Result<(), ImageError> {
-        self.proceeds();
-        self.settle(format, Ok(()))
+        self.may_continue();
+        self.conclude(format, Ok(()))
     }
 }
 
@@ -99,22 +103,24 @@ fn thread_time() -> Duration {
     )
 }
 
-/// A file's bytes in small pieces, none of them once the budget is spent. A piece inflates to a
-/// thousand times its size at most.
-pub(super) struct Paced<'a> {
+/// Reads a file in small pieces and fails once the budget is spent. Decompression expands a piece
+/// at most a thousandfold, so the check is frequent enough.
+pub(super) struct BudgetedReader<'a> {
     bytes: &'a [u8],
     at: usize,
     budget: &'a Budget<'a>,
-    /// Whose beginning the budget was asked for, and the reads of it since.
+    /// The piece at whose start the budget was checked.
     piece: Option<usize>,
+    /// Reads since that check.
     reads: usize,
 }
 
 const PIECE: usize = 4096;
-/// Some decoders read byte by byte, and some go back and forth.
+/// Reads after which the budget is checked again: some decoders read byte by byte, and some seek
+/// back and forth.
 const READS: usize = 1024;
 
-impl<'a> Paced<'a> {
+impl<'a> BudgetedReader<'a> {
     pub fn new(bytes: &'a [u8], budget: &'a Budget<'a>) -> Self {
         Self {
             bytes,
@@ -126,12 +132,12 @@ impl<'a> Paced<'a> {
     }
 }
 
-impl BufRead for Paced<'_> {
+impl BufRead for BudgetedReader<'_> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         let piece = self.at / PIECE;
         self.reads += 1;
         if self.piece != Some(piece) || self.reads > READS {
-            if !self.budget.proceeds() {
+            if !self.budget.may_continue() {
                 return Err(io::Error::other("decoding was stopped"));
             }
             (self.piece, self.reads) = (Some(piece), 0);
@@ -145,7 +151,7 @@ impl BufRead for Paced<'_> {
     }
 }
 
-impl Read for Paced<'_> {
+impl Read for BudgetedReader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let piece = self.fill_buf()?;
         let length = piece.len().min(buffer.len());
@@ -155,16 +161,19 @@ impl Read for Paced<'_> {
     }
 }
 
-impl Seek for Paced<'_> {
+impl Seek for BudgetedReader<'_> {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         let target = match to {
             SeekFrom::Start(offset) => i128::from(offset),
             SeekFrom::End(offset) => self.bytes.len() as i128 + i128::from(offset),
             SeekFrom::Current(offset) => self.at as i128 + i128::from(offset),
         };
-        // Past the end is allowed: there is nothing to read.
+        // A position past the end is allowed: reads there return nothing.
         self.at = usize::try_from(target).map_err(|_| {
-            io::Error::new(io::ErrorKind::InvalidInput, "a place before the beginning")
+            io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "the position is before the start",
+            )
         })?;
         Ok(self.at as u64)
     }
@@ -175,43 +184,43 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pieces_are_the_whole_file() {
+    fn the_pieces_add_up_to_the_file() {
         let bytes: Vec<u8> = (0..10_000_u32).map(|n| n as u8).collect();
         let budget = Budget::new(&|| true);
         let mut read = Vec::new();
-        let mut paced = Paced::new(&bytes, &budget);
-        paced.read_to_end(&mut read).unwrap();
+        let mut reader = BudgetedReader::new(&bytes, &budget);
+        reader.read_to_end(&mut read).unwrap();
         assert_eq!(read, bytes);
-        paced.seek(SeekFrom::End(-1)).unwrap();
-        assert_eq!(paced.fill_buf().unwrap(), &bytes[9_999..]);
-        assert_eq!(paced.seek(SeekFrom::Start(1 << 40)).unwrap(), 1 << 40);
-        assert!(paced.fill_buf().unwrap().is_empty());
-        assert!(paced.seek(SeekFrom::Current(-(1 << 50))).is_err());
+        reader.seek(SeekFrom::End(-1)).unwrap();
+        assert_eq!(reader.fill_buf().unwrap(), &bytes[9_999..]);
+        assert_eq!(reader.seek(SeekFrom::Start(1 << 40)).unwrap(), 1 << 40);
+        assert!(reader.fill_buf().unwrap().is_empty());
+        assert!(reader.seek(SeekFrom::Current(-(1 << 50))).is_err());
     }
 
     #[test]
-    fn what_nobody_waits_for_is_not_read_on() {
+    fn an_unwanted_file_is_not_read_further() {
         let wanted = Cell::new(true);
         let ask = || wanted.get();
         let budget = Budget::new(&ask);
-        let mut paced = Paced::new(&[0; 3 * PIECE], &budget);
+        let mut reader = BudgetedReader::new(&[0; 3 * PIECE], &budget);
         let mut piece = [0; PIECE];
-        paced.read_exact(&mut piece).unwrap();
+        reader.read_exact(&mut piece).unwrap();
         wanted.set(false);
-        assert!(paced.read_exact(&mut piece).is_err());
-        let result = budget.settle("PNG", Ok(()));
+        assert!(reader.read_exact(&mut piece).is_err());
+        let result = budget.conclude("PNG", Ok(()));
         assert!(matches!(result, Err(ImageError::Abandoned)), "{result:?}");
     }
 
     #[test]
-    fn time_is_bounded_and_pixels_buy_some() {
+    fn time_is_bounded_by_the_number_of_pixels() {
         let budget = Budget::new(&|| true);
         budget.limit.set(Duration::ZERO);
         budget.allow(1_000_000);
         assert!(budget.limit.get() > BASE);
-        assert!(budget.proceeds());
+        assert!(budget.may_continue());
         budget.limit.set(Duration::ZERO);
-        assert!(!budget.proceeds());
+        assert!(!budget.may_continue());
         assert!(matches!(
             budget.check("PNG"),
             Err(ImageError::TooCostly { .. })

@@ -1,122 +1,65 @@
-//! Decoding to 8 bits, and the one place where decoders' errors get their words.
+//! Inspecting and decoding an image file of any supported format.
 
-use std::io::ErrorKind;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use ::image::{DynamicImage, ImageFormat, metadata::Orientation};
 
-use ::image::{DynamicImage, RgbImage, metadata::Orientation};
+use super::budget::{Budget, IsWanted};
+use super::error::guarded;
+use super::format::Format;
+use super::header::OpenedImage;
+use super::{ImageError, ImageInfo, ImageLimits, jpeg, png, tiff, webp_gif_bmp};
 
-use super::budget::{Budget, Wanted};
-use super::header::{self, Format};
-use super::{ImageError, ImageInfo, ImageLimits};
-
-/// A decoded picture as it is stored: `orientation` is still to be applied.
-pub(super) struct Decoded {
+/// A decoded image as it is stored: `orientation` is not applied yet.
+pub(super) struct DecodedImage {
     pub info: ImageInfo,
     pub orientation: Orientation,
     pub image: DynamicImage,
 }
 
-/// Decodes the (first) frame, for as long as it is `wanted`.
+/// Reads only the header of an image file.
+///
+/// # Errors
+/// [`ImageError::NotAnImage`], [`ImageError::Unsupported`], [`ImageError::Truncated`] or
+/// [`ImageError::Corrupt`] if the header cannot be read, [`ImageError::Empty`] if a side is
+/// zero, and [`ImageError::TooManyPixels`] above `limits.max_pixels`.
+pub fn inspect(bytes: &[u8], limits: &ImageLimits) -> Result<ImageInfo, ImageError> {
+    let format = Format::of(bytes)?;
+    let budget = Budget::new(&|| true);
+    let opened = guarded(format.name, || open(bytes, format, limits, &budget));
+    budget.conclude(format.name, opened.map(|opened| opened.info(format)))
+}
+
+/// Decodes the (first) frame while it is `wanted`.
 pub(super) fn decode(
     bytes: &[u8],
     limits: &ImageLimits,
-    wanted: Wanted<'_>,
-) -> Result<Decoded, ImageError> {
+    wanted: IsWanted<'_>,
+) -> Result<DecodedImage, ImageError> {
     let format = Format::of(bytes)?;
     let budget = Budget::new(wanted);
     let decoded = guarded(format.name, || {
-        let opened = header::open(bytes, format, limits, &budget)?;
+        let opened = open(bytes, format, limits, &budget)?;
         let (width, height) = opened.stored;
         budget.allow(u64::from(width) * u64::from(height));
-        Ok(Decoded {
+        Ok(DecodedImage {
             info: opened.info(format),
             orientation: opened.orientation,
             image: (opened.decode)()?,
         })
     });
-    budget.settle(format.name, decoded)
+    budget.conclude(format.name, decoded)
 }
 
-/// The most bytes per pixel that there are at a time while an image of so many 8-bit channels is
-/// made RGB: itself, RGBA where it has alpha, and RGB.
-pub(super) fn shown_bytes(channels: u64) -> u64 {
-    match channels {
-        1 => 1 + 3,
-        3 => 3,
-        _ => 4 + 3,
-    }
-}
-
-/// The nearest of 256 levels.
-pub(super) fn to_8_bits(value: u16) -> u8 {
-    // At most 255, since 65,535 is 255 × 257.
-    ((u32::from(value) + 128) / 257) as u8
-}
-
-/// Without alpha; what was transparent is white.
-pub(super) fn over_white(image: DynamicImage) -> RgbImage {
-    if !image.color().has_alpha() {
-        return image.into_rgb8();
-    }
-    let rgba = image.into_rgba8();
-    let (width, height) = rgba.dimensions();
-    let mut rgb = RgbImage::new(width, height);
-    for (to, from) in rgb.pixels_mut().zip(rgba.pixels()) {
-        let [red, green, blue, alpha] = from.0;
-        to.0 = [red, green, blue].map(|value| blend_with_white(value, alpha));
-    }
-    rgb
-}
-
-fn blend_with_white(value: u8, alpha: u8) -> u8 {
-    let (value, alpha) = (u32::from(value), u32::from(alpha));
-    let blended = (value * alpha + 255 * (255 - alpha) + 127) / 255;
-    // At most 255, since it lies between `value` and 255.
-    blended as u8
-}
-
-/// A decoder that panics on a damaged file has found damage, no more.
-pub(super) fn guarded<T>(
-    format: &'static str,
-    work: impl FnOnce() -> Result<T, ImageError>,
-) -> Result<T, ImageError> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
-        Err(ImageError::Damaged {
-            format,
-            reason: "its decoder gave up".to_owned(),
-        })
-    })
-}
-
-pub(super) fn explain(format: &'static str, error: ::image::ImageError) -> ImageError {
-    match error {
-        ::image::ImageError::IoError(error) => explain_io(format, &error),
-        ::image::ImageError::Unsupported(error) => ImageError::Unsupported {
-            format,
-            reason: error.to_string(),
-        },
-        ::image::ImageError::Limits(_) => too_much_memory(format),
-        error => ImageError::Damaged {
-            format,
-            reason: error.to_string(),
-        },
-    }
-}
-
-pub(super) fn explain_io(format: &'static str, error: &std::io::Error) -> ImageError {
-    match error.kind() {
-        ErrorKind::UnexpectedEof => ImageError::Truncated { format },
-        _ => ImageError::Damaged {
-            format,
-            reason: error.to_string(),
-        },
-    }
-}
-
-pub(super) fn too_much_memory(format: &'static str) -> ImageError {
-    ImageError::Damaged {
-        format,
-        reason: "it asks for more memory than its size accounts for".to_owned(),
+fn open<'a>(
+    bytes: &'a [u8],
+    format: Format,
+    limits: &ImageLimits,
+    budget: &'a Budget<'a>,
+) -> Result<OpenedImage<'a>, ImageError> {
+    match format.format {
+        ImageFormat::Jpeg => jpeg::open(bytes, format, limits, budget),
+        ImageFormat::Png => png::open(bytes, format, limits, budget),
+        ImageFormat::Tiff => tiff::open(bytes, format, limits, budget),
+        _ => webp_gif_bmp::open(bytes, format, limits, budget),
     }
 }
 
@@ -128,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_format_stops_when_nobody_waits() {
+    fn every_format_stops_once_the_result_is_unwanted() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("parity/golden");
         let limits = ImageLimits::default();
         for name in [

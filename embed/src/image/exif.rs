@@ -1,14 +1,15 @@
-//! The orientation in EXIF metadata, which each format keeps in a place of its own.
+//! The orientation in EXIF metadata. Each format stores the metadata elsewhere.
 
 use ::image::metadata::Orientation;
 
-/// What JPEG puts before the TIFF structure; writers of other formats often keep it.
+/// The prefix that JPEG puts before the TIFF structure. Writers of other formats often keep it.
 const PREFIX: &[u8] = b"Exif\0";
 
-/// Metadata that can't be read turns nothing: it is no reason to refuse an image.
+/// Reads the orientation. Unreadable metadata counts as no rotation, since the image itself is
+/// usable.
 pub(super) fn orientation(metadata: &[u8]) -> Orientation {
     let tiff = match metadata.strip_prefix(PREFIX) {
-        // One byte more, which is 0 as a rule.
+        // The byte that follows is usually 0.
         Some(rest) => rest.get(1..).unwrap_or_default(),
         None => metadata,
     };
@@ -20,7 +21,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_prefix_is_passed_over() {
+    fn a_prefix_is_skipped() {
         let tiff = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
         for prefix in [b"".as_slice(), b"Exif\0\0", b"Exif\0\xFF"] {
             let metadata = [prefix, tiff.as_slice()].concat();

@@ -6,14 +6,14 @@ use std::f64::consts::PI;
 pub(super) enum Filter {
     Lanczos,
     Bilinear,
-    /// Keys 1981 with a = −0.5, which is Catmull and Rom's.
+    /// Keys (1981) with a = −0.5, the Catmull-Rom spline.
     Bicubic,
     Box,
     Hamming,
 }
 
 impl Filter {
-    /// How far from the centre it reaches, in pixels.
+    /// The radius outside of which the weight is zero, in pixels.
     pub fn support(self) -> f64 {
         match self {
             Self::Lanczos => 3.0,
@@ -23,7 +23,7 @@ impl Filter {
         }
     }
 
-    /// At `x` pixels from the centre; not normalised.
+    /// The weight at `x` pixels from the centre, not normalised.
     pub fn weight(self, x: f64) -> f64 {
         let distance = x.abs();
         match self {

@@ -1,40 +1,42 @@
-//! From a file's bytes to the pixels a tower reads, and to thumbnails.
+//! Image files: inspection, decoding, preprocessing for an image tower, and thumbnails.
 //!
-//! A picture is judged by its header ([`inspect`]) before anything is decoded: what it
-//! is, how large, what decoding it costs. Decoding is bounded in memory and time and ends when
-//! nobody waits for it (`budget`). [`Preprocessor`] then does what Hugging Face's
-//! image processors do on Pillow, number for number where the decoder is lossless.
+//! [`inspect`] reads only the header: format, size and the cost of decoding. Decoding is bounded
+//! in memory and time, and stops when the client disconnects (`budget`). [`Preprocessor`] then
+//! reproduces Hugging Face's image processors on Pillow, bit for bit for lossless formats.
 //!
-//! Two choices hold for every model: a picture is turned upright by its EXIF orientation
-//! first, and transparency is shown over white (transformers does so since version 5;
-//! version 4 showed the colour that lay beneath).
+//! Two rules apply to every model. The EXIF orientation is applied first. Transparent images are
+//! composited over white, as transformers does from version 5 on; version 4 dropped the alpha
+//! channel and showed the colour beneath it.
 
 mod budget;
 mod decode;
+mod encode_png;
 mod error;
 mod exif;
 mod filter;
+mod format;
 mod header;
 mod jpeg;
 mod open_clip_config;
 mod orient;
-mod others;
 mod pixels;
 mod png;
 mod preprocess;
 mod processor_config;
 mod resize;
+mod rgb;
 mod thumbnail;
 mod tiff;
 mod webp;
-mod write;
+mod webp_gif_bmp;
 
-pub(crate) use budget::Wanted;
+pub(crate) use budget::IsWanted;
+pub use decode::inspect;
+pub use encode_png::png;
 pub use error::ImageError;
 pub(crate) use header::expected_time;
-pub use header::{ImageInfo, ImageLimits, decode_cost, inspect};
+pub use header::{ImageInfo, ImageLimits, decode_cost};
 pub use pixels::Pixels;
 pub use preprocess::Preprocessor;
 pub(crate) use thumbnail::thumbnail_while;
 pub use thumbnail::{Thumbnail, thumbnail};
-pub use write::png;

@@ -1,4 +1,4 @@
-//! `preprocess_cfg` of an `open_clip_config.json`: what torchvision does there.
+//! `preprocess_cfg` of an `open_clip_config.json`, which configures torchvision's transforms.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -6,10 +6,10 @@ use serde_json::Value;
 use super::ImageError;
 use super::filter::Filter;
 use super::processor_config::{
-    Cut, OPENAI_DEVIATION, OPENAI_MEAN, Resize, Settings, config, deviations, side, three,
+    CropRounding, OPENAI_DEVIATION, OPENAI_MEAN, Resize, Settings, config, deviations, side, three,
 };
 
-/// The fields of OpenCLIP's `PreprocessCfg`; another is refused by name.
+/// The fields of OpenCLIP's `PreprocessCfg`. An unknown field is an error.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Raw {
@@ -19,12 +19,12 @@ struct Raw {
     std: Option<Vec<f64>>,
     interpolation: Option<String>,
     resize_mode: Option<String>,
-    /// Of a border that no mode here makes.
+    /// The colour of a border, which the supported modes do not add.
     #[serde(rename = "fill_color")]
     _fill_color: Option<Value>,
 }
 
-/// One side of a square, or height and width.
+/// The side of a square, or height and width.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(untagged)]
 enum Size {
@@ -32,13 +32,13 @@ enum Size {
     Sides([u32; 2]),
 }
 
-/// For a tower that sees squares of `wanted` pixels.
+/// The settings for a tower that reads square images with a side of `wanted` pixels.
 pub(super) fn settings(json: &Value, wanted: u32) -> Result<Settings, ImageError> {
     const FIELD: &str = "preprocess_cfg";
     let raw = match json {
         Value::Null => Raw::default(),
         given => serde_json::from_value(given.clone())
-            .map_err(|error| config(FIELD, format!("is not what was expected: {error}")))?,
+            .map_err(|error| config(FIELD, format!("has an unexpected form: {error}")))?,
     };
     let wanted = side(FIELD, wanted)?;
     let [height, width] = match raw.size {
@@ -49,11 +49,11 @@ pub(super) fn settings(json: &Value, wanted: u32) -> Result<Settings, ImageError
     if [height, width] != [wanted; 2] {
         return Err(config(
             "size",
-            format!("makes pictures of {width}×{height}, and the tower sees {wanted}×{wanted}"),
+            format!("is {width}×{height}, and the tower reads {wanted}×{wanted}"),
         ));
     }
     if raw.mode.as_deref().is_some_and(|mode| mode != "RGB") {
-        return Err(config("mode", "RGB is supported alone"));
+        return Err(config("mode", "only RGB is supported"));
     }
     let resize = match raw.resize_mode.as_deref() {
         None | Some("shortest") => Resize::ShortestEdge(wanted),
@@ -79,9 +79,9 @@ pub(super) fn settings(json: &Value, wanted: u32) -> Result<Settings, ImageError
         resize,
         filter,
         crop: (wanted, wanted),
-        cut: Cut::ToEven,
+        crop_rounding: CropRounding::ToEven,
         rescale: 1.0 / 255.0,
-        mean: three("mean", raw.mean, OPENAI_MEAN)?,
-        deviation: deviations("std", raw.std, OPENAI_DEVIATION)?,
+        mean: three("mean", raw.mean.as_deref(), OPENAI_MEAN)?,
+        deviation: deviations("std", raw.std.as_deref(), OPENAI_DEVIATION)?,
     })
 }

@@ -1,4 +1,4 @@
-//! EXIF orientation: sizes and regions of the upright picture in terms of the stored one.
+//! EXIF orientation: converts sizes and regions of the upright image to those of the stored image.
 
 use ::image::metadata::Orientation;
 
@@ -14,7 +14,7 @@ fn swaps_axes(orientation: Orientation) -> bool {
     )
 }
 
-/// Also its own inverse: from the upright size to the stored one.
+/// The size after the orientation is applied. The function is its own inverse.
 pub(super) fn upright_size<T>(orientation: Orientation, width: T, height: T) -> (T, T) {
     if swaps_axes(orientation) {
         (height, width)
@@ -23,7 +23,8 @@ pub(super) fn upright_size<T>(orientation: Orientation, width: T, height: T) -> 
     }
 }
 
-/// Where a region of the upright picture (`width` × `height`) lies in the stored one.
+/// The region of the stored image that shows `upright`, a region of the upright image of
+/// `width` × `height` pixels.
 pub(super) fn stored_region(
     orientation: Orientation,
     (width, height): (u64, u64),

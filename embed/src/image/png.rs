@@ -1,15 +1,17 @@
-//! PNG without what is packed beside the pixels: a colour profile of a few kilobytes can
-//! inflate to gigabytes, and neither it nor text is of any use here.
+//! PNG without its colour profile and text: a profile of a few kilobytes can inflate to
+//! gigabytes, and neither is used.
 
 use ::image::metadata::Orientation;
 use ::image::{DynamicImage, ImageBuffer};
 use ::png::{BitDepth, ColorType, DecodeOptions, Decoder, DecodingError, Limits, Transformations};
 
-use super::budget::{Budget, Paced};
-use super::header::{Format, Opened};
-use super::{ImageError, ImageLimits, decode, exif, header};
+use super::budget::{Budget, BudgetedReader};
+use super::error::{explain_io, too_much_memory};
+use super::format::Format;
+use super::header::{OpenedImage, check_size};
+use super::{ImageError, ImageLimits, exif, rgb};
 
-/// For chunks and rows, besides four rows of the widest kind of pixel.
+/// Memory for chunks and rows, in addition to four rows of the widest pixel type.
 const SLACK: usize = 16 << 20;
 
 pub(super) fn open<'a>(
@@ -17,15 +19,15 @@ pub(super) fn open<'a>(
     format: Format,
     limits: &ImageLimits,
     budget: &'a Budget<'a>,
-) -> Result<Opened<'a>, ImageError> {
+) -> Result<OpenedImage<'a>, ImageError> {
     let explain = move |error| explain(format.name, error);
     let mut options = DecodeOptions::default();
     options.set_ignore_iccp_chunk(true);
     options.set_ignore_text_chunk(true);
-    let mut decoder = Decoder::new_with_options(Paced::new(bytes, budget), options);
+    let mut decoder = Decoder::new_with_options(BudgetedReader::new(bytes, budget), options);
     decoder.set_transformations(Transformations::EXPAND);
     let (width, height) = decoder.read_header_info().map_err(explain)?.size();
-    header::check_size(format, (width, height), limits)?;
+    check_size(format, (width, height), limits)?;
     decoder.set_limits(Limits {
         bytes: (width as usize).saturating_mul(4 * 8).saturating_add(SLACK),
     });
@@ -38,12 +40,12 @@ pub(super) fn open<'a>(
     let pixels = u64::from(width) * u64::from(height);
     let channels = color.samples() as u64;
     let deep = depth == BitDepth::Sixteen;
-    // Of 16 bits an image of 8 is made, then it is shown.
+    // 16 bits are reduced to 8 first, then converted to RGB.
     let reduced = if deep { 3 * channels } else { 0 };
-    Ok(Opened {
+    Ok(OpenedImage {
         stored: (width, height),
         orientation,
-        memory: pixels * reduced.max(decode::shown_bytes(channels)),
+        memory: pixels * reduced.max(rgb::conversion_bytes(channels)),
         expected_ns: pixels * (4 + if deep { 8 } else { 4 } * channels),
         decode: Box::new(move || {
             let length = reader
@@ -59,7 +61,7 @@ pub(super) fn open<'a>(
     })
 }
 
-/// `data` in PNG's own order, the high byte first.
+/// `data` is in PNG's byte order, big endian.
 fn image(
     (width, height): (u32, u32),
     color: ColorType,
@@ -87,18 +89,18 @@ fn image(
         return None;
     }
     let (pairs, _) = data.as_chunks::<2>();
-    let eighths = pairs
+    let bytes = pairs
         .iter()
-        .map(|pair| decode::to_8_bits(u16::from_be_bytes(*pair)))
+        .map(|pair| rgb::to_8_bits(u16::from_be_bytes(*pair)))
         .collect();
-    image((width, height), color, BitDepth::Eight, eighths)
+    image((width, height), color, BitDepth::Eight, bytes)
 }
 
 fn explain(format: &'static str, error: DecodingError) -> ImageError {
     match error {
-        DecodingError::IoError(error) => decode::explain_io(format, &error),
-        DecodingError::LimitsExceeded => decode::too_much_memory(format),
-        error => ImageError::Damaged {
+        DecodingError::IoError(error) => explain_io(format, &error),
+        DecodingError::LimitsExceeded => too_much_memory(format),
+        error => ImageError::Corrupt {
             format,
             reason: error.to_string(),
         },

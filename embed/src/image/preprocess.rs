@@ -1,4 +1,4 @@
-//! What image processors of CLIP's kind do: resize, crop at the centre, normalise.
+//! The preprocessing of CLIP-like image processors: resize, crop at the centre, normalise.
 
 use std::sync::Arc;
 
@@ -7,11 +7,11 @@ use serde_json::Value;
 
 use super::open_clip_config;
 use super::pixels::{Levels, Pixels};
-use super::processor_config::{Cut, Resize, Settings};
+use super::processor_config::{CropRounding, Resize, Settings};
 use super::resize::{Raster, Region, resize_part};
-use super::{ImageError, ImageLimits, Wanted, decode, orient};
+use super::{ImageError, ImageLimits, IsWanted, decode, orient, rgb};
 
-/// A model's preprocessing, ready to run. Cheap to share between threads.
+/// A model's preprocessing. Cheap to clone and to share between threads.
 #[derive(Debug, Clone)]
 pub struct Preprocessor {
     settings: Settings,
@@ -19,17 +19,19 @@ pub struct Preprocessor {
 }
 
 impl Preprocessor {
-    /// From the bytes of `preprocessor_config.json`. What it asks for and is not
-    /// supported is [`ImageError::Config`].
+    /// Reads the contents of a `preprocessor_config.json`.
+    ///
+    /// # Errors
+    /// [`ImageError::Config`] for an unsupported setting.
     pub fn from_config(json: &[u8]) -> Result<Self, ImageError> {
         Settings::parse(json).map(Self::new)
     }
 
-    /// From `preprocess_cfg` of an `open_clip_config.json`, for a tower that sees squares
-    /// of `side`.
+    /// Reads `preprocess_cfg` of an `open_clip_config.json` for a tower that reads square images
+    /// with a side of `side` pixels.
     ///
     /// # Errors
-    /// [`ImageError::Config`] for what it asks and is not supported.
+    /// [`ImageError::Config`] for an unsupported setting.
     pub fn from_open_clip(config: &Value, side: u32) -> Result<Self, ImageError> {
         open_clip_config::settings(config, side).map(Self::new)
     }
@@ -48,28 +50,34 @@ impl Preprocessor {
         }
     }
 
-    /// Width and height of what [`pixels`](Self::pixels) returns, in pixels.
+    /// Width and height of the result of [`pixels`](Self::pixels), in pixels.
     pub fn size(&self) -> (u32, u32) {
         self.settings.crop
     }
 
-    /// Decodes a file and prepares it. Blocks for as long as decoding takes.
+    /// Decodes an image file and preprocesses it. Blocks while it decodes.
+    ///
+    /// # Errors
+    /// As [`inspect`](super::inspect), and [`ImageError::TooCostly`].
     pub fn pixels(&self, bytes: &[u8], limits: &ImageLimits) -> Result<Pixels, ImageError> {
         self.pixels_while(bytes, limits, &|| true)
     }
 
-    /// The same for as long as it is `wanted`.
+    /// As [`pixels`](Self::pixels), while the result is `wanted`.
     pub(crate) fn pixels_while(
         &self,
         bytes: &[u8],
         limits: &ImageLimits,
-        wanted: Wanted<'_>,
+        wanted: IsWanted<'_>,
     ) -> Result<Pixels, ImageError> {
-        let picture = self.cropped_while(bytes, limits, wanted)?;
-        Ok(Pixels::new(picture, Arc::clone(&self.levels)))
+        let cropped = self.cropped_while(bytes, limits, wanted)?;
+        Ok(Pixels::new(cropped, Arc::clone(&self.levels)))
     }
 
-    /// The 8-bit picture before normalising: upright, resized, cropped, over white.
+    /// The 8-bit image before normalisation: upright, resized, cropped, composited over white.
+    ///
+    /// # Errors
+    /// As [`pixels`](Self::pixels).
     pub fn cropped(&self, bytes: &[u8], limits: &ImageLimits) -> Result<RgbImage, ImageError> {
         self.cropped_while(bytes, limits, &|| true)
     }
@@ -78,32 +86,32 @@ impl Preprocessor {
         &self,
         bytes: &[u8],
         limits: &ImageLimits,
-        wanted: Wanted<'_>,
+        wanted: IsWanted<'_>,
     ) -> Result<RgbImage, ImageError> {
         let decoded = decode::decode(bytes, limits, wanted)?;
         let full = self.full_size(decoded.info.width, decoded.info.height);
         let (crop_width, crop_height) = self.settings.crop;
-        let across = Window::centred(full.0, crop_width, self.settings.cut);
-        let down = Window::centred(full.1, crop_height, self.settings.cut);
+        let across = Window::centred(full.0, crop_width, self.settings.crop_rounding);
+        let down = Window::centred(full.1, crop_height, self.settings.crop_rounding);
         let wanted = Region {
             left: across.start,
             top: down.start,
             width: across.length,
             height: down.length,
         };
-        let rgb = decode::over_white(decoded.image);
+        let rgb = rgb::over_white(decoded.image);
         let part = self.resize(&rgb, decoded.orientation, full, wanted)?;
         if part.dimensions() == self.settings.crop {
             return Ok(part);
         }
-        // Smaller than the crop, which exact sizes allow: black around it.
+        // An exact size may be smaller than the crop: pad with black.
         let mut framed = RgbImage::new(crop_width, crop_height);
         let (left, top) = (i64::from(across.margin), i64::from(down.margin));
         ::image::imageops::replace(&mut framed, &part, left, top);
         Ok(framed)
     }
 
-    /// The size of the whole picture after resizing, as transformers computes it.
+    /// The size of the complete image after resizing, computed as transformers does.
     fn full_size(&self, width: u32, height: u32) -> (u64, u64) {
         match self.settings.resize {
             Resize::Exact(width, height) => (width.into(), height.into()),
@@ -118,7 +126,7 @@ impl Preprocessor {
         }
     }
 
-    /// Resizes before turning upright: turning a few pixels is cheaper than turning all.
+    /// Resizes before it applies the orientation: rotating a few pixels is cheaper than all.
     fn resize(
         &self,
         stored: &RgbImage,
@@ -135,9 +143,9 @@ impl Preprocessor {
         let stored_full = orient::upright_size(orientation, full.0, full.1);
         let data = resize_part::<3>(&source, stored_full, part, self.settings.filter);
         let resized = RgbImage::from_raw(part.width, part.height, data).ok_or_else(|| {
-            ImageError::Damaged {
-                format: "picture",
-                reason: "resizing gave another size than asked".to_owned(),
+            ImageError::Corrupt {
+                format: "image",
+                reason: "the resized image has an unexpected size".to_owned(),
             }
         })?;
         let mut resized = DynamicImage::ImageRgb8(resized);
@@ -146,7 +154,7 @@ impl Preprocessor {
     }
 }
 
-/// Along one axis, what a centred crop keeps and where it is put.
+/// The part of one axis that a centred crop keeps, and its position in the result.
 struct Window {
     start: u64,
     length: u32,
@@ -154,9 +162,9 @@ struct Window {
 }
 
 impl Window {
-    /// An odd rest falls to where `cut` says when cutting, and to the beginning when
-    /// padding, as transformers pads.
-    fn centred(full: u64, crop: u32, cut: Cut) -> Self {
+    /// `rounding` decides where an odd pixel is cut off. An odd pixel of padding goes to the
+    /// start, as in transformers.
+    fn centred(full: u64, crop: u32, rounding: CropRounding) -> Self {
         match u32::try_from(full) {
             Ok(full) if full < crop => Self {
                 start: 0,
@@ -164,7 +172,7 @@ impl Window {
                 margin: (crop - full).div_ceil(2),
             },
             _ => Self {
-                start: cut.start(full - u64::from(crop)),
+                start: rounding.start(full - u64::from(crop)),
                 length: crop,
                 margin: 0,
             },

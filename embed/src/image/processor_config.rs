@@ -1,5 +1,5 @@
-//! `preprocessor_config.json` as Hugging Face writes it. What cannot be done as written
-//! is an error, never a guess.
+//! `preprocessor_config.json` as Hugging Face writes it. A setting that cannot be followed exactly
+//! is an error.
 
 use serde::Deserialize;
 
@@ -9,7 +9,7 @@ use super::filter::Filter;
 #[derive(Debug, Deserialize)]
 struct Raw {
     image_processor_type: Option<String>,
-    /// What that was called before.
+    /// The former name of `image_processor_type`.
     feature_extractor_type: Option<String>,
     do_resize: Option<bool>,
     size: Option<RawSize>,
@@ -36,26 +36,26 @@ enum RawSize {
     },
 }
 
-/// How the whole picture is resized.
+/// How the image is resized before the crop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Resize {
-    /// The shorter side to this many pixels, the other in proportion, rounded down.
+    /// Scales the shorter side to this many pixels and the other in proportion, rounded down.
     ShortestEdge(u32),
-    /// To exactly this width and height.
+    /// Scales to exactly this width and height.
     Exact(u32, u32),
 }
 
-/// Where a crop begins when what is cut off does not halve.
+/// How the start of a centred crop is rounded if an odd number of pixels is cut off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Cut {
-    /// transformers: half of it, rounded down.
+pub(super) enum CropRounding {
+    /// Rounds down, as transformers does.
     Down,
-    /// torchvision: half of it, rounded to an even number.
+    /// Rounds to even, as torchvision does.
     ToEven,
 }
 
-impl Cut {
-    /// The first place that is kept when `rest` places are not.
+impl CropRounding {
+    /// The index of the first pixel to keep if `rest` pixels are cut off in total.
     pub fn start(self, rest: u64) -> u64 {
         match self {
             Self::ToEven if rest % 4 == 3 => rest / 2 + 1,
@@ -64,40 +64,41 @@ impl Cut {
     }
 }
 
-/// Whose defaults hold for what the file leaves out.
+/// The image processor whose defaults apply to absent fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Family {
     Clip,
-    /// Without a crop one number is both sides, as in the authors' own code.
+    /// Without a crop, a single number sets both sides, as in the authors' code.
     ChineseClip,
-    /// No crop, and means and deviations of a half.
+    /// No crop, and a mean and standard deviation of 0.5.
     Siglip,
 }
 
+/// Validated preprocessing settings.
 #[derive(Debug, Clone)]
 pub(super) struct Settings {
     pub resize: Resize,
     pub filter: Filter,
-    /// Width and height of what the tower reads.
+    /// Width and height of the images that the tower reads, in pixels.
     pub crop: (u32, u32),
-    pub cut: Cut,
-    /// By which 8-bit values are multiplied.
+    pub crop_rounding: CropRounding,
+    /// The factor that 8-bit values are multiplied by before normalisation.
     pub rescale: f64,
     pub mean: [f64; 3],
     pub deviation: [f64; 3],
 }
 
-/// No tower reads larger pictures; the pixels of one are held once per waiting request.
+/// No tower reads larger images. Each waiting request holds the pixels of one.
 const LARGEST_SIDE: u32 = 4096;
 pub(super) const OPENAI_MEAN: [f64; 3] = [0.48145466, 0.4578275, 0.40821073];
 pub(super) const OPENAI_DEVIATION: [f64; 3] = [0.26862954, 0.26130258, 0.27577711];
 
 impl Settings {
-    /// Defaults for what is absent are those of the processor that is named,
-    /// `CLIPImageProcessor`'s when none is.
+    /// Parses the file. Absent fields get the defaults of the named processor, or of
+    /// `CLIPImageProcessor` if none is named.
     pub fn parse(json: &[u8]) -> Result<Self, ImageError> {
         let raw: Raw = serde_json::from_slice(json)
-            .map_err(|error| config("the file", format!("is not what was expected: {error}")))?;
+            .map_err(|error| config("the file", format!("has an unexpected form: {error}")))?;
         let family = family(&raw)?;
         if raw.do_resize == Some(false) {
             return Err(config("do_resize", "false is not supported"));
@@ -106,49 +107,66 @@ impl Settings {
             return Err(config("do_pad", "true is not supported"));
         }
         let crops = raw.do_center_crop.unwrap_or(family != Family::Siglip);
-        let size = match (raw.size.unwrap_or(RawSize::Number(224)), family) {
+        let resize = raw.resize(family, crops)?;
+        let crop = raw.crop(resize, crops)?;
+        let (mean, deviation) = raw.normalisation(family)?;
+        Ok(Self {
+            crop_rounding: CropRounding::Down,
+            resize,
+            filter: filter(raw.resample.unwrap_or(3))?,
+            crop,
+            rescale: raw.rescale()?,
+            mean,
+            deviation,
+        })
+    }
+}
+
+impl Raw {
+    fn resize(&self, family: Family, crops: bool) -> Result<Resize, ImageError> {
+        let size = match (self.size.unwrap_or(RawSize::Number(224)), family) {
             (RawSize::Number(side), Family::ChineseClip) if !crops => RawSize::square(side),
             (RawSize::Number(side), Family::Siglip) => RawSize::square(side),
             (size, _) => size,
         };
-        let resize = resize(size)?;
-        let crop = match (crops, resize) {
-            (true, _) => crop(raw.crop_size.unwrap_or(RawSize::Number(224)))?,
-            (false, Resize::Exact(width, height)) => (width, height),
-            (false, Resize::ShortestEdge(_)) => {
-                return Err(config(
-                    "do_center_crop",
-                    "false with a shortest_edge gives pictures of many sizes, and towers read one",
-                ));
-            }
-        };
-        let rescale = match raw.do_rescale.unwrap_or(true) {
-            true => raw.rescale_factor.unwrap_or(1.0 / 255.0),
+        resize(size)
+    }
+
+    fn crop(&self, resize: Resize, crops: bool) -> Result<(u32, u32), ImageError> {
+        match (crops, resize) {
+            (true, _) => crop(self.crop_size.unwrap_or(RawSize::Number(224))),
+            (false, Resize::Exact(width, height)) => Ok((width, height)),
+            (false, Resize::ShortestEdge(_)) => Err(config(
+                "do_center_crop",
+                "false with a shortest_edge produces images of many sizes, and a tower reads one size",
+            )),
+        }
+    }
+
+    fn rescale(&self) -> Result<f64, ImageError> {
+        let rescale = match self.do_rescale.unwrap_or(true) {
+            true => self.rescale_factor.unwrap_or(1.0 / 255.0),
             false => 1.0,
         };
+        match rescale.is_finite() && rescale > 0.0 {
+            true => Ok(rescale),
+            false => Err(config("rescale_factor", "must be above zero")),
+        }
+    }
+
+    /// Mean and standard deviation of each channel.
+    fn normalisation(&self, family: Family) -> Result<([f64; 3], [f64; 3]), ImageError> {
+        if self.do_normalize == Some(false) {
+            return Ok(([0.0; 3], [1.0; 3]));
+        }
         let (mean, deviation) = match family {
             Family::Siglip => ([0.5; 3], [0.5; 3]),
             Family::Clip | Family::ChineseClip => (OPENAI_MEAN, OPENAI_DEVIATION),
         };
-        let (mean, deviation) = match raw.do_normalize.unwrap_or(true) {
-            true => (
-                three("image_mean", raw.image_mean, mean)?,
-                deviations("image_std", raw.image_std, deviation)?,
-            ),
-            false => ([0.0; 3], [1.0; 3]),
-        };
-        if !rescale.is_finite() || rescale <= 0.0 {
-            return Err(config("rescale_factor", "must be above zero"));
-        }
-        Ok(Self {
-            cut: Cut::Down,
-            resize,
-            filter: filter(raw.resample.unwrap_or(3))?,
-            crop,
-            rescale,
-            mean,
-            deviation,
-        })
+        Ok((
+            three("image_mean", self.image_mean.as_deref(), mean)?,
+            deviations("image_std", self.image_std.as_deref(), deviation)?,
+        ))
     }
 }
 
@@ -163,7 +181,7 @@ impl RawSize {
     }
 }
 
-/// A processor that is known, under any of its names (`…Fast`, `…Pil`).
+/// Recognises a processor by any of its names (`…Fast`, `…Pil`).
 fn family(raw: &Raw) -> Result<Family, ImageError> {
     const FIELD: &str = "image_processor_type";
     let named = [&raw.image_processor_type, &raw.feature_extractor_type];
@@ -180,7 +198,7 @@ fn family(raw: &Raw) -> Result<Family, ImageError> {
         Some("Siglip") => Ok(Family::Siglip),
         _ => Err(config(
             FIELD,
-            format!("{name} is not supported; those of CLIP, ChineseCLIP and Siglip are"),
+            format!("{name} is not supported; CLIP's, ChineseCLIP's and Siglip's are"),
         )),
     }
 }
@@ -243,7 +261,7 @@ fn crop(size: RawSize) -> Result<(u32, u32), ImageError> {
     }
 }
 
-/// Pillow's numbers.
+/// Maps Pillow's filter numbers.
 fn filter(resample: u8) -> Result<Filter, ImageError> {
     match resample {
         1 => Ok(Filter::Lanczos),
@@ -260,10 +278,10 @@ fn filter(resample: u8) -> Result<Filter, ImageError> {
     }
 }
 
-/// `default`, or what is given in its place.
+/// The given values, or `default` if there are none.
 pub(super) fn three(
     field: &'static str,
-    given: Option<Vec<f64>>,
+    given: Option<&[f64]>,
     default: [f64; 3],
 ) -> Result<[f64; 3], ImageError> {
     let Some(given) = given else {
@@ -275,10 +293,10 @@ pub(super) fn three(
         .ok_or_else(|| config(field, "must be three numbers"))
 }
 
-/// The same of deviations, by which values are divided.
+/// As [`three`], for standard deviations: they are divisors, so each must be positive.
 pub(super) fn deviations(
     field: &'static str,
-    given: Option<Vec<f64>>,
+    given: Option<&[f64]>,
     default: [f64; 3],
 ) -> Result<[f64; 3], ImageError> {
     let values = three(field, given, default)?;

@@ -1,16 +1,15 @@
-//! Pillow's resampling, number for number: filters that widen with the reduction
-//! (antialiased), 22-bit weights, 8 bits between the two passes, and the order of these
-//! as Pillow 13 chooses it.
+//! Pillow's resampling, bit for bit: antialiased filters that widen with the reduction, 22-bit
+//! weights, 8 bits between the two passes, and the order of the passes as in Pillow 13.
 //!
-//! Only the part that is wanted is computed, so a picture of 1 × 60,000 pixels costs no
-//! more than its crop. The general crates for this compile every filter for every
-//! instruction set into their user and still differ by a level or two.
+//! Only the requested region is computed, so an image of 1 × 60,000 pixels costs no more than
+//! its crop. General-purpose resizing crates compile every filter for every instruction set and
+//! still differ from Pillow by a level or two.
 
 use std::ops::Range;
 
 use super::filter::Filter;
 
-/// A rectangle of the resized picture, in its pixels.
+/// A rectangle of the resized image, in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Region {
     pub left: u64,
@@ -19,15 +18,15 @@ pub(super) struct Region {
     pub height: u32,
 }
 
-/// `N` bytes a pixel, row by row.
+/// An image in row-major order with `N` bytes per pixel.
 pub(super) struct Raster<'a> {
     pub width: u32,
     pub height: u32,
     pub data: &'a [u8],
 }
 
-/// `part` of what `source` would be when resized to `full` (width, height), which holds
-/// all of `part`.
+/// Computes the region `part` of `source` resized to `full` (width, height). `part` must lie
+/// within `full`.
 pub(super) fn resize_part<const N: usize>(
     source: &Raster<'_>,
     full: (u64, u64),
@@ -43,7 +42,7 @@ pub(super) fn resize_part<const N: usize>(
         shrinks_by(source.width, full.0),
         shrinks_by(source.height, full.1),
     );
-    // The same 8 bits lie between the passes either way, so the order shows in the result.
+    // The intermediate image is rounded to 8 bits, so the order of the passes affects the result.
     let rows_first = shorter <= 0 || shorter <= 2 * narrower;
     if rows_first {
         let between = resize_rows::<N>(source.data, width, rows.clone(), &across);
@@ -61,7 +60,7 @@ pub(super) fn resize_part<const N: usize>(
     }
 }
 
-/// Each of `rows` of a picture `width` pixels wide, resized along itself.
+/// Resizes `rows` of an image that is `width` pixels wide horizontally.
 fn resize_rows<const N: usize>(
     data: &[u8],
     width: usize,
@@ -85,8 +84,8 @@ fn resize_rows<const N: usize>(
     result
 }
 
-/// `columns` of a picture `width` pixels wide, resized downwards. Its first row is the
-/// source's row `first`.
+/// Resizes `columns` of an image that is `width` pixels wide vertically. The first row of `data`
+/// is row `first` of the source.
 fn resize_columns<const N: usize>(
     data: &[u8],
     width: usize,
@@ -109,7 +108,8 @@ fn resize_columns<const N: usize>(
     result
 }
 
-/// Weights are fractions of 2²², which leaves a sum of 8-bit values room in 32 bits.
+/// Weights are fixed-point numbers with 22 fractional bits, so that a weighted sum of 8-bit values
+/// fits 32 bits.
 const PRECISION: u32 = 22;
 const HALF: i32 = 1 << (PRECISION - 1);
 
@@ -117,7 +117,7 @@ fn level(sum: i32) -> u8 {
     (sum >> PRECISION).clamp(0, 255) as u8
 }
 
-/// Along one axis, what each resulting pixel is made of.
+/// The source pixels and their weights for each resulting pixel along one axis.
 struct Weights {
     taps: Vec<Tap>,
     values: Vec<i32>,
@@ -126,13 +126,13 @@ struct Weights {
 struct Tap {
     /// The first source pixel.
     start: usize,
-    /// Where in `values` its weights lie.
+    /// The range of its weights in `values`.
     weights: Range<usize>,
 }
 
 impl Weights {
-    /// For `length` pixels from `start` of an axis that shrinks or grows from `source`
-    /// to `full` pixels.
+    /// Computes the weights of `length` pixels from `start` on, along an axis that is scaled from
+    /// `source` to `full` pixels.
     fn new(source: u32, full: u64, start: u64, length: u32, filter: Filter) -> Self {
         let scale = f64::from(source) / full as f64;
         let widening = scale.max(1.0);
@@ -152,7 +152,7 @@ impl Weights {
             let total: f64 = shares.iter().sum();
             let begin = values.len();
             values.extend(shares.iter().map(|share| {
-                // `round` is away from zero at a half, as Pillow's is.
+                // `round` rounds half away from zero, as Pillow does.
                 (share / total * f64::from(1 << PRECISION)).round() as i32
             }));
             taps.push(Tap {
@@ -167,7 +167,7 @@ impl Weights {
         &self.values[tap.weights.clone()]
     }
 
-    /// The source pixels that any of the result is made of.
+    /// The range of source pixels that the result depends on.
     fn reach(&self) -> Range<usize> {
         let start = self.taps.iter().map(|tap| tap.start).min();
         let end = self
@@ -178,7 +178,7 @@ impl Weights {
         start.unwrap_or(0)..end.unwrap_or(0)
     }
 
-    /// The same, counted from source pixel `first`.
+    /// The same weights with source pixels counted from `first`.
     fn after(mut self, first: usize) -> Self {
         for tap in &mut self.taps {
             tap.start -= first;

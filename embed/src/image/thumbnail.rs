@@ -1,4 +1,4 @@
-//! Small versions of a picture, for looking at.
+//! Thumbnails of images.
 
 use std::io::Cursor;
 
@@ -7,32 +7,36 @@ use ::image::{DynamicImage, ImageFormat, RgbImage, RgbaImage};
 
 use super::filter::Filter;
 use super::resize::{Raster, Region, resize_part};
-use super::{ImageError, ImageLimits, Wanted, decode, orient};
+use super::{ImageError, ImageLimits, IsWanted, decode, orient};
 
-/// An encoded small picture.
+/// An encoded thumbnail.
 #[derive(Debug, Clone)]
 pub struct Thumbnail {
+    /// The contents of the file.
     pub bytes: Vec<u8>,
-    /// `image/jpeg`, or `image/png` when the picture has transparency.
+    /// `image/jpeg`, or `image/png` if the image has an alpha channel.
     pub media_type: &'static str,
 }
 
 const JPEG_QUALITY: u8 = 85;
-/// A very tall picture is bounded by its height instead.
+/// The largest height as a multiple of the width: it bounds very tall images.
 const TALLEST: u32 = 4;
 
-/// The (first) frame, upright, `width` pixels wide or less: it is never enlarged, and
-/// never taller than four times `width`.
+/// Shrinks the (first) frame, upright, to at most `width` pixels in width and four times that in
+/// height. An image is never enlarged.
+///
+/// # Errors
+/// As [`inspect`](super::inspect), and [`ImageError::TooCostly`] or [`ImageError::Thumbnail`].
 pub fn thumbnail(bytes: &[u8], width: u32, limits: &ImageLimits) -> Result<Thumbnail, ImageError> {
     thumbnail_while(bytes, width, limits, &|| true)
 }
 
-/// The same for as long as it is `wanted`.
+/// As [`thumbnail`], while the result is `wanted`.
 pub(crate) fn thumbnail_while(
     bytes: &[u8],
     width: u32,
     limits: &ImageLimits,
-    wanted: Wanted<'_>,
+    wanted: IsWanted<'_>,
 ) -> Result<Thumbnail, ImageError> {
     let decoded = decode::decode(bytes, limits, wanted)?;
     let (wide, high) = (decoded.info.width, decoded.info.height);
@@ -47,7 +51,7 @@ pub(crate) fn thumbnail_while(
     encode(small)
 }
 
-/// Keeps transparency: colours count by their alpha while resizing, as in Pillow.
+/// Resizes with premultiplied alpha, as Pillow does.
 fn shrink(image: DynamicImage, width: u32, height: u32) -> Result<DynamicImage, ImageError> {
     let shrunk = if image.color().has_alpha() {
         let mut rgba = image.into_rgba8();
@@ -75,7 +79,7 @@ fn shrink(image: DynamicImage, width: u32, height: u32) -> Result<DynamicImage, 
         RgbImage::from_raw(width, height, data).map(DynamicImage::ImageRgb8)
     };
     shrunk.ok_or_else(|| ImageError::Thumbnail {
-        reason: "resizing gave another size than asked".to_owned(),
+        reason: "the resized image has an unexpected size".to_owned(),
     })
 }
 

@@ -1,14 +1,14 @@
-//! What a WebP's chunks say, before its decoder makes room for what they claim.
+//! Checks of a WebP's chunks before the decoder allocates the memory that they claim.
 
 use super::ImageError;
 
 const NAME: &str = "WebP";
 
-/// A chunk's name and what it holds.
+/// A chunk's name and body.
 type Chunk<'a> = (&'a [u8], &'a [u8]);
 
-/// Refuses a file whose chunks end behind it, and one whose image is of another size than its
-/// canvas: the decoder takes memory for either.
+/// Rejects a file whose chunks extend past its end, and a file whose image differs in size from
+/// its canvas. The decoder would allocate memory for either.
 pub(super) fn check(file: &[u8]) -> Result<(), ImageError> {
     let mut canvas = None;
     for chunk in chunks(file.get(12..).unwrap_or_default()) {
@@ -27,7 +27,7 @@ pub(super) fn check(file: &[u8]) -> Result<(), ImageError> {
     Ok(())
 }
 
-/// The EXIF metadata, with or without a prefix.
+/// The EXIF metadata, with or without the `Exif` prefix.
 pub(super) fn exif(file: &[u8]) -> Option<&[u8]> {
     chunks(file.get(12..)?)
         .map_while(Result::ok)
@@ -54,15 +54,15 @@ fn check_size((name, body): Chunk<'_>, expected: Option<(u32, u32)>) -> Result<(
         _ => return Ok(()),
     };
     match (size, expected) {
-        (Some(size), Some(expected)) if size != expected => Err(ImageError::Damaged {
+        (Some(size), Some(expected)) if size != expected => Err(ImageError::Corrupt {
             format: NAME,
-            reason: "its image is of another size than its canvas".to_owned(),
+            reason: "its image and its canvas differ in size".to_owned(),
         }),
         _ => Ok(()),
     }
 }
 
-/// Two numbers of 24 bits, each less by one than what it means.
+/// Width and height: two 24-bit integers, each stored minus one.
 fn size_at(body: &[u8], at: usize) -> Option<(u32, u32)> {
     let number = |at: usize| {
         let bytes = body.get(at..at + 3)?;
@@ -71,7 +71,7 @@ fn size_at(body: &[u8], at: usize) -> Option<(u32, u32)> {
     number(at).zip(number(at + 3))
 }
 
-/// One after the other; what is too short for a chunk's head is no chunk.
+/// Iterates over the chunks. Trailing bytes that are too short for a chunk header are ignored.
 fn chunks(mut rest: &[u8]) -> impl Iterator<Item = Result<Chunk<'_>, ImageError>> {
     std::iter::from_fn(move || {
         let (name, length) = (rest.get(..4)?, rest.get(4..8)?);
@@ -80,7 +80,7 @@ fn chunks(mut rest: &[u8]) -> impl Iterator<Item = Result<Chunk<'_>, ImageError>
             rest = &[];
             return Some(Err(ImageError::Truncated { format: NAME }));
         };
-        // An odd length is filled up by a byte, which the last chunk may lack.
+        // An odd length is padded by one byte, which the last chunk may lack.
         rest = rest
             .get(8 + length.next_multiple_of(2)..)
             .unwrap_or_default();
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_are_those_of_the_canvas() {
+    fn the_image_must_have_the_size_of_the_canvas() {
         let canvas = chunk(b"VP8X", &[0, 0, 0, 0, 43, 0, 0, 29, 0, 0]);
         let lossy = |width: u8| chunk(b"VP8 ", &[0, 0, 0, 0x9D, 1, 0x2A, width, 0, 30, 0]);
         let bits = (43_u32 | 29 << 14).to_le_bytes();
@@ -113,7 +113,7 @@ mod tests {
         assert!(check(&file(&[lossy(45)])).is_ok());
         let wrong = check(&file(&[canvas, lossy(45)]));
         assert!(
-            matches!(wrong, Err(ImageError::Damaged { .. })),
+            matches!(wrong, Err(ImageError::Corrupt { .. })),
             "{wrong:?}"
         );
         let frame = |width: u8| {
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chunk_ends_within_the_file() {
+    fn a_chunk_must_end_within_the_file() {
         let whole = file(&[chunk(b"EXIF", b"abc"), chunk(b"XMP ", b"x")]);
         assert!(check(&whole).is_ok() && check(&whole[..whole.len() - 1]).is_ok());
         assert_eq!(exif(&whole), Some(b"abc".as_slice()));

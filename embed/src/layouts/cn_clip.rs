@@ -1,32 +1,25 @@
-//! Chinese-CLIP as its authors keep it (Yang et al. 2022), which is the only form of its
-//! RN50: `config.json` holds the two configurations that their code merges, and
-//! `model.safetensors` what their checkpoint calls `state_dict`.
+//! Chinese-CLIP in its authors' own layout (Yang et al. 2022), the only form of its RN50:
+//! `config.json` contains the two configurations that their code merges, and `model.safetensors`
+//! contains the `state_dict` of their checkpoint.
 
 use serde::Deserialize;
 use serde_json::Value;
-use tch::{Device, Kind};
 
 use super::chinese_clip::CONTEXT;
-use super::{Layout, softmax_scale};
+use super::folder::{Architecture, Towers, softmax_scale};
+use super::open_clip_vision::{VisionNetwork, VisionShape};
 use crate::EmbedError;
 use crate::image::Preprocessor;
-use crate::model::{Half, Model};
-use crate::sources::{CONFIG, ModelFiles, TOKENIZER, TRANSFORMERS_WEIGHTS};
-use crate::tokens::Tokens;
+use crate::model::Branch;
+use crate::sources::{CONFIG, ModelFiles, TOKENIZER};
 use crate::towers::{
-    Activation, Bert, BertConfig, ClipVision, ClipVisionConfig, ImageTower, Linear, ModifiedResNet,
-    ModifiedResNetConfig, Naming, Pooling, PositionEmbedding, Projection, TextTower,
+    Activation, BERT_EPS, Bert, BertConfig, ImageTower, Linear, Pooling, PositionEmbedding,
+    Projection, TextTower,
 };
-use crate::weights::Scope;
-
-#[derive(Debug)]
-pub(super) struct CnClip {
-    files: ModelFiles,
-    config: Config,
-}
+use crate::weights::{Scope, Weights};
 
 #[derive(Debug, Deserialize)]
-struct Config {
+pub(super) struct CnClip {
     embed_dim: i64,
     image_resolution: u32,
     vision_layers: Layers,
@@ -44,146 +37,120 @@ struct Config {
     text_type_vocab_size: i64,
 }
 
-/// Of a transformer, or of a residual network's four stages, which stand in a string.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
-enum Layers {
-    Transformer(i64),
-    ResNet([i64; 4]),
-    Written(String),
-}
-
 fn sixty_four() -> i64 {
     64
 }
 
-impl CnClip {
-    pub fn open(files: &ModelFiles) -> Result<Self, EmbedError> {
-        let mut config: Config = files.json(CONFIG)?;
-        if let Layers::Written(stages) = &config.vision_layers {
-            let stages = serde_json::from_str(stages).map(Layers::ResNet);
-            config.vision_layers =
-                stages.map_err(|error| EmbedError::file(files.display(CONFIG), error))?;
-        }
-        if config.vision_head_width <= 0 {
-            let reason = "a vision_head_width is above zero";
-            return Err(EmbedError::file(files.display(CONFIG), reason));
-        }
-        Ok(Self {
-            config,
-            files: files.clone(),
-        })
-    }
+/// The layers of a transformer, or of the four stages of a residual network.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(try_from = "WrittenLayers")]
+enum Layers {
+    Transformer(i64),
+    ResNet([i64; 4]),
+}
 
-    fn text(&self, weights: &Scope<'_>) -> Result<Half<dyn TextTower>, EmbedError> {
-        let config = &self.config;
-        let (width, dim) = (config.text_hidden_size, config.embed_dim);
-        let tower = Bert::new(
-            &weights.at("bert"),
-            &BertConfig {
-                vocab_size: config.vocab_size,
-                hidden_size: width,
-                intermediate_size: config.text_intermediate_size,
-                num_hidden_layers: config.text_num_hidden_layers,
-                num_attention_heads: config.text_num_attention_heads,
-                max_position_embeddings: config.text_max_position_embeddings,
-                type_vocab_size: config.text_type_vocab_size,
-                hidden_act: config.text_hidden_act,
-                layer_norm_eps: 1e-12,
-                position_embedding_type: PositionEmbedding::Absolute,
-                pooling: Pooling::Cls,
-                max_length: Some(CONTEXT),
-                first_position: 0,
-            },
-        )?;
-        Ok(Half {
-            tower: Box::new(tower),
-            projection: Linear::right(weights, "text_projection", width, dim)
-                .map(Projection::Linear)?,
-        })
-    }
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum WrittenLayers {
+    Transformer(i64),
+    ResNet([i64; 4]),
+    /// The authors' file has the list of stages in a string.
+    Text(String),
+}
 
-    fn image(&self, weights: &Scope<'_>) -> Result<Half<dyn ImageTower>, EmbedError> {
-        let config = &self.config;
-        let (width, dim) = (config.vision_width, config.embed_dim);
-        let image_size = i64::from(config.image_resolution);
-        match &config.vision_layers {
-            Layers::ResNet(layers) => {
-                let shape = ModifiedResNetConfig {
-                    image_size,
-                    layers: *layers,
-                    width,
-                    heads: width * 32 / config.vision_head_width,
-                    output: dim,
-                };
-                Ok(Half {
-                    tower: Box::new(ModifiedResNet::new(weights, &shape)?),
-                    projection: Projection::Identity,
-                })
-            }
-            Layers::Transformer(layers) => {
-                let shape = ClipVisionConfig {
-                    hidden_size: width,
-                    intermediate_size: 4 * width,
-                    num_hidden_layers: *layers,
-                    num_attention_heads: width / config.vision_head_width,
-                    image_size,
-                    // Zero is refused as no patch.
-                    patch_size: config.vision_patch_size.unwrap_or_default(),
-                    hidden_act: Activation::QuickGelu,
-                    layer_norm_eps: 1e-5,
-                };
-                Ok(Half {
-                    tower: Box::new(ClipVision::new(weights, shape, Naming::OpenClip)?),
-                    projection: Linear::right(weights, "proj", width, dim)
-                        .map(Projection::Linear)?,
-                })
-            }
-            Layers::Written(_) => Err(EmbedError::file(
-                self.files.display(CONFIG),
-                "its vision_layers are neither a number nor four",
-            )),
+impl TryFrom<WrittenLayers> for Layers {
+    type Error = serde_json::Error;
+
+    fn try_from(written: WrittenLayers) -> Result<Self, serde_json::Error> {
+        match written {
+            WrittenLayers::Transformer(layers) => Ok(Self::Transformer(layers)),
+            WrittenLayers::ResNet(layers) => Ok(Self::ResNet(layers)),
+            WrittenLayers::Text(text) => serde_json::from_str(&text).map(Self::ResNet),
         }
     }
 }
 
-impl Layout for CnClip {
-    fn tokens(&self) -> Result<Tokens, EmbedError> {
-        Tokens::open(&self.files)
+impl CnClip {
+    fn text(&self, weights: &Scope<'_>) -> Result<Branch<dyn TextTower>, EmbedError> {
+        let (width, dim) = (self.text_hidden_size, self.embed_dim);
+        let config = BertConfig {
+            vocab_size: self.vocab_size,
+            hidden_size: width,
+            intermediate_size: self.text_intermediate_size,
+            num_hidden_layers: self.text_num_hidden_layers,
+            num_attention_heads: self.text_num_attention_heads,
+            max_position_embeddings: self.text_max_position_embeddings,
+            type_vocab_size: self.text_type_vocab_size,
+            hidden_act: self.text_hidden_act,
+            layer_norm_eps: BERT_EPS,
+            position_embedding_type: PositionEmbedding::Absolute,
+            pooling: Pooling::Cls,
+            max_length: Some(CONTEXT),
+            first_position: 0,
+        };
+        let tower = Bert::new(&weights.at("bert"), &config)?;
+        let projection = Linear::transposed(weights, "text_projection", width, dim)?;
+        Ok(Branch::text(tower, Projection::Linear(projection)))
     }
 
-    /// Both sides to the tower's, as the authors' code does it.
-    fn preprocessor(&self) -> Result<Option<Preprocessor>, EmbedError> {
+    fn image(
+        &self,
+        files: &ModelFiles,
+        weights: &Scope<'_>,
+    ) -> Result<Branch<dyn ImageTower>, EmbedError> {
+        if self.vision_head_width <= 0 {
+            let reason = "vision_head_width must be positive";
+            return Err(EmbedError::file(files.display(CONFIG), reason));
+        }
+        let shape = VisionShape {
+            image_size: self.image_resolution.into(),
+            width: self.vision_width,
+            head_width: self.vision_head_width,
+            dim: self.embed_dim,
+            network: match self.vision_layers {
+                Layers::ResNet(layers) => VisionNetwork::ResNet { layers },
+                Layers::Transformer(layers) => VisionNetwork::Transformer {
+                    layers,
+                    // The tower rejects 0.
+                    patch_size: self.vision_patch_size.unwrap_or_default(),
+                    inner: 4 * self.vision_width,
+                    activation: Activation::QuickGelu,
+                },
+            },
+        };
+        Ok(Branch {
+            tower: shape.tower(weights)?,
+            projection: shape.projection(weights)?,
+        })
+    }
+}
+
+impl Architecture for CnClip {
+    fn preparation(&self, _files: &ModelFiles) -> &'static [&'static str] {
+        &[TOKENIZER]
+    }
+
+    /// Resizes to the tower's size and ignores the aspect ratio, as the authors' code does.
+    fn preprocessor(&self, files: &ModelFiles) -> Result<Option<Preprocessor>, EmbedError> {
         let squash = Value::from_iter([("resize_mode", "squash")]);
-        Preprocessor::from_open_clip(&squash, self.config.image_resolution)
+        Preprocessor::from_open_clip(&squash, self.image_resolution)
             .map(Some)
-            .map_err(|error| EmbedError::file(self.files.display(CONFIG), error))
+            .map_err(|error| EmbedError::file(files.display(CONFIG), error))
     }
 
-    fn load(&self, device: Device, kind: Kind) -> Result<Model, EmbedError> {
-        let weights = super::weights(
-            &self.files,
-            &TRANSFORMERS_WEIGHTS,
-            &[TOKENIZER],
-            device,
-            kind,
-        )?;
-        // Trained over several devices, a network's names begin so.
+    fn towers(&self, files: &ModelFiles, weights: &Weights) -> Result<Towers, EmbedError> {
+        // A network that was trained on several devices has this prefix.
         let root = match weights.at("").has("module.logit_scale") {
             true => weights.at("module"),
             false => weights.at(""),
         };
-        Ok(Model {
+        Ok(Towers {
             text: self.text(&root)?,
-            image: Some(self.image(&root.at("visual"))?),
+            image: Some(self.image(files, &root.at("visual"))?),
             scale: softmax_scale(&root)?,
             model_type: "cn_clip".to_owned(),
             license: None,
-            dim: self.config.embed_dim,
-            parameters: weights.parameters(),
-            fingerprint: weights.fingerprint(),
-            device,
-            kind,
+            dim: self.embed_dim,
         })
     }
 }

@@ -1,67 +1,81 @@
-//! M-CLIP (Carlsson et al. 2022): a text tower for many languages that was taught the
-//! space of a CLIP whose image tower it goes with. A folder of two folders: `text/` as
-//! M-CLIP publishes it, `image/` as CLIP does, in `transformers`' layout or OpenCLIP's.
+//! M-CLIP (Carlsson et al. 2022): a multilingual text tower that was trained for the space of a
+//! CLIP, whose image tower it is combined with. A model consists of two folders: `text/` in M-CLIP's
+//! layout, `image/` in CLIP's (`transformers`' or OpenCLIP's).
 
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use tch::{Device, Kind};
 
-use super::Layout;
+use super::folder::{different_dims, open_weights};
+use super::layout::Layout;
 use crate::EmbedError;
 use crate::image::Preprocessor;
-use crate::model::{Half, Model};
-use crate::sources::{CONFIG, ModelFiles, TOKENIZER, TRANSFORMERS_WEIGHTS};
-use crate::tokens::Tokens;
+use crate::model::{Branch, Model};
+use crate::sources::{
+    CONFIG, M_CLIP_IMAGE, M_CLIP_TEXT, ModelFiles, TOKENIZER, TRANSFORMERS_WEIGHTS,
+};
+use crate::tokens::TextTokenizer;
 use crate::towers::{
     BERT_EPS, Bert, BertConfig, Linear, Projection, ROBERTA_EPS, ROBERTA_PADDING, TextTower,
     roberta,
 };
-use crate::weights::Scope;
-
-pub(super) const TEXT: &str = "text";
-pub(super) const IMAGE: &str = "image";
+use crate::weights::{Scope, Weights};
 
 #[derive(Debug)]
 pub(super) struct MClip {
+    /// The text's folder.
     files: ModelFiles,
     config: Config,
     image: Box<dyn Layout>,
 }
 
-/// Of the text's folder.
+/// The configuration in the text's folder.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Config {
     #[serde(rename = "model_type")]
     model_type: Option<String>,
     license: Option<String>,
-    /// The name of the transformer that was taught; its configuration is nowhere here.
+    /// The name of the transformer. The folder does not contain its configuration.
     model_base: String,
     num_dims: i64,
     transformer_dimensions: i64,
 }
 
 impl MClip {
-    /// `image` is what the folder of that name holds.
+    /// `image` is the layout of the image's folder.
     pub fn open(files: &ModelFiles, image: Box<dyn Layout>) -> Result<Self, EmbedError> {
-        let files = files.folder(TEXT)?;
+        let files = files.folder(M_CLIP_TEXT)?;
         let config: Config = files.json(CONFIG)?;
-        if config
-            .model_type
-            .as_deref()
-            .is_some_and(|it| it != "M-CLIP")
-        {
-            return Err(EmbedError::Unsupported {
-                what: "text tower beside another's image tower",
-                value: config.model_type.unwrap_or_default(),
+        match config.model_type.as_deref() {
+            None | Some("M-CLIP") => Ok(Self {
+                files,
+                config,
+                image,
+            }),
+            Some(other) => Err(EmbedError::Unsupported {
+                what: "text tower with another model's image tower",
+                value: other.to_owned(),
                 supported: "M-CLIP",
-            });
+            }),
         }
-        Ok(Self {
-            files,
-            config,
-            image,
-        })
+    }
+
+    fn text(&self, weights: &Weights) -> Result<Branch<dyn TextTower>, EmbedError> {
+        let tower = self.tower(&weights.at("transformer"))?;
+        let width = tower.width();
+        if width != self.config.transformer_dimensions {
+            return Err(EmbedError::file(
+                self.files.display(CONFIG),
+                format!(
+                    "it has {} transformerDimensions, and the tensors have {width}",
+                    self.config.transformer_dimensions
+                ),
+            ));
+        }
+        let linear = weights.at("LinearTransformation");
+        let projection = Linear::new(&linear, width, self.config.num_dims)?;
+        Ok(Branch::text(tower, Projection::Linear(projection)))
     }
 
     fn tower(&self, weights: &Scope<'_>) -> Result<Bert, EmbedError> {
@@ -82,8 +96,8 @@ impl MClip {
 }
 
 impl Layout for MClip {
-    fn tokens(&self) -> Result<Tokens, EmbedError> {
-        Tokens::open(&self.files)
+    fn tokenizer(&self) -> Result<TextTokenizer, EmbedError> {
+        TextTokenizer::open(&self.files)
     }
 
     fn preprocessor(&self) -> Result<Option<Preprocessor>, EmbedError> {
@@ -91,35 +105,15 @@ impl Layout for MClip {
     }
 
     fn load(&self, device: Device, kind: Kind) -> Result<Model, EmbedError> {
-        let weights = super::weights(
-            &self.files,
-            &TRANSFORMERS_WEIGHTS,
-            &[TOKENIZER],
-            device,
-            kind,
-        )?;
-        let tower = self.tower(&weights.at("transformer"))?;
-        let (width, dim) = (tower.width(), self.config.num_dims);
-        if width != self.config.transformer_dimensions {
-            return Err(EmbedError::file(
-                self.files.display(CONFIG),
-                format!(
-                    "it promises {} transformerDimensions, and the tensors have {width}",
-                    self.config.transformer_dimensions
-                ),
-            ));
-        }
-        let projection = Linear::new(&weights.at("LinearTransformation"), width, dim)?;
+        let names = &TRANSFORMERS_WEIGHTS;
+        let weights = open_weights(&self.files, names, &[TOKENIZER], device, kind)?;
+        let text = self.text(&weights)?;
         let image = self.image.load_image(device, kind)?;
+        let dim = self.config.num_dims;
         if image.dim != dim {
-            return Err(EmbedError::file(
-                self.files.display(CONFIG),
-                format!(
-                    "its texts have {dim} dimensions, and the pictures of the folder '{IMAGE}' \
-                     {}: they belong to another model",
-                    image.dim
-                ),
-            ));
+            let advice = format!(": the folder '{M_CLIP_IMAGE}' belongs to another model");
+            let file = self.files.display(CONFIG);
+            return Err(different_dims(file, dim, image.dim, &advice));
         }
         let both = Sha256::digest(format!("{} {}", weights.fingerprint(), image.fingerprint));
         Ok(Model {
@@ -129,11 +123,8 @@ impl Layout for MClip {
             scale: image.scale,
             parameters: weights.parameters() + image.parameters,
             fingerprint: both.iter().map(|byte| format!("{byte:02x}")).collect(),
-            text: Half {
-                tower: Box::new(tower),
-                projection: Projection::Linear(projection),
-            },
-            image: Some(image.half),
+            text,
+            image: Some(image.branch),
             device,
             kind,
         })

@@ -1,49 +1,38 @@
-//! Folders of exported graphs, for ONNX Runtime: CLIP-as-service's `textual.onnx` and
-//! `visual.onnx`, which come alone; Optimum's, where both halves are one `model.onnx` or a
-//! file each beside the configuration; and models of sentences in either way.
+//! Folders with ONNX graphs, for ONNX Runtime: CLIP-as-service's `textual.onnx` and `visual.onnx`
+//! without any other file, Optimum's with both towers in one `model.onnx` or in a file each, and
+//! sentence models in either form.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use tch::{Device, Kind};
 
+use super::folder::{different_dims, read_preprocessor};
+use super::layout::Layout;
+use super::onnx_files::GraphFiles;
 use super::sentence_modules::{self, Head, SentenceModules};
-use super::{Layout, chinese_clip, siglip};
+use super::{chinese_clip, siglip};
 use crate::image::Preprocessor;
-use crate::model::{Half, Model, Scale};
-use crate::onnx::{self, Graph, OnnxImage, OnnxText, Role, Told};
+use crate::model::{Branch, Model, Scale};
+use crate::onnx::{self, Graph, GraphContext, LogitBias, OnnxImage, OnnxText, Role};
 use crate::sources::{CONFIG, MODULES, ModelFiles, PREPROCESSOR, TOKENIZER};
-use crate::tokens::Tokens;
+use crate::tokens::TextTokenizer;
 use crate::towers::{ImageTower, Projection, ROBERTA_PADDING, TextTower};
 use crate::{EmbedError, EncoderSettings};
 
-const PAIRS: [(&str, &str); 2] = [("textual", "visual"), ("text_model", "vision_model")];
-const WHOLE: &str = "model";
-/// Behind those names: nothing for a graph as it was exported, which is preferred, and what
-/// `transformers.js` and others add to one in f16.
-const PRECISIONS: [&str; 2] = ["", "_fp16"];
-/// Where the hub's folders keep graphs beside other weights.
-const SUBFOLDER: &str = "onnx";
-/// Weights beyond protobuf's two gigabytes lie in a file of their own.
-const EXTERNAL: [&str; 2] = ["_data", ".data"];
-
 const CLIP_CONTEXT: usize = 77;
 const SIGLIP_CONTEXT: usize = 64;
-/// BERT's, and of most models of sentences.
+/// BERT's context, which most sentence models share.
 const SENTENCE_CONTEXT: usize = 512;
-/// Where CLIP's learned scale stops, and OpenAI's models have stopped.
-const CLIP_SCALE: Scale = Scale {
-    factor: 100.0,
-    bias: None,
-    assumed: true,
-};
+/// The upper limit of CLIP's learned scale, which OpenAI's models have reached.
+const CLIP_SCALE: Scale = Scale::assumed(100.0);
 const SIGLIP: &str = "siglip";
 const CHINESE_CLIP: &str = "chinese_clip";
-/// Their positions begin behind the number of the padding, as RoBERTa's do.
+/// Models whose positions start after the id of the padding token, as RoBERTa's do.
 const LIKE_ROBERTA: [&str; 4] = ["roberta", "xlm-roberta", "camembert", "mpnet"];
-/// Preprocessing of OpenAI's models, for folders that hold nothing but graphs.
+/// The preprocessing of OpenAI's models, for folders that contain only graphs.
 const CLIP_PREPROCESSOR: &str = r#"{
     "do_resize": true, "size": {"shortest_edge": 224}, "resample": 3,
     "do_center_crop": true, "crop_size": {"height": 224, "width": 224},
@@ -55,22 +44,11 @@ const CLIP_PREPROCESSOR: &str = r#"{
 #[derive(Debug)]
 pub(super) struct Onnx {
     files: ModelFiles,
-    graphs: Graphs,
+    graphs: GraphFiles,
     config: Config,
-    /// Around a model of sentences.
+    /// Of a sentence model.
     modules: Option<SentenceModules>,
     settings: EncoderSettings,
-}
-
-#[derive(Debug, Clone)]
-enum Graphs {
-    Two {
-        text: PathBuf,
-        image: PathBuf,
-        /// Both once more in one, which alone gives logits.
-        whole: Option<PathBuf>,
-    },
-    One(PathBuf),
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -79,7 +57,7 @@ struct Config {
     license: Option<String>,
     #[serde(default)]
     text_config: TextConfig,
-    /// Of a text model alone.
+    /// Of a text-only model.
     max_position_embeddings: Option<usize>,
     pad_token_id: Option<usize>,
 }
@@ -89,59 +67,28 @@ struct TextConfig {
     max_position_embeddings: Option<usize>,
 }
 
-/// Whether a folder holds graphs that make a model.
-pub(super) fn has_graphs(files: &ModelFiles) -> bool {
-    find(files).is_some()
-}
-
-fn find(files: &ModelFiles) -> Option<Graphs> {
-    let ModelFiles::Folder(folder) = files else {
-        return None;
-    };
-    let folders = [folder.clone(), folder.join(SUBFOLDER)];
-    PRECISIONS.iter().find_map(|precision| {
-        let find_in = |folder: &PathBuf| find_in(folder, precision);
-        folders.iter().find_map(find_in)
-    })
-}
-
-fn find_in(folder: &Path, precision: &str) -> Option<Graphs> {
-    let there = |name: &str| {
-        let path = folder.join(format!("{name}{precision}.onnx"));
-        path.is_file().then_some(path)
-    };
-    let two = PAIRS.iter().find_map(|(text, image)| {
-        Some(Graphs::Two {
-            text: there(text)?,
-            image: there(image)?,
-            whole: there(WHOLE),
-        })
-    });
-    two.or_else(|| there(WHOLE).map(Graphs::One))
-}
-
 impl Onnx {
-    /// `name` is the model's, by which prompts are known that a folder leaves out.
+    /// `name` is the model's name, which its published prompts are looked up by.
     pub fn open(
         files: &ModelFiles,
         name: &str,
         settings: &EncoderSettings,
     ) -> Result<Self, EmbedError> {
-        let graphs = find(files).ok_or_else(|| {
+        let graphs = GraphFiles::find(files).ok_or_else(|| {
             EmbedError::file(
                 files.display("model.onnx"),
-                "there are no graphs for ONNX Runtime: neither textual.onnx and visual.onnx, \
-                 nor text_model.onnx and vision_model.onnx, nor model.onnx, here or in onnx/, \
-                 nor the same with _fp16 before .onnx",
+                "the folder has no graphs for ONNX Runtime: neither textual.onnx and \
+                 visual.onnx, nor text_model.onnx and vision_model.onnx, nor model.onnx, here or \
+                 in onnx/, with or without _fp16 before .onnx",
             )
         })?;
-        let sentences = matches!(graphs, Graphs::One(_)) && files.has(MODULES);
+        let is_sentence_model = !graphs.is_pair() && files.has(MODULES);
         Ok(Self {
             config: match files.has(CONFIG) {
                 true => files.json(CONFIG)?,
                 false => Config::default(),
             },
-            modules: sentences
+            modules: is_sentence_model
                 .then(|| SentenceModules::open(files, name))
                 .transpose()?,
             files: files.clone(),
@@ -154,48 +101,106 @@ impl Onnx {
         self.config.model_type.as_deref() == Some(model_type)
     }
 
-    /// What the folder tells of how text and pixels are prepared: nothing where CLIP's own
-    /// tokenizer and preprocessing hold.
-    fn preparation(&self) -> Result<Vec<Vec<u8>>, EmbedError> {
-        [TOKENIZER, PREPROCESSOR]
-            .iter()
-            .filter(|file| self.files.has(file))
-            .map(|file| Ok(self.files.bytes(file)?.into_owned()))
-            .collect()
-    }
-
     fn context_length(&self) -> usize {
-        let config = &self.config;
-        let model_type = config.model_type.as_deref().unwrap_or_default();
-        let told = config.text_config.max_position_embeddings;
-        let told = told.or(config.max_position_embeddings.map(|positions| {
-            let padding = config.pad_token_id.unwrap_or(ROBERTA_PADDING as usize);
-            match LIKE_ROBERTA.contains(&model_type) {
-                true => positions.saturating_sub(padding + 1),
-                false => positions,
-            }
-        }));
+        let positions = self.positions();
         if let Some(modules) = &self.modules {
             let tuned = modules.max_length.and_then(|it| usize::try_from(it).ok());
-            return told
-                .into_iter()
-                .chain(tuned)
-                .min()
-                .unwrap_or(SENTENCE_CONTEXT);
+            let lengths = positions.into_iter().chain(tuned);
+            return lengths.min().unwrap_or(SENTENCE_CONTEXT);
         }
-        match model_type {
-            SIGLIP => told.unwrap_or(SIGLIP_CONTEXT),
-            CHINESE_CLIP => chinese_clip::CONTEXT as usize,
-            _ => told.unwrap_or(CLIP_CONTEXT),
+        match self.config.model_type.as_deref() {
+            Some(SIGLIP) => positions.unwrap_or(SIGLIP_CONTEXT),
+            Some(CHINESE_CLIP) => chinese_clip::CONTEXT as usize,
+            _ => positions.unwrap_or(CLIP_CONTEXT),
         }
     }
 
-    fn is_pair(&self) -> bool {
-        matches!(self.graphs, Graphs::Two { .. })
+    /// The number of usable positions, if the configuration has it.
+    fn positions(&self) -> Option<usize> {
+        let config = &self.config;
+        let model_type = config.model_type.as_deref().unwrap_or_default();
+        config.text_config.max_position_embeddings.or_else(|| {
+            let positions = config.max_position_embeddings?;
+            let padding = config.pad_token_id.unwrap_or(ROBERTA_PADDING as usize);
+            Some(match LIKE_ROBERTA.contains(&model_type) {
+                true => positions.saturating_sub(padding + 1),
+                false => positions,
+            })
+        })
     }
 
     fn graph(&self, path: &Path, device: Device) -> Result<Arc<Graph>, EmbedError> {
         Graph::open(path, device, &self.settings).map(Arc::new)
+    }
+
+    /// The graph with the image tower, if there is one.
+    fn image_graph(
+        &self,
+        text: &Arc<Graph>,
+        device: Device,
+    ) -> Result<Option<Arc<Graph>>, EmbedError> {
+        match &self.graphs {
+            GraphFiles::Pair { image, .. } => self.graph(image, device).map(Some),
+            GraphFiles::Single(_) => Ok(text.takes(Role::Pixels).then(|| Arc::clone(text))),
+        }
+    }
+
+    /// The side of the images in pixels; 0 without preprocessing.
+    fn image_side(&self) -> Result<usize, EmbedError> {
+        let preprocessor = self.preprocessor()?;
+        Ok(preprocessor.map_or(0, |preprocessor| preprocessor.size().0 as usize))
+    }
+
+    fn context(&self, graph: &Path, side: usize) -> GraphContext {
+        GraphContext {
+            file: graph.display().to_string(),
+            side,
+            pooler_is_shared: self.is(SIGLIP),
+        }
+    }
+
+    /// Reads the scale from the logits of a graph with both towers. If the towers are in two graphs
+    /// and a third has both, that one is loaded temporarily.
+    fn scale(&self, graph: &Graph, device: Device, side: usize) -> Result<Scale, EmbedError> {
+        let bias = match self.is(SIGLIP) {
+            true => LogitBias::Present,
+            false => LogitBias::Absent,
+        };
+        let scale = match &self.graphs {
+            GraphFiles::Single(_) if !graph.takes(Role::Pixels) => {
+                return Ok(sentence_modules::SCALE);
+            }
+            GraphFiles::Single(_) => onnx::scale(graph, side, bias),
+            GraphFiles::Pair { joint: None, .. } => None,
+            GraphFiles::Pair {
+                joint: Some(joint), ..
+            } => onnx::scale(&*self.graph(joint, device)?, side, bias),
+        };
+        Ok(scale.unwrap_or(CLIP_SCALE))
+    }
+
+    fn head(&self, text: &OnnxText, kind: Kind) -> Result<Head, EmbedError> {
+        match &self.modules {
+            Some(modules) if text.pools() => modules.head(text.width(), Device::Cpu, kind),
+            _ => Ok(Head::identity(text.width())),
+        }
+    }
+
+    /// SHA-256 of the graphs, their weights, and the files that determine tokens and pixels. Without
+    /// such files, CLIP's own tokenizer and preprocessing apply.
+    fn fingerprint(&self, head: &Head) -> Result<String, EmbedError> {
+        let mut digest = Sha256::new();
+        self.graphs.add_to_fingerprint(&mut digest)?;
+        for file in [TOKENIZER, PREPROCESSOR] {
+            if self.files.has(file) {
+                digest.update(self.files.bytes(file)?);
+            }
+        }
+        if let Some(modules) = &self.modules {
+            digest.update(modules.fingerprint_part());
+        }
+        digest.update(&head.fingerprint);
+        Ok(format!("{:x}", digest.finalize()))
     }
 }
 
@@ -204,22 +209,22 @@ impl Layout for Onnx {
         "ONNX Runtime"
     }
 
-    fn tokens(&self) -> Result<Tokens, EmbedError> {
-        if self.is_pair() && !self.files.has(TOKENIZER) {
-            return Tokens::from_json(clipdb_models::clip_tokenizer(), CLIP_CONTEXT);
+    fn tokenizer(&self) -> Result<TextTokenizer, EmbedError> {
+        if self.graphs.is_pair() && !self.files.has(TOKENIZER) {
+            return TextTokenizer::from_json(clipdb_models::clip_tokenizer(), CLIP_CONTEXT);
         }
         match &self.modules {
-            Some(modules) => modules.tokens(),
-            None if self.is(SIGLIP) => siglip::tokens(&self.files, self.context_length()),
-            None => Tokens::open(&self.files),
+            Some(modules) => modules.tokenizer(),
+            None if self.is(SIGLIP) => siglip::tokenizer(&self.files, self.context_length()),
+            None => TextTokenizer::open(&self.files),
         }
     }
 
     fn preprocessor(&self) -> Result<Option<Preprocessor>, EmbedError> {
         if self.files.has(PREPROCESSOR) {
-            return super::preprocessor(&self.files).map(Some);
+            return read_preprocessor(&self.files).map(Some);
         }
-        if !self.is_pair() {
+        if !self.graphs.is_pair() {
             return Ok(None);
         }
         Preprocessor::from_config(CLIP_PREPROCESSOR.as_bytes())
@@ -232,61 +237,41 @@ impl Layout for Onnx {
             return Err(EmbedError::Unsupported {
                 what: "precision on ONNX Runtime",
                 value: format!("{kind:?}"),
-                supported: "f32, with which a graph runs in the precision it was exported in",
+                supported: "f32, with which a graph runs in the precision of its export",
             });
         }
-        let side = self
-            .preprocessor()?
-            .map_or(0, |preprocessor| preprocessor.size().0 as usize);
-        let (text_path, image_path) = match &self.graphs {
-            Graphs::Two { text, image, .. } => (text, image),
-            Graphs::One(path) => (path, path),
-        };
-        let (text_file, image_file) = (text_path.display(), image_path.display());
-        let (text_file, image_file) = (text_file.to_string(), image_file.to_string());
-        let told = |file| Told {
-            file,
-            side,
-            pooler: self.is(SIGLIP),
-        };
-        let graph = self.graph(text_path, device)?;
-        let half = graph.half;
-        let images = match &self.graphs {
-            Graphs::Two { image, .. } => Some(self.graph(image, device)?),
-            Graphs::One(_) => graph.takes(Role::Pixels).then(|| Arc::clone(&graph)),
-        };
-        if images.is_some() && side == 0 {
+        let side = self.image_side()?;
+        let text_graph = self.graph(self.graphs.text(), device)?;
+        let image_graph = self.image_graph(&text_graph, device)?;
+        let image_context = self.context(self.graphs.image(), side);
+        if image_graph.is_some() && side == 0 {
             return Err(EmbedError::file(
                 self.files.display(PREPROCESSOR),
-                format!("it is missing, and {image_file} takes pixels"),
+                format!("it is missing, and {} takes pixels", image_context.file),
             ));
         }
-        let scale = self.scale(&graph, device, side)?;
-        let image = images.map(|graph| OnnxImage::new(graph, &told(&image_file)));
-        let image = image.transpose()?;
-        let pooling = self.modules.as_ref().map(|modules| modules.pooling);
-        let text = OnnxText::new(graph, &told(&text_file), self.context_length(), pooling)?;
-        let head = match &self.modules {
-            Some(modules) if text.pools() => modules.head(text.width(), Device::Cpu, kind)?,
-            _ => Head {
-                projection: Projection::Identity,
-                dim: text.width(),
-                parameters: 0,
-                fingerprint: String::new(),
-            },
+        let scale = self.scale(&text_graph, device, side)?;
+        let kind_of_graph = match text_graph.is_half {
+            true => Kind::Half,
+            false => Kind::Float,
         };
+        let image = image_graph
+            .map(|graph| OnnxImage::new(graph, &image_context))
+            .transpose()?;
+        let pooling = self.modules.as_ref().map(|modules| modules.pooling);
+        let text = OnnxText::new(
+            text_graph,
+            &self.context(self.graphs.text(), side),
+            self.context_length(),
+            pooling,
+        )?;
+        let head = self.head(&text, kind)?;
         if let Some(image) = &image
             && image.width() != head.dim
         {
-            return Err(EmbedError::file(
-                image_file,
-                format!(
-                    "its texts have {} dimensions and its pictures {}: export it with its \
-                     projections",
-                    head.dim,
-                    image.width()
-                ),
-            ));
+            let advice = ": export it with its projections";
+            let dims = (head.dim, image.width());
+            return Err(different_dims(image_context.file, dims.0, dims.1, advice));
         }
         let model_type = self.config.model_type.as_deref();
         Ok(Model {
@@ -294,76 +279,14 @@ impl Layout for Onnx {
             license: self.config.license.clone(),
             dim: head.dim,
             scale,
-            // Graphs do not tell.
+            // ONNX Runtime does not report the number.
             parameters: 0,
             fingerprint: self.fingerprint(&head)?,
-            text: Half {
-                tower: Box::new(text),
-                projection: head.projection,
-            },
-            image: image.map(half_image),
-            // Graphs take their inputs from memory, wherever they run.
+            text: Branch::text(text, head.projection),
+            image: image.map(|tower| Branch::image(tower, Projection::Identity)),
+            // Graphs read their inputs from main memory, wherever they run.
             device: Device::Cpu,
-            kind: if half { Kind::Half } else { Kind::Float },
+            kind: kind_of_graph,
         })
     }
-}
-
-impl Onnx {
-    /// Read where a graph of both halves puts out logits, also one that lies beside the two
-    /// that are used: it is loaded for that and dropped again.
-    fn scale(&self, graph: &Graph, device: Device, side: usize) -> Result<Scale, EmbedError> {
-        let bias = self.is(SIGLIP);
-        let read = match &self.graphs {
-            Graphs::One(_) if !graph.takes(Role::Pixels) => {
-                return Ok(sentence_modules::SCALE);
-            }
-            Graphs::One(_) => onnx::scale(graph, side, bias),
-            Graphs::Two { whole: None, .. } => None,
-            Graphs::Two {
-                whole: Some(whole), ..
-            } => onnx::scale(&*self.graph(whole, device)?, side, bias),
-        };
-        Ok(read.unwrap_or(CLIP_SCALE))
-    }
-
-    /// SHA-256 of the graphs with their weights, and of how text and pixels are prepared.
-    fn fingerprint(&self, head: &Head) -> Result<String, EmbedError> {
-        let mut digest = Sha256::new();
-        let graphs: &[&PathBuf] = match &self.graphs {
-            Graphs::Two { text, image, .. } => &[text, image],
-            Graphs::One(path) => &[path],
-        };
-        for path in graphs {
-            count_in(&mut digest, path)?;
-            for suffix in EXTERNAL {
-                let mut name = path.as_os_str().to_owned();
-                name.push(suffix);
-                if Path::new(&name).is_file() {
-                    count_in(&mut digest, Path::new(&name))?;
-                }
-            }
-        }
-        for bytes in self.preparation()? {
-            digest.update(bytes);
-        }
-        if let Some(modules) = &self.modules {
-            digest.update(modules.described());
-        }
-        digest.update(&head.fingerprint);
-        Ok(format!("{:x}", digest.finalize()))
-    }
-}
-
-fn half_image(tower: OnnxImage) -> Half<dyn ImageTower> {
-    Half {
-        tower: Box::new(tower),
-        projection: Projection::Identity,
-    }
-}
-
-fn count_in(digest: &mut Sha256, path: &Path) -> Result<(), EmbedError> {
-    let mut file = std::fs::File::open(path).map_err(EmbedError::io(path))?;
-    std::io::copy(&mut file, digest).map_err(EmbedError::io(path))?;
-    Ok(())
 }

@@ -1,47 +1,38 @@
-//! OpenCLIP's folders (Ilharco et al. 2021): `open_clip_config.json` beside the weights.
-//! OpenAI's own models come in it too, as OpenCLIP keeps them on the hub.
+//! OpenCLIP's folders (Ilharco et al. 2021): `open_clip_config.json` and the weights. OpenCLIP
+//! publishes OpenAI's models in this layout too.
 //!
-//! The activation is what the configuration says. OpenAI's and the early LAION-400M
-//! weights were trained with the quick one, and their configurations say so.
+//! The configuration determines the activation. OpenAI's and the early LAION-400M weights were
+//! trained with QuickGELU, and their configurations say so.
 
 use serde::Deserialize;
 use serde_json::Value;
-use tch::{Device, Kind};
 
-use super::{ImageAlone, Layout, softmax_scale};
+use super::folder::{Architecture, OpenWeights, Towers, softmax_scale};
+use super::layout::ImageBranch;
+use super::open_clip_vision::{VisionNetwork, VisionShape};
 use crate::EmbedError;
 use crate::image::Preprocessor;
-use crate::model::{Half, Model};
-use crate::sources::{ModelFiles, OPEN_CLIP_CONFIG, OPEN_CLIP_WEIGHTS, TOKENIZER};
-use crate::tokens::Tokens;
+use crate::model::Branch;
+use crate::sources::{ModelFiles, OPEN_CLIP_CONFIG, OPEN_CLIP_WEIGHTS, TOKENIZER, WeightFiles};
+use crate::tokens::TextTokenizer;
 use crate::towers::{
-    Activation, BertConfig, ClipText, ClipTextConfig, ClipVision, ClipVisionConfig, ImageTower,
-    Linear, Mlp, ModifiedResNet, ModifiedResNetConfig, Naming, Pooling, Projection, ROBERTA_EPS,
-    ROBERTA_PADDING, TextTower, roberta,
+    Activation, BertConfig, ClipText, ClipTextConfig, END_IS_HIGHEST, ImageTower, Linear, Mlp,
+    Naming, Pooling, Projection, ROBERTA_EPS, ROBERTA_PADDING, TextTower, roberta,
 };
-use crate::weights::Scope;
+use crate::weights::{Scope, Weights};
 
-/// The highest token is the end of text, as in OpenAI's code.
-const END_IS_HIGHEST: u32 = 2;
 const EPS: f64 = 1e-5;
-/// Text towers of `transformers` that OpenCLIP's models have.
+/// Text towers of `transformers` that OpenCLIP's models use.
 const ROBERTAS: [&str; 3] = ["roberta-base", "xlm-roberta-base", "xlm-roberta-large"];
 
-#[derive(Debug)]
-pub(super) struct OpenClip {
-    files: ModelFiles,
-    config: Config,
-}
-
 #[derive(Debug, Deserialize)]
-struct Config {
+pub(super) struct OpenClip {
     model_cfg: ModelConfig,
     #[serde(default)]
     preprocess_cfg: Value,
 }
 
-/// What is not listed here changes the network in ways that are not written yet: it is
-/// refused by name.
+/// An unknown field is an error, because it changes the network in a way that is not supported.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ModelConfig {
@@ -50,7 +41,7 @@ struct ModelConfig {
     quick_gelu: bool,
     vision_cfg: VisionConfig,
     text_cfg: TextConfig,
-    /// Where the tensors' names begin with `text.`, which they tell themselves.
+    /// Whether the names of tensors start with `text.`, which the names themselves show.
     #[serde(default, rename = "custom_text")]
     _custom_text: bool,
     #[serde(default, rename = "init_logit_scale")]
@@ -70,7 +61,7 @@ struct VisionConfig {
     #[serde(default = "four")]
     mlp_ratio: f64,
     patch_size: Option<i64>,
-    /// Counts in training alone.
+    /// Applies only to training.
     #[serde(default, rename = "patch_dropout")]
     _patch_dropout: f64,
 }
@@ -90,14 +81,14 @@ struct TextConfig {
     layers: i64,
     #[serde(default = "four")]
     mlp_ratio: f64,
-    /// Where there is one, the folder has it; else it is OpenAI's.
+    /// If present, the folder contains the tokenizer. Otherwise it is OpenAI's.
     hf_tokenizer_name: Option<String>,
-    /// A transformer of another library in place of OpenCLIP's own.
+    /// A transformer of `transformers` in place of OpenCLIP's own.
     hf_model_name: Option<String>,
     #[serde(default = "mlp")]
     hf_proj_type: Option<HfProjection>,
     hf_pooler_type: Option<HfPooler>,
-    /// Counts before training alone.
+    /// Applies only to the start of training.
     #[serde(default, rename = "hf_model_pretrained")]
     _pretrained: bool,
 }
@@ -116,7 +107,7 @@ enum HfPooler {
     ClsLastHiddenStatePooler,
 }
 
-/// A square, told by one side or by both.
+/// A square, given by one side or by both.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(untagged)]
 enum Side {
@@ -124,7 +115,7 @@ enum Side {
     Both(i64, i64),
 }
 
-/// Of a transformer, or of the four stages of a residual network.
+/// The layers of a transformer, or of the four stages of a residual network.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(untagged)]
 enum Layers {
@@ -165,56 +156,73 @@ fn mlp() -> Option<HfProjection> {
 }
 
 impl OpenClip {
-    pub fn open(files: &ModelFiles) -> Result<Self, EmbedError> {
-        Ok(Self {
-            config: files.json(OPEN_CLIP_CONFIG)?,
-            files: files.clone(),
-        })
-    }
-
-    fn refuse(&self, reason: impl ToString) -> EmbedError {
-        EmbedError::file(self.files.display(OPEN_CLIP_CONFIG), reason)
-    }
-
-    fn image_size(&self) -> Result<i64, EmbedError> {
-        match self.config.model_cfg.vision_cfg.image_size {
+    fn image_size(&self, files: &ModelFiles) -> Result<i64, EmbedError> {
+        match self.model_cfg.vision_cfg.image_size {
             Side::One(side) => Ok(side),
             Side::Both(height, width) if height == width => Ok(height),
-            Side::Both(height, width) => {
-                Err(self.refuse(format!("a picture of {width}×{height} is no square")))
-            }
+            Side::Both(height, width) => Err(invalid(
+                files,
+                format!("images must be square, not {width}×{height}"),
+            )),
         }
     }
 
-    /// OpenCLIP's code holds OpenAI's tokenizer itself, so that folders may leave it out.
-    fn leaves_out_openai_s_tokenizer(&self) -> bool {
-        let text = &self.config.model_cfg.text_cfg;
+    /// Folders may omit OpenAI's tokenizer, because OpenCLIP's code contains it.
+    fn omits_openai_s_tokenizer(&self, files: &ModelFiles) -> bool {
+        let text = &self.model_cfg.text_cfg;
         let names_none = text.hf_tokenizer_name.is_none() && text.hf_model_name.is_none();
-        names_none && text.vocab_size == vocabulary() && !self.files.has(TOKENIZER)
-    }
-
-    /// The files that say how texts and pixels are prepared.
-    fn preparation(&self) -> &'static [&'static str] {
-        match self.leaves_out_openai_s_tokenizer() {
-            true => &[OPEN_CLIP_CONFIG],
-            false => &[TOKENIZER, OPEN_CLIP_CONFIG],
-        }
+        names_none && text.vocab_size == vocabulary() && !files.has(TOKENIZER)
     }
 
     fn activation(&self) -> Activation {
-        match self.config.model_cfg.quick_gelu {
+        match self.model_cfg.quick_gelu {
             true => Activation::QuickGelu,
             false => Activation::Gelu,
         }
     }
 
-    /// RoBERTa or XLM-RoBERTa. Its configuration is told by name alone, and read off the
-    /// tensors.
-    fn roberta(&self, name: &str, weights: &Scope<'_>) -> Result<Half<dyn TextTower>, EmbedError> {
-        let (dim, config) = (
-            self.config.model_cfg.embed_dim,
-            &self.config.model_cfg.text_cfg,
-        );
+    fn text(
+        &self,
+        files: &ModelFiles,
+        weights: &Scope<'_>,
+    ) -> Result<Branch<dyn TextTower>, EmbedError> {
+        match &self.model_cfg.text_cfg.hf_model_name {
+            Some(name) => self.roberta(name, files, weights),
+            None => self.clip_text(weights),
+        }
+    }
+
+    fn clip_text(&self, weights: &Scope<'_>) -> Result<Branch<dyn TextTower>, EmbedError> {
+        let (dim, config) = (self.model_cfg.embed_dim, &self.model_cfg.text_cfg);
+        let weights = match weights.has("text.token_embedding.weight") {
+            true => weights.at("text"),
+            false => weights.clone(),
+        };
+        let shape = ClipTextConfig {
+            vocab_size: config.vocab_size,
+            hidden_size: config.width,
+            intermediate_size: inner(config.width, config.mlp_ratio),
+            num_hidden_layers: config.layers,
+            num_attention_heads: config.heads,
+            max_position_embeddings: config.context_length,
+            hidden_act: self.activation(),
+            layer_norm_eps: EPS,
+            eos_token_id: END_IS_HIGHEST,
+        };
+        let tower = ClipText::new(&weights, shape, Naming::OpenClip)?;
+        let projection = Linear::transposed(&weights, "text_projection", config.width, dim)?;
+        Ok(Branch::text(tower, Projection::Linear(projection)))
+    }
+
+    /// RoBERTa or XLM-RoBERTa. The folder contains only its name; its configuration is derived
+    /// from the tensors.
+    fn roberta(
+        &self,
+        name: &str,
+        files: &ModelFiles,
+        weights: &Scope<'_>,
+    ) -> Result<Branch<dyn TextTower>, EmbedError> {
+        let config = &self.model_cfg.text_cfg;
         if !ROBERTAS.contains(&name.trim_start_matches("FacebookAI/")) {
             return Err(EmbedError::Unsupported {
                 what: "text tower (hf_model_name)",
@@ -232,157 +240,126 @@ impl OpenClip {
             ..BertConfig::of_tensors(&transformer, ROBERTA_EPS)?
         };
         let tower = roberta(&transformer, shape, ROBERTA_PADDING)?;
-        let (width, projection) = (tower.width(), weights.at("text.proj"));
-        let projection = match config.hf_proj_type {
-            None if width == dim => Projection::Identity,
-            None => return Err(self.refuse("its text tower has no hf_proj_type and needs one")),
+        let projection = self.hf_projection(files, &weights.at("text.proj"), tower.width())?;
+        Ok(Branch::text(tower, projection))
+    }
+
+    fn hf_projection(
+        &self,
+        files: &ModelFiles,
+        weights: &Scope<'_>,
+        width: i64,
+    ) -> Result<Projection, EmbedError> {
+        let dim = self.model_cfg.embed_dim;
+        match self.model_cfg.text_cfg.hf_proj_type {
+            None if width == dim => Ok(Projection::Identity),
+            None => Err(invalid(files, "its text tower needs an hf_proj_type")),
             Some(HfProjection::Linear) => {
-                Projection::Linear(Linear::without_bias(&projection, width, dim)?)
+                Linear::without_bias(weights, width, dim).map(Projection::Linear)
             }
             Some(HfProjection::Mlp) => {
                 let hidden = (width + dim) / 2;
-                Projection::Mlp(Mlp::new(
-                    Linear::without_bias(&projection.at(0), width, hidden)?,
+                Ok(Projection::Mlp(Mlp::new(
+                    Linear::without_bias(&weights.at(0), width, hidden)?,
                     Activation::Gelu,
-                    Linear::without_bias(&projection.at(2), hidden, dim)?,
-                ))
+                    Linear::without_bias(&weights.at(2), hidden, dim)?,
+                )))
             }
-        };
-        Ok(Half {
-            tower: Box::new(tower),
+        }
+    }
+
+    fn vision(&self, files: &ModelFiles) -> Result<VisionShape, EmbedError> {
+        let config = &self.model_cfg.vision_cfg;
+        let image_size = self.image_size(files)?;
+        if config.head_width <= 0 {
+            return Err(invalid(files, "head_width must be positive"));
+        }
+        Ok(VisionShape {
+            image_size,
+            width: config.width,
+            head_width: config.head_width,
+            dim: self.model_cfg.embed_dim,
+            network: match config.layers {
+                Layers::ResNet(layers) => VisionNetwork::ResNet { layers },
+                Layers::Transformer(layers) => VisionNetwork::Transformer {
+                    layers,
+                    patch_size: config
+                        .patch_size
+                        .ok_or_else(|| invalid(files, "its vision_cfg has no patch_size"))?,
+                    inner: inner(config.width, config.mlp_ratio),
+                    activation: self.activation(),
+                },
+            },
+        })
+    }
+
+    fn image_branch(
+        &self,
+        files: &ModelFiles,
+        weights: &Scope<'_>,
+    ) -> Result<Branch<dyn ImageTower>, EmbedError> {
+        let shape = self.vision(files)?;
+        let projection = shape.projection(weights)?;
+        Ok(Branch {
+            tower: shape.tower(weights)?,
             projection,
         })
     }
-
-    fn text(&self, weights: &Scope<'_>) -> Result<Half<dyn TextTower>, EmbedError> {
-        let (dim, config) = (
-            self.config.model_cfg.embed_dim,
-            &self.config.model_cfg.text_cfg,
-        );
-        if let Some(name) = &config.hf_model_name {
-            return self.roberta(name, weights);
-        }
-        let weights = match weights.has("text.token_embedding.weight") {
-            true => weights.at("text"),
-            false => weights.clone(),
-        };
-        let tower = ClipText::new(
-            &weights,
-            ClipTextConfig {
-                vocab_size: config.vocab_size,
-                hidden_size: config.width,
-                intermediate_size: inner(config.width, config.mlp_ratio),
-                num_hidden_layers: config.layers,
-                num_attention_heads: config.heads,
-                max_position_embeddings: config.context_length,
-                hidden_act: self.activation(),
-                layer_norm_eps: EPS,
-                eos_token_id: END_IS_HIGHEST,
-            },
-            Naming::OpenClip,
-        )?;
-        let projection = Linear::right(&weights, "text_projection", config.width, dim)?;
-        Ok(Half {
-            tower: Box::new(tower),
-            projection: Projection::Linear(projection),
-        })
-    }
-
-    fn image(&self, weights: &Scope<'_>) -> Result<Half<dyn ImageTower>, EmbedError> {
-        let (dim, config) = (
-            self.config.model_cfg.embed_dim,
-            &self.config.model_cfg.vision_cfg,
-        );
-        let image_size = self.image_size()?;
-        if config.head_width <= 0 {
-            return Err(self.refuse("a head_width is above zero"));
-        }
-        match config.layers {
-            Layers::ResNet(layers) => {
-                let shape = ModifiedResNetConfig {
-                    image_size,
-                    layers,
-                    width: config.width,
-                    heads: config.width * 32 / config.head_width,
-                    output: dim,
-                };
-                Ok(Half {
-                    tower: Box::new(ModifiedResNet::new(weights, &shape)?),
-                    projection: Projection::Identity,
-                })
-            }
-            Layers::Transformer(layers) => {
-                let shape = ClipVisionConfig {
-                    hidden_size: config.width,
-                    intermediate_size: inner(config.width, config.mlp_ratio),
-                    num_hidden_layers: layers,
-                    num_attention_heads: config.width / config.head_width,
-                    image_size,
-                    patch_size: config
-                        .patch_size
-                        .ok_or_else(|| self.refuse("its vision_cfg has no patch_size"))?,
-                    hidden_act: self.activation(),
-                    layer_norm_eps: EPS,
-                };
-                let projection = Linear::right(weights, "proj", config.width, dim)?;
-                Ok(Half {
-                    tower: Box::new(ClipVision::new(weights, shape, Naming::OpenClip)?),
-                    projection: Projection::Linear(projection),
-                })
-            }
-        }
-    }
 }
 
-impl Layout for OpenClip {
-    fn tokens(&self) -> Result<Tokens, EmbedError> {
-        if self.leaves_out_openai_s_tokenizer() {
-            let context = self.config.model_cfg.text_cfg.context_length;
-            let context = usize::try_from(context).map_err(|error| self.refuse(error))?;
-            return Tokens::from_json(clipdb_models::clip_tokenizer(), context);
+impl Architecture for OpenClip {
+    const CONFIG: &'static str = OPEN_CLIP_CONFIG;
+    const WEIGHTS: WeightFiles = OPEN_CLIP_WEIGHTS;
+
+    fn preparation(&self, files: &ModelFiles) -> &'static [&'static str] {
+        match self.omits_openai_s_tokenizer(files) {
+            true => &[OPEN_CLIP_CONFIG],
+            false => &[TOKENIZER, OPEN_CLIP_CONFIG],
         }
-        Tokens::open(&self.files)
     }
 
-    fn preprocessor(&self) -> Result<Option<Preprocessor>, EmbedError> {
-        let side = u32::try_from(self.image_size()?).map_err(|error| self.refuse(error))?;
-        Preprocessor::from_open_clip(&self.config.preprocess_cfg, side)
+    fn tokenizer(&self, files: &ModelFiles) -> Result<TextTokenizer, EmbedError> {
+        if self.omits_openai_s_tokenizer(files) {
+            let context = self.model_cfg.text_cfg.context_length;
+            let context = usize::try_from(context).map_err(|error| invalid(files, error))?;
+            return TextTokenizer::from_json(clipdb_models::clip_tokenizer(), context);
+        }
+        TextTokenizer::open(files)
+    }
+
+    fn preprocessor(&self, files: &ModelFiles) -> Result<Option<Preprocessor>, EmbedError> {
+        let side = u32::try_from(self.image_size(files)?).map_err(|error| invalid(files, error))?;
+        Preprocessor::from_open_clip(&self.preprocess_cfg, side)
             .map(Some)
-            .map_err(|error| self.refuse(error))
+            .map_err(|error| invalid(files, error))
     }
 
-    fn load(&self, device: Device, kind: Kind) -> Result<Model, EmbedError> {
-        let preparation = self.preparation();
-        let weights = super::weights(&self.files, &OPEN_CLIP_WEIGHTS, preparation, device, kind)?;
+    fn towers(&self, files: &ModelFiles, weights: &Weights) -> Result<Towers, EmbedError> {
         let root = weights.at("");
-        Ok(Model {
-            text: self.text(&root)?,
-            image: Some(self.image(&weights.at("visual"))?),
+        Ok(Towers {
+            text: self.text(files, &root)?,
+            image: Some(self.image_branch(files, &weights.at("visual"))?),
             scale: softmax_scale(&root)?,
             model_type: "open_clip".to_owned(),
             license: None,
-            dim: self.config.model_cfg.embed_dim,
-            parameters: weights.parameters(),
-            fingerprint: weights.fingerprint(),
-            device,
-            kind,
+            dim: self.model_cfg.embed_dim,
         })
     }
 
-    fn load_image(&self, device: Device, kind: Kind) -> Result<ImageAlone, EmbedError> {
-        let preparation = [OPEN_CLIP_CONFIG];
-        let weights = super::weights(&self.files, &OPEN_CLIP_WEIGHTS, &preparation, device, kind)?;
-        Ok(ImageAlone {
-            half: self.image(&weights.at("visual"))?,
-            dim: self.config.model_cfg.embed_dim,
-            scale: softmax_scale(&weights.at(""))?,
-            parameters: weights.parameters(),
-            fingerprint: weights.fingerprint(),
-        })
+    fn image(&self, files: &ModelFiles, open: OpenWeights<'_>) -> Result<ImageBranch, EmbedError> {
+        let weights = open(&[OPEN_CLIP_CONFIG])?;
+        let branch = self.image_branch(files, &weights.at("visual"))?;
+        let scale = softmax_scale(&weights.at(""))?;
+        let dim = self.model_cfg.embed_dim;
+        Ok(ImageBranch::new(branch, dim, scale, &weights))
     }
 }
 
-/// What lies between the two layers of a block: rounded down, as OpenCLIP rounds.
+fn invalid(files: &ModelFiles, reason: impl ToString) -> EmbedError {
+    EmbedError::file(files.display(OPEN_CLIP_CONFIG), reason)
+}
+
+/// The width of the hidden layer of an MLP, rounded down as in OpenCLIP.
 fn inner(width: i64, ratio: f64) -> i64 {
     (width as f64 * ratio) as i64
 }
@@ -390,6 +367,8 @@ fn inner(width: i64, ratio: f64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::layouts::folder::Folder;
+    use crate::layouts::layout::Layout;
 
     fn folder(config: &str) -> (tempfile::TempDir, ModelFiles) {
         let folder = tempfile::tempdir().unwrap();
@@ -399,22 +378,24 @@ mod tests {
     }
 
     #[test]
-    fn openai_s_tokenizer_may_be_left_out() {
+    fn openai_s_tokenizer_may_be_omitted() {
         let config = r#"{"model_cfg": {"embed_dim": 512, "text_cfg": {},
             "vision_cfg": {"image_size": 224, "patch_size": 32}}}"#;
         let (_folder, files) = folder(config);
-        let tokens = OpenClip::open(&files).unwrap().tokens().unwrap();
-        let ids = tokens.encode("a photo of a cat").unwrap().ids;
+        let folder = Folder::<OpenClip>::open(&files).unwrap();
+        let tokenizer = folder.tokenizer().unwrap();
+        let ids = tokenizer.encode("a photo of a cat").unwrap().ids;
         assert_eq!(ids, [49406, 320, 1125, 539, 320, 2368, 49407]);
     }
 
     #[test]
-    fn another_tokenizer_may_not() {
+    fn another_tokenizer_may_not_be_omitted() {
         let config = r#"{"model_cfg": {"embed_dim": 512, "text_cfg":
             {"hf_model_name": "roberta-base", "hf_tokenizer_name": "roberta-base"},
             "vision_cfg": {"image_size": 224, "patch_size": 32}}}"#;
         let (_folder, files) = folder(config);
-        let error = OpenClip::open(&files).unwrap().tokens().err().unwrap();
+        let folder = Folder::<OpenClip>::open(&files).unwrap();
+        let error = folder.tokenizer().err().unwrap();
         assert!(error.to_string().contains(TOKENIZER), "{error}");
     }
 }

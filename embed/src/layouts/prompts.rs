@@ -1,9 +1,9 @@
-//! What models of sentences want to read before a text, where their folders do not tell.
+//! Published prompts of sentence models whose folders do not contain them.
 
 use crate::tokens::Prompts;
 
-/// As the authors of E5 (Wang et al. 2022) and of BGE (Xiao et al. 2023) say in their
-/// models' descriptions; `name` is the model's, with or without its owner.
+/// The prompts from the model cards of E5 (Wang et al. 2022) and BGE (Xiao et al. 2023). `name` is
+/// the model's name, with or without its owner.
 pub(super) fn published(name: &str) -> Option<Prompts> {
     const ENGLISH: &str = "Represent this sentence for searching relevant passages: ";
     const CHINESE: &str = "为这个句子生成表示以用于检索相关文章：";
@@ -14,7 +14,7 @@ pub(super) fn published(name: &str) -> Option<Prompts> {
     };
     let is_e5 = name.starts_with("e5-") || name.starts_with("multilingual-e5-");
     if is_e5 && !name.contains("instruct") && !name.contains("mistral") {
-        // Without a prompt E5 does worse: what is neither is a query, as they advise.
+        // E5 performs worse without a prompt. The authors recommend the query's for other texts.
         return Some(Prompts {
             query: "query: ".to_owned(),
             document: "passage: ".to_owned(),
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_known_with_and_without_their_owner() {
+    fn names_are_recognised_with_and_without_their_owner() {
         for name in ["intfloat/e5-small-v2", "multilingual-e5-large"] {
             assert_eq!(published(name).unwrap().document, "passage: ");
         }

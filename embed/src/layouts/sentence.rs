@@ -1,23 +1,21 @@
-//! sentence-transformers' folders (Reimers and Gurevych 2019) with a BERT, RoBERTa or
-//! XLM-RoBERTa in them. Texts alone.
+//! sentence-transformers' folders (Reimers and Gurevych 2019) with a BERT, RoBERTa or XLM-RoBERTa.
+//! These models are text-only.
 
 use serde::Deserialize;
 use serde_json::Value;
-use tch::{Device, Kind};
 
-use super::Layout;
+use super::folder::{Architecture, Folder, Towers};
 use super::sentence_modules::{SCALE, SentenceModules};
 use crate::EmbedError;
 use crate::image::Preprocessor;
-use crate::model::{Half, Model};
-use crate::sources::{CONFIG, ModelFiles, TOKENIZER, TRANSFORMERS_WEIGHTS};
-use crate::tokens::Tokens;
+use crate::model::Branch;
+use crate::sources::{CONFIG, ModelFiles, TOKENIZER};
+use crate::tokens::TextTokenizer;
 use crate::towers::{Bert, BertConfig, ROBERTA_PADDING, TextTower, parse, roberta};
 use crate::weights::Weights;
 
 #[derive(Debug)]
 pub(super) struct Sentence {
-    files: ModelFiles,
     config: Config,
     modules: SentenceModules,
 }
@@ -32,13 +30,11 @@ struct Config {
 }
 
 impl Sentence {
-    /// `name` is the model's, by which its authors' prompts are known.
-    pub fn open(files: &ModelFiles, name: &str) -> Result<Self, EmbedError> {
-        Ok(Self {
-            modules: SentenceModules::open(files, name)?,
-            config: files.json(CONFIG)?,
-            files: files.clone(),
-        })
+    /// `name` is the model's name, which its published prompts are looked up by.
+    pub fn open(files: &ModelFiles, name: &str) -> Result<Folder<Self>, EmbedError> {
+        let modules = SentenceModules::open(files, name)?;
+        let config = files.json(CONFIG)?;
+        Ok(Folder::new(files, Self { config, modules }))
     }
 
     fn tower(&self, weights: &Weights) -> Result<Bert, EmbedError> {
@@ -57,41 +53,34 @@ impl Sentence {
     }
 }
 
-impl Layout for Sentence {
-    fn tokens(&self) -> Result<Tokens, EmbedError> {
-        self.modules.tokens()
+impl Architecture for Sentence {
+    fn preparation(&self, _files: &ModelFiles) -> &'static [&'static str] {
+        &[TOKENIZER]
     }
 
-    fn preprocessor(&self) -> Result<Option<Preprocessor>, EmbedError> {
+    fn tokenizer(&self, _files: &ModelFiles) -> Result<TextTokenizer, EmbedError> {
+        self.modules.tokenizer()
+    }
+
+    fn preprocessor(&self, _files: &ModelFiles) -> Result<Option<Preprocessor>, EmbedError> {
         Ok(None)
     }
 
-    fn load(&self, device: Device, kind: Kind) -> Result<Model, EmbedError> {
-        let weights = super::weights(
-            &self.files,
-            &TRANSFORMERS_WEIGHTS,
-            &[TOKENIZER],
-            device,
-            kind,
-        )?;
-        weights.count_in(self.modules.described().as_bytes());
-        let tower = self.tower(&weights)?;
-        let head = self.modules.head(tower.width(), device, kind)?;
-        weights.count_in(head.fingerprint.as_bytes());
-        Ok(Model {
+    fn towers(&self, _files: &ModelFiles, weights: &Weights) -> Result<Towers, EmbedError> {
+        weights.add_to_fingerprint(self.modules.fingerprint_part().as_bytes());
+        let tower = self.tower(weights)?;
+        let head = self
+            .modules
+            .head(tower.width(), weights.device(), weights.kind())?;
+        weights.add_to_fingerprint(head.fingerprint.as_bytes());
+        weights.add_parameters(head.parameters);
+        Ok(Towers {
             model_type: self.config.model_type.clone(),
             license: self.config.license.clone(),
             dim: head.dim,
             scale: SCALE,
-            parameters: weights.parameters() + head.parameters,
-            fingerprint: weights.fingerprint(),
-            text: Half {
-                tower: Box::new(tower),
-                projection: head.projection,
-            },
+            text: Branch::text(tower, head.projection),
             image: None,
-            device,
-            kind,
         })
     }
 }

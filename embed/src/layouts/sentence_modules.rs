@@ -1,7 +1,6 @@
-//! What sentence-transformers puts around a transformer (Reimers and Gurevych 2019):
-//! `modules.json` lists a pooling and now and then a dense layer behind it; files beside it
-//! tell how long texts may be and what stands before them. The same whatever runs the
-//! transformer.
+//! sentence-transformers' modules around a transformer (Reimers and Gurevych 2019): `modules.json`
+//! lists a pooling and optionally a dense layer; other files contain the maximum length and the
+//! prompts. The same for both engines.
 
 use std::collections::HashMap;
 
@@ -16,11 +15,11 @@ use crate::sources::{
     CONFIG, DENSE, MODULES, ModelFiles, SENTENCE_LENGTH as LENGTH, SENTENCE_PROMPTS as PROMPTS,
     TRANSFORMERS_WEIGHTS,
 };
-use crate::tokens::{Prompts, Tokens};
+use crate::tokens::{Prompts, TextTokenizer};
 use crate::towers::{Activation, Linear, Pooling, Projection};
 use crate::weights::Weights;
 
-/// With what sentence-transformers trains, which no folder tells.
+/// The scale that sentence-transformers trains with. Folders do not contain it.
 pub(super) const SCALE: Scale = Scale {
     factor: 20.0,
     bias: None,
@@ -31,19 +30,32 @@ pub(super) const SCALE: Scale = Scale {
 pub(super) struct SentenceModules {
     files: ModelFiles,
     pub pooling: Pooling,
-    /// The folder of a dense layer.
+    /// The folder of the dense layer.
     dense: Option<ModelFiles>,
+    /// The length that the model was fine-tuned for, in tokens.
     pub max_length: Option<i64>,
     prompts: Prompts,
 }
 
-/// What stands behind the pooling.
+/// The layers after the pooling.
 pub(super) struct Head {
     pub projection: Projection,
     pub dim: i64,
     pub parameters: u64,
-    /// Empty where nothing does.
+    /// Empty without a dense layer.
     pub fingerprint: String,
+}
+
+impl Head {
+    /// No layers: the pooled features are the embedding.
+    pub fn identity(dim: i64) -> Self {
+        Self {
+            projection: Projection::Identity,
+            dim,
+            parameters: 0,
+            fingerprint: String::new(),
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -54,13 +66,13 @@ struct Module {
 }
 
 impl SentenceModules {
-    /// `name` is the model's, by which its authors' prompts are known.
+    /// `name` is the model's name, which its published prompts are looked up by.
     pub fn open(files: &ModelFiles, name: &str) -> Result<Self, EmbedError> {
         if !files.has(MODULES) {
             return Err(EmbedError::file(
                 files.display(MODULES),
-                "it is missing: without it a transformer of words does not say how a text \
-                 becomes one vector. Save the model with sentence-transformers",
+                "it is missing, and it defines how a text becomes one vector. Save the model \
+                 with sentence-transformers",
             ));
         }
         let modules: Vec<Module> = files.json(MODULES)?;
@@ -72,7 +84,7 @@ impl SentenceModules {
                 "Transformer" if module.path.is_empty() => {}
                 "Pooling" => pooling = Some(read_pooling(&files.folder(&module.path)?)?),
                 DENSE => dense = Some(files.folder(&module.path)?),
-                // All embeddings here are.
+                // All embeddings are normalised anyway.
                 "Normalize" => {}
                 _ => {
                     return Err(EmbedError::Unsupported {
@@ -97,26 +109,21 @@ impl SentenceModules {
         })
     }
 
-    pub fn tokens(&self) -> Result<Tokens, EmbedError> {
-        let mut tokens = Tokens::open(&self.files)?;
-        tokens.prompt_with(self.prompts.clone());
-        Ok(tokens)
+    pub fn tokenizer(&self) -> Result<TextTokenizer, EmbedError> {
+        let mut tokenizer = TextTokenizer::open(&self.files)?;
+        tokenizer.prompt_with(self.prompts.clone());
+        Ok(tokenizer)
     }
 
-    /// For the fingerprint: what of this makes other vectors of the same features.
-    pub fn described(&self) -> String {
+    /// The settings that the fingerprint covers, because they change the vectors.
+    pub fn fingerprint_part(&self) -> String {
         format!("{:?} {:?}", self.pooling, self.prompts)
     }
 
-    /// `width` is that of the pooled features.
+    /// Builds the head for `width` pooled features.
     pub fn head(&self, width: i64, device: Device, kind: Kind) -> Result<Head, EmbedError> {
         let Some(folder) = &self.dense else {
-            return Ok(Head {
-                projection: Projection::Identity,
-                dim: width,
-                parameters: 0,
-                fingerprint: String::new(),
-            });
+            return Ok(Head::identity(width));
         };
         let weights = Weights::open(folder, &TRANSFORMERS_WEIGHTS, device, kind)?;
         let (projection, dim) = read_dense(folder, &weights, width)?;
@@ -144,7 +151,7 @@ fn read_pooling(folder: &ModelFiles) -> Result<Pooling, EmbedError> {
     let refuse = |value: String| EmbedError::Unsupported {
         what: "pooling",
         value,
-        supported: "pooling_mode_mean_tokens and pooling_mode_cls_token, one of them, prompts included",
+        supported: "either pooling_mode_mean_tokens or pooling_mode_cls_token, with include_prompt",
     };
     if !modes.include_prompt {
         return Err(refuse("include_prompt: false".to_owned()));
@@ -177,13 +184,13 @@ fn max_length(files: &ModelFiles) -> Result<Option<i64>, EmbedError> {
     if length.do_lower_case {
         return Err(EmbedError::file(
             files.display(LENGTH),
-            "do_lower_case is not supported: let tokenizer.json make small letters",
+            "do_lower_case is not supported: let tokenizer.json convert to lower case",
         ));
     }
     Ok(length.max_seq_length)
 }
 
-/// None when the folder has none, so that they may be known from elsewhere.
+/// `None` without prompts in the folder, so that published ones can apply.
 fn read_prompts(files: &ModelFiles) -> Result<Option<Prompts>, EmbedError> {
     #[derive(Deserialize)]
     struct Named {
@@ -200,7 +207,7 @@ fn read_prompts(files: &ModelFiles) -> Result<Option<Prompts>, EmbedError> {
         found.cloned().unwrap_or_default()
     };
     let other = named.default_prompt_name.as_deref();
-    // sentence-transformers writes empty ones where there are none.
+    // sentence-transformers writes empty prompts for a model without any.
     let prompts = Prompts {
         query: find(&["query"]),
         document: find(&["document", "passage", "corpus"]),
@@ -209,7 +216,7 @@ fn read_prompts(files: &ModelFiles) -> Result<Option<Prompts>, EmbedError> {
     Ok((prompts != Prompts::default()).then_some(prompts))
 }
 
-/// The layer, and the dimensions that leave it.
+/// Reads the dense layer and its number of outputs.
 fn read_dense(
     folder: &ModelFiles,
     weights: &Weights,

@@ -1,113 +1,76 @@
-//! `transformers`' `SiglipModel`: SigLIP, and SigLIP 2 at a fixed size of picture. (What
-//! `transformers` calls `siglip2` sees pictures of any size and is not read.)
+//! `transformers`' `SiglipModel`: SigLIP, and SigLIP 2 at a fixed image size. (`transformers`'
+//! `siglip2` class reads images of any size and is not supported.)
 
 use serde::Deserialize;
-use serde_json::Value;
-use tch::{Device, Kind};
 
-use super::{Layout, or_empty};
+use super::folder::{Architecture, Towers, different_dims};
 use crate::EmbedError;
-use crate::image::Preprocessor;
-use crate::model::{Half, Model, Scale};
-use crate::sources::{
-    CONFIG, ModelFiles, PREPROCESSOR, TOKENIZER, TOKENIZER_CONFIG, TRANSFORMERS_WEIGHTS,
-};
-use crate::tokens::Tokens;
+use crate::model::{Branch, Scale};
+use crate::sources::{CONFIG, ModelFiles, PREPROCESSOR, TOKENIZER, TOKENIZER_CONFIG};
+use crate::tokens::TextTokenizer;
 use crate::towers::{
     ImageTower, Projection, SiglipText, SiglipTextConfig, SiglipVision, SiglipVisionConfig,
-    TextTower, parse,
+    TextTower,
 };
+use crate::weights::Weights;
 
-#[derive(Debug)]
+#[derive(Debug, Deserialize)]
 pub(super) struct Siglip {
-    files: ModelFiles,
     license: Option<String>,
-    text: SiglipTextConfig,
-    vision: SiglipVisionConfig,
+    text_config: Option<SiglipTextConfig>,
+    vision_config: Option<SiglipVisionConfig>,
 }
 
 impl Siglip {
-    pub fn open(files: &ModelFiles) -> Result<Self, EmbedError> {
-        #[derive(Deserialize)]
-        struct Config {
-            license: Option<String>,
-            #[serde(default)]
-            text_config: Value,
-            #[serde(default)]
-            vision_config: Value,
-        }
-        let config: Config = files.json(CONFIG)?;
-        Ok(Self {
-            files: files.clone(),
-            license: config.license,
-            text: parse(CONFIG, or_empty(config.text_config))?,
-            vision: parse(CONFIG, or_empty(config.vision_config))?,
-        })
+    fn text_config(&self) -> SiglipTextConfig {
+        self.text_config.clone().unwrap_or_default()
     }
 }
 
-impl Layout for Siglip {
-    fn tokens(&self) -> Result<Tokens, EmbedError> {
-        tokens(&self.files, self.text.max_position_embeddings)
+impl Architecture for Siglip {
+    fn preparation(&self, _files: &ModelFiles) -> &'static [&'static str] {
+        &[TOKENIZER, TOKENIZER_CONFIG, PREPROCESSOR]
     }
 
-    fn preprocessor(&self) -> Result<Option<Preprocessor>, EmbedError> {
-        super::preprocessor(&self.files).map(Some)
+    fn tokenizer(&self, files: &ModelFiles) -> Result<TextTokenizer, EmbedError> {
+        tokenizer(files, self.text_config().max_position_embeddings)
     }
 
-    fn load(&self, device: Device, kind: Kind) -> Result<Model, EmbedError> {
-        let preparation = [TOKENIZER, TOKENIZER_CONFIG, PREPROCESSOR];
-        let weights = super::weights(
-            &self.files,
-            &TRANSFORMERS_WEIGHTS,
-            &preparation,
-            device,
-            kind,
-        )?;
-        let text = SiglipText::new(&weights.at("text_model"), &self.text)?;
-        let image = SiglipVision::new(&weights.at("vision_model"), self.vision.clone())?;
+    fn towers(&self, files: &ModelFiles, weights: &Weights) -> Result<Towers, EmbedError> {
+        let text = SiglipText::new(&weights.at("text_model"), &self.text_config())?;
+        let vision = self.vision_config.clone().unwrap_or_default();
+        let image = SiglipVision::new(&weights.at("vision_model"), vision)?;
         let dim = text.width();
         if image.width() != dim {
-            return Err(EmbedError::file(
-                self.files.display(CONFIG),
-                format!(
-                    "its texts have {dim} dimensions and its pictures {}",
-                    image.width()
-                ),
+            return Err(different_dims(
+                files.display(CONFIG),
+                dim,
+                image.width(),
+                "",
             ));
         }
         let root = weights.at("");
-        let scale = Scale {
-            factor: root.number("logit_scale")?.exp(),
-            bias: Some(root.number("logit_bias")?),
-            assumed: false,
-        };
-        Ok(Model {
+        let factor = root.scalar("logit_scale")?.exp();
+        let bias = root.scalar("logit_bias")?;
+        Ok(Towers {
             model_type: "siglip".to_owned(),
             license: self.license.clone(),
             dim,
-            scale,
-            parameters: weights.parameters(),
-            fingerprint: weights.fingerprint(),
-            text: Half {
-                tower: Box::new(text),
-                projection: Projection::Identity,
+            scale: Scale {
+                bias: Some(bias),
+                ..Scale::learned(factor)
             },
-            image: Some(Half {
-                tower: Box::new(image),
-                projection: Projection::Identity,
-            }),
-            device,
-            kind,
+            text: Branch::text(text, Projection::Identity),
+            image: Some(Branch::image(image, Projection::Identity)),
         })
     }
 }
 
-/// Texts of `length` tokens.
-pub(super) fn tokens(files: &ModelFiles, length: usize) -> Result<Tokens, EmbedError> {
-    let mut tokens = Tokens::open(files)?;
-    // Both were trained on small letters; SigLIP 2's tokenizer.json leaves that out.
-    tokens.lowercase();
-    tokens.pad_to(length, files)?;
-    Ok(tokens)
+/// Reads the tokenizer and pads every text to `length` tokens.
+pub(super) fn tokenizer(files: &ModelFiles, length: usize) -> Result<TextTokenizer, EmbedError> {
+    let mut tokenizer = TextTokenizer::open(files)?;
+    // Both were trained on lower-case text; SigLIP 2's tokenizer.json does not convert it.
+    tokenizer.lowercase();
+    tokenizer.pad_to(length, files)?;
+    Ok(tokenizer)
 }

@@ -1,4 +1,4 @@
-//! One exported graph in ONNX Runtime: what goes in by its meaning, what comes out by name.
+//! An exported graph in ONNX Runtime. Inputs are recognised by their role, outputs by their name.
 
 use std::path::Path;
 
@@ -12,18 +12,18 @@ use tch::{Device, Kind, Tensor};
 use super::library;
 use crate::{EmbedError, EncoderSettings};
 
-/// What an input of a graph is for.
+/// The role of a graph's input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// Token numbers, `[n, length]`.
+    /// Token ids, `[n, length]`.
     Tokens,
     /// 1 on tokens and 0 on padding, `[n, length]`.
     Mask,
-    /// Which of two sentences a token is of: the first, `[n, length]`.
+    /// Token types, `[n, length]`: 0, for the first of two sentences.
     Types,
-    /// Each token's place, `[n, length]`.
+    /// The position of each token, `[n, length]`.
     Positions,
-    /// `[n, 3, side, side]`.
+    /// Normalised pixels, `[n, 3, side, side]`.
     Pixels,
 }
 
@@ -33,34 +33,41 @@ struct Input {
     element: TensorElementType,
 }
 
-/// Integers a batch of texts consists of, and the pixels of a batch of pictures.
+/// The inputs of a run: a batch of texts and a batch of images.
 pub(crate) struct Feed {
     pub texts: usize,
+    /// Tokens per text.
     pub length: usize,
+    /// `[texts, length]`.
     pub ids: Vec<i64>,
+    /// `[texts, length]`.
     pub mask: Vec<i64>,
-    pub pictures: usize,
+    pub images: usize,
+    /// In pixels.
     pub side: usize,
+    /// `[images, 3, side, side]`.
     pub pixels: Vec<f32>,
 }
 
 pub(crate) struct Graph {
-    // Running needs it whole; the device thread is the only one that does.
+    // A run needs exclusive access; only the device thread runs it.
     session: Mutex<Session>,
     inputs: Vec<Input>,
     outputs: Vec<String>,
-    /// Dimensions that were fixed when the graph was exported.
+    /// The number of tokens per text, if the export fixed it.
     pub length: Option<usize>,
+    /// The side of the images in pixels, if the export fixed it.
     pub side: Option<usize>,
-    /// Whether it puts out f16.
-    pub half: bool,
+    /// Whether an output is f16.
+    pub is_half: bool,
 }
 
 impl Graph {
-    /// Loads the library if nobody did, and the graph with the weights beside it.
+    /// Loads the library, unless it is loaded already, and the graph with its external weights.
     ///
     /// # Errors
-    /// When there is no library, the file is broken, or it has inputs of no known meaning.
+    /// [`EmbedError::OnnxRuntime`] without the library, [`EmbedError::Device`] if it cannot use the
+    /// device, [`EmbedError::ModelFile`] if the file is corrupt or has an input of unknown role.
     pub fn open(
         path: &Path,
         device: Device,
@@ -73,7 +80,7 @@ impl Graph {
             .map_err(|error| refuse(&error))?
             .with_intra_threads(settings.threads)
             .map_err(|error| refuse(&error))?
-            // Threads that wait would take the cores from searches.
+            // Spinning threads would take processor time from searches.
             .with_intra_op_spinning(false)
             .map_err(|error| refuse(&error))?;
         if let Device::Cuda(number) = device {
@@ -84,8 +91,8 @@ impl Graph {
                 .map_err(|error| EmbedError::Device {
                     device: format!("cuda:{number}"),
                     reason: format!(
-                        "this ONNX Runtime library offers no CUDA ({error}); --onnx-runtime FILE \
-                         names that of PyPI's onnxruntime-gpu, --device cpu runs it without"
+                        "this ONNX Runtime library has no CUDA support ({error}); use the library \
+                         of PyPI's onnxruntime-gpu with --onnx-runtime FILE, or --device cpu"
                     ),
                 })?;
         }
@@ -107,14 +114,14 @@ impl Graph {
             }
             inputs.push(input);
         }
-        let half = session.outputs().iter().any(|outlet| {
+        let is_half = session.outputs().iter().any(|outlet| {
             let element = outlet.dtype().tensor_type();
             element == Some(TensorElementType::Float16)
         });
         let outputs = session.outputs().iter().map(|it| it.name().to_owned());
         Ok(Self {
             outputs: outputs.collect(),
-            half,
+            is_half,
             session: Mutex::new(session),
             inputs,
             length,
@@ -125,7 +132,7 @@ impl Graph {
     fn input(outlet: &Outlet) -> Result<(Input, Vec<i64>), String> {
         let name = outlet.name().to_owned();
         let ValueType::Tensor { ty, shape, .. } = outlet.dtype() else {
-            return Err(format!("its input '{name}' is no tensor"));
+            return Err(format!("its input '{name}' is not a tensor"));
         };
         let integer = matches!(ty, TensorElementType::Int64 | TensorElementType::Int32);
         let float = matches!(ty, TensorElementType::Float32 | TensorElementType::Float16);
@@ -133,12 +140,12 @@ impl Graph {
             "attention_mask" if integer => Role::Mask,
             "token_type_ids" if integer => Role::Types,
             "position_ids" if integer => Role::Positions,
-            // Exporters name these as they like.
+            // Exporters use various names for these.
             _ if integer && shape.len() == 2 => Role::Tokens,
             _ if float && shape.len() == 4 => Role::Pixels,
             _ => {
                 return Err(format!(
-                    "its input '{name}' is {}; known are token numbers [n, length], \
+                    "its input '{name}' is {}; supported are token ids [n, length], \
                      attention_mask, token_type_ids, position_ids, and pixels [n, 3, side, side] in \
                      f32 or f16",
                     outlet.dtype()
@@ -156,34 +163,36 @@ impl Graph {
         ))
     }
 
+    /// Whether the graph has an input with this role.
     pub fn takes(&self, role: Role) -> bool {
         self.inputs.iter().any(|input| input.role == role)
     }
 
-    /// The first of `names` that it puts out, or its only output.
+    /// The first of `names` that is an output, or the only output.
     pub fn output(&self, names: &[&str]) -> Option<&str> {
         let named = names
             .iter()
             .find_map(|name| self.outputs.iter().find(|output| output == name));
-        let only = match self.outputs.as_slice() {
-            [only] => Some(only),
+        let single = match self.outputs.as_slice() {
+            [single] => Some(single),
             _ => None,
         };
-        named.or(only).map(String::as_str)
+        named.or(single).map(String::as_str)
     }
 
-    pub fn puts_out(&self, name: &str) -> bool {
+    pub fn has_output(&self, name: &str) -> bool {
         self.outputs.iter().any(|output| output == name)
     }
 
+    /// The names of all outputs, for messages.
     pub fn outputs(&self) -> String {
         self.outputs.join(", ")
     }
 
-    /// Each of `outputs` in f32.
+    /// Runs the graph and returns each of `outputs` in f32.
     ///
     /// # Errors
-    /// What ONNX Runtime says, or that one is neither f32 nor f16.
+    /// The message of ONNX Runtime, or that an output is neither f32 nor f16.
     pub fn run<const N: usize>(
         &self,
         outputs: [&str; N],
@@ -199,35 +208,35 @@ impl Graph {
         let results = session.run(feeds).map_err(|error| error.to_string())?;
         let mut found = outputs.map(|_| Tensor::new());
         for (found, output) in found.iter_mut().zip(outputs) {
-            *found = numbers(&results[output])
+            *found = to_tensor(&results[output])
                 .map_err(|reason| format!("the output '{output}' cannot be read: {reason}"))?;
         }
         Ok(found)
     }
 }
 
-fn numbers(value: &DynValue) -> Result<Tensor, String> {
+fn to_tensor(value: &DynValue) -> Result<Tensor, String> {
     if value.dtype().tensor_type() == Some(TensorElementType::Float16) {
-        let (shape, numbers) = value
+        let (shape, values) = value
             .try_extract_tensor::<f16>()
             .map_err(|error| error.to_string())?;
-        return Tensor::f_from_slice(numbers)
-            .and_then(|numbers| numbers.f_to_kind(Kind::Float)?.f_view(&shape[..]))
+        return Tensor::f_from_slice(values)
+            .and_then(|values| values.f_to_kind(Kind::Float)?.f_view(&shape[..]))
             .map_err(|error| error.to_string());
     }
-    let (shape, numbers) = value
+    let (shape, values) = value
         .try_extract_tensor::<f32>()
         .map_err(|error| error.to_string())?;
-    Tensor::f_from_slice(numbers)
-        .and_then(|numbers| numbers.f_view(&shape[..]))
+    Tensor::f_from_slice(values)
+        .and_then(|values| values.f_view(&shape[..]))
         .map_err(|error| error.to_string())
 }
 
 impl Input {
     fn value(&self, feed: &Feed) -> ort::Result<SessionInputValue<'static>> {
-        let numbers = match self.role {
+        let integers = match self.role {
             Role::Pixels => {
-                let shape = [feed.pictures, 3, feed.side, feed.side];
+                let shape = [feed.images, 3, feed.side, feed.side];
                 if self.element == TensorElementType::Float16 {
                     let pixels: Vec<f16> =
                         feed.pixels.iter().map(|&it| f16::from_f32(it)).collect();
@@ -244,12 +253,12 @@ impl Input {
         };
         let shape = [feed.texts, feed.length];
         Ok(match self.element {
-            // Token numbers, places and marks fit.
+            // Token ids, positions and masks fit 32 bits.
             TensorElementType::Int32 => {
-                let numbers: Vec<i32> = numbers.into_iter().map(|it| it as i32).collect();
-                OrtTensor::from_array((shape, numbers))?.into()
+                let integers: Vec<i32> = integers.into_iter().map(|it| it as i32).collect();
+                OrtTensor::from_array((shape, integers))?.into()
             }
-            _ => OrtTensor::from_array((shape, numbers))?.into(),
+            _ => OrtTensor::from_array((shape, integers))?.into(),
         })
     }
 }

@@ -1,4 +1,4 @@
-//! The ONNX Runtime library, loaded once a process.
+//! The ONNX Runtime library, loaded once per process.
 
 use std::path::{Path, PathBuf};
 
@@ -7,16 +7,16 @@ use parking_lot::Mutex;
 
 use crate::EmbedError;
 
-/// What the system's own search for libraries is asked for.
+/// The name for the system's library search.
 const SYSTEM_LIBRARY: &str = "libonnxruntime.so";
 
 static ENVIRONMENT: Mutex<Option<Environment>> = Mutex::new(None);
 
-/// Loads the library at `configured`, else the system's. A library that is loaded stays:
-/// later calls get the same one.
+/// Loads the library at `configured`, or the system's. A loaded library stays loaded, and later calls
+/// return it.
 ///
 /// # Errors
-/// [`EmbedError::OnnxRuntime`] when there is none, or one too old.
+/// [`EmbedError::OnnxRuntime`] if it is missing or too old.
 pub(super) fn environment(configured: Option<&Path>) -> Result<Environment, EmbedError> {
     let mut loaded = ENVIRONMENT.lock();
     if let Some(environment) = &*loaded {

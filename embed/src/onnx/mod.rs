@@ -1,8 +1,7 @@
-//! ONNX Runtime as a second engine: towers that are exported graphs.
+//! ONNX Runtime, the second engine: towers that are exported graphs.
 //!
-//! It stands behind the towers' own traits, so that the queue, the batches and the rest
-//! of the program know no difference. The library is no part of the binary: it is loaded
-//! when the first model of graphs is, and only then.
+//! It implements the traits of the towers, so the rest of the crate does not distinguish engines. The
+//! library is not part of the binary. It is loaded with the first model that needs it.
 
 mod graph;
 mod library;
@@ -10,5 +9,5 @@ mod logits;
 mod towers;
 
 pub(crate) use graph::{Graph, Role};
-pub(crate) use logits::scale;
-pub(crate) use towers::{OnnxImage, OnnxText, Told};
+pub(crate) use logits::{LogitBias, scale};
+pub(crate) use towers::{GraphContext, OnnxImage, OnnxText};

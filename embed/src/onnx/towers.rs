@@ -1,6 +1,6 @@
-//! Graphs as towers. A graph of both halves is fed the smallest other half.
+//! Graphs as towers. A graph with both towers gets the smallest possible input for the unused one.
 //!
-//! A graph runs whole: there is no pause in it for a search, which waits for the batch.
+//! A graph has no yield points: a search waits for the complete batch.
 
 use std::sync::Arc;
 
@@ -8,33 +8,34 @@ use tch::{Kind, TchError, Tensor};
 
 use super::graph::{Feed, Graph, Role};
 use crate::EmbedError;
-use crate::towers::{ImageTower, Pause, Pooling, TextTower, TokenBatch};
+use crate::towers::{ImageTower, Pooling, TextTower, TokenBatch, YieldPoint};
 
-/// What exporters call a row a text.
+/// Exporters' names for an output with one row per text.
 const TEXT_OUTPUTS: [&str; 3] = ["text_embeds", "sentence_embedding", "text_features"];
-/// What they call a row a token, which is yet to be pooled.
+/// Exporters' names for an output with one row per token, which has to be pooled.
 const TOKEN_OUTPUTS: [&str; 2] = ["last_hidden_state", "token_embeddings"];
+/// Exporters' names for an output with one row per image.
 const IMAGE_OUTPUTS: [&str; 2] = ["image_embeds", "image_features"];
-/// A row a text or picture where the model pools by what it calls so (SigLIP).
+/// The output of the model's own pooler, one row per text or image (SigLIP).
 const POOLER_OUTPUT: &str = "pooler_output";
 
-/// What the folder tells of a graph.
-pub(crate) struct Told<'a> {
-    /// For messages.
-    pub file: &'a str,
-    /// Pixels of a picture's side, where the graph fixes none.
+/// Facts about a graph that its folder contains.
+pub(crate) struct GraphContext {
+    /// The path for messages.
+    pub file: String,
+    /// The side of the images in pixels, if the graph does not fix it.
     pub side: usize,
-    /// Whether `pooler_output` is in the space that texts and pictures share.
-    pub pooler: bool,
+    /// Whether `pooler_output` is in the shared space of texts and images.
+    pub pooler_is_shared: bool,
 }
 
 pub(crate) struct OnnxText {
     graph: Arc<Graph>,
     output: String,
-    /// Where the output is a row a token.
+    /// Set if the output has one row per token.
     pooling: Option<Pooling>,
     context_length: usize,
-    /// Of the picture beside the texts, where the graph wants one.
+    /// The side of the blank image for a graph with both towers, in pixels.
     side: usize,
     width: i64,
 }
@@ -47,52 +48,54 @@ pub(crate) struct OnnxImage {
 }
 
 impl OnnxText {
-    /// `context_length` holds where the graph fixes none; `pooling` is used where it puts out
-    /// a row a token.
+    /// `context_length` applies if the graph does not fix it, `pooling` if the output has one row
+    /// per token.
     pub fn new(
         graph: Arc<Graph>,
-        told: &Told<'_>,
+        context: &GraphContext,
         context_length: usize,
         pooling: Option<Pooling>,
     ) -> Result<Self, EmbedError> {
         if !graph.takes(Role::Tokens) {
-            return Err(EmbedError::file(told.file, "it takes no token numbers"));
+            return Err(EmbedError::file(
+                &context.file,
+                "it has no input for token ids",
+            ));
         }
-        let names = [&TEXT_OUTPUTS[..], told.pooler(), &TOKEN_OUTPUTS].concat();
+        let names = [&TEXT_OUTPUTS[..], context.pooler_outputs(), &TOKEN_OUTPUTS].concat();
         let mut tower = Self {
-            output: output(&graph, told.file, &names)?,
+            output: output(&graph, &context.file, &names)?,
             pooling: None,
             context_length: graph.length.unwrap_or(context_length),
             graph,
-            side: told.side,
+            side: context.side,
             width: 0,
         };
         let shape = tower
             .run(1, 2, vec![0, 0], vec![1, 1])
-            .map_err(|reason| EmbedError::file(told.file, reason))?
+            .map_err(|reason| EmbedError::file(&context.file, reason))?
             .size();
         let refuse = |reason: &str| {
             let output = &tower.output;
             let reason = format!("the output '{output}' has the shape {shape:?}, {reason}");
-            EmbedError::file(told.file, reason)
+            EmbedError::file(&context.file, reason)
         };
         let (pooling, width) = match (shape.as_slice(), pooling) {
             ([_, width], _) => (None, *width),
             ([_, _, width], Some(pooling)) => (Some(pooling), *width),
             ([_, _, _], None) => {
                 return Err(refuse(
-                    "a row a token, and nothing says how they become one vector: export CLIP's \
-                     with its projection; beside a model of sentences put its modules.json and \
-                     1_Pooling/config.json",
+                    "one row per token, and its pooling is unknown: export CLIP's with its \
+                     projection, or add modules.json and 1_Pooling/config.json of a sentence model",
                 ));
             }
-            _ => return Err(refuse("and not one row a text or one a token")),
+            _ => return Err(refuse("neither one row per text nor one per token")),
         };
         (tower.pooling, tower.width) = (pooling, width);
         Ok(tower)
     }
 
-    /// Whether its rows are pooled here, and what lies behind the pooling is still to come.
+    /// Whether the pooling is done here, so that the layers after it are not part of the graph.
     pub fn pools(&self) -> bool {
         self.pooling.is_some()
     }
@@ -105,7 +108,7 @@ impl OnnxText {
         mask: Vec<i64>,
     ) -> Result<Tensor, String> {
         let fixed = self.graph.length.unwrap_or(length);
-        let (pictures, side) = match self.graph.takes(Role::Pixels) {
+        let (images, side) = match self.graph.takes(Role::Pixels) {
             true => (1, self.side),
             false => (0, 0),
         };
@@ -114,9 +117,9 @@ impl OnnxText {
             length: fixed,
             ids: padded(&ids, length, fixed),
             mask: padded(&mask, length, fixed),
-            pictures,
+            images,
             side,
-            pixels: vec![0.0; pictures * 3 * side * side],
+            pixels: vec![0.0; images * 3 * side * side],
         };
         let [found] = self.graph.run([&self.output], &feed)?;
         Ok(found)
@@ -124,19 +127,19 @@ impl OnnxText {
 }
 
 impl TextTower for OnnxText {
-    fn forward(&self, batch: &TokenBatch, pause: Pause<'_>) -> tch::Result<Tensor> {
-        pause();
+    fn forward(&self, batch: &TokenBatch, yield_point: YieldPoint<'_>) -> tch::Result<Tensor> {
+        yield_point();
         let (texts, length) = (batch.rows().len(), batch.longest());
         let ids = Vec::<i64>::try_from(&batch.ids.f_view(-1)?)?;
         let mask = batch.mask()?;
-        let marks = match &mask {
+        let mask_values = match &mask {
             Some(mask) => Vec::<i64>::try_from(&mask.f_to_kind(Kind::Int64)?.f_view(-1)?)?,
             None => vec![1; ids.len()],
         };
-        let long = usize::try_from(length).unwrap_or_default();
-        let found = self.run(texts, long, ids, marks).map_err(failed)?;
+        let longest = usize::try_from(length).unwrap_or_default();
+        let found = self.run(texts, longest, ids, mask_values).map_err(failed)?;
         match self.pooling {
-            // A graph of a fixed length gives rows beyond the longest text.
+            // A graph with a fixed length has rows past the longest text.
             Some(pooling) => pooling.forward(&found.f_narrow(1, 0, length)?, batch, mask.as_ref()),
             None => Ok(found),
         }
@@ -152,27 +155,30 @@ impl TextTower for OnnxText {
 }
 
 impl OnnxImage {
-    pub fn new(graph: Arc<Graph>, told: &Told<'_>) -> Result<Self, EmbedError> {
+    pub fn new(graph: Arc<Graph>, context: &GraphContext) -> Result<Self, EmbedError> {
         if !graph.takes(Role::Pixels) {
-            return Err(EmbedError::file(told.file, "it takes no pixels"));
+            return Err(EmbedError::file(
+                &context.file,
+                "it has no input for pixels",
+            ));
         }
-        let names = [&IMAGE_OUTPUTS[..], told.pooler()].concat();
+        let names = [&IMAGE_OUTPUTS[..], context.pooler_outputs()].concat();
         let mut tower = Self {
-            output: output(&graph, told.file, &names)?,
-            side: graph.side.unwrap_or(told.side),
+            output: output(&graph, &context.file, &names)?,
+            side: graph.side.unwrap_or(context.side),
             graph,
             width: 0,
         };
         let blank = vec![0.0; 3 * tower.side * tower.side];
         let shape = tower
             .run(1, blank)
-            .map_err(|reason| EmbedError::file(told.file, reason))?
+            .map_err(|reason| EmbedError::file(&context.file, reason))?
             .size();
         let [_, width] = shape[..] else {
             return Err(EmbedError::file(
-                told.file,
+                &context.file,
                 format!(
-                    "the output '{}' has the shape {shape:?}, not one row a picture: export the \
+                    "the output '{}' has the shape {shape:?}, not one row per image: export the \
                      model with its projection or pooling",
                     tower.output
                 ),
@@ -182,7 +188,7 @@ impl OnnxImage {
         Ok(tower)
     }
 
-    fn run(&self, pictures: usize, pixels: Vec<f32>) -> Result<Tensor, String> {
+    fn run(&self, images: usize, pixels: Vec<f32>) -> Result<Tensor, String> {
         let texts = usize::from(self.graph.takes(Role::Tokens));
         let length = self.graph.length.unwrap_or(2);
         let feed = Feed {
@@ -190,7 +196,7 @@ impl OnnxImage {
             length,
             ids: vec![0; texts * length],
             mask: vec![1; texts * length],
-            pictures,
+            images,
             side: self.side,
             pixels,
         };
@@ -200,11 +206,11 @@ impl OnnxImage {
 }
 
 impl ImageTower for OnnxImage {
-    fn forward(&self, pixels: &Tensor, pause: Pause<'_>) -> tch::Result<Tensor> {
-        pause();
-        let pictures = usize::try_from(pixels.size4()?.0).unwrap_or_default();
-        let numbers = Vec::<f32>::try_from(&pixels.f_to_kind(Kind::Float)?.f_reshape([-1])?)?;
-        self.run(pictures, numbers).map_err(failed)
+    fn forward(&self, pixels: &Tensor, yield_point: YieldPoint<'_>) -> tch::Result<Tensor> {
+        yield_point();
+        let images = usize::try_from(pixels.size4()?.0).unwrap_or_default();
+        let values = Vec::<f32>::try_from(&pixels.f_to_kind(Kind::Float)?.f_reshape([-1])?)?;
+        self.run(images, values).map_err(failed)
     }
 
     fn width(&self) -> i64 {
@@ -216,9 +222,9 @@ impl ImageTower for OnnxImage {
     }
 }
 
-impl Told<'_> {
-    fn pooler(&self) -> &'static [&'static str] {
-        match self.pooler {
+impl GraphContext {
+    fn pooler_outputs(&self) -> &'static [&'static str] {
+        match self.pooler_is_shared {
             true => &[POOLER_OUTPUT],
             false => &[],
         }
@@ -230,7 +236,7 @@ fn output(graph: &Graph, file: &str, names: &[&str]) -> Result<String, EmbedErro
         let (has, wanted) = (graph.outputs(), names.join(" or "));
         EmbedError::file(
             file,
-            format!("it puts out {has}, and none of them is {wanted}"),
+            format!("its outputs are {has}, and none of them is {wanted}"),
         )
     })
 }
@@ -239,10 +245,10 @@ fn failed(reason: String) -> TchError {
     TchError::Torch(format!("ONNX Runtime: {reason}"))
 }
 
-/// Rows of `length` numbers, with zeros up to `fixed`.
-fn padded(numbers: &[i64], length: usize, fixed: usize) -> Vec<i64> {
-    let mut rows = Vec::with_capacity(numbers.len() / length.max(1) * fixed);
-    for row in numbers.chunks(length.max(1)) {
+/// Pads rows of `length` values with zeros to `fixed`.
+fn padded(values: &[i64], length: usize, fixed: usize) -> Vec<i64> {
+    let mut rows = Vec::with_capacity(values.len() / length.max(1) * fixed);
+    for row in values.chunks(length.max(1)) {
         rows.extend_from_slice(row);
         rows.resize(rows.len() + fixed.saturating_sub(row.len()), 0);
     }
@@ -254,7 +260,7 @@ mod tests {
     use super::padded;
 
     #[test]
-    fn texts_are_padded_to_the_graphs_own_length() {
+    fn texts_are_padded_to_the_length_of_the_graph() {
         assert_eq!(padded(&[1, 2, 3, 4], 2, 3), [1, 2, 0, 3, 4, 0]);
         assert_eq!(padded(&[1, 2, 3, 4], 2, 2), [1, 2, 3, 4]);
     }

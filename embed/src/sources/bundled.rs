@@ -1,19 +1,23 @@
-//! Models that are part of the binary, so that it works anywhere without a network.
+//! Models that are part of the binary, so that it works without a network.
 
 use super::files::StaticFiles;
 
-/// A model in the binary.
+/// A model that is part of the binary.
 #[derive(Debug)]
 pub struct BundledModel {
+    /// The name to load it by.
     pub name: &'static str,
+    /// Dimensions of an embedding.
     pub dim: usize,
+    /// SPDX identifier.
     pub license: &'static str,
+    /// One line for users.
     pub about: &'static str,
     pub(super) files: fn() -> StaticFiles,
 }
 
 impl BundledModel {
-    /// What it takes of the binary.
+    /// Its share of the binary, in bytes.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         (self.files)()
@@ -23,7 +27,7 @@ impl BundledModel {
     }
 }
 
-/// The first is the default model.
+/// The bundled models. The first is the default model.
 #[must_use]
 pub fn bundled_models() -> &'static [BundledModel] {
     &BUNDLED

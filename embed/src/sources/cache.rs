@@ -1,18 +1,22 @@
-//! Models fetched before: `<cache>/models/<owner>--<name>/`. A folder has its final
-//! name only once every file in it is complete and verified.
+//! Downloaded models: `<cache>/models/<owner>--<name>/`. A folder gets its final name once every
+//! file in it is complete and verified.
 
 use std::path::{Path, PathBuf};
+
+use super::file_names::is_model;
 
 /// A model in the cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CachedModel {
-    /// As on the hub: `owner/name`.
+    /// Its name on the hub: `owner/name`.
     pub name: String,
+    /// The folder with its files.
     pub path: PathBuf,
+    /// The size of its files.
     pub bytes: u64,
 }
 
-/// What the cache holds, by name. A cache that does not exist holds nothing.
+/// The models in the cache, sorted by name. A missing cache folder counts as empty.
 #[must_use]
 pub fn cached_models(cache: &Path) -> Vec<CachedModel> {
     let entries = std::fs::read_dir(models(cache)).into_iter().flatten();
@@ -37,10 +41,10 @@ pub fn cached_models(cache: &Path) -> Vec<CachedModel> {
 
 pub(super) fn find(name: &str, cache: &Path) -> Option<PathBuf> {
     let path = folder(name, cache)?;
-    super::is_model(&path).then_some(path)
+    is_model(&path).then_some(path)
 }
 
-/// Where `owner/name` lies when it is there; `None` when `name` is no hub name.
+/// The folder of `owner/name`, whether it exists or not; `None` if `name` is not a hub name.
 pub(super) fn folder(name: &str, cache: &Path) -> Option<PathBuf> {
     let (owner, model) = name.split_once('/')?;
     let plain = |part: &str| {
@@ -77,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_what_is_complete() {
+    fn lists_complete_models() {
         let cache = tempfile::tempdir().unwrap();
         assert_eq!(cached_models(cache.path()), []);
         let complete = folder("a/b--c", cache.path()).unwrap();

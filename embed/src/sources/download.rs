@@ -1,4 +1,4 @@
-//! Files over HTTP: resumed where they stopped, verified before they count.
+//! Downloads over HTTP, with resumption and verification.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
@@ -11,10 +11,10 @@ use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, LOCATION, RANGE};
 use reqwest::{StatusCode, Url, redirect};
 use sha2::{Digest, Sha256};
 
-/// How often a transfer that breaks off is taken up again.
+/// Attempts at a transfer that is interrupted.
 const ATTEMPTS: u32 = 4;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
-/// For an answer to begin, and between two pieces of it.
+/// The timeout for the start of a response, and between two pieces of its body.
 const STALL_TIMEOUT: Duration = Duration::from_secs(60);
 const REDIRECTS: usize = 5;
 /// The hub's headers for files in its large file storage.
@@ -29,10 +29,10 @@ pub(super) enum FetchError {
     Refused { url: String, status: StatusCode },
     #[error("the hub's copy has no {file}")]
     Missing { file: String },
-    #[error("{url} answers {status}")]
+    #[error("{url} returned {status}")]
     Status { url: String, status: StatusCode },
-    #[error("{file} came damaged: {reason}")]
-    Damaged { file: String, reason: String },
+    #[error("{file} is corrupt: {reason}")]
+    Corrupt { file: String, reason: String },
     #[error("{path}: {source}", path = path.display())]
     Disk {
         path: PathBuf,
@@ -47,16 +47,16 @@ impl FetchError {
     }
 }
 
-/// Downloads from one address into one folder.
+/// Downloads from one base URL into one folder.
 pub(super) struct Downloads {
     base: String,
     folder: PathBuf,
     client: Client,
-    /// Follows no redirect: the hub tells a large file's checksum beside one.
-    asking: Client,
+    /// Follows no redirects: the hub sends a large file's checksum with the redirect.
+    head_client: Client,
 }
 
-/// What a file is to be.
+/// The expected size and checksum of a file.
 struct Expected {
     size: Option<u64>,
     /// Lower-case hexadecimal.
@@ -76,13 +76,13 @@ impl Downloads {
         };
         Ok(Self {
             client: client(redirect::Policy::limited(REDIRECTS))?,
-            asking: client(redirect::Policy::none())?,
+            head_client: client(redirect::Policy::none())?,
             base,
             folder: folder.to_owned(),
         })
     }
 
-    /// Fetches a file that the model cannot be without.
+    /// Downloads a file that the model requires.
     pub fn require(&self, file: &str) -> Result<(), FetchError> {
         if self.fetch(file)? {
             Ok(())
@@ -98,14 +98,14 @@ impl Downloads {
         }
     }
 
-    /// Fetches a file unless it is here; false when there is none.
+    /// Downloads a file unless the folder has it. Returns false if the hub has no such file.
     pub fn fetch(&self, file: &str) -> Result<bool, FetchError> {
         let path = self.folder.join(file);
         if path.exists() {
             return Ok(true);
         }
         let url = self.url(file);
-        let Some(expected) = self.ask(&url)? else {
+        let Some(expected) = self.head(&url)? else {
             return Ok(false);
         };
         let part = self.folder.join(format!("{file}.part"));
@@ -121,17 +121,17 @@ impl Downloads {
         format!("{}/{file}", self.base)
     }
 
-    /// Size and checksum of a file, `None` when there is no such file.
-    fn ask(&self, url: &str) -> Result<Option<Expected>, FetchError> {
+    /// Requests the size and checksum of a file; `None` if there is no such file.
+    fn head(&self, url: &str) -> Result<Option<Expected>, FetchError> {
         let mut at = url.to_owned();
         for _ in 0..=REDIRECTS {
-            let answer = self
-                .asking
+            let response = self
+                .head_client
                 .head(&at)
                 .send()
                 .map_err(|error| unreachable(&at, &error))?;
-            let status = answer.status();
-            let header = |name: &str| answer.headers().get(name)?.to_str().ok();
+            let status = response.status();
+            let header = |name: &str| response.headers().get(name)?.to_str().ok();
             let sha256 = header(LINKED_ETAG)
                 .map(|etag| {
                     etag.trim_start_matches("W/")
@@ -168,7 +168,7 @@ impl Downloads {
         })
     }
 
-    /// Brings `part` to its full size.
+    /// Downloads the rest of `part`, with retries.
     fn transfer(
         &self,
         url: &str,
@@ -181,7 +181,7 @@ impl Downloads {
         loop {
             match self.transfer_once(url, part, expected, bar) {
                 Err(FetchError::Unreachable { host, reason }) if attempt < ATTEMPTS => {
-                    tracing::warn!(file, %host, %reason, attempt, "the transfer broke off: going on");
+                    tracing::warn!(file, %host, %reason, attempt, "the transfer was interrupted: retrying");
                     std::thread::sleep(Duration::from_millis(250 << attempt));
                     attempt += 1;
                 }
@@ -208,16 +208,16 @@ impl Downloads {
         if have > 0 {
             request = request.header(RANGE, format!("bytes={have}-"));
         }
-        let answer = request.send().map_err(|error| unreachable(url, &error))?;
-        match answer.status() {
-            StatusCode::PARTIAL_CONTENT if continues_at(&answer, have) => {}
+        let response = request.send().map_err(|error| unreachable(url, &error))?;
+        match response.status() {
+            StatusCode::PARTIAL_CONTENT if continues_at(&response, have) => {}
             StatusCode::OK => have = 0,
-            // What lies here does not fit what is there: from the beginning, next time.
+            // The partial file does not match the remote one: restart from the beginning.
             StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE => {
                 fs::remove_file(part).map_err(FetchError::disk(part))?;
                 return Err(FetchError::Unreachable {
                     host: url.to_owned(),
-                    reason: "it does not resume".to_owned(),
+                    reason: "the transfer cannot be resumed".to_owned(),
                 });
             }
             status => {
@@ -235,13 +235,13 @@ impl Downloads {
             .open(part)
             .map_err(FetchError::disk(part))?;
         bar.set_position(have);
-        copy(answer, url, &mut out, part, bar)
+        copy(response, url, &mut out, part, bar)
     }
 }
 
-/// Whether a partial answer begins where it was asked to.
-fn continues_at(answer: &Response, have: u64) -> bool {
-    answer
+/// Whether a partial response starts at the requested offset.
+fn continues_at(response: &Response, have: u64) -> bool {
+    response
         .headers()
         .get(CONTENT_RANGE)
         .and_then(|range| range.to_str().ok())
@@ -249,7 +249,7 @@ fn continues_at(answer: &Response, have: u64) -> bool {
 }
 
 fn copy(
-    mut answer: Response,
+    mut response: Response,
     url: &str,
     out: &mut File,
     part: &Path,
@@ -257,7 +257,7 @@ fn copy(
 ) -> Result<(), FetchError> {
     let mut buffer = vec![0; 1 << 18];
     loop {
-        let count = answer
+        let count = response
             .read(&mut buffer)
             .map_err(|error| FetchError::Unreachable {
                 host: url.to_owned(),
@@ -272,7 +272,7 @@ fn copy(
     }
 }
 
-/// Throws `part` away when it is not what it should be.
+/// Deletes `part` if its size or checksum is wrong.
 fn verify(file: &str, part: &Path, expected: &Expected) -> Result<(), FetchError> {
     let size = fs::metadata(part).map_err(FetchError::disk(part))?.len();
     let reason = if expected.size.is_some_and(|wanted| wanted != size) {
@@ -286,9 +286,9 @@ fn verify(file: &str, part: &Path, expected: &Expected) -> Result<(), FetchError
     };
     let Some(reason) = reason else { return Ok(()) };
     fs::remove_file(part).map_err(FetchError::disk(part))?;
-    Err(FetchError::Damaged {
+    Err(FetchError::Corrupt {
         file: file.to_owned(),
-        reason: format!("{reason}, so it was thrown away"),
+        reason: format!("{reason}, so it was deleted"),
     })
 }
 
@@ -312,7 +312,7 @@ fn progress_bar(file: &str, size: Option<u64>) -> ProgressBar {
         .with_message(file.to_owned())
 }
 
-/// The cause at the bottom says what a person can act on ("connection refused").
+/// Reports the root cause, which a user can act on ("connection refused").
 fn unreachable(url: &str, error: &dyn std::error::Error) -> FetchError {
     let mut cause = error;
     while let Some(deeper) = cause.source() {

@@ -1,4 +1,4 @@
-//! A model's files, in a folder or inside the binary, read the same way.
+//! Uniform access to a model's files in a folder or in the binary.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use crate::EmbedError;
 
-/// Names and contents of the files of a model that is part of the binary.
+/// Names and contents of the files of a bundled model.
 pub(crate) type StaticFiles = &'static [(&'static str, &'static [u8])];
 
 #[derive(Debug, Clone)]
@@ -18,7 +18,7 @@ pub(crate) enum ModelFiles {
     Bundled(StaticFiles),
 }
 
-/// One file, open for reading at any place.
+/// A file that is open for reads at any offset.
 pub(crate) struct ModelFile {
     name: String,
     content: Content,
@@ -38,12 +38,12 @@ impl ModelFiles {
         }
     }
 
-    /// A folder inside this one.
+    /// Opens a subfolder.
     pub fn folder(&self, name: &str) -> Result<Self, EmbedError> {
         let refuse = |reason: &str| EmbedError::file(self.display(name), reason);
         if name.is_empty() || name.contains(['/', '\\', '.']) {
-            // Names come from the model's own lists: they must not lead out of it.
-            return Err(refuse("it is no plain name of a folder"));
+            // Names come from the model's own files: they must not leave the folder.
+            return Err(refuse("its name is not a plain folder name"));
         }
         match self {
             Self::Folder(folder) if folder.join(name).is_dir() => {
@@ -53,7 +53,7 @@ impl ModelFiles {
         }
     }
 
-    /// For messages: where `name` is or ought to be.
+    /// The path of `name` for messages, whether the file exists or not.
     pub fn display(&self, name: &str) -> String {
         match self {
             Self::Folder(folder) => folder.join(name).display().to_string(),
@@ -63,16 +63,15 @@ impl ModelFiles {
 
     pub fn open(&self, name: &str) -> Result<ModelFile, EmbedError> {
         let shown = self.display(name);
-        let missing = |reason: &dyn ToString| EmbedError::file(&shown, reason.to_string());
+        let refuse = |reason: &dyn ToString| EmbedError::file(&shown, reason.to_string());
         match self {
             Self::Folder(folder) => {
-                // A shard's name comes from the model's own index: it must not lead
-                // out of the folder.
+                // A shard's name comes from the model's own index: it must not leave the folder.
                 if name.contains(['/', '\\']) {
-                    return Err(missing(&"its name is not a plain file name"));
+                    return Err(refuse(&"its name is not a plain file name"));
                 }
-                let file = File::open(folder.join(name)).map_err(|error| missing(&error))?;
-                let len = file.metadata().map_err(|error| missing(&error))?.len();
+                let file = File::open(folder.join(name)).map_err(|error| refuse(&error))?;
+                let len = file.metadata().map_err(|error| refuse(&error))?.len();
                 Ok(ModelFile {
                     name: shown.clone(),
                     content: Content::File(file),
@@ -83,7 +82,7 @@ impl ModelFiles {
                 let (_, bytes) = files
                     .iter()
                     .find(|(file, _)| *file == name)
-                    .ok_or_else(|| missing(&"it is missing"))?;
+                    .ok_or_else(|| refuse(&"it is missing"))?;
                 Ok(ModelFile {
                     name: shown.clone(),
                     content: Content::Static(bytes),
@@ -93,7 +92,7 @@ impl ModelFiles {
         }
     }
 
-    /// The whole of a small file.
+    /// Reads a small file completely.
     pub fn bytes(&self, name: &str) -> Result<Cow<'static, [u8]>, EmbedError> {
         let file = self.open(name)?;
         let len =
@@ -108,7 +107,7 @@ impl ModelFiles {
 }
 
 impl ModelFile {
-    /// Path or name, for messages.
+    /// The path or name for messages.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -117,7 +116,7 @@ impl ModelFile {
         self.len
     }
 
-    /// `length` bytes from `offset`.
+    /// Reads `length` bytes from `offset`.
     pub fn read(&self, offset: u64, length: usize) -> Result<Cow<'static, [u8]>, EmbedError> {
         match &self.content {
             Content::File(file) => {

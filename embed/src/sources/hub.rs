@@ -1,30 +1,36 @@
-//! Models from the Hugging Face hub, or a mirror of it.
+//! Downloading models from the Hugging Face hub or a mirror.
 //!
-//! Files gather in a hidden folder beside the cache's models; it gets the model's name
-//! when all of them are there and verified. An interrupted pull goes on where it was.
+//! Files are downloaded to a hidden folder in the cache. It is renamed to the model's folder once
+//! all files are complete and verified. An interrupted download resumes.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use super::download::{Downloads, FetchError};
-use super::{cache, wanted};
+use super::file_names::{M_CLIP_IMAGE, M_CLIP_TEXT};
+use super::{cache, required_files};
 use crate::EmbedError;
 
-/// Overrides where models are pulled from.
+/// The environment variable with the base URL of a mirror.
 const HUB_VARIABLE: &str = "CLIPDB_HUB";
 const HUB: &str = "https://huggingface.co";
 
-/// A model on the hub that is known to work.
+/// A recommended model on the hub.
 #[derive(Debug)]
 pub struct KnownModel {
+    /// Its name on the hub: `owner/name`.
     pub name: &'static str,
+    /// Dimensions of an embedding.
     pub dim: usize,
-    /// Of all that is fetched.
+    /// The size of the download.
     pub bytes: u64,
+    /// SPDX identifier.
     pub license: &'static str,
+    /// One line for users.
     pub about: &'static str,
 }
 
+/// The recommended models.
 #[must_use]
 pub fn known_models() -> &'static [KnownModel] {
     &[
@@ -33,14 +39,14 @@ pub fn known_models() -> &'static [KnownModel] {
             dim: 512,
             bytes: 608_000_000,
             license: "MIT",
-            about: "CLIP ViT-B/32: the quickest of the three",
+            about: "CLIP ViT-B/32: the fastest of the three",
         },
         KnownModel {
             name: "openai/clip-vit-base-patch16",
             dim: 512,
             bytes: 602_000_000,
             license: "MIT",
-            about: "CLIP ViT-B/16: finer pictures, 4 times the work",
+            about: "CLIP ViT-B/16: more detail in images, 4 times the work",
         },
         KnownModel {
             name: "openai/clip-vit-large-patch14",
@@ -52,8 +58,8 @@ pub fn known_models() -> &'static [KnownModel] {
     ]
 }
 
-/// Pulls `name` into the cache and gives its folder; with `image`, `name` is a text tower,
-/// and the other the model that has its image tower.
+/// Downloads `name` into the cache and returns its folder. With `image`, `name` is a text tower
+/// and `image` is the model with its image tower.
 pub(super) fn pull(name: &str, image: Option<&str>, cache: &Path) -> Result<PathBuf, EmbedError> {
     let hub = std::env::var(HUB_VARIABLE).unwrap_or_else(|_| HUB.to_owned());
     pull_from(hub.trim_end_matches('/'), name, image, cache)
@@ -72,31 +78,31 @@ fn pull_from(
     };
     let Some(folder) = cache::folder(name, cache) else {
         return Err(unavailable(
-            "it is no bundled model, no folder, and no name of the hub (owner/name)".to_owned(),
+            "it is neither a bundled model, nor a folder, nor a name on the hub (owner/name)"
+                .to_owned(),
         ));
     };
     let parent = folder.parent().unwrap_or(cache);
     fs::create_dir_all(parent).map_err(EmbedError::io(parent))?;
-    let lock_path = beside(&folder, "lock");
+    let lock_path = hidden_sibling(&folder, "lock");
     let lock = File::create(&lock_path).map_err(EmbedError::io(&lock_path))?;
-    // Two servers that start together must not write one file twice.
+    // Two servers that start at the same time must not write the same file.
     lock.lock().map_err(EmbedError::io(&lock_path))?;
     if let Some(found) = cache::find(name, cache) {
         return Ok(found);
     }
-    let staging = beside(&folder, "partial");
+    let staging = hidden_sibling(&folder, "partial");
     fs::create_dir_all(&staging).map_err(EmbedError::io(&staging))?;
-    tracing::info!(model = name, %hub, "fetching the model");
+    tracing::info!(model = name, %hub, "downloading the model");
     let fetch = |name: &str, folder: &Path| {
         fs::create_dir_all(folder).map_err(FetchError::disk(folder))?;
         let downloads = Downloads::new(format!("{hub}/{name}/resolve/main"), folder)?;
-        wanted::fetch(&downloads, folder)
+        required_files::fetch(&downloads, folder)
     };
     let pulled = match image {
         None => fetch(name, &staging),
-        Some(image) => {
-            fetch(name, &staging.join("text")).and_then(|()| fetch(image, &staging.join("image")))
-        }
+        Some(image) => fetch(name, &staging.join(M_CLIP_TEXT))
+            .and_then(|()| fetch(image, &staging.join(M_CLIP_IMAGE))),
     };
     pulled.map_err(|error| match error {
         FetchError::Disk { path, source } => EmbedError::Io { path, source },
@@ -110,7 +116,7 @@ fn pull_from(
 }
 
 /// `/models/owner--name` to `/models/.owner--name.SUFFIX`.
-fn beside(folder: &Path, suffix: &str) -> PathBuf {
+fn hidden_sibling(folder: &Path, suffix: &str) -> PathBuf {
     let name = folder.file_name().unwrap_or_default().to_string_lossy();
     folder.with_file_name(format!(".{name}.{suffix}"))
 }
@@ -121,8 +127,8 @@ fn advice() -> String {
         .map(|model| model.name)
         .collect();
     format!(
-        "Use a bundled model ({}), the path of a model's folder, or fetch it where there is a \
-         network with 'clipdb models pull'",
+        "Use a bundled model ({}), give the path of a model's folder, or download it on a machine \
+         with a network: 'clipdb models pull'",
         bundled.join(", ")
     )
 }

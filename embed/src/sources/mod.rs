@@ -1,69 +1,33 @@
-//! Where a model's files come from: the binary itself, a folder, the cache, the hub,
-//! in this order.
+//! The sources of a model's files, in the order of the search: the binary itself, a folder, the
+//! cache, the hub.
 
 mod bundled;
 mod cache;
+mod clip_as_service;
 mod download;
+mod file_names;
 mod files;
 mod hub;
-mod service;
-mod wanted;
+mod required_files;
 
 use std::path::{Path, PathBuf};
 
 pub use bundled::{BundledModel, bundled_models};
 pub use cache::{CachedModel, cached_models};
+pub use clip_as_service::{HubCopy, ServiceModel, service_models};
 pub use hub::{KnownModel, known_models};
-pub use service::{HubCopy, ServiceModel, service_models};
 
+pub(crate) use file_names::{
+    CONFIG, DENSE, M_CLIP_IMAGE, M_CLIP_TEXT, MODULES, OPEN_CLIP_CONFIG, OPEN_CLIP_WEIGHTS,
+    PREPROCESSOR, SENTENCE_LENGTH, SENTENCE_PROMPTS, SENTENCE_TYPES, TOKENIZER, TOKENIZER_CONFIG,
+    TRANSFORMERS_WEIGHTS, WEIGHTS, WEIGHTS_INDEX, WeightFiles,
+};
 pub(crate) use files::{ModelFile, ModelFiles};
 
-pub(crate) const CONFIG: &str = "config.json";
-pub(crate) const TOKENIZER: &str = "tokenizer.json";
-pub(crate) const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
-pub(crate) const PREPROCESSOR: &str = "preprocessor_config.json";
-pub(crate) const WEIGHTS: &str = "model.safetensors";
-pub(crate) const WEIGHTS_INDEX: &str = "model.safetensors.index.json";
-pub(crate) const OPEN_CLIP_CONFIG: &str = "open_clip_config.json";
-/// The names that a library gives its weights.
-pub(crate) struct WeightFiles {
-    /// The first of them that is there.
-    pub safetensors: &'static [&'static str],
-    /// What `torch.save` writes; read where there is nothing else.
-    pub pickle: &'static str,
-}
-
-pub(crate) const TRANSFORMERS_WEIGHTS: WeightFiles = WeightFiles {
-    safetensors: &[WEIGHTS],
-    pickle: "pytorch_model.bin",
-};
-pub(crate) const OPEN_CLIP_WEIGHTS: WeightFiles = WeightFiles {
-    safetensors: &[
-        "open_clip_model.safetensors",
-        "open_clip_pytorch_model.safetensors",
-    ],
-    pickle: "open_clip_pytorch_model.bin",
-};
-
-/// `model_type` of the transformers that models of sentences are made of.
-pub(crate) const SENTENCE_TYPES: [&str; 3] = ["bert", "roberta", "xlm-roberta"];
-/// What sentence-transformers calls its files, and the module that has weights.
-pub(crate) const MODULES: &str = "modules.json";
-pub(crate) const SENTENCE_LENGTH: &str = "sentence_bert_config.json";
-pub(crate) const SENTENCE_PROMPTS: &str = "config_sentence_transformers.json";
-pub(crate) const DENSE: &str = "Dense";
-
 use crate::EmbedError;
+use file_names::is_model;
 
-/// Whether a folder is laid out as a model; M-CLIP's are two folders in one, and
-/// CLIP-as-service's graphs come without a configuration.
-fn is_model(folder: &Path) -> bool {
-    [CONFIG, OPEN_CLIP_CONFIG, "text/config.json", "textual.onnx"]
-        .iter()
-        .any(|config| folder.join(config).is_file())
-}
-
-/// A model's name and the place of its files.
+/// A model's name and the location of its files.
 #[derive(Debug, Clone)]
 pub struct ModelSource {
     name: String,
@@ -71,12 +35,12 @@ pub struct ModelSource {
 }
 
 impl ModelSource {
-    /// Finds `name`: a bundled model, a folder, a model in the cache, or one to fetch
-    /// from the hub into the cache behind a progress bar; on the hub also by the name that
-    /// CLIP-as-service gives it. Blocks, for as long as a download takes.
+    /// Finds `name`: a bundled model, the path of a folder, a model in the cache, or a model on
+    /// the hub, which is downloaded into the cache with a progress bar. CLIP-as-service's names
+    /// of models on the hub work too. Blocks during the download.
     ///
     /// # Errors
-    /// [`EmbedError::ModelUnavailable`] when it is nowhere to be had, with what to do.
+    /// [`EmbedError::ModelUnavailable`] if no source has it, with advice for the user.
     pub fn resolve(name: &str, cache: &Path) -> Result<Self, EmbedError> {
         if let Some(model) = bundled_models().iter().find(|model| model.name == name) {
             return Ok(Self {
@@ -90,16 +54,16 @@ impl ModelSource {
         Self::pull(name, cache)
     }
 
-    /// A folder in the Hugging Face layout, named after its last component.
+    /// Opens a folder in a supported layout. Its name is the last component of the path.
     ///
     /// # Errors
-    /// [`EmbedError::ModelUnavailable`] when it is no folder with a `config.json`.
+    /// [`EmbedError::ModelUnavailable`] if it is not a folder with a model's configuration.
     pub fn folder(path: &Path) -> Result<Self, EmbedError> {
         let unavailable = |reason: String| EmbedError::ModelUnavailable {
             name: path.display().to_string(),
             reason,
             advice: "A model is a folder with config.json, model.safetensors, tokenizer.json \
-                     and preprocessor_config.json, or one in another layout that is known"
+                     and preprocessor_config.json, or a folder in another supported layout"
                 .to_owned(),
         };
         let path = path
@@ -107,7 +71,7 @@ impl ModelSource {
             .map_err(|error| unavailable(error.to_string()))?;
         if !is_model(&path) {
             return Err(unavailable(
-                "it holds no config.json and no open_clip_config.json".to_owned(),
+                "it has neither config.json nor open_clip_config.json".to_owned(),
             ));
         }
         let name = path.file_name().map_or_else(
@@ -120,12 +84,13 @@ impl ModelSource {
         })
     }
 
-    /// Fetches a model from the hub unless the cache has it. Blocks.
+    /// Downloads a model from the hub unless the cache has it. Blocks.
     ///
     /// # Errors
-    /// [`EmbedError::ModelUnavailable`] when it cannot be had.
+    /// [`EmbedError::ModelUnavailable`] if it cannot be downloaded, [`EmbedError::Io`] if the
+    /// cache cannot be written.
     pub fn pull(name: &str, cache: &Path) -> Result<Self, EmbedError> {
-        let service = service::find(name);
+        let service = clip_as_service::find(name);
         let on_hub = service.map_or(name, |model| model.hub);
         if let Some(folder) = cache::find(on_hub, cache) {
             return Ok(Self::in_folder(name, folder));
@@ -135,7 +100,7 @@ impl ModelSource {
             let folder = cache::folder(on_hub, cache).unwrap_or_default();
             return Err(EmbedError::ModelUnavailable {
                 name: name.to_owned(),
-                reason: format!("the hub's copy, {on_hub}, cannot be read as it is"),
+                reason: format!("the hub's copy, {on_hub}, has to be converted first"),
                 advice: format!(
                     "Give the path of a folder, or put it at {}: {how}",
                     folder.display()
@@ -157,12 +122,13 @@ impl ModelSource {
         }
     }
 
+    /// The name to show to users.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The folder of its files; `None` for a bundled model.
+    /// The folder with its files; `None` for a bundled model.
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
         match &self.files {
@@ -193,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_made_by_hand_says_how_and_is_found_once_it_is() {
+    fn a_model_that_needs_conversion_explains_how_and_is_found_afterwards() {
         let cache = tempfile::tempdir().unwrap();
         let name = "CN-CLIP/RN50";
         let error = ModelSource::resolve(name, cache.path()).unwrap_err();

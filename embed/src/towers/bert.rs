@@ -1,18 +1,19 @@
-//! BERT (Devlin et al. 2018) as a sentence encoder: of the last layer, the mean over a
-//! text's own tokens (Reimers and Gurevych 2019), or the first of them.
+//! BERT (Devlin et al. 2018) as a sentence encoder: the last layer's mean over the text's tokens
+//! (Reimers and Gurevych 2019), or its first token.
 
 use serde::Deserialize;
 use tch::Tensor;
 
-use super::layers::{
-    Activation, LayerNorm, Mlp, Place, SelfAttention, Visible, check_heads, embed,
-};
+use super::attention::{AttentionMask, Position, SelfAttention, check_heads};
+use super::layers::{Activation, LayerNorm, Mlp, look_up};
 use super::linear::Linear;
 use super::pooling::Pooling;
-use super::{Pause, TextTower, TokenBatch};
+use super::token_batch::TokenBatch;
+use super::tower::{TextTower, YieldPoint};
 use crate::EmbedError;
 use crate::weights::Scope;
 
+/// `config.json` of a BERT.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct BertConfig {
     pub vocab_size: i64,
@@ -29,9 +30,9 @@ pub(crate) struct BertConfig {
     pub position_embedding_type: PositionEmbedding,
     #[serde(default)]
     pub pooling: Pooling,
-    /// Tokens it was tuned for, when fewer than it has positions.
+    /// The length that it was fine-tuned for, if shorter than its positions.
     pub max_length: Option<i64>,
-    /// Where in the table of positions a text begins.
+    /// The row of the position table for the first token.
     #[serde(skip)]
     pub first_position: i64,
 }
@@ -43,9 +44,9 @@ pub(crate) enum PositionEmbedding {
     Absolute,
 }
 
-/// In every published checkpoint.
+/// The layer norms' epsilon in every published checkpoint.
 pub(crate) const EPS: f64 = 1e-12;
-/// The same.
+/// The width of a head in every published checkpoint.
 const HEAD_WIDTH: i64 = 64;
 
 fn two() -> i64 {
@@ -53,21 +54,21 @@ fn two() -> i64 {
 }
 
 impl BertConfig {
-    /// Told by the tensors themselves, and by what the base and the large models have in
-    /// common: for folders that only name what they hold.
+    /// Derives the configuration from the tensors and from constants that the base and the large
+    /// models share. For folders that contain only the model's name.
     pub fn of_tensors(weights: &Scope<'_>, layer_norm_eps: f64) -> Result<Self, EmbedError> {
         let embeddings = weights.at("embeddings");
-        let (vocab_size, hidden_size) = embeddings.sides("word_embeddings.weight")?;
+        let (vocab_size, hidden_size) = embeddings.matrix_shape("word_embeddings.weight")?;
         let layers = weights.at("encoder.layer");
         let has = |number: &i64| layers.at(number).has("intermediate.dense.bias");
         Ok(Self {
             vocab_size,
             hidden_size,
-            intermediate_size: layers.at(0).length("intermediate.dense.bias")?,
+            intermediate_size: layers.at(0).first_dimension("intermediate.dense.bias")?,
             num_hidden_layers: (0..).take_while(has).count() as i64,
             num_attention_heads: hidden_size / HEAD_WIDTH,
-            max_position_embeddings: embeddings.length("position_embeddings.weight")?,
-            type_vocab_size: embeddings.length("token_type_embeddings.weight")?,
+            max_position_embeddings: embeddings.first_dimension("position_embeddings.weight")?,
+            type_vocab_size: embeddings.first_dimension("token_type_embeddings.weight")?,
             hidden_act: Activation::Gelu,
             layer_norm_eps,
             position_embedding_type: PositionEmbedding::Absolute,
@@ -80,7 +81,8 @@ impl BertConfig {
 
 pub(crate) struct Bert {
     word_embeddings: Tensor,
-    /// Positions, and with them the type of a first sentence, which is every text's.
+    /// Position embeddings plus the type embedding of a first sentence, which applies to every
+    /// text.
     position_embeddings: Tensor,
     norm: LayerNorm,
     layers: Vec<Layer>,
@@ -103,7 +105,7 @@ impl Bert {
             max_position_embeddings: positions,
             layer_norm_eps: eps,
             first_position: first,
-            // It has one variant: to parse it is to check it.
+            // The type has one variant, so parsing has checked it.
             position_embedding_type: PositionEmbedding::Absolute,
             ..
         } = config;
@@ -137,28 +139,30 @@ impl Bert {
 }
 
 impl TextTower for Bert {
-    fn forward(&self, batch: &TokenBatch, pause: Pause<'_>) -> tch::Result<Tensor> {
+    fn forward(&self, batch: &TokenBatch, yield_point: YieldPoint<'_>) -> tch::Result<Tensor> {
         let mask = batch.mask()?;
         let positions = self.position_embeddings.f_narrow(0, 0, batch.longest())?;
-        let x = embed(&self.word_embeddings, &batch.ids)?.f_add_(&positions)?;
+        let x = look_up(&self.word_embeddings, &batch.ids)?.f_add_(&positions)?;
         let x = self.norm.forward(&x)?;
         let keys = mask
             .as_ref()
             .map(|mask| mask.f_unsqueeze(1)?.f_unsqueeze(1))
             .transpose()?;
-        let visible = keys.as_ref().map_or(Visible::All, Visible::Where);
+        let attention_mask = keys
+            .as_ref()
+            .map_or(AttentionMask::All, AttentionMask::Keys);
         let (last, layers) = match (self.pooling, self.layers.split_last()) {
             (Pooling::Cls, Some((last, layers))) => (Some(last), layers),
             _ => (None, self.layers.as_slice()),
         };
         let x = layers.iter().try_fold(x, |x, layer| {
-            pause();
-            layer.forward(&x, &visible)
+            yield_point();
+            layer.forward(&x, &attention_mask)
         })?;
         let x = match last {
             Some(last) => {
-                pause();
-                last.forward_at(&x, &visible, &Place::Same(0))?
+                yield_point();
+                last.forward_at(&x, &attention_mask, &Position::Same(0))?
             }
             None => x,
         };
@@ -203,18 +207,23 @@ impl Layer {
         })
     }
 
-    fn forward(&self, x: &Tensor, visible: &Visible<'_>) -> tch::Result<Tensor> {
-        let attended = self.attention.forward(x, visible)?;
-        self.behind_attention(attended, x)
+    fn forward(&self, x: &Tensor, mask: &AttentionMask<'_>) -> tch::Result<Tensor> {
+        let attended = self.attention.forward(x, mask)?;
+        self.after_attention(attended, x)
     }
 
-    /// `[n, 1, width]`.
-    fn forward_at(&self, x: &Tensor, visible: &Visible<'_>, place: &Place) -> tch::Result<Tensor> {
-        let attended = self.attention.forward_at(x, visible, place)?;
-        self.behind_attention(attended, &place.of(x)?)
+    /// The output at one position of each row, `[n, 1, width]`.
+    fn forward_at(
+        &self,
+        x: &Tensor,
+        mask: &AttentionMask<'_>,
+        position: &Position,
+    ) -> tch::Result<Tensor> {
+        let attended = self.attention.forward_at(x, mask, position)?;
+        self.after_attention(attended, &position.select(x)?)
     }
 
-    fn behind_attention(&self, mut attended: Tensor, x: &Tensor) -> tch::Result<Tensor> {
+    fn after_attention(&self, mut attended: Tensor, x: &Tensor) -> tch::Result<Tensor> {
         let x = self.attention_norm.forward(&attended.f_add_(x)?)?;
         self.output_norm.forward(&self.mlp.forward(&x)?.f_add_(&x)?)
     }

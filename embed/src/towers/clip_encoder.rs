@@ -1,17 +1,19 @@
-//! The pre-norm transformer that both of CLIP's towers are made of, and SigLIP's.
+//! The pre-norm transformer of CLIP's and SigLIP's towers.
 
 use tch::Tensor;
 
-use super::Pause;
-use super::layers::{Activation, LayerNorm, Mlp, Place, SelfAttention, Visible, check_heads};
+use super::attention::{AttentionMask, Position, SelfAttention, check_heads};
+use super::layers::{Activation, LayerNorm, Mlp};
 use super::linear::Linear;
+use super::tower::YieldPoint;
 use crate::EmbedError;
 use crate::threads;
 use crate::weights::Scope;
 
 /// The shape of one tower's transformer.
-pub(crate) struct Shape {
+pub(super) struct Shape {
     pub width: i64,
+    /// Width of the hidden layer of an MLP.
     pub inner: i64,
     pub layers: i64,
     pub heads: i64,
@@ -19,7 +21,7 @@ pub(crate) struct Shape {
     pub eps: f64,
 }
 
-/// Whose names the tensors have.
+/// The naming scheme of the tensors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Naming {
     /// Hugging Face's `transformers`.
@@ -28,7 +30,7 @@ pub(crate) enum Naming {
     OpenClip,
 }
 
-pub(crate) struct ClipEncoder {
+pub(super) struct ClipEncoder {
     layers: Vec<Layer>,
 }
 
@@ -40,7 +42,7 @@ struct Layer {
 }
 
 impl ClipEncoder {
-    /// `weights` is the tower's scope.
+    /// `weights` is the scope of the tower.
     pub fn new(weights: &Scope<'_>, shape: &Shape, naming: Naming) -> Result<Self, EmbedError> {
         check_heads(shape.width, shape.heads)?;
         let layers = (0..shape.layers)
@@ -56,36 +58,36 @@ impl ClipEncoder {
         Ok(Self { layers })
     }
 
-    /// `[n, length, width]` to the same.
+    /// `[n, length, width]` to the same shape.
     pub fn forward(
         &self,
         x: Tensor,
-        visible: &Visible<'_>,
-        pause: Pause<'_>,
+        mask: &AttentionMask<'_>,
+        yield_point: YieldPoint<'_>,
     ) -> tch::Result<Tensor> {
         self.layers.iter().try_fold(x, |x, layer| {
-            pause();
-            layer.forward(&x, visible)
+            yield_point();
+            layer.forward(&x, mask)
         })
     }
 
-    /// The same at one position of each row, `[n, width]`: the last layer computes no other.
+    /// The output at one position of each row, `[n, width]`. The last layer computes no other.
     pub fn forward_at(
         &self,
         x: Tensor,
-        visible: &Visible<'_>,
-        place: &Place,
-        pause: Pause<'_>,
+        mask: &AttentionMask<'_>,
+        position: &Position,
+        yield_point: YieldPoint<'_>,
     ) -> tch::Result<Tensor> {
         let Some((last, layers)) = self.layers.split_last() else {
-            return place.of(&x)?.f_squeeze_dim(1);
+            return position.select(&x)?.f_squeeze_dim(1);
         };
         let x = layers.iter().try_fold(x, |x, layer| {
-            pause();
-            layer.forward(&x, visible)
+            yield_point();
+            layer.forward(&x, mask)
         })?;
-        pause();
-        last.forward_at(&x, visible, place)?.f_squeeze_dim(1)
+        yield_point();
+        last.forward_at(&x, mask, position)?.f_squeeze_dim(1)
     }
 }
 
@@ -128,24 +130,29 @@ impl Layer {
         })
     }
 
-    fn forward(&self, x: &Tensor, visible: &Visible<'_>) -> tch::Result<Tensor> {
-        let attended = self.attention.forward(&self.norm1.forward(x)?, visible)?;
-        self.behind_attention(attended, x)
+    fn forward(&self, x: &Tensor, mask: &AttentionMask<'_>) -> tch::Result<Tensor> {
+        let attended = self.attention.forward(&self.norm1.forward(x)?, mask)?;
+        self.after_attention(attended, x)
     }
 
-    /// `[n, 1, width]`.
-    fn forward_at(&self, x: &Tensor, visible: &Visible<'_>, place: &Place) -> tch::Result<Tensor> {
+    /// The output at one position of each row, `[n, 1, width]`.
+    fn forward_at(
+        &self,
+        x: &Tensor,
+        mask: &AttentionMask<'_>,
+        position: &Position,
+    ) -> tch::Result<Tensor> {
         let normed = self.norm1.forward(x)?;
-        let attended = self.attention.forward_at(&normed, visible, place)?;
-        self.behind_attention(attended, &place.of(x)?)
+        let attended = self.attention.forward_at(&normed, mask, position)?;
+        self.after_attention(attended, &position.select(x)?)
     }
 
-    fn behind_attention(&self, attended: Tensor, x: &Tensor) -> tch::Result<Tensor> {
-        let x = added(attended, x)?;
-        added(self.mlp.forward(&self.norm2.forward(&x)?)?, &x)
+    fn after_attention(&self, attended: Tensor, x: &Tensor) -> tch::Result<Tensor> {
+        let x = add(attended, x)?;
+        add(self.mlp.forward(&self.norm2.forward(&x)?)?, &x)
     }
 }
 
-fn added(mut x: Tensor, other: &Tensor) -> tch::Result<Tensor> {
-    threads::sized(8 * x.numel() as i64, || x.f_add_(other))
+fn add(mut x: Tensor, other: &Tensor) -> tch::Result<Tensor> {
+    threads::with_threads_for(8 * x.numel() as i64, || x.f_add_(other))
 }

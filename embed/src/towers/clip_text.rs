@@ -1,17 +1,19 @@
-//! CLIP's text tower (Radford et al. 2021): a causal transformer read at the
+//! CLIP's text tower (Radford et al. 2021): a causal transformer. Its features are those of the
 //! end-of-text token.
 
 use serde::Deserialize;
 use tch::Tensor;
 
+use super::attention::{AttentionMask, Position};
 use super::clip_encoder::{ClipEncoder, Naming, Shape};
-use super::layers::{Activation, LayerNorm, Place, Visible, embed};
-use super::{Pause, TextTower, TokenBatch};
+use super::layers::{Activation, LayerNorm, look_up};
+use super::token_batch::TokenBatch;
+use super::tower::{TextTower, YieldPoint};
 use crate::EmbedError;
 use crate::weights::Scope;
 
-/// `text_config`; the defaults are those of `transformers`, whose files leave out
-/// what equals them.
+/// `text_config`. The defaults are those of `transformers`, whose files omit values that equal
+/// them.
 #[derive(Debug, Deserialize)]
 #[serde(default)]
 pub(crate) struct ClipTextConfig {
@@ -23,8 +25,13 @@ pub(crate) struct ClipTextConfig {
     pub max_position_embeddings: i64,
     pub hidden_act: Activation,
     pub layer_norm_eps: f64,
+    /// The end-of-text token, or [`END_IS_HIGHEST`].
     pub eos_token_id: u32,
 }
+
+/// Early checkpoints claim that their end-of-text token is 2, which is wrong: it is the token with
+/// the highest id, as in OpenAI's code.
+pub(crate) const END_IS_HIGHEST: u32 = 2;
 
 impl Default for ClipTextConfig {
     fn default() -> Self {
@@ -82,11 +89,10 @@ impl ClipText {
         })
     }
 
-    /// Where a text is read. Early checkpoints say that their end-of-text token is 2,
-    /// which it is not: for them it is the largest number, as in OpenAI's code.
-    fn pooled_position(&self, row: &[u32]) -> i64 {
+    /// The position of the end-of-text token.
+    fn end_position(&self, row: &[u32]) -> i64 {
         let wanted = match self.config.eos_token_id {
-            2 => row.iter().copied().max(),
+            END_IS_HIGHEST => row.iter().copied().max(),
             id => Some(id),
         };
         row.iter()
@@ -96,19 +102,19 @@ impl ClipText {
 }
 
 impl TextTower for ClipText {
-    fn forward(&self, batch: &TokenBatch, pause: Pause<'_>) -> tch::Result<Tensor> {
+    fn forward(&self, batch: &TokenBatch, yield_point: YieldPoint<'_>) -> tch::Result<Tensor> {
         let positions = self.position_embedding.f_narrow(0, 0, batch.longest())?;
-        let x = embed(&self.token_embedding, &batch.ids)?.f_add(&positions)?;
-        let places: Vec<i64> = batch
+        let x = look_up(&self.token_embedding, &batch.ids)?.f_add(&positions)?;
+        let ends: Vec<i64> = batch
             .rows()
             .iter()
-            .map(|row| self.pooled_position(row))
+            .map(|row| self.end_position(row))
             .collect();
-        let place = Place::new(&places, x.device())?;
-        // Padding lies behind the token that is read, so the causal mask hides it.
+        let end = Position::new(&ends, x.device())?;
+        // Padding follows the end-of-text token, so the causal mask hides it.
         let x = self
             .encoder
-            .forward_at(x, &Visible::Causal, &place, pause)?;
+            .forward_at(x, &AttentionMask::Causal, &end, yield_point)?;
         self.final_layer_norm.forward(&x)
     }
 

@@ -1,18 +1,20 @@
-//! CLIP's image tower (Radford et al. 2021): a vision transformer (Dosovitskiy et al.
-//! 2020) with a norm before its layers, read at the class token.
+//! CLIP's image tower (Radford et al. 2021): a vision transformer (Dosovitskiy et al. 2020) with a
+//! layer norm before its layers. Its features are those of the class token.
 
 use serde::Deserialize;
 use tch::Tensor;
 
+use super::attention::{AttentionMask, Position};
 use super::clip_encoder::{ClipEncoder, Naming, Shape};
-use super::layers::{Activation, LayerNorm, Place, Visible};
-use super::{ImageTower, Pause};
+use super::layers::{Activation, LayerNorm};
+use super::patch_embedding::{PatchEmbedding, PatchGrid};
+use super::tower::{ImageTower, YieldPoint};
 use crate::EmbedError;
 use crate::weights::Scope;
 
-/// `vision_config`; the defaults are those of `transformers`, whose files leave out
-/// what equals them.
-#[derive(Debug, Deserialize)]
+/// `vision_config`. The defaults are those of `transformers`, whose files omit values that equal
+/// them.
+#[derive(Debug, Clone, Deserialize)]
 #[serde(default)]
 pub(crate) struct ClipVisionConfig {
     pub hidden_size: i64,
@@ -41,7 +43,7 @@ impl Default for ClipVisionConfig {
 }
 
 pub(crate) struct ClipVision {
-    patch_embedding: Tensor,
+    patch_embedding: PatchEmbedding,
     class_embedding: Tensor,
     position_embedding: Tensor,
     pre_norm: LayerNorm,
@@ -58,24 +60,16 @@ impl ClipVision {
     ) -> Result<Self, EmbedError> {
         let ClipVisionConfig {
             hidden_size: width,
-            patch_size: patch,
-            image_size,
             layer_norm_eps: eps,
             ..
         } = config;
-        if patch <= 0 || image_size < patch {
-            return Err(EmbedError::file(
-                "config.json",
-                format!("an image of {image_size} pixels does not divide into patches of {patch}"),
-            ));
-        }
-        let side = image_size / patch;
+        let grid = PatchGrid::new(config.image_size, config.patch_size)?;
         let [patches, class, positions, pre_norm, post_norm] = match naming {
             Naming::Transformers => [
                 "embeddings.patch_embedding.weight",
                 "embeddings.class_embedding",
                 "embeddings.position_embedding.weight",
-                // The checkpoints spell it so.
+                // The checkpoints' spelling.
                 "pre_layrnorm",
                 "post_layernorm",
             ],
@@ -96,9 +90,9 @@ impl ClipVision {
             eps,
         };
         Ok(Self {
-            patch_embedding: weights.get(patches, &[width, 3, patch, patch])?,
+            patch_embedding: PatchEmbedding::new(weights, patches, None, width, &grid)?,
             class_embedding: weights.get(class, &[width])?,
-            position_embedding: weights.get(positions, &[side * side + 1, width])?,
+            position_embedding: weights.get(positions, &[grid.count + 1, width])?,
             pre_norm: LayerNorm::new(&weights.at(pre_norm), width, eps)?,
             encoder: ClipEncoder::new(weights, &shape, naming)?,
             post_norm: LayerNorm::new(&weights.at(post_norm), width, eps)?,
@@ -108,18 +102,16 @@ impl ClipVision {
 }
 
 impl ImageTower for ClipVision {
-    fn forward(&self, pixels: &Tensor, pause: Pause<'_>) -> tch::Result<Tensor> {
+    fn forward(&self, pixels: &Tensor, yield_point: YieldPoint<'_>) -> tch::Result<Tensor> {
         let n = pixels.size4()?.0;
-        let (width, patch) = (self.config.hidden_size, self.config.patch_size);
-        let patches = pixels
-            .f_conv2d(&self.patch_embedding, None::<Tensor>, patch, 0, 1, 1)?
-            .f_flatten(2, 3)?
-            .f_transpose(1, 2)?;
-        let class = self.class_embedding.f_expand([n, 1, width], false)?;
+        let patches = self.patch_embedding.forward(pixels)?;
+        let class = self.class_embedding.f_expand([n, 1, self.width()], false)?;
         let x = Tensor::f_cat(&[class, patches], 1)?.f_add(&self.position_embedding)?;
         let x = self.pre_norm.forward(&x)?;
-        let class = Place::Same(0);
-        let x = self.encoder.forward_at(x, &Visible::All, &class, pause)?;
+        let class = Position::Same(0);
+        let x = self
+            .encoder
+            .forward_at(x, &AttentionMask::All, &class, yield_point)?;
         self.post_norm.forward(&x)
     }
 

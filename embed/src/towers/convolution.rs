@@ -1,12 +1,12 @@
-//! What convolutional networks have in common.
+//! Layers that the convolutional networks share.
 
 use tch::{Device, Kind, Tensor};
 
 use crate::weights::Scope;
 use crate::{EmbedError, instructions};
 
-/// On a CPU the same tensor with a pixel's channels side by side in memory, which
-/// convolutions hand on: there they take a fifth to a third less time so.
+/// Changes the memory layout to channels-last on a CPU, where convolutions take a fifth to a third
+/// less time with it. Convolutions preserve the layout.
 pub(crate) fn channels_last(x: &Tensor) -> tch::Result<Tensor> {
     if x.device() != Device::Cpu {
         return Ok(x.shallow_clone());
@@ -26,16 +26,16 @@ pub(crate) struct Convolution {
     padding: Padding,
 }
 
-/// Zeros around the picture.
+/// Zero padding around the image.
 enum Padding {
-    /// TensorFlow's SAME: `ceil(side / stride)` outputs, the odd pixel at the end.
+    /// TensorFlow's SAME: `ceil(side / stride)` outputs, an odd pixel at the end.
     Same,
-    /// So many on every side, as PyTorch counts.
+    /// This many pixels on every side, as in PyTorch.
     Around(i64),
 }
 
 impl Convolution {
-    /// Padded as TensorFlow pads.
+    /// With TensorFlow's padding.
     pub fn dense(input: i64, output: i64, kernel: i64, stride: i64) -> Self {
         Self {
             input,
@@ -47,7 +47,7 @@ impl Convolution {
         }
     }
 
-    /// Each channel by itself.
+    /// Each channel is convolved separately.
     pub fn depthwise(channels: i64, kernel: i64, stride: i64) -> Self {
         Self {
             groups: channels,
@@ -55,7 +55,7 @@ impl Convolution {
         }
     }
 
-    /// Padded by half the kernel on every side.
+    /// With padding of half the kernel on every side.
     pub fn centred(input: i64, output: i64, kernel: i64, stride: i64) -> Self {
         Self {
             padding: Padding::Around(kernel / 2),
@@ -64,14 +64,14 @@ impl Convolution {
     }
 }
 
-/// Whether `x` would go through LibTorch's own f16 convolution, which runs on a CPU without
-/// instructions for f16: it also sums in f16, so a sum of thousands of products loses a digit that
-/// f16 weights and activations do not, and it is several times slower than f32.
+/// Whether LibTorch would use its own f16 convolution for `x`, as it does on a CPU without f16
+/// instructions. That one accumulates in f16, which loses a digit in sums of thousands of
+/// products, and is several times slower than f32.
 fn is_f16_without_instructions(x: &Tensor) -> bool {
     x.device() == Device::Cpu && x.kind() == Kind::Half && !instructions::has_f16()
 }
 
-/// A convolution with its batch norm folded in: at inference both are one.
+/// A convolution with the following batch norm folded into its weights.
 pub(crate) struct ConvNorm {
     weight: Tensor,
     bias: Tensor,
@@ -93,7 +93,7 @@ impl ConvNorm {
             groups,
             ..
         } = shape;
-        // Folded in f32, whatever the model runs in: a variance is small.
+        // Folded in f32 in every precision, because variances are small.
         let weight = weights
             .at(conv)
             .get_f32("weight", &[output, input / groups, kernel, kernel])?;
@@ -145,7 +145,7 @@ impl ConvNorm {
             .f_conv2d(weight, bias, stride, 0, 1, groups)
     }
 
-    /// Before and after a side of so many pixels.
+    /// The padding before and after a side of `side` pixels.
     fn padding(&self, side: i64) -> (i64, i64) {
         let Convolution { kernel, stride, .. } = self.shape;
         match self.shape.padding {

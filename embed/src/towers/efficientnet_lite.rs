@@ -1,13 +1,14 @@
-//! EfficientNet-Lite (Tan and Le 2019; Liu 2020): inverted bottlenecks (Sandler et al.
-//! 2018) without squeeze-and-excitation, with ReLU6, and a stem and head that do not
-//! scale with the width. Tensors are named as in PyPI's `efficientnet_lite_pytorch`.
+//! EfficientNet-Lite (Tan and Le 2019; Liu 2020): inverted bottlenecks (Sandler et al. 2018)
+//! without squeeze-and-excitation, with ReLU6, and with a stem and head that do not scale with the
+//! width. Tensors have the names of PyPI's `efficientnet_lite_pytorch`.
 
 use serde::Deserialize;
 use tch::Tensor;
 
 use super::convolution::{ConvNorm, Convolution, channels_last};
-use super::{ImageTower, Pause};
+use super::tower::{ImageTower, YieldPoint};
 use crate::EmbedError;
+use crate::sources::CONFIG;
 use crate::weights::Scope;
 
 const STEM: i64 = 32;
@@ -22,7 +23,7 @@ const STAGES: [Stage; 7] = [
     Stage::new(1, 3, 1, 6, 320),
 ];
 
-/// Blocks of one kind in a row; only the first has the stride.
+/// A sequence of blocks of one kind. Only the first has the stride.
 struct Stage {
     repeats: i64,
     kernel: i64,
@@ -50,19 +51,28 @@ pub(crate) struct EfficientNetLiteConfig {
     image_size: i64,
     #[serde(default = "default_eps")]
     batch_norm_eps: f64,
-    /// What is read, in order. Without any, the means of the head.
+    /// The features, in order. If empty, the mean of the head.
     #[serde(default)]
-    stages: Vec<Reading>,
+    stages: Vec<Readout>,
 }
 
-/// What is read of one layer's output.
+/// The features that are read from one layer's output.
 #[derive(Debug, Deserialize)]
-struct Reading {
+struct Readout {
     tap: Tap,
     pooling: Vec<Pooling>,
 }
 
-/// Over space.
+impl Default for Readout {
+    fn default() -> Self {
+        Self {
+            tap: Tap::Head,
+            pooling: vec![Pooling::Mean],
+        }
+    }
+}
+
+/// Spatial pooling.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Pooling {
@@ -74,7 +84,7 @@ fn default_eps() -> f64 {
     1e-3
 }
 
-/// `block:n-8`, counted from the end of the blocks, or `head`.
+/// A layer: `block:n-8`, counted from the last block, or `head`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 enum Tap {
@@ -89,7 +99,7 @@ impl TryFrom<String> for Tap {
         match text.strip_prefix("block:n-").map(str::parse) {
             Some(Ok(back)) => Ok(Self::BlockFromEnd(back)),
             None if text == "head" => Ok(Self::Head),
-            _ => Err(format!("'{text}' is no tap: use block:n-NUMBER or head")),
+            _ => Err(format!("'{text}' is not a tap: use block:n-NUMBER or head")),
         }
     }
 }
@@ -98,7 +108,7 @@ pub(crate) struct EfficientNetLite {
     stem: ConvNorm,
     blocks: Vec<Block>,
     head: ConvNorm,
-    readings: Vec<Reading>,
+    readouts: Vec<Readout>,
     width: i64,
     image_size: i64,
 }
@@ -108,87 +118,94 @@ impl EfficientNetLite {
         let eps = config.batch_norm_eps;
         let layer = |conv, norm, shape| ConvNorm::new(weights, conv, norm, shape, eps);
         let stem = layer("_conv_stem", "_bn0", Convolution::dense(3, STEM, 3, 2))?;
-        let mut blocks: Vec<Block> = Vec::new();
-        let mut input = STEM;
-        for (number, stage) in STAGES.iter().enumerate() {
-            // The first and the last stage keep their one block at any depth.
-            let scaled = number > 0 && number + 1 < STAGES.len();
-            let repeats = if scaled {
-                (config.depth_coefficient * stage.repeats as f64).ceil() as i64
-            } else {
-                stage.repeats
-            };
-            let output = scaled_channels(stage.channels, config.width_coefficient);
-            for repeat in 0..repeats {
-                let stride = if repeat == 0 { stage.stride } else { 1 };
-                let scope = weights.at("_blocks").at(blocks.len());
-                blocks.push(Block::new(&scope, stage, stride, input, output, eps)?);
-                input = output;
-            }
-        }
-        let head = layer("_conv_head", "_bn1", Convolution::dense(input, HEAD, 1, 1))?;
-        let readings = if config.stages.is_empty() {
-            vec![Reading {
-                tap: Tap::Head,
-                pooling: vec![Pooling::Mean],
-            }]
-        } else {
-            config.stages
+        let blocks = read_blocks(weights, &config)?;
+        let last = blocks.last().map_or(STEM, |block| block.output);
+        let head = layer("_conv_head", "_bn1", Convolution::dense(last, HEAD, 1, 1))?;
+        let readouts = match config.stages.is_empty() {
+            true => vec![Readout::default()],
+            false => config.stages,
         };
-        let mut width = 0;
-        for reading in &readings {
-            width += reading.pooling.len() as i64
-                * match reading.tap {
-                    Tap::Head => HEAD,
-                    Tap::BlockFromEnd(back) if (1..=blocks.len()).contains(&back) => {
-                        blocks[blocks.len() - back].output
-                    }
-                    Tap::BlockFromEnd(back) => {
-                        return Err(EmbedError::file(
-                            "config.json",
-                            format!(
-                                "the tap block:n-{back} is not among {} blocks",
-                                blocks.len()
-                            ),
-                        ));
-                    }
-                };
-        }
+        let widths = readouts.iter().map(|readout| readout.width(&blocks));
+        let width = widths.sum::<Result<i64, EmbedError>>()?;
         Ok(Self {
             stem,
             blocks,
             head,
-            readings,
+            readouts,
             width,
             image_size: config.image_size,
         })
     }
 }
 
+fn read_blocks(
+    weights: &Scope<'_>,
+    config: &EfficientNetLiteConfig,
+) -> Result<Vec<Block>, EmbedError> {
+    let mut blocks: Vec<Block> = Vec::new();
+    let mut input = STEM;
+    for (number, stage) in STAGES.iter().enumerate() {
+        // The first and the last stage have one block at any depth.
+        let is_scaled = number > 0 && number + 1 < STAGES.len();
+        let repeats = match is_scaled {
+            true => (config.depth_coefficient * stage.repeats as f64).ceil() as i64,
+            false => stage.repeats,
+        };
+        let output = scaled_channels(stage.channels, config.width_coefficient);
+        for repeat in 0..repeats {
+            let stride = if repeat == 0 { stage.stride } else { 1 };
+            let scope = weights.at("_blocks").at(blocks.len());
+            let eps = config.batch_norm_eps;
+            blocks.push(Block::new(&scope, stage, stride, input, output, eps)?);
+            input = output;
+        }
+    }
+    Ok(blocks)
+}
+
+impl Readout {
+    /// The number of features.
+    fn width(&self, blocks: &[Block]) -> Result<i64, EmbedError> {
+        let channels = match self.tap {
+            Tap::Head => HEAD,
+            Tap::BlockFromEnd(back) => {
+                let block = blocks.len().checked_sub(back);
+                let block = block.and_then(|number| blocks.get(number));
+                block.map(|block| block.output).ok_or_else(|| {
+                    let count = blocks.len();
+                    let reason = format!("the tap block:n-{back} is outside of the {count} blocks");
+                    EmbedError::file(CONFIG, reason)
+                })?
+            }
+        };
+        Ok(channels * self.pooling.len() as i64)
+    }
+}
+
 impl ImageTower for EfficientNetLite {
-    fn forward(&self, pixels: &Tensor, pause: Pause<'_>) -> tch::Result<Tensor> {
+    fn forward(&self, pixels: &Tensor, yield_point: YieldPoint<'_>) -> tch::Result<Tensor> {
         let count = self.blocks.len();
         let mut x = self
             .stem
             .forward(&channels_last(pixels)?)?
             .f_clamp_(0.0, 6.0)?;
-        let mut read: Vec<Vec<Tensor>> = self.readings.iter().map(|_| Vec::new()).collect();
-        let mut look = |tap: Tap, x: &Tensor| -> tch::Result<()> {
-            for (reading, features) in self.readings.iter().zip(&mut read) {
-                if reading.tap == tap {
-                    let pooled = reading.pooling.iter().map(|pooling| pooling.over_space(x));
+        let mut read: Vec<Vec<Tensor>> = self.readouts.iter().map(|_| Vec::new()).collect();
+        let mut record = |tap: Tap, x: &Tensor| -> tch::Result<()> {
+            for (readout, features) in self.readouts.iter().zip(&mut read) {
+                if readout.tap == tap {
+                    let pooled = readout.pooling.iter().map(|pooling| pooling.over_space(x));
                     *features = pooled.collect::<tch::Result<_>>()?;
                 }
             }
             Ok(())
         };
         for (number, block) in self.blocks.iter().enumerate() {
-            pause();
+            yield_point();
             x = block.forward(&x)?;
-            look(Tap::BlockFromEnd(count - number), &x)?;
+            record(Tap::BlockFromEnd(count - number), &x)?;
         }
-        pause();
-        look(Tap::Head, &self.head.forward(&x)?.f_clamp_(0.0, 6.0)?)?;
+        yield_point();
+        record(Tap::Head, &self.head.forward(&x)?.f_clamp_(0.0, 6.0)?)?;
         Tensor::f_cat(&read.iter().flatten().collect::<Vec<_>>(), 1)
     }
 
@@ -212,7 +229,7 @@ impl Pooling {
     }
 }
 
-/// Channels times `width`, rounded to a multiple of 8 but never down by more than 10 %.
+/// Scales channels by `width` and rounds to a multiple of 8, but not down by more than 10%.
 fn scaled_channels(channels: i64, width: f64) -> i64 {
     let wanted = channels as f64 * width;
     let rounded = (((wanted + 4.0) as i64) / 8 * 8).max(8);
@@ -223,7 +240,7 @@ fn scaled_channels(channels: i64, width: f64) -> i64 {
     }
 }
 
-/// An inverted bottleneck: expand, convolve each channel alone, project.
+/// An inverted bottleneck: expansion, depthwise convolution, projection.
 struct Block {
     expand: Option<ConvNorm>,
     depthwise: ConvNorm,
@@ -295,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn taps_are_read_or_refused() {
+    fn taps_are_parsed_or_rejected() {
         assert_eq!(
             Tap::try_from("block:n-8".to_owned()),
             Ok(Tap::BlockFromEnd(8))

@@ -1,16 +1,17 @@
-//! A linear layer. On the CPU its weights lie as panels where they can: one text spends nine
-//! tenths of its time reading them, and MKL reads a `[output, input]` matrix for few rows as
-//! dot products (`tests/README.md` has both, measured by `examples/side_by_side.rs`).
+//! A linear layer. On the CPU its weights are packed where possible: a single text spends nine
+//! tenths of its time reading weights, and for few rows MKL computes the product with an
+//! `[output, input]` matrix as dot products (measured with `examples/side_by_side.rs`, results in
+//! `tests/README.md`).
 
 use tch::Tensor;
 
-use super::panels::Panels;
+use super::packed_weights::PackedWeights;
 use crate::EmbedError;
 use crate::weights::Scope;
 
 pub(crate) enum Linear {
-    Panels(Panels),
-    Whole {
+    Packed(PackedWeights),
+    Plain {
         /// `[output, input]`.
         weight: Tensor,
         /// `[output]`.
@@ -19,20 +20,21 @@ pub(crate) enum Linear {
 }
 
 impl Linear {
-    /// `weight` `[output, input]` and `bias` `[output]` of `scope`.
+    /// Reads `weight`, `[output, input]`, and `bias`, `[output]`, of `scope`.
     pub fn new(scope: &Scope<'_>, input: i64, output: i64) -> Result<Self, EmbedError> {
         let weight = scope.get("weight", &[output, input])?;
         let bias = scope.get("bias", &[output])?;
-        Self::of(&weight, Some(&bias)).map_err(EmbedError::torch("loading weights"))
+        Self::from_tensors(&weight, Some(&bias)).map_err(EmbedError::torch("loading weights"))
     }
 
+    /// Reads `weight`, `[output, input]`, of `scope`.
     pub fn without_bias(scope: &Scope<'_>, input: i64, output: i64) -> Result<Self, EmbedError> {
         let weight = scope.get("weight", &[output, input])?;
-        Self::of(&weight, None).map_err(EmbedError::torch("loading weights"))
+        Self::from_tensors(&weight, None).map_err(EmbedError::torch("loading weights"))
     }
 
-    /// A matrix `name` `[input, output]` that stands on the right of its input.
-    pub fn right(
+    /// Reads the tensor `name`, `[input, output]`, which multiplies its input from the right.
+    pub fn transposed(
         scope: &Scope<'_>,
         name: &str,
         input: i64,
@@ -41,23 +43,24 @@ impl Linear {
         let weight = scope.get(name, &[input, output])?;
         weight
             .f_transpose(0, 1)
-            .and_then(|weight| Self::of(&weight, None))
+            .and_then(|weight| Self::from_tensors(&weight, None))
             .map_err(EmbedError::torch("loading weights"))
     }
 
-    /// Query, key and value of an attention in one: `in_proj_weight` and `in_proj_bias`.
+    /// Reads the joint query, key and value projection of an attention: `in_proj_weight` and
+    /// `in_proj_bias`.
     pub fn query_key_value(scope: &Scope<'_>, width: i64) -> Result<Self, EmbedError> {
         let weight = scope.get("in_proj_weight", &[3 * width, width])?;
         let bias = scope.get("in_proj_bias", &[3 * width])?;
-        Self::of(&weight, Some(&bias)).map_err(EmbedError::torch("loading weights"))
+        Self::from_tensors(&weight, Some(&bias)).map_err(EmbedError::torch("loading weights"))
     }
 
     /// `weight` is `[output, input]`.
-    fn of(weight: &Tensor, bias: Option<&Tensor>) -> tch::Result<Self> {
-        if let Some(panels) = Panels::of(weight, bias)? {
-            return Ok(Self::Panels(panels));
+    fn from_tensors(weight: &Tensor, bias: Option<&Tensor>) -> tch::Result<Self> {
+        if let Some(packed) = PackedWeights::new(weight, bias)? {
+            return Ok(Self::Packed(packed));
         }
-        Ok(Self::Whole {
+        Ok(Self::Plain {
             weight: weight.f_contiguous()?,
             bias: bias.map(Tensor::f_contiguous).transpose()?,
         })
@@ -66,31 +69,31 @@ impl Linear {
     /// `[output, input]`.
     fn weight(&self) -> tch::Result<Tensor> {
         match self {
-            Self::Panels(panels) => panels.whole(),
-            Self::Whole { weight, .. } => Ok(weight.shallow_clone()),
+            Self::Packed(packed) => packed.unpack(),
+            Self::Plain { weight, .. } => Ok(weight.shallow_clone()),
         }
     }
 
     fn bias(&self) -> Option<&Tensor> {
         match self {
-            Self::Panels(panels) => panels.bias(),
-            Self::Whole { bias, .. } => bias.as_ref(),
+            Self::Packed(packed) => packed.bias(),
+            Self::Plain { bias, .. } => bias.as_ref(),
         }
     }
 
-    /// The layer that gives `length` of the outputs, from `start` on.
-    pub fn rows(&self, start: i64, length: i64) -> tch::Result<Self> {
+    /// The layer that computes only `length` outputs, from `start` on.
+    pub fn outputs(&self, start: i64, length: i64) -> tch::Result<Self> {
         let part = |tensor: &Tensor| tensor.f_narrow(0, start, length);
         let bias = self.bias().map(part).transpose()?;
-        Self::of(&part(&self.weight()?)?, bias.as_ref())
+        Self::from_tensors(&part(&self.weight()?)?, bias.as_ref())
     }
 
-    /// Several layers over one input as a single product, outputs side by side.
+    /// Joins several layers with the same input into one. Their outputs are concatenated.
     pub fn joined(layers: &[Self]) -> tch::Result<Self> {
         let weights = layers.iter().map(Self::weight);
         let weights = weights.collect::<tch::Result<Vec<_>>>()?;
         let biases: Vec<&Tensor> = layers.iter().filter_map(Self::bias).collect();
-        Self::of(
+        Self::from_tensors(
             &Tensor::f_cat(&weights, 0)?,
             Some(&Tensor::f_cat(&biases, 0)?),
         )
@@ -99,8 +102,8 @@ impl Linear {
     /// `[…, input]` to `[…, output]`.
     pub fn forward(&self, x: &Tensor) -> tch::Result<Tensor> {
         match self {
-            Self::Panels(panels) => panels.multiply(x),
-            Self::Whole { weight, bias } => x.f_linear(weight, bias.as_ref()),
+            Self::Packed(packed) => packed.multiply(x),
+            Self::Plain { weight, bias } => x.f_linear(weight, bias.as_ref()),
         }
     }
 }

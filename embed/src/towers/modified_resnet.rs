@@ -1,19 +1,19 @@
-//! CLIP's residual network (Radford et al. 2021, section 2.4): He et al.'s ResNet with
-//! a stem of three convolutions, with average pooling before what strides (Zhang 2019),
-//! and with attention in place of the last average.
+//! CLIP's residual network (Radford et al. 2021, section 2.4): He et al.'s ResNet with a stem of
+//! three convolutions, with average pooling instead of strided convolutions (Zhang 2019), and with
+//! attention pooling at the end.
 
 use tch::Tensor;
 
+use super::attention::{AttentionPooling, check_heads};
 use super::convolution::{ConvNorm, Convolution, channels_last};
-use super::layers::{AttentionPooling, check_heads};
 use super::linear::Linear;
-use super::{ImageTower, Pause};
+use super::tower::{ImageTower, YieldPoint};
 use crate::EmbedError;
 use crate::weights::Scope;
 
-/// Channels that leave a block for each that it works with.
+/// Output channels of a block per internal channel.
 const EXPANSION: i64 = 4;
-/// From the picture to the last layer, both sides shrink by so much.
+/// The factor by which both sides shrink from the image to the last layer.
 const SHRINKS: i64 = 32;
 const EPS: f64 = 1e-5;
 
@@ -21,10 +21,10 @@ pub(crate) struct ModifiedResNetConfig {
     pub image_size: i64,
     /// Blocks in each of the four stages.
     pub layers: [i64; 4],
-    /// Channels that leave the stem.
+    /// Output channels of the stem.
     pub width: i64,
     pub heads: i64,
-    /// Features that leave the attention.
+    /// Output features of the attention pooling.
     pub output: i64,
 }
 
@@ -85,17 +85,17 @@ impl ModifiedResNet {
 }
 
 impl ImageTower for ModifiedResNet {
-    fn forward(&self, pixels: &Tensor, pause: Pause<'_>) -> tch::Result<Tensor> {
+    fn forward(&self, pixels: &Tensor, yield_point: YieldPoint<'_>) -> tch::Result<Tensor> {
         let mut x = channels_last(pixels)?;
         for layer in &self.stem {
             x = layer.forward(&x)?.f_relu_()?;
         }
         x = average(&x, 2)?;
         for block in &self.blocks {
-            pause();
+            yield_point();
             x = block.forward(&x)?;
         }
-        // The mean of all places asks, and it and all places answer.
+        // The query is the mean of all positions; the keys are that mean and all positions.
         let x = x.f_flatten(2, 3)?.f_transpose(1, 2)?;
         let mean = x.f_mean_dim([1i64].as_slice(), true, None)?;
         let x = Tensor::f_cat(&[mean, x], 1)?.f_add(&self.positional_embedding)?;
@@ -116,7 +116,7 @@ struct Bottleneck {
     convolve: ConvNorm,
     expand: ConvNorm,
     stride: i64,
-    /// What the input passes where it has another shape than the output.
+    /// Adapts the input to the shape of the output, if they differ.
     shortcut: Option<ConvNorm>,
 }
 
@@ -152,7 +152,7 @@ impl Bottleneck {
     }
 }
 
-/// The means of squares of `side` × `side` places.
+/// Average pooling over squares of `side` × `side` positions.
 fn average(x: &Tensor, side: i64) -> tch::Result<Tensor> {
     if side == 1 {
         return Ok(x.shallow_clone());

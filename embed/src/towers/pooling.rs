@@ -1,22 +1,22 @@
-//! How a transformer's rows, one a token, become one vector of the text.
+//! Pooling of a transformer's output, one row per token, to one vector per text.
 
 use serde::Deserialize;
 use tch::{Kind, Tensor};
 
-use super::TokenBatch;
+use super::token_batch::TokenBatch;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Pooling {
-    /// Over the text's own tokens, without the padding.
+    /// The mean over the text's tokens, without padding.
     #[default]
     Mean,
-    /// The first token, which stands for the whole text.
+    /// The first token.
     Cls,
 }
 
 impl Pooling {
-    /// `[n, length, width]` to `[n, width]`; `mask` is the batch's own.
+    /// `[n, length, width]` to `[n, width]`. `mask` is [`TokenBatch::mask`].
     pub fn forward(
         self,
         x: &Tensor,
@@ -26,7 +26,7 @@ impl Pooling {
         if self == Self::Cls {
             return x.f_select(1, 0);
         }
-        // In f32: half precision cannot count to 512 tokens.
+        // Summed in f32: half precision is too coarse for 512 tokens.
         let kind = x.f_kind()?;
         let x = x.f_to_kind(Kind::Float)?;
         let x = match mask {

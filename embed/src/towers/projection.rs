@@ -1,4 +1,4 @@
-//! From a tower's features into the space that both towers share.
+//! The projection of a tower's features into the space that both towers share.
 
 use serde::Deserialize;
 use tch::Tensor;
@@ -6,6 +6,7 @@ use tch::Tensor;
 use super::layers::{Activation, Mlp};
 use super::linear::Linear;
 use crate::EmbedError;
+use crate::sources::CONFIG;
 use crate::weights::Scope;
 
 pub(crate) enum Projection {
@@ -13,36 +14,35 @@ pub(crate) enum Projection {
     Identity,
     Linear(Linear),
     Mlp(Mlp),
-    /// A linear layer with an activation behind it.
+    /// A linear layer followed by an activation.
     Dense(Linear, Activation),
-    Branches(Branches),
+    ParallelMlps(ParallelMlps),
 }
 
 /// `image_projection` of a `clipdb-dual-encoder`.
 #[derive(Debug, Deserialize)]
-pub(crate) struct BranchesConfig {
-    branches: Vec<BranchConfig>,
+pub(crate) struct ParallelMlpsConfig {
+    branches: Vec<GatedMlpConfig>,
 }
 
 #[derive(Debug, Deserialize)]
-struct BranchConfig {
+struct GatedMlpConfig {
     name: String,
-    /// The features it reads: from the first to before the second.
+    /// The features that it reads: from the first index to before the second.
     input: (i64, i64),
     activation: Activation,
     #[serde(default)]
     gate: bool,
 }
 
-/// Two-layer networks side by side, each on its own slice of the features; their
-/// outputs are summed. A gate, where there is one, says from the same slice how far
-/// its branch counts.
-pub(crate) struct Branches(Vec<Branch>);
+/// The sum of several two-layer networks, each of which reads a slice of the features.
+pub(crate) struct ParallelMlps(Vec<GatedMlp>);
 
-struct Branch {
+/// A two-layer network. Its optional gate computes a weight for the output from the same features.
+struct GatedMlp {
     start: i64,
     length: i64,
-    /// Mean and deviation of each feature.
+    /// Mean and standard deviation of each feature, for standardisation.
     standard: Option<(Tensor, Tensor)>,
     hidden: Linear,
     activation: Activation,
@@ -57,29 +57,29 @@ impl Projection {
             Self::Linear(linear) => linear.forward(features),
             Self::Mlp(mlp) => mlp.forward(features),
             Self::Dense(linear, activation) => activation.forward(&linear.forward(features)?),
-            Self::Branches(branches) => branches.forward(features),
+            Self::ParallelMlps(mlps) => mlps.forward(features),
         }
     }
 }
 
-impl Branches {
-    /// `width` is the number of features, `dim` that of the shared space.
+impl ParallelMlps {
+    /// From `width` features to `dim` dimensions of the shared space.
     pub fn new(
         weights: &Scope<'_>,
-        config: &BranchesConfig,
+        config: &ParallelMlpsConfig,
         width: i64,
         dim: i64,
     ) -> Result<Self, EmbedError> {
         if config.branches.is_empty() {
             return Err(EmbedError::file(
-                "config.json",
+                CONFIG,
                 "its image_projection has no branches",
             ));
         }
         config
             .branches
             .iter()
-            .map(|branch| Branch::new(&weights.at(&branch.name), branch, width, dim))
+            .map(|branch| GatedMlp::new(&weights.at(&branch.name), branch, width, dim))
             .collect::<Result<_, _>>()
             .map(Self)
     }
@@ -88,23 +88,23 @@ impl Branches {
         let outputs = self
             .0
             .iter()
-            .map(|branch| branch.forward(features))
+            .map(|mlp| mlp.forward(features))
             .collect::<tch::Result<Vec<_>>>()?;
         Tensor::f_stack(&outputs, 0)?.f_sum_dim_intlist([0i64].as_slice(), false, None)
     }
 }
 
-impl Branch {
+impl GatedMlp {
     fn new(
         weights: &Scope<'_>,
-        config: &BranchConfig,
+        config: &GatedMlpConfig,
         width: i64,
         dim: i64,
     ) -> Result<Self, EmbedError> {
         let (start, end) = config.input;
         if start < 0 || end <= start || end > width {
             return Err(EmbedError::file(
-                "config.json",
+                CONFIG,
                 format!(
                     "the branch '{}' reads features {start} to {end} of {width}",
                     config.name
@@ -120,7 +120,7 @@ impl Branch {
         } else {
             None
         };
-        let units = weights.length("hidden.bias")?;
+        let units = weights.first_dimension("hidden.bias")?;
         Ok(Self {
             start,
             length,

@@ -1,18 +1,20 @@
-//! SigLIP's text tower (Zhai et al. 2023): a transformer without a mask, trained on
-//! texts padded to one length and read at the last of its places, padding or not.
+//! SigLIP's text tower (Zhai et al. 2023): a transformer without a mask, trained on texts that are
+//! padded to a fixed length. Its features are those of the last position, padding or not.
 
 use serde::Deserialize;
 use tch::Tensor;
 
+use super::attention::{AttentionMask, Position};
 use super::clip_encoder::{ClipEncoder, Naming, Shape};
-use super::layers::{Activation, LayerNorm, Place, Visible, embed};
+use super::layers::{Activation, LayerNorm, look_up};
 use super::linear::Linear;
-use super::{Pause, TextTower, TokenBatch};
+use super::token_batch::TokenBatch;
+use super::tower::{TextTower, YieldPoint};
 use crate::EmbedError;
 use crate::weights::Scope;
 
-/// `text_config`; the defaults are those of `transformers`, whose files leave out
-/// what equals them.
+/// `text_config`. The defaults are those of `transformers`, whose files omit values that equal
+/// them.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default)]
 pub(crate) struct SiglipTextConfig {
@@ -21,7 +23,7 @@ pub(crate) struct SiglipTextConfig {
     intermediate_size: i64,
     num_hidden_layers: i64,
     num_attention_heads: i64,
-    /// Texts are padded to it.
+    /// Every text is padded to this length.
     pub max_position_embeddings: usize,
     hidden_act: Activation,
     layer_norm_eps: f64,
@@ -87,12 +89,14 @@ impl SiglipText {
 }
 
 impl TextTower for SiglipText {
-    fn forward(&self, batch: &TokenBatch, pause: Pause<'_>) -> tch::Result<Tensor> {
+    fn forward(&self, batch: &TokenBatch, yield_point: YieldPoint<'_>) -> tch::Result<Tensor> {
         let length = batch.longest();
         let positions = self.position_embedding.f_narrow(0, 0, length)?;
-        let x = embed(&self.token_embedding, &batch.ids)?.f_add(&positions)?;
-        let last = Place::Same(length - 1);
-        let last = self.encoder.forward_at(x, &Visible::All, &last, pause)?;
+        let x = look_up(&self.token_embedding, &batch.ids)?.f_add(&positions)?;
+        let last = Position::Same(length - 1);
+        let last = self
+            .encoder
+            .forward_at(x, &AttentionMask::All, &last, yield_point)?;
         self.head.forward(&self.final_layer_norm.forward(&last)?)
     }
 

@@ -1,19 +1,20 @@
-//! SigLIP's image tower (Zhai et al. 2023): a vision transformer without a class token,
-//! pooled by one learned query that attends to every patch (Zhai et al. 2022).
+//! SigLIP's image tower (Zhai et al. 2023): a vision transformer without a class token. One learned
+//! query that attends to every patch pools it (Zhai et al. 2022).
 
 use serde::Deserialize;
 use tch::Tensor;
 
+use super::attention::{AttentionMask, AttentionPooling};
 use super::clip_encoder::{ClipEncoder, Naming, Shape};
-use super::layers::{Activation, AttentionPooling, LayerNorm, Mlp, Visible};
+use super::layers::{Activation, LayerNorm, Mlp};
 use super::linear::Linear;
-use super::{ImageTower, Pause};
+use super::patch_embedding::{PatchEmbedding, PatchGrid};
+use super::tower::{ImageTower, YieldPoint};
 use crate::EmbedError;
-use crate::sources::CONFIG;
 use crate::weights::Scope;
 
-/// `vision_config`; the defaults are those of `transformers`, whose files leave out
-/// what equals them.
+/// `vision_config`. The defaults are those of `transformers`, whose files omit values that equal
+/// them.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default)]
 pub(crate) struct SiglipVisionConfig {
@@ -43,8 +44,7 @@ impl Default for SiglipVisionConfig {
 }
 
 pub(crate) struct SiglipVision {
-    patch_embedding: Tensor,
-    patch_bias: Tensor,
+    patch_embedding: PatchEmbedding,
     position_embedding: Tensor,
     encoder: ClipEncoder,
     post_norm: LayerNorm,
@@ -65,18 +65,10 @@ impl SiglipVision {
     pub fn new(weights: &Scope<'_>, config: SiglipVisionConfig) -> Result<Self, EmbedError> {
         let SiglipVisionConfig {
             hidden_size: width,
-            patch_size: patch,
-            image_size,
             layer_norm_eps: eps,
             ..
         } = config;
-        if patch <= 0 || image_size < patch {
-            return Err(EmbedError::file(
-                CONFIG,
-                format!("an image of {image_size} pixels does not divide into patches of {patch}"),
-            ));
-        }
-        let side = image_size / patch;
+        let grid = PatchGrid::new(config.image_size, config.patch_size)?;
         let shape = Shape {
             width,
             inner: config.intermediate_size,
@@ -87,10 +79,15 @@ impl SiglipVision {
         };
         let embeddings = weights.at("embeddings");
         Ok(Self {
-            patch_embedding: embeddings.get("patch_embedding.weight", &[width, 3, patch, patch])?,
-            patch_bias: embeddings.get("patch_embedding.bias", &[width])?,
+            patch_embedding: PatchEmbedding::new(
+                &embeddings,
+                "patch_embedding.weight",
+                Some("patch_embedding.bias"),
+                width,
+                &grid,
+            )?,
             position_embedding: embeddings
-                .get("position_embedding.weight", &[side * side, width])?,
+                .get("position_embedding.weight", &[grid.count, width])?,
             encoder: ClipEncoder::new(weights, &shape, Naming::Transformers)?,
             post_norm: LayerNorm::new(&weights.at("post_layernorm"), width, eps)?,
             head: Head::new(&weights.at("head"), &shape)?,
@@ -100,21 +97,12 @@ impl SiglipVision {
 }
 
 impl ImageTower for SiglipVision {
-    fn forward(&self, pixels: &Tensor, pause: Pause<'_>) -> tch::Result<Tensor> {
-        let patch = self.config.patch_size;
-        let x = pixels
-            .f_conv2d(
-                &self.patch_embedding,
-                Some(&self.patch_bias),
-                patch,
-                0,
-                1,
-                1,
-            )?
-            .f_flatten(2, 3)?
-            .f_transpose(1, 2)?
+    fn forward(&self, pixels: &Tensor, yield_point: YieldPoint<'_>) -> tch::Result<Tensor> {
+        let x = self
+            .patch_embedding
+            .forward(pixels)?
             .f_add(&self.position_embedding)?;
-        let x = self.encoder.forward(x, &Visible::All, pause)?;
+        let x = self.encoder.forward(x, &AttentionMask::All, yield_point)?;
         self.head.forward(&self.post_norm.forward(&x)?)
     }
 

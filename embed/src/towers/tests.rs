@@ -1,10 +1,12 @@
-//! Towers that are no whole model by themselves, against the reference's outputs
-//! (`parity/`); whole models are compared in `tests/embeddings.rs`.
+//! Compares single towers with the reference implementations (`parity/`). Complete models are
+//! compared in `tests/embeddings.rs`.
 
 use std::path::PathBuf;
 
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
+
+use tch::{Device, Kind, Tensor};
 
 use super::*;
 use crate::DeviceChoice;
@@ -43,7 +45,7 @@ fn max_difference(one: &[f32], other: &[f32]) -> f32 {
         .fold(0.0, f32::max)
 }
 
-/// The CPU, and CUDA when there is one, each with what may differ.
+/// The CPU, and CUDA if available, each with its tolerance.
 fn devices() -> Vec<(Device, f32)> {
     let mut devices = vec![(Device::Cpu, 1e-4)];
     let found = device::choose(DeviceChoice::Auto).unwrap().device;
@@ -145,7 +147,7 @@ fn efficientnet_lite_agrees_at_every_layer() {
             let halves = features.chunk(2, 1);
             for (half, pooling) in halves.iter().zip(["mean", "max"]) {
                 let wanted = numbers(&expected, &format!("{name}.{pooling}"));
-                // Activations grow to tens: an error counts beside their size.
+                // Activations reach tens, so the error is relative to the largest.
                 let scale = wanted
                     .iter()
                     .fold(1.0_f32, |most, value| most.max(value.abs()));
@@ -160,7 +162,7 @@ fn efficientnet_lite_agrees_at_every_layer() {
 }
 
 #[test]
-fn an_unknown_family_names_the_known_ones() {
+fn an_unknown_tower_lists_the_supported_ones() {
     let files = ModelFiles::Folder(golden("bert"));
     let weights = Weights::open(&files, &TRANSFORMERS_WEIGHTS, Device::Cpu, Kind::Float).unwrap();
     let error = text_tower("t5", Value::Null, &weights.at(""))

@@ -1,12 +1,12 @@
-//! Where the entries of a ZIP file lie that PyTorch wrote: stored, never compressed.
+//! The directory of a ZIP file by PyTorch, whose entries are stored without compression.
 
 use std::collections::HashMap;
 
 use crate::EmbedError;
 use crate::sources::ModelFile;
 
-/// From the end of the file: the record that closes it, and before it the one for files
-/// beyond 4 GB.
+/// Sizes of the records at the end of the file: the end of the directory, and before it the locator
+/// of a file beyond 4 GB.
 const END: u64 = 22;
 const LOCATOR: u64 = 20;
 const END_SIGNATURE: u32 = 0x0605_4b50;
@@ -14,52 +14,55 @@ const LOCATOR_SIGNATURE: u32 = 0x0706_4b50;
 const END_64_SIGNATURE: u32 = 0x0606_4b50;
 const ENTRY_SIGNATURE: u32 = 0x0201_4b50;
 const LOCAL_SIGNATURE: u32 = 0x0403_4b50;
-/// The record of an entry, and the one in front of its data, without what varies.
+/// Sizes of an entry's record and of its local header, without the variable parts.
 const ENTRY: usize = 46;
 const LOCAL: usize = 30;
-/// The extra field in which large numbers stand.
+/// The extra field with 64-bit sizes and offsets.
 const EXTRA_64: u16 = 1;
-/// No checkpoint has so many tensors that its directory grows to this.
+/// Larger than the directory of any checkpoint.
 const MAX_DIRECTORY: u64 = 64 << 20;
 
-/// A part of the file.
+/// A range of the file in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Span {
     pub start: u64,
     pub length: u64,
 }
 
+/// The location of each entry's data, by name.
 pub(super) fn entries(file: &ModelFile) -> Result<HashMap<String, Span>, EmbedError> {
     let refuse = |reason: &str| EmbedError::file(file.name(), reason);
-    let cut = || refuse("it is cut off, or no file of PyTorch's from version 1.6 on");
-    let end = file.len().checked_sub(END).ok_or_else(cut)?;
+    let truncated = || refuse("it is truncated, or not a file by PyTorch 1.6 or later");
+    let end = file.len().checked_sub(END).ok_or_else(truncated)?;
     let record = file.read(end, END as usize)?;
     if u32_at(&record, 0) != Some(END_SIGNATURE) {
-        return Err(cut());
+        return Err(truncated());
     }
     let (length, start) = match (u32_at(&record, 12), u32_at(&record, 16)) {
-        (Some(u32::MAX), _) | (_, Some(u32::MAX)) => far_directory(file, end).ok_or_else(cut)??,
+        (Some(u32::MAX), _) | (_, Some(u32::MAX)) => {
+            zip64_directory(file, end).ok_or_else(truncated)??
+        }
         (Some(length), Some(start)) => (length.into(), start.into()),
-        _ => return Err(cut()),
+        _ => return Err(truncated()),
     };
     if length > MAX_DIRECTORY || start.checked_add(length).is_none_or(|end| end > file.len()) {
-        return Err(cut());
+        return Err(truncated());
     }
     let directory = file.read(start, length as usize)?;
     let mut entries = HashMap::new();
     let mut at = 0;
     while u32_at(&directory, at) == Some(ENTRY_SIGNATURE) {
-        let entry = Entry::read(&directory[at..]).ok_or_else(cut)?;
+        let entry = Entry::read(&directory[at..]).ok_or_else(truncated)?;
         if entry.method != 0 {
             return Err(refuse(
-                "its entries are compressed, which PyTorch's never are",
+                "its entries are compressed, and PyTorch never compresses them",
             ));
         }
         let header = file.read(entry.offset, LOCAL)?;
         let (name, extra) = (u16_at(&header, 26), u16_at(&header, 28));
         let (Some(LOCAL_SIGNATURE), Some(name), Some(extra)) = (u32_at(&header, 0), name, extra)
         else {
-            return Err(cut());
+            return Err(truncated());
         };
         let start = entry.offset + LOCAL as u64 + u64::from(name) + u64::from(extra);
         let span = Span {
@@ -70,19 +73,19 @@ pub(super) fn entries(file: &ModelFile) -> Result<HashMap<String, Span>, EmbedEr
             .checked_add(span.length)
             .is_none_or(|end| end > file.len())
         {
-            return Err(cut());
+            return Err(truncated());
         }
         entries.insert(entry.name, span);
         at += entry.size;
     }
     if entries.is_empty() {
-        return Err(cut());
+        return Err(truncated());
     }
     Ok(entries)
 }
 
-/// Length and start of the directory of a file beyond 4 GB.
-fn far_directory(file: &ModelFile, end: u64) -> Option<Result<(u64, u64), EmbedError>> {
+/// Length and start of the directory of a ZIP64 file.
+fn zip64_directory(file: &ModelFile, end: u64) -> Option<Result<(u64, u64), EmbedError>> {
     let at = end.checked_sub(LOCATOR)?;
     let read = || -> Result<Option<(u64, u64)>, EmbedError> {
         let locator = file.read(at, LOCATOR as usize)?;
@@ -102,9 +105,9 @@ struct Entry {
     name: String,
     method: u16,
     length: u64,
-    /// Of its local header.
+    /// Offset of its local header.
     offset: u64,
-    /// Of this record.
+    /// Size of this record.
     size: usize,
 }
 
@@ -122,7 +125,7 @@ impl Entry {
         while let (Some(id), Some(size)) = (u16_at(fields, 0), u16_at(fields, 2)) {
             let field = fields.get(4..4 + usize::from(size))?;
             if id == EXTRA_64 {
-                // Only those that did not fit stand here, in this order.
+                // The field contains only the values that exceed 32 bits, in this order.
                 let mut at = 0;
                 if length == u64::from(u32::MAX) {
                     length = u64_at(field, at)?;

@@ -1,24 +1,25 @@
-//! Checkpoints as `torch.save` writes them: a ZIP file of numbers and of a pickle that
-//! says which are whose.
+//! Checkpoints by `torch.save`: a ZIP file with the data and with a pickle that describes the
+//! tensors.
 
 use safetensors::tensor::Dtype;
 
-use super::{Place, Places, archive, pickle};
+use super::{TensorLocation, TensorLocations, archive, pickle};
 use crate::EmbedError;
 use crate::sources::ModelFile;
 
-/// Where the pickle lies, behind the archive's own name.
+/// The path of the pickle after the archive's root folder.
 const PICKLE: &str = "/data.pkl";
-/// Descriptions are some hundred bytes a tensor.
+/// Larger than any checkpoint's pickle, which has some hundred bytes per tensor.
 const MAX_PICKLE: u64 = 64 << 20;
 
-pub(super) fn places(file: &ModelFile) -> Result<Places, EmbedError> {
+/// Reads the locations of all tensors.
+pub(super) fn locations(file: &ModelFile) -> Result<TensorLocations, EmbedError> {
     let refuse = |reason: String| EmbedError::file(file.name(), reason);
     let entries = archive::entries(file)?;
     let (name, span) = entries
         .iter()
         .find(|(name, _)| name.ends_with(PICKLE))
-        .ok_or_else(|| refuse("it has no data.pkl: it is none of torch.save's".to_owned()))?;
+        .ok_or_else(|| refuse("it has no data.pkl, so torch.save did not write it".to_owned()))?;
     if span.length > MAX_PICKLE {
         return Err(refuse(
             "its data.pkl is larger than any checkpoint's".to_owned(),
@@ -28,24 +29,22 @@ pub(super) fn places(file: &ModelFile) -> Result<Places, EmbedError> {
     if let Some(order) = entries.get(&format!("{root}/byteorder"))
         && *file.read(order.start, order.length.min(16) as usize)? != *b"little"
     {
-        return Err(refuse(
-            "its numbers begin with their largest byte".to_owned(),
-        ));
+        return Err(refuse("its data is big-endian".to_owned()));
     }
     let code = file.read(span.start, span.length as usize)?;
-    let mut places = Places::new();
+    let mut locations = TensorLocations::new();
     for (name, stored) in pickle::tensors(&code).map_err(refuse)? {
-        // What else a state dictionary holds (counters, positions) is never asked for.
+        // Other types (counters, positions) are never requested.
         let Some(dtype) = dtype(&stored.storage) else {
             continue;
         };
         let data = entries.get(&format!("{root}/data/{}", stored.key));
-        let place = data.and_then(|data| place(dtype, &stored, *data));
-        let place =
-            place.ok_or_else(|| refuse(format!("it ends before the numbers of '{name}'")))?;
-        places.insert(name, place);
+        let location = data.and_then(|data| locate(dtype, &stored, *data));
+        let location =
+            location.ok_or_else(|| refuse(format!("it ends before the data of '{name}'")))?;
+        locations.insert(name, location);
     }
-    Ok(places)
+    Ok(locations)
 }
 
 fn dtype(storage: &str) -> Option<Dtype> {
@@ -57,8 +56,8 @@ fn dtype(storage: &str) -> Option<Dtype> {
     }
 }
 
-/// None when the tensor does not fit into what is stored.
-fn place(dtype: Dtype, stored: &pickle::Stored, data: archive::Span) -> Option<Place> {
+/// `None` if the tensor exceeds the stored data.
+fn locate(dtype: Dtype, stored: &pickle::Stored, data: archive::Span) -> Option<TensorLocation> {
     let size = dtype.bitsize() / 8;
     let count = stored
         .shape
@@ -68,17 +67,17 @@ fn place(dtype: Dtype, stored: &pickle::Stored, data: archive::Span) -> Option<P
     if length.checked_add(offset)? as u64 > data.length {
         return None;
     }
-    Some(Place {
+    Some(TensorLocation {
         dtype,
-        in_order: is_in_order(&stored.shape, &stored.stride),
+        is_contiguous: is_contiguous(&stored.shape, &stored.stride),
         shape: stored.shape.clone(),
         start: data.start + offset as u64,
         length,
     })
 }
 
-/// Whether numbers lie as they are counted: the last side fastest.
-fn is_in_order(shape: &[usize], stride: &[usize]) -> bool {
+/// Whether the elements are in row-major order without gaps.
+fn is_contiguous(shape: &[usize], stride: &[usize]) -> bool {
     let mut expected = 1_usize;
     shape.len() == stride.len()
         && shape.iter().zip(stride).rev().all(|(side, stride)| {

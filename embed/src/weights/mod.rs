@@ -1,9 +1,9 @@
-//! A checkpoint's tensors by name: from `model.safetensors`, its shards, or what
-//! `torch.save` wrote.
+//! A checkpoint's tensors by name: from `model.safetensors`, from its shards, or from a file by
+//! `torch.save`.
 //!
-//! Tensors are read one by one, straight from the file, and each is converted before
-//! the next is read: the weights are never in memory twice. Reading rather than
-//! mapping, so that a file that shrinks meanwhile is an error and not a signal.
+//! Tensors are read one by one, and each is converted before the next is read, so the weights are
+//! never in memory twice. Files are read, not mapped: if a file shrinks, the result is an error
+//! and not a signal.
 
 mod archive;
 mod checkpoint;
@@ -23,16 +23,17 @@ use tch::{Device, Kind, Tensor};
 use crate::EmbedError;
 use crate::sources::{ModelFile, ModelFiles, WEIGHTS_INDEX, WeightFiles};
 
+/// The tensors of a checkpoint.
 pub(crate) struct Weights {
     shards: Vec<Shard>,
     device: Device,
     kind: Kind,
     parameters: Cell<u64>,
-    /// Of what was read so far.
+    /// Covers everything that has been read.
     digest: RefCell<Sha256>,
 }
 
-/// Names below a prefix: `weights.at("vision_model").at("encoder")`.
+/// The tensors below a prefix: `weights.at("vision_model").at("encoder")`.
 #[derive(Clone)]
 pub(crate) struct Scope<'a> {
     weights: &'a Weights,
@@ -41,19 +42,21 @@ pub(crate) struct Scope<'a> {
 
 struct Shard {
     file: ModelFile,
-    places: Places,
+    tensors: TensorLocations,
 }
 
-/// Where each tensor lies in its file.
-type Places = HashMap<String, Place>;
+/// The location of each tensor in its file, by name.
+type TensorLocations = HashMap<String, TensorLocation>;
 
-struct Place {
+struct TensorLocation {
     dtype: Dtype,
     shape: Vec<usize>,
+    /// In bytes.
     start: u64,
+    /// In bytes.
     length: usize,
-    /// Its numbers follow each other as they are counted.
-    in_order: bool,
+    /// The elements are contiguous, in row-major order.
+    is_contiguous: bool,
 }
 
 #[derive(Deserialize)]
@@ -62,8 +65,8 @@ struct Index {
 }
 
 impl Weights {
-    /// Reads the headers of the first of `names` that is there, or of every shard.
-    /// `kind` is what tensors become on `device`.
+    /// Reads the headers of the first of `names` that exists, or of every shard. Tensors are
+    /// converted to `kind` on `device`.
     pub fn open(
         files: &ModelFiles,
         names: &WeightFiles,
@@ -72,7 +75,7 @@ impl Weights {
     ) -> Result<Self, EmbedError> {
         let found = names.safetensors.iter().find(|name| files.has(name));
         let shards = if let Some(name) = found {
-            vec![Shard::open(files, name, safetensors::places)?]
+            vec![Shard::open(files, name, safetensors::locations)?]
         } else if files.has(WEIGHTS_INDEX) {
             let index: Index = files.json(WEIGHTS_INDEX)?;
             let mut names: Vec<_> = index.weight_map.into_values().collect();
@@ -80,10 +83,10 @@ impl Weights {
             names.dedup();
             names
                 .iter()
-                .map(|name| Shard::open(files, name, safetensors::places))
+                .map(|name| Shard::open(files, name, safetensors::locations))
                 .collect::<Result<_, _>>()?
         } else if files.has(names.pickle) {
-            vec![Shard::open(files, names.pickle, checkpoint::places)?]
+            vec![Shard::open(files, names.pickle, checkpoint::locations)?]
         } else {
             let name = names.safetensors.first().copied().unwrap_or_default();
             return Err(EmbedError::file(
@@ -103,6 +106,16 @@ impl Weights {
         })
     }
 
+    pub fn device(&self) -> Device {
+        self.device
+    }
+
+    /// The type that tensors are converted to.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The tensors below `prefix`.
     pub fn at(&self, prefix: &str) -> Scope<'_> {
         Scope {
             weights: self,
@@ -110,41 +123,47 @@ impl Weights {
         }
     }
 
-    /// Numbers handed out so far.
+    /// The number of elements of all tensors that have been read.
     pub fn parameters(&self) -> u64 {
         self.parameters.get()
     }
 
-    /// Makes a file that is no tensor count for the fingerprint.
-    pub fn count_in(&self, bytes: &[u8]) {
+    /// Counts parameters of another checkpoint that belongs to the same model.
+    pub fn add_parameters(&self, count: u64) {
+        self.parameters.set(self.parameters.get() + count);
+    }
+
+    /// Adds the contents of another file to the fingerprint.
+    pub fn add_to_fingerprint(&self, bytes: &[u8]) {
         self.digest.borrow_mut().update(bytes);
     }
 
-    /// SHA-256 over every tensor handed out and what was counted in, in hexadecimal.
+    /// SHA-256, in hexadecimal, of all tensors that have been read and all added contents, in this
+    /// order.
     pub fn fingerprint(&self) -> String {
         let digest = self.digest.borrow().clone().finalize();
         digest.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// The tensor `name`, which must have exactly `shape`.
+    /// Reads the tensor `name`, which must have exactly the shape `shape`.
     pub fn get(&self, name: &str, shape: &[i64]) -> Result<Tensor, EmbedError> {
         self.get_as(name, shape, self.kind)
     }
 
     fn get_as(&self, name: &str, shape: &[i64], kind: Kind) -> Result<Tensor, EmbedError> {
-        let (shard, place) = self.find(name).ok_or_else(|| self.missing(name))?;
+        let (shard, location) = self.find(name).ok_or_else(|| self.missing(name))?;
         let refuse = |reason: String| EmbedError::Tensor {
             tensor: name.to_owned(),
             file: shard.file.name().to_owned(),
             reason,
         };
-        let found: Vec<i64> = place.shape.iter().map(|&side| side as i64).collect();
+        let found: Vec<i64> = location.shape.iter().map(|&side| side as i64).collect();
         if found != shape {
             return Err(refuse(format!(
                 "its shape is {found:?}, expected {shape:?}"
             )));
         }
-        let stored = match place.dtype {
+        let stored = match location.dtype {
             Dtype::F32 => Kind::Float,
             Dtype::F16 => Kind::Half,
             Dtype::BF16 => Kind::BFloat16,
@@ -154,12 +173,12 @@ impl Weights {
                 )));
             }
         };
-        if !place.in_order {
+        if !location.is_contiguous {
             return Err(refuse(
-                "its numbers are not stored in order: save it with contiguous()".to_owned(),
+                "its elements are not contiguous: save it after contiguous()".to_owned(),
             ));
         }
-        let bytes = shard.file.read(place.start, place.length)?;
+        let bytes = shard.file.read(location.start, location.length)?;
         let mut digest = self.digest.borrow_mut();
         digest.update(name);
         digest.update(&bytes);
@@ -168,23 +187,22 @@ impl Weights {
             .and_then(|tensor| tensor.f_to_kind(kind))
             .map_err(EmbedError::torch("loading weights"))?;
         let count: i64 = shape.iter().product();
-        self.parameters
-            .set(self.parameters.get() + count.unsigned_abs());
+        self.add_parameters(count.unsigned_abs());
         Ok(tensor)
     }
 
-    fn find(&self, name: &str) -> Option<(&Shard, &Place)> {
+    fn find(&self, name: &str) -> Option<(&Shard, &TensorLocation)> {
         self.shards
             .iter()
-            .find_map(|shard| shard.places.get(name).map(|place| (shard, place)))
+            .find_map(|shard| shard.tensors.get(name).map(|location| (shard, location)))
     }
 
     fn shape(&self, name: &str) -> Result<Vec<i64>, EmbedError> {
-        let (_, place) = self.find(name).ok_or_else(|| self.missing(name))?;
-        Ok(place.shape.iter().map(|&side| side as i64).collect())
+        let (_, location) = self.find(name).ok_or_else(|| self.missing(name))?;
+        Ok(location.shape.iter().map(|&side| side as i64).collect())
     }
 
-    fn refused(&self, name: &str, reason: &str) -> EmbedError {
+    fn invalid(&self, name: &str, reason: &str) -> EmbedError {
         let files: Vec<_> = self.shards.iter().map(|shard| shard.file.name()).collect();
         EmbedError::Tensor {
             tensor: name.to_owned(),
@@ -194,11 +212,12 @@ impl Weights {
     }
 
     fn missing(&self, name: &str) -> EmbedError {
-        self.refused(name, "it is missing")
+        self.invalid(name, "it is missing")
     }
 }
 
 impl Scope<'_> {
+    /// The tensors below `name` in this scope.
     pub fn at(&self, name: impl std::fmt::Display) -> Self {
         Self {
             weights: self.weights,
@@ -206,16 +225,17 @@ impl Scope<'_> {
         }
     }
 
+    /// As [`Weights::get`].
     pub fn get(&self, name: &str, shape: &[i64]) -> Result<Tensor, EmbedError> {
         self.weights.get(&self.full(name), shape)
     }
 
-    /// The same in f32, whatever the model runs in.
+    /// As [`get`](Self::get), always in f32.
     pub fn get_f32(&self, name: &str, shape: &[i64]) -> Result<Tensor, EmbedError> {
         self.weights.get_as(&self.full(name), shape, Kind::Float)
     }
 
-    /// What the model runs in.
+    /// As [`Weights::kind`].
     pub fn kind(&self) -> Kind {
         self.weights.kind
     }
@@ -224,28 +244,28 @@ impl Scope<'_> {
         self.weights.find(&self.full(name)).is_some()
     }
 
-    /// The first side of a tensor whose size the configuration does not tell.
-    pub fn length(&self, name: &str) -> Result<i64, EmbedError> {
+    /// The first dimension of a tensor whose shape the configuration does not contain.
+    pub fn first_dimension(&self, name: &str) -> Result<i64, EmbedError> {
         let shape = self.weights.shape(&self.full(name))?;
         Ok(shape.first().copied().unwrap_or(1))
     }
 
-    /// Both sides of a matrix whose size the configuration does not tell.
-    pub fn sides(&self, name: &str) -> Result<(i64, i64), EmbedError> {
+    /// Rows and columns of a matrix whose shape the configuration does not contain.
+    pub fn matrix_shape(&self, name: &str) -> Result<(i64, i64), EmbedError> {
         match self.weights.shape(&self.full(name))?[..] {
             [rows, columns] => Ok((rows, columns)),
-            _ => Err(self.weights.refused(&self.full(name), "it is no matrix")),
+            _ => Err(self.weights.invalid(&self.full(name), "it is not a matrix")),
         }
     }
 
-    /// One number, as `[]` or `[1]`.
-    pub fn number(&self, name: &str) -> Result<f64, EmbedError> {
+    /// Reads a single element, of shape `[]` or `[1]`.
+    pub fn scalar(&self, name: &str) -> Result<f64, EmbedError> {
         let shape = self.weights.shape(&self.full(name))?;
         let shape: &[i64] = if shape == [1] { &[1] } else { &[] };
         self.get(name, shape)?
             .f_to_device(Device::Cpu)
-            .and_then(|number| number.f_to_kind(Kind::Double))
-            .and_then(|number| f64::try_from(number.f_view([-1])?.f_select(0, 0)?))
+            .and_then(|scalar| scalar.f_to_kind(Kind::Double))
+            .and_then(|scalar| f64::try_from(scalar.f_view([-1])?.f_select(0, 0)?))
             .map_err(EmbedError::torch("loading weights"))
     }
 
@@ -262,11 +282,11 @@ impl Shard {
     fn open(
         files: &ModelFiles,
         name: &str,
-        places: fn(&ModelFile) -> Result<Places, EmbedError>,
+        locations: fn(&ModelFile) -> Result<TensorLocations, EmbedError>,
     ) -> Result<Self, EmbedError> {
         let file = files.open(name)?;
         Ok(Self {
-            places: places(&file)?,
+            tensors: locations(&file)?,
             file,
         })
     }

@@ -1,25 +1,25 @@
-//! What a checkpoint's pickle says of its tensors.
+//! The descriptions of tensors in a checkpoint's pickle.
 //!
-//! A pickle is a program for a small stack machine that may call anything in Python. Here
-//! nothing is called: of what it names, only that is understood of which state
-//! dictionaries are made; the rest is a value without meaning.
+//! A pickle is a program for a stack machine that may call any Python function. This interpreter
+//! calls nothing. It recognises only the names that state dictionaries use, and treats everything
+//! else as an opaque value.
 
 use std::collections::HashMap;
 
-/// A tensor as the pickle describes it.
+/// A description of a tensor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Stored {
     /// `FloatStorage` and so on.
     pub storage: String,
-    /// The name of the entry that has its numbers.
+    /// The name of the entry with its data.
     pub key: String,
-    /// In numbers, not bytes.
+    /// In elements, not bytes.
     pub offset: usize,
     pub shape: Vec<usize>,
     pub stride: Vec<usize>,
 }
 
-/// A value's place among all that were made.
+/// The index of a value.
 type Id = usize;
 
 #[derive(Debug, Clone)]
@@ -39,13 +39,13 @@ struct Machine<'a> {
     at: usize,
     values: Vec<Value>,
     stack: Vec<Id>,
-    /// Heights of the stack.
+    /// Heights of the stack at each mark.
     marks: Vec<usize>,
     memo: HashMap<u32, Id>,
 }
 
-/// The tensors of a state dictionary by name; one that lies in a checkpoint under
-/// `state_dict` or `model` is found there.
+/// The tensors of a state dictionary by name. The dictionary may be an entry `state_dict` or `model`
+/// of the checkpoint.
 pub(super) fn tensors(code: &[u8]) -> Result<HashMap<String, Stored>, String> {
     let mut machine = Machine {
         code,
@@ -65,7 +65,7 @@ pub(super) fn tensors(code: &[u8]) -> Result<HashMap<String, Stored>, String> {
             return Ok(found);
         }
     }
-    Err("it holds no dictionary of tensors".to_owned())
+    Err("it has no dictionary of tensors".to_owned())
 }
 
 impl Machine<'_> {
@@ -142,7 +142,7 @@ impl Machine<'_> {
                     let (name, module) = (self.pop()?, self.pop()?);
                     let global = match (&self.values[module], &self.values[name]) {
                         (Value::Text(module), Value::Text(name)) => format!("{module} {name}"),
-                        _ => return Err("it names nothing".to_owned()),
+                        _ => return Err("it has an invalid name".to_owned()),
                     };
                     self.push(Value::Global(global));
                 }
@@ -156,7 +156,7 @@ impl Machine<'_> {
                 }
                 0x85..=0x87 => {
                     let count = usize::from(instruction - 0x84);
-                    let start = self.stack.len().checked_sub(count).ok_or_else(broken)?;
+                    let start = self.stack.len().checked_sub(count).ok_or_else(corrupt)?;
                     let items = self.stack.split_off(start);
                     self.push(Value::Sequence(items));
                 }
@@ -215,24 +215,24 @@ impl Machine<'_> {
                 // REDUCE, NEWOBJ
                 b'R' | 0x81 => {
                     let (arguments, callable) = (self.pop()?, self.pop()?);
-                    let made = self.make(callable, arguments);
-                    self.push(made);
+                    let result = self.call(callable, arguments);
+                    self.push(result);
                 }
-                // BUILD: what it would set on the object below has no meaning here.
+                // BUILD: sets attributes of the object below, which are ignored.
                 b'b' => {
                     self.pop()?;
                 }
                 other => {
                     return Err(format!(
-                        "it has the instruction {other:#04x}, which no checkpoint needs"
+                        "it has the instruction {other:#04x}, which checkpoints do not use"
                     ));
                 }
             }
         }
     }
 
-    /// What a call would give, of what is understood.
-    fn make(&self, callable: Id, arguments: Id) -> Value {
+    /// The result of a call, if the function is known.
+    fn call(&self, callable: Id, arguments: Id) -> Value {
         let (Value::Global(name), Value::Sequence(arguments)) =
             (&self.values[callable], &self.values[arguments])
         else {
@@ -316,7 +316,7 @@ impl Machine<'_> {
         items.iter().filter_map(tensor).collect()
     }
 
-    /// Keys and values by turns, into the dictionary on top.
+    /// Adds alternating keys and values to the dictionary on top.
     fn set(&mut self, items: &[Id]) -> Result<(), String> {
         let top = self.top()?;
         if let Value::Dictionary(entries) = &mut self.values[top] {
@@ -340,23 +340,23 @@ impl Machine<'_> {
     }
 
     fn pop(&mut self) -> Result<Id, String> {
-        self.stack.pop().ok_or_else(broken)
+        self.stack.pop().ok_or_else(corrupt)
     }
 
     fn top(&self) -> Result<Id, String> {
-        self.stack.last().copied().ok_or_else(broken)
+        self.stack.last().copied().ok_or_else(corrupt)
     }
 
     fn marked(&mut self) -> Result<Vec<Id>, String> {
-        let start = self.marks.pop().ok_or_else(broken)?;
+        let start = self.marks.pop().ok_or_else(corrupt)?;
         if start > self.stack.len() {
-            return Err(broken());
+            return Err(corrupt());
         }
         Ok(self.stack.split_off(start))
     }
 
     fn recall(&mut self, place: u32) -> Result<(), String> {
-        let id = self.memo.get(&place).copied().ok_or_else(broken)?;
+        let id = self.memo.get(&place).copied().ok_or_else(corrupt)?;
         self.stack.push(id);
         Ok(())
     }
@@ -367,16 +367,16 @@ impl Machine<'_> {
         Ok(())
     }
 
-    /// An integer of any length; those beyond 64 bits have no meaning here.
+    /// Pushes an integer of any length. One beyond 64 bits becomes opaque.
     fn long(&mut self) -> Result<(), String> {
         let [length] = self.array()?;
         let bytes = self.take(length.into())?;
         let negative = bytes.last().is_some_and(|byte| byte & 0x80 != 0);
-        let mut whole = [if negative { 0xff } else { 0 }; 8];
-        let value = match whole.get_mut(..bytes.len()) {
+        let mut bytes_of_value = [if negative { 0xff } else { 0 }; 8];
+        let value = match bytes_of_value.get_mut(..bytes.len()) {
             Some(low) => {
                 low.copy_from_slice(bytes);
-                Value::Number(i64::from_le_bytes(whole))
+                Value::Number(i64::from_le_bytes(bytes_of_value))
             }
             None => Value::Opaque,
         };
@@ -389,7 +389,7 @@ impl Machine<'_> {
         let length = rest
             .iter()
             .position(|byte| *byte == b'\n')
-            .ok_or_else(broken)?;
+            .ok_or_else(corrupt)?;
         let line = String::from_utf8_lossy(&rest[..length]).into_owned();
         self.at += length + 1;
         Ok(line)
@@ -401,19 +401,19 @@ impl Machine<'_> {
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], String> {
-        self.take(N)?.try_into().map_err(|_| broken())
+        self.take(N)?.try_into().map_err(|_| corrupt())
     }
 
     fn take(&mut self, length: usize) -> Result<&[u8], String> {
-        let end = self.at.checked_add(length).ok_or_else(broken)?;
-        let taken = self.code.get(self.at..end).ok_or_else(broken)?;
+        let end = self.at.checked_add(length).ok_or_else(corrupt)?;
+        let taken = self.code.get(self.at..end).ok_or_else(corrupt)?;
         self.at = end;
         Ok(taken)
     }
 }
 
-fn broken() -> String {
-    "its description of the tensors is broken".to_owned()
+fn corrupt() -> String {
+    "its description of the tensors is corrupt".to_owned()
 }
 
 #[cfg(test)]
@@ -422,11 +422,11 @@ mod tests {
 
     #[test]
     fn nothing_is_called_and_nothing_panics() {
-        // os.system("echo"), as an attacker's pickle begins.
+        // os.system("echo"), the start of an attack.
         let evil = b"\x80\x02cos\nsystem\nX\x04\x00\x00\x00echo\x85R.";
         assert_eq!(
             tensors(evil).unwrap_err(),
-            "it holds no dictionary of tensors"
+            "it has no dictionary of tensors"
         );
         for code in [
             b"".as_slice(),

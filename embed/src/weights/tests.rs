@@ -1,4 +1,5 @@
-//! What `torch.save` wrote is what safetensors holds; what is broken is an error.
+//! A checkpoint by `torch.save` has the same tensors as its safetensors file; a corrupt one is an
+//! error.
 
 use std::path::{Path, PathBuf};
 
@@ -19,19 +20,19 @@ fn open(folder: &Path) -> Result<Weights, EmbedError> {
 }
 
 #[test]
-fn a_checkpoint_holds_what_safetensors_does() {
+fn a_checkpoint_has_the_tensors_of_the_safetensors_file() {
     let pickled = open(&golden("pickle")).unwrap();
     let safe = open(&golden("open-clip-vit-l-14")).unwrap();
-    assert!(safe.shards[0].places.len() > 50);
-    for (name, place) in &safe.shards[0].places {
-        let shape: Vec<i64> = place.shape.iter().map(|&side| side as i64).collect();
+    assert!(safe.shards[0].tensors.len() > 50);
+    for (name, location) in &safe.shards[0].tensors {
+        let shape: Vec<i64> = location.shape.iter().map(|&side| side as i64).collect();
         let same = pickled.get(name, &shape).unwrap() == safe.get(name, &shape).unwrap();
         assert!(same, "{name}");
     }
 }
 
 #[test]
-fn parts_and_parameters_are_read_and_what_is_turned_is_refused() {
+fn views_and_parameters_are_read_and_transposed_tensors_are_rejected() {
     let weights = open(&golden("pickle")).unwrap();
     let part = weights.get("part", &[2, 3]).unwrap();
     assert_eq!(
@@ -40,29 +41,29 @@ fn parts_and_parameters_are_read_and_what_is_turned_is_refused() {
     );
     assert!(weights.get("parameter", &[3]).is_ok());
     let error = weights.get("turned", &[24, 32]).unwrap_err().to_string();
-    assert!(error.contains("in order"), "{error}");
+    assert!(error.contains("contiguous"), "{error}");
     let missing = weights.get("counter", &[]).unwrap_err().to_string();
     assert!(missing.contains("it is missing"), "{missing}");
 }
 
 #[test]
-fn a_broken_checkpoint_is_an_error() {
-    let whole = std::fs::read(golden("pickle").join(PICKLE)).unwrap();
+fn a_corrupt_checkpoint_is_an_error() {
+    let complete = std::fs::read(golden("pickle").join(PICKLE)).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let attempt = |bytes: &[u8]| {
         std::fs::write(folder.path().join(PICKLE), bytes).unwrap();
         open(folder.path())
     };
-    for length in [0, 1, 21, 22, 1000, whole.len() / 2, whole.len() - 1] {
-        let error = attempt(&whole[..length]).err().unwrap().to_string();
+    for length in [0, 1, 21, 22, 1000, complete.len() / 2, complete.len() - 1] {
+        let error = attempt(&complete[..length]).err().unwrap().to_string();
         assert!(error.contains(PICKLE), "{error}");
     }
-    // The pickle lies at the beginning, the directory at the end.
-    let ends = (0..2000).chain(whole.len() - 2000..whole.len());
+    // The pickle is at the start, the directory at the end.
+    let ends = (0..2000).chain(complete.len() - 2000..complete.len());
     for place in ends.step_by(7) {
-        let mut damaged = whole.clone();
-        damaged[place] ^= 0xff;
-        // An answer or an error, never a panic.
-        let _ = attempt(&damaged).map(|weights| weights.get("part", &[2, 3]).is_ok());
+        let mut corrupt = complete.clone();
+        corrupt[place] ^= 0xff;
+        // A result or an error, but no panic.
+        let _ = attempt(&corrupt).map(|weights| weights.get("part", &[2, 3]).is_ok());
     }
 }

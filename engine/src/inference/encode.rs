@@ -49,7 +49,7 @@ impl Engine {
     ) -> Result<Vec<Encoded>, EngineError> {
         iter(inputs)
             .map(|input| self.encode_one(encoder, input, role, priority))
-            .buffered(encoder.places())
+            .buffered(encoder.max_in_flight())
             .try_collect()
             .await
     }

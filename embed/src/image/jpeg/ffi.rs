@@ -5,23 +5,24 @@ use std::ffi::{CStr, c_char, c_int, c_void};
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
-/// Brings libjpeg-turbo, which `jpeg.c` calls, into the program.
+/// Links libjpeg-turbo, which `jpeg.c` calls.
 use turbojpeg_sys as _;
 
-/// As `struct clipdb_jpeg_header`.
+/// Mirrors `struct clipdb_jpeg_header`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default)]
-pub(in crate::image) struct Facts {
+pub(in crate::image) struct JpegHeader {
     pub width: u32,
     pub height: u32,
     pub components: u32,
     pub precision: u32,
-    /// Bytes per pixel that are read; 0 for a number of components that means nothing.
+    /// Bytes per pixel of the output; 0 if the number of components is not supported.
     pub channels: u32,
+    /// Memory that libjpeg needs for the coefficients of a file with several scans.
     pub coefficient_bytes: u64,
 }
 
-/// As `struct clipdb_jpeg_outcome`.
+/// Mirrors `struct clipdb_jpeg_outcome`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Outcome {
@@ -32,22 +33,23 @@ pub(super) struct Outcome {
     pub incomplete: u32,
 }
 
-/// What the components of a file mean.
+/// The colour model of a file's components. Mirrors `enum clipdb_jpeg_components`.
+#[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::image) enum Components {
-    /// As libjpeg judges by the file's markers.
-    AsMarked,
-    /// What is shown, as they are.
-    Plain,
-    /// Luminance and two of colour difference.
-    Converted,
+    /// Decided by libjpeg from the file's markers.
+    AsMarked = 0,
+    /// Grey, RGB or CMYK, stored without conversion.
+    Plain = 1,
+    /// YCbCr.
+    Converted = 2,
 }
 
-/// Why there are no pixels.
+/// The reason for a failure to decode.
 #[derive(Debug)]
-pub(super) enum Refusal {
+pub(super) enum JpegFailure {
     Failed(String),
-    CutOff,
+    Truncated,
     Stopped,
     TooManyScans,
     NoMemory,
@@ -57,7 +59,7 @@ const FAILED: c_int = 1;
 const STOPPED: c_int = 2;
 const TOO_MANY_SCANS: c_int = 3;
 
-/// For tables and rows of blocks, besides the coefficients of all blocks.
+/// Memory for tables and rows of blocks, in addition to the coefficients of all blocks.
 const SLACK: u64 = 32 << 20;
 
 unsafe extern "C" {
@@ -71,13 +73,12 @@ unsafe extern "C" {
         tables_length: usize,
         data: *const u8,
         length: usize,
-        header: *mut Facts,
+        header: *mut JpegHeader,
     ) -> c_int;
     fn clipdb_jpeg_read(
         jpeg: *mut c_void,
         pixels: *mut u8,
-        plain: c_int,
-        converted: c_int,
+        components: Components,
         scan_limit: c_int,
         memory_limit: usize,
         proceed: extern "C" fn(*mut c_void) -> c_int,
@@ -85,26 +86,26 @@ unsafe extern "C" {
     ) -> c_int;
 }
 
-/// A file whose header was read.
+/// A file whose header has been read.
 pub(super) struct Decoder<'a> {
     jpeg: NonNull<c_void>,
-    facts: Facts,
-    /// libjpeg keeps a pointer into the file.
+    header: JpegHeader,
+    /// libjpeg keeps a pointer into the file's bytes.
     file: PhantomData<&'a [u8]>,
 }
 
 impl<'a> Decoder<'a> {
-    /// `tables` may be empty.
-    pub fn open(tables: &[u8], bytes: &'a [u8]) -> Result<(Self, Facts), Refusal> {
-        // SAFETY: takes nothing; what it returns is freed once, by `drop`.
-        let jpeg = NonNull::new(unsafe { clipdb_jpeg_new() }).ok_or(Refusal::NoMemory)?;
+    /// Reads the header. `tables` holds tables that are stored outside of the file, or is empty.
+    pub fn open(tables: &[u8], bytes: &'a [u8]) -> Result<(Self, JpegHeader), JpegFailure> {
+        // SAFETY: it has no arguments; `drop` frees the result exactly once.
+        let jpeg = NonNull::new(unsafe { clipdb_jpeg_new() }).ok_or(JpegFailure::NoMemory)?;
         let mut decoder = Self {
             jpeg,
-            facts: Facts::default(),
+            header: JpegHeader::default(),
             file: PhantomData,
         };
-        // SAFETY: the pointers are of slices with their lengths and of a struct of the same
-        // layout. `tables` are read before it returns, `bytes` live as long as the decoder.
+        // SAFETY: the pointers belong to slices with their lengths and to a struct of the same
+        // layout. `tables` is read before it returns; `bytes` lives as long as the decoder.
         let status = unsafe {
             clipdb_jpeg_open(
                 jpeg.as_ptr(),
@@ -112,67 +113,66 @@ impl<'a> Decoder<'a> {
                 tables.len(),
                 bytes.as_ptr(),
                 bytes.len(),
-                &raw mut decoder.facts,
+                &raw mut decoder.header,
             )
         };
-        let facts = decoder.facts;
+        let header = decoder.header;
         match status {
-            0 => Ok((decoder, facts)),
-            status => Err(decoder.refusal(status)),
+            0 => Ok((decoder, header)),
+            status => Err(decoder.failure(status)),
         }
     }
 
-    /// `facts.channels` bytes per pixel, row by row, for as long as it `proceeds`.
+    /// Decodes the pixels as `[height, width, channels]`, while `may_continue` returns true.
     pub fn read(
         self,
         components: Components,
         scan_limit: u32,
-        mut proceeds: &dyn Fn() -> bool,
-    ) -> Result<(Vec<u8>, Outcome), Refusal> {
-        let Facts {
+        mut may_continue: &dyn Fn() -> bool,
+    ) -> Result<(Vec<u8>, Outcome), JpegFailure> {
+        let JpegHeader {
             width,
             height,
             channels,
             ..
-        } = self.facts;
+        } = self.header;
         let length = width as usize * height as usize * channels as usize;
         let mut pixels = vec![0; length];
-        let memory = self.facts.coefficient_bytes.saturating_add(SLACK);
-        // SAFETY: libjpeg writes `height` rows of `width` pixels of `channels` bytes, the size that
-        // its header gave; `header.channels` is what `jpeg.c` lets it write. `proceed` gets the
-        // pointer of `proceeds`, which outlives the call. The decoder is used up by it.
+        let memory = self.header.coefficient_bytes.saturating_add(SLACK);
+        // SAFETY: libjpeg writes `height` rows of `width` pixels of `channels` bytes: the size from
+        // the header, and `jpeg.c` selects an output with `header.channels` channels. `proceed`
+        // gets a pointer to `may_continue`, which outlives the call. The call consumes `self`.
         let status = unsafe {
             clipdb_jpeg_read(
                 self.jpeg.as_ptr(),
                 pixels.as_mut_ptr(),
-                c_int::from(components == Components::Plain),
-                c_int::from(components == Components::Converted),
+                components,
                 c_int::try_from(scan_limit).unwrap_or(c_int::MAX),
                 usize::try_from(memory).unwrap_or(usize::MAX),
                 proceed,
-                (&raw mut proceeds).cast(),
+                (&raw mut may_continue).cast(),
             )
         };
         match status {
             0 => Ok((pixels, self.outcome())),
-            status => Err(self.refusal(status)),
+            status => Err(self.failure(status)),
         }
     }
 
     fn outcome(&self) -> Outcome {
-        // SAFETY: it points to a struct of the same layout within the decoder, which is alive.
+        // SAFETY: it points to a struct of the same layout inside the decoder, which is alive.
         unsafe { *clipdb_jpeg_outcome(self.jpeg.as_ptr()) }
     }
 
-    fn refusal(&self, status: c_int) -> Refusal {
+    fn failure(&self, status: c_int) -> JpegFailure {
         match status {
-            STOPPED => Refusal::Stopped,
-            TOO_MANY_SCANS => Refusal::TooManyScans,
-            FAILED if self.outcome().no_end != 0 => Refusal::CutOff,
+            STOPPED => JpegFailure::Stopped,
+            TOO_MANY_SCANS => JpegFailure::TooManyScans,
+            FAILED if self.outcome().no_end != 0 => JpegFailure::Truncated,
             _ => {
-                // SAFETY: it points to a string within the decoder, which is alive.
+                // SAFETY: it points to a C string inside the decoder, which is alive.
                 let message = unsafe { CStr::from_ptr(clipdb_jpeg_message(self.jpeg.as_ptr())) };
-                Refusal::Failed(message.to_string_lossy().into_owned())
+                JpegFailure::Failed(message.to_string_lossy().into_owned())
             }
         }
     }
@@ -180,13 +180,13 @@ impl<'a> Decoder<'a> {
 
 impl Drop for Decoder<'_> {
     fn drop(&mut self) {
-        // SAFETY: it was made by `clipdb_jpeg_new`, and nothing uses it any more.
+        // SAFETY: `clipdb_jpeg_new` created it, and this is the last use.
         unsafe { clipdb_jpeg_free(self.jpeg.as_ptr()) }
     }
 }
 
 extern "C" fn proceed(context: *mut c_void) -> c_int {
-    // SAFETY: `read` passes the pointer of its `proceeds`, which lives until the call ends.
-    let proceeds = unsafe { *context.cast::<&dyn Fn() -> bool>() };
-    c_int::from(proceeds())
+    // SAFETY: `read` passes a pointer to its `may_continue`, which lives until the call returns.
+    let may_continue = unsafe { *context.cast::<&dyn Fn() -> bool>() };
+    c_int::from(may_continue())
 }

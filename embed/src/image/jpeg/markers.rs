@@ -4,15 +4,15 @@ const START_OF_SCAN: u8 = 0xDA;
 const END_OF_IMAGE: u8 = 0xD9;
 const APPLICATION_1: u8 = 0xE1;
 
-/// Walks from marker to marker, over segments by their length and over entropy-coded
-/// data by its stuffing, so that a thumbnail inside a segment is not taken for the image.
+/// Iterates over the segments. It skips each segment by its length, so the markers of a thumbnail
+/// inside a segment do not count.
 pub(super) struct Markers<'a> {
     rest: &'a [u8],
 }
 
 pub(super) struct Marker<'a> {
     kind: u8,
-    /// Without its length.
+    /// The contents, without the length field.
     segment: &'a [u8],
 }
 
@@ -23,7 +23,7 @@ impl<'a> Markers<'a> {
         }
     }
 
-    /// The first EXIF metadata before the image's data, with its prefix.
+    /// The first EXIF metadata before the image data, with its prefix.
     pub fn exif(self) -> Option<&'a [u8]> {
         self.take_while(|marker| !marker.is_scan())
             .find(|marker| marker.kind == APPLICATION_1 && marker.segment.starts_with(b"Exif\0"))
@@ -40,7 +40,7 @@ impl Marker<'_> {
 impl<'a> Iterator for Markers<'a> {
     type Item = Marker<'a>;
 
-    /// Ends with the image, or where a segment is cut off.
+    /// Ends at the end of the image, or at a truncated segment.
     fn next(&mut self) -> Option<Marker<'a>> {
         loop {
             let start = self.rest.iter().position(|byte| *byte == 0xFF)?;
@@ -49,7 +49,7 @@ impl<'a> Iterator for Markers<'a> {
             let kind = after[fill];
             self.rest = &after[fill + 1..];
             match kind {
-                // Stuffing, restart intervals and the temporary marker have no segment.
+                // Stuffing, restart markers and the temporary marker have no segment.
                 0x00 | 0x01 | 0xD0..=0xD8 => {}
                 END_OF_IMAGE => return None,
                 _ => {
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_lies_in_a_segment_is_no_marker() {
+    fn bytes_inside_a_segment_are_not_markers() {
         let mut bytes = b"\xFF\xD8".to_vec();
         bytes.extend(b"\xFF\xE1\0\x0CExif\0\0\xFF\xDA\xFF\xD9");
         bytes.extend(b"\xFF\xDA\0\x04abscan\xFF\0\xFF\xD0more\xFF\xFF\xDA\0\x02");

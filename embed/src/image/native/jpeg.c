@@ -1,8 +1,9 @@
-/* Decoding JPEG by libjpeg-turbo's own interface, which TurboJPEG's hides: a decode that can be
- * stopped, and which data was missing. Called by image/jpeg/ffi.rs alone.
+/* Decodes JPEG with libjpeg-turbo's own API. Unlike the TurboJPEG API, it lets a decode be stopped
+ * and reports missing data. Only image/jpeg/ffi.rs calls this file.
  *
- * libjpeg reports an error by error_exit, which must not return; it jumps back into the function
- * below that was called. No frame of Rust lies between: `proceed` returns before anything jumps. */
+ * libjpeg reports an error through error_exit, which must not return: it jumps back into the
+ * function below that was called. No Rust frame lies in between, because `proceed` returns before
+ * anything jumps. */
 
 #include <setjmp.h>
 #include <stddef.h>
@@ -14,6 +15,10 @@
 #include <jpeglib.h>
 #include <jerror.h>
 
+/* The colour model of the components: decided by libjpeg from the file's markers; grey, RGB or CMYK
+ * stored without conversion; YCbCr. */
+enum clipdb_jpeg_components { AS_MARKED = 0, PLAIN = 1, CONVERTED = 2 };
+
 enum { DONE = 0, FAILED = 1, STOPPED = 2, TOO_MANY_SCANS = 3 };
 
 struct clipdb_jpeg_header {
@@ -21,23 +26,22 @@ struct clipdb_jpeg_header {
   uint32_t height;
   uint32_t components;
   uint32_t precision;
-  /* 1 grey, 2 as they are, 3 red green blue, 4 inks, 0 anything else: the bytes per pixel that
-   * are read. */
+  /* Bytes per pixel of the output: 1 grey, 2 unconverted, 3 RGB, 4 CMYK, 0 not supported. */
   uint32_t channels;
-  /* What libjpeg holds besides one row of blocks: all coefficients of a file of several scans. */
+  /* Memory in addition to one row of blocks: all coefficients of a file with several scans. */
   uint64_t coefficient_bytes;
 };
 
 struct clipdb_jpeg_outcome {
-  /* In rows of blocks. */
+  /* Number of rows of blocks. */
   uint32_t rows;
-  /* Rows of blocks that no data came for, counted where data first comes for a row. */
+  /* Rows of blocks without data, counted in the first scan of a row. */
   uint32_t missing_rows;
-  /* Times that a scan or an interval of one ended before its data was complete. */
+  /* Number of scans or restart intervals that ended early. */
   uint32_t short_scans;
   /* The file ended without an end marker. */
   uint32_t no_end;
-  /* Of several scans some are missing: a coefficient is not there in full. */
+  /* A scan is missing, so a coefficient is incomplete. */
   uint32_t incomplete;
 };
 
@@ -77,8 +81,8 @@ static void on_message(j_common_ptr common, int level) {
   if (common->err->msg_code == JWRN_JPEG_EOF) jpeg->outcome.no_end = 1;
   if (common->err->msg_code != JWRN_HIT_MARKER) return;
   jpeg->outcome.short_scans++;
-  /* The first scan that brings a row's averages decides whether there is anything to see. The
-   * warning comes once until the next restart marker. */
+  /* A row is visible if the first scan of its averages (DC coefficients) has data for it. libjpeg
+   * warns once until the next restart marker. */
   if (decoder->Ss == 0 && decoder->Ah == 0) {
     JDIMENSION missing = decoder->total_iMCU_rows - decoder->input_iMCU_row;
     if (decoder->restart_interval > 0 && decoder->MCUs_per_row > 0) {
@@ -105,7 +109,7 @@ static int create(struct clipdb_jpeg *jpeg) {
   return DONE;
 }
 
-/* NULL when there is no memory. */
+/* Returns NULL if memory runs out. */
 struct clipdb_jpeg *clipdb_jpeg_new(void) {
   struct clipdb_jpeg *jpeg = calloc(1, sizeof *jpeg);
   if (jpeg == NULL) return NULL;
@@ -130,8 +134,8 @@ const struct clipdb_jpeg_outcome *clipdb_jpeg_outcome(const struct clipdb_jpeg *
 
 const char *clipdb_jpeg_message(const struct clipdb_jpeg *jpeg) { return jpeg->message; }
 
-/* `tables` may be empty: tables that the file leaves out, as in a TIFF. `data` has to stay where
- * it is until the decoder is freed. */
+/* `tables` holds tables that are stored outside of the file, as in a TIFF, or is empty. `data` must
+ * stay valid until the decoder is freed. */
 int clipdb_jpeg_open(struct clipdb_jpeg *jpeg, const uint8_t *tables, size_t tables_length,
                      const uint8_t *data, size_t length, struct clipdb_jpeg_header *header) {
   struct jpeg_decompress_struct *decoder = &jpeg->decoder;
@@ -159,11 +163,10 @@ int clipdb_jpeg_open(struct clipdb_jpeg *jpeg, const uint8_t *tables, size_t tab
   return DONE;
 }
 
-/* Writes `header.channels` bytes per pixel to `pixels`, which has room for all rows. `plain`
- * says that components are what is shown and not luminance and colour difference, `converted`
- * the opposite; without either, libjpeg judges by the file's markers. */
-int clipdb_jpeg_read(struct clipdb_jpeg *jpeg, uint8_t *pixels, int plain, int converted,
-                     int scan_limit, size_t memory_limit, int (*proceed)(void *), void *context) {
+/* Writes `header.channels` bytes per pixel to `pixels`, which must have room for all rows. */
+int clipdb_jpeg_read(struct clipdb_jpeg *jpeg, uint8_t *pixels,
+                     enum clipdb_jpeg_components components, int scan_limit, size_t memory_limit,
+                     int (*proceed)(void *), void *context) {
   struct jpeg_decompress_struct *decoder = &jpeg->decoder;
   if (setjmp(jpeg->escape)) return jpeg->status;
   switch (decoder->num_components) {
@@ -175,12 +178,12 @@ int clipdb_jpeg_read(struct clipdb_jpeg *jpeg, uint8_t *pixels, int plain, int c
       decoder->out_color_space = JCS_UNKNOWN;
       break;
     case 3:
-      if (plain) decoder->jpeg_color_space = JCS_RGB;
-      if (converted) decoder->jpeg_color_space = JCS_YCbCr;
+      if (components == PLAIN) decoder->jpeg_color_space = JCS_RGB;
+      if (components == CONVERTED) decoder->jpeg_color_space = JCS_YCbCr;
       decoder->out_color_space = JCS_RGB;
       break;
     default:
-      if (plain) decoder->jpeg_color_space = JCS_CMYK;
+      if (components == PLAIN) decoder->jpeg_color_space = JCS_CMYK;
       decoder->out_color_space = JCS_CMYK;
       break;
   }
@@ -194,7 +197,7 @@ int clipdb_jpeg_read(struct clipdb_jpeg *jpeg, uint8_t *pixels, int plain, int c
   size_t stride = (size_t)decoder->output_width * (size_t)decoder->output_components;
   while (decoder->output_scanline < decoder->output_height) {
     JSAMPROW row = pixels + stride * decoder->output_scanline;
-    /* A decoder of arithmetic codes makes zeros of missing data without a warning. */
+    /* The arithmetic decoder replaces missing data with zeros without a warning. */
     if (decoder->arith_code && decoder->unread_marker != 0 && jpeg->outcome.missing_rows == 0 &&
         decoder->restart_interval == 0 && !jpeg_has_multiple_scans(decoder)) {
       jpeg->outcome.missing_rows = decoder->total_iMCU_rows - decoder->input_iMCU_row;

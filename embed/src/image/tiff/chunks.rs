@@ -1,4 +1,4 @@
-//! One strip or tile, unpacked: a reader of its rows.
+//! Decompression of one strip or tile.
 
 use std::borrow::Cow;
 use std::io::{self, BufRead, Cursor, Read};
@@ -7,12 +7,14 @@ use flate2::bufread::ZlibDecoder;
 use weezl::LzwStatus;
 use weezl::decode::{Configuration, Decoder};
 
-use super::layout::{Compression, Layout, Meaning};
-use super::{ImageError, NAME, TRUNCATED, damaged, fax};
-use crate::image::budget::{Budget, Paced};
+use super::error::{NAME, TRUNCATED, corrupt};
+use super::fax::{self, FaxCode};
+use super::layout::{Compression, Layout, Photometric};
+use crate::image::ImageError;
+use crate::image::budget::{Budget, BudgetedReader};
 use crate::image::jpeg::{self, Components};
 
-/// Where a chunk's bytes come from, `rows` of them as `layout` says.
+/// Returns a reader of the `rows` unpacked rows of a chunk.
 pub(super) fn reader<'a>(
     layout: &Layout<'_>,
     chunk: &'a [u8],
@@ -26,16 +28,16 @@ pub(super) fn reader<'a>(
         _ => Cow::Borrowed(chunk),
     };
     let width = layout.chunk_width;
-    let faxed = |kind| fax::unpack(&chunk, width, rows, kind, budget).map(Cursor::new);
+    let faxed = |code| fax::unpack(&chunk, width, rows, code, budget).map(Cursor::new);
     Ok(match layout.compression {
         Compression::Jpeg => return jpeg_rows(layout, &chunk, rows, budget),
-        Compression::FaxRows(alignment) => Box::new(faxed(fax::Kind::Rows { alignment })?),
-        Compression::Fax3 { two_dimensions } => {
-            Box::new(faxed(fax::Kind::Three { two_dimensions })?)
-        }
-        Compression::Fax4 => Box::new(faxed(fax::Kind::Four)?),
+        Compression::FaxRows(alignment) => Box::new(faxed(FaxCode::Rows { alignment })?),
+        Compression::Fax3 { two_dimensions } => Box::new(faxed(FaxCode::Three { two_dimensions })?),
+        Compression::Fax4 => Box::new(faxed(FaxCode::Four)?),
         _ => match chunk {
-            Cow::Borrowed(chunk) => streamed(layout.compression, Paced::new(chunk, budget))?,
+            Cow::Borrowed(chunk) => {
+                streamed(layout.compression, BudgetedReader::new(chunk, budget))?
+            }
             Cow::Owned(chunk) => streamed(layout.compression, Cursor::new(chunk))?,
         },
     })
@@ -59,7 +61,7 @@ fn streamed<'a>(
         }),
         Compression::Zstd => {
             let decoder = zstd::stream::read::Decoder::with_buffer(chunk);
-            Box::new(decoder.map_err(|error| damaged(error.to_string()))?)
+            Box::new(decoder.map_err(|error| corrupt(error.to_string()))?)
         }
         _ => Box::new(chunk),
     })
@@ -71,18 +73,20 @@ fn jpeg_rows<'a>(
     rows: u32,
     budget: &Budget<'_>,
 ) -> Result<Box<dyn Read + 'a>, ImageError> {
-    let components = match layout.meaning {
-        Meaning::Luminance if !layout.planar => Components::Converted,
+    let components = match layout.photometric {
+        Photometric::YCbCr if !layout.planar => Components::Converted,
         _ => Components::Plain,
     };
-    // The last strip may be coded as a whole one.
+    // The last strip may be encoded at full height.
     let most = u64::from(layout.chunk_width) * u64::from(layout.chunk_height.max(rows));
-    let (facts, samples) =
+    let (header, samples) =
         jpeg::samples(NAME, layout.jpeg_tables, chunk, components, most, budget)?;
-    if facts.width != layout.chunk_width || facts.channels as usize != layout.chunk_samples() {
-        return Err(damaged("a JPEG in it is of another shape than its place"));
+    if header.width != layout.chunk_width || header.channels as usize != layout.chunk_samples() {
+        return Err(corrupt(
+            "an embedded JPEG and its strip or tile differ in shape",
+        ));
     }
-    if facts.height < rows {
+    if header.height < rows {
         return Err(TRUNCATED);
     }
     Ok(Box::new(Cursor::new(samples)))
@@ -139,7 +143,7 @@ impl<R: BufRead> Read for PackBits<R> {
                         0..=127 => Run::Literal {
                             left: usize::from(head) + 1,
                         },
-                        // Means nothing.
+                        // No operation.
                         128 => continue,
                         _ => {
                             let Some(byte) = self.byte()? else {

@@ -1,33 +1,32 @@
-//! The codes of fax machines (ITU-T T.4 and T.6): one bit per pixel, as runs of white and black,
-//! or as what changed from the row above.
+//! Fax compression (ITU-T T.4 and T.6): one bit per pixel, encoded as runs of white and black or as
+//! the difference from the row above.
 
 use ::fax::BitReader;
 use ::fax::maps::{Mode, black, mode, white};
 
-use super::{ImageError, NAME, TRUNCATED, damaged};
+use super::error::{NAME, TRUNCATED, corrupt};
+use crate::image::ImageError;
 use crate::image::budget::Budget;
 
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Kind {
-    /// Runs alone; each row begins at a multiple of so many bytes.
-    Rows {
-        alignment: usize,
-    },
-    Three {
-        two_dimensions: bool,
-    },
+pub(super) enum FaxCode {
+    /// Modified Huffman: runs only. Each row starts at a multiple of `alignment` bytes.
+    Rows { alignment: usize },
+    /// T.4 (group 3).
+    Three { two_dimensions: bool },
+    /// T.6 (group 4).
     Four,
 }
 
-/// Rows between looks at the clock.
+/// Rows between checks of the budget.
 const ROWS_AT_ONCE: u32 = 64;
 
-/// Rows of bits, the first pixel in the highest bit of a byte, 1 for black.
+/// Unpacks `rows` rows of bits: the first pixel is the highest bit of a byte, and 1 is black.
 pub(super) fn unpack(
     data: &[u8],
     width: u32,
     rows: u32,
-    kind: Kind,
+    code: FaxCode,
     budget: &Budget<'_>,
 ) -> Result<Vec<u8>, ImageError> {
     let row_bytes = width.div_ceil(8) as usize;
@@ -40,13 +39,13 @@ pub(super) fn unpack(
             budget.check(NAME)?;
         }
         row.clear();
-        let begun = match kind {
-            Kind::Rows { alignment } => {
+        let begun = match code {
+            FaxCode::Rows { alignment } => {
                 bits.align(8 * alignment);
                 bits.runs(width, &mut row)?;
                 true
             }
-            Kind::Three { two_dimensions } => {
+            FaxCode::Three { two_dimensions } => {
                 bits.skip_end_of_line();
                 if two_dimensions && bits.take(1) == 0 {
                     bits.changes(&above, width, &mut row)?
@@ -55,10 +54,10 @@ pub(super) fn unpack(
                     true
                 }
             }
-            Kind::Four => bits.changes(&above, width, &mut row)?,
+            FaxCode::Four => bits.changes(&above, width, &mut row)?,
         };
         if !begun {
-            // An end before the last row says that the rest is white.
+            // If the data ends before the last row, the rest is white.
             break;
         }
         blacken(target, &row, width);
@@ -67,7 +66,7 @@ pub(super) fn unpack(
     Ok(unpacked)
 }
 
-/// `changes` are the places at which the colour changes, from white at first.
+/// `changes` are the pixels at which the colour changes. A row starts white.
 fn blacken(row: &mut [u8], changes: &[u32], width: u32) {
     for run in changes.chunks(2) {
         let end = run.get(1).copied().unwrap_or(width);
@@ -77,17 +76,40 @@ fn blacken(row: &mut [u8], changes: &[u32], width: u32) {
     }
 }
 
-/// Runs of no length are allowed, and any number of them is no image.
+/// Runs of length zero are allowed, but not any number of them.
 fn fits(row: &[u32], width: u32) -> Result<(), ImageError> {
     match row.len() as u64 > 2 * u64::from(width) + 2 {
-        true => Err(damaged("a row of a fax never ends")),
+        true => Err(corrupt("a row of a fax never ends")),
         false => Ok(()),
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Colour {
+    White,
+    Black,
+}
+
+impl Colour {
+    /// The colour of a row's run number `run`, counted from 0. Runs alternate.
+    fn of_run(run: usize) -> Self {
+        match run % 2 {
+            0 => Self::White,
+            _ => Self::Black,
+        }
+    }
+
+    fn opposite(self) -> Self {
+        match self {
+            Self::White => Self::Black,
+            Self::Black => Self::White,
+        }
     }
 }
 
 struct Bits<'a> {
     data: &'a [u8],
-    /// In bits.
+    /// The position in bits.
     at: usize,
 }
 
@@ -100,45 +122,45 @@ impl Bits<'_> {
         self.at = self.at.next_multiple_of(bits);
     }
 
-    fn look(&self, bits: u8) -> u16 {
+    fn peek_bits(&self, bits: u8) -> u16 {
         let byte = |place: usize| u32::from(self.data.get(place).copied().unwrap_or(0));
         let first = self.at / 8;
         let three = byte(first) << 16 | byte(first + 1) << 8 | byte(first + 2);
         let shifted = three << (8 + self.at % 8);
-        // At most 16 of them.
+        // At most 16 bits.
         (u64::from(shifted) >> (32 - u32::from(bits))) as u16
     }
 
     fn take(&mut self, bits: u8) -> u16 {
-        let value = self.look(bits);
+        let value = self.peek_bits(bits);
         self.at += usize::from(bits);
         value
     }
 
-    /// An end of line is eleven zeros or more, and a one. Rows may come without.
+    /// Skips an end-of-line code: at least eleven zeros and a one. A row may lack it.
     fn skip_end_of_line(&mut self) {
-        if self.look(11) != 0 {
+        if self.peek_bits(11) != 0 {
             return;
         }
-        while !self.is_over() && self.look(1) == 0 {
+        while !self.is_over() && self.peek_bits(1) == 0 {
             self.at += 1;
         }
         self.at += 1;
     }
 
-    fn run(&mut self, is_black: bool) -> Result<u32, ImageError> {
+    fn run(&mut self, colour: Colour) -> Result<u32, ImageError> {
         let mut length = 0;
         loop {
-            let code = match is_black {
-                true => black::decode(self),
-                false => white::decode(self),
+            let code = match colour {
+                Colour::Black => black::decode(self),
+                Colour::White => white::decode(self),
             };
             match code {
                 Some(code) => length += u32::from(code),
                 None if self.is_over() => return Err(TRUNCATED),
-                None => return Err(damaged("a run has no such code")),
+                None => return Err(corrupt("a run of a fax has an invalid code")),
             }
-            // Longer runs are made of several codes.
+            // A long run consists of several codes.
             match code {
                 Some(64..) if !self.is_over() => {}
                 _ => return Ok(length),
@@ -146,32 +168,33 @@ impl Bits<'_> {
         }
     }
 
-    /// A row of runs alone.
+    /// Reads a row that is encoded as runs.
     fn runs(&mut self, width: u32, row: &mut Vec<u32>) -> Result<(), ImageError> {
         let mut place = 0;
         while place < width {
             fits(row, width)?;
-            let length = self.run(row.len() % 2 == 1)?;
+            let length = self.run(Colour::of_run(row.len()))?;
             place = place.saturating_add(length).min(width);
             row.push(place);
         }
         Ok(())
     }
 
-    /// A row by what changed since `above`; false at the mark that ends the image.
+    /// Reads a row that is encoded as the difference from `above`. Returns false at the code that
+    /// ends the image.
     fn changes(
         &mut self,
         above: &[u32],
         width: u32,
         row: &mut Vec<u32>,
     ) -> Result<bool, ImageError> {
-        // Before the first pixel, where a change at the very first counts.
+        // `None` is before the first pixel: a change at the very first pixel counts.
         let mut place: Option<u32> = None;
         let mut next = 0;
         while place.unwrap_or(0) < width {
             fits(row, width)?;
-            let is_black = row.len() % 2 == 1;
-            // The first change above that lies behind, to the other colour.
+            let colour = Colour::of_run(row.len());
+            // Find the first change above that lies to the right and is to the other colour.
             let lies_behind = |change: u32| place.is_none_or(|place| change > place);
             let is_too_far = |next: usize| {
                 above
@@ -184,7 +207,7 @@ impl Bits<'_> {
             while above.get(next).is_some_and(|change| !lies_behind(*change)) {
                 next += 1;
             }
-            if (next % 2 == 1) != is_black {
+            if Colour::of_run(next) != colour {
                 next += 1;
             }
             let change = |place: usize| above.get(place).copied().unwrap_or(width);
@@ -192,9 +215,9 @@ impl Bits<'_> {
             match mode::decode(self) {
                 Some(Mode::Pass) => place = Some(change(next + 1)),
                 Some(Mode::Horizontal) => {
-                    for is_black in [is_black, !is_black] {
+                    for colour in [colour, colour.opposite()] {
                         let from = row.last().copied().unwrap_or(0).max(here);
-                        let length = self.run(is_black)?;
+                        let length = self.run(colour)?;
                         row.push(from.saturating_add(length).min(width));
                     }
                     place = row.last().copied();
@@ -202,13 +225,13 @@ impl Bits<'_> {
                 Some(Mode::Vertical(by)) => {
                     let to = i64::from(change(next)) + i64::from(by);
                     let to = u32::try_from(to).ok().filter(|to| *to >= here);
-                    let to = to.ok_or_else(|| damaged("a row of a fax goes back"))?;
+                    let to = to.ok_or_else(|| corrupt("a row of a fax goes back"))?;
                     row.push(to.min(width));
                     place = Some(to);
                 }
                 Some(Mode::EOF) if place.is_none() => return Ok(false),
                 _ if self.is_over() => return Err(TRUNCATED),
-                _ => return Err(damaged("a row of a fax has no such code")),
+                _ => return Err(corrupt("a row of a fax has an invalid code")),
             }
         }
         Ok(true)
@@ -219,7 +242,7 @@ impl BitReader for Bits<'_> {
     type Error = std::convert::Infallible;
 
     fn peek(&self, bits: u8) -> Option<u16> {
-        (!self.is_over()).then(|| self.look(bits))
+        (!self.is_over()).then(|| self.peek_bits(bits))
     }
 
     fn consume(&mut self, bits: u8) -> Result<(), Self::Error> {
@@ -228,7 +251,7 @@ impl BitReader for Bits<'_> {
     }
 
     fn bits_to_byte_boundary(&self) -> u8 {
-        // Less than 8.
+        // Below 8.
         (self.at.wrapping_neg() % 8) as u8
     }
 }

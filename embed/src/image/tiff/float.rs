@@ -1,11 +1,11 @@
-//! Samples that are floats.
+//! Floating-point samples.
 
 use half::f16;
 
-use super::container::Order;
+use super::directory::ByteOrder;
 use super::layout::{Layout, Predictor};
 
-/// A row's samples, in the width of a chunk.
+/// Decodes the samples of a chunk's row.
 pub(super) fn values(layout: &Layout<'_>, row: &mut [u8]) -> Vec<f32> {
     let length = layout.bits as usize / 8;
     let samples = layout.chunk_samples();
@@ -14,13 +14,13 @@ pub(super) fn values(layout: &Layout<'_>, row: &mut [u8]) -> Vec<f32> {
             for place in samples..row.len() {
                 row[place] = row[place].wrapping_add(row[place - samples]);
             }
-            // All first bytes lie together, then all second ones, the highest first.
+            // Bytes of equal significance are stored together, the most significant first.
             let count = row.len() / length;
             let bytes = |number: usize| -> Vec<u8> {
                 (0..length).map(|byte| row[byte * count + number]).collect()
             };
             (0..count)
-                .map(|number| value(Order::Big.number(&bytes(number)), length))
+                .map(|number| value(ByteOrder::Big.number(&bytes(number)), length))
                 .collect()
         }
         predictor => {
@@ -42,7 +42,7 @@ pub(super) fn values(layout: &Layout<'_>, row: &mut [u8]) -> Vec<f32> {
 fn value(bits: u64, length: usize) -> f32 {
     match length {
         2 => f16::from_bits(bits as u16).to_f32(),
-        // Seven bits of exponent, sixteen of fraction.
+        // 7 bits of exponent, 16 of fraction.
         3 => {
             let (sign, exponent) = (bits >> 23 & 1, bits >> 16 & 0x7F);
             let fraction = (bits & 0xFFFF) as f32 / 65_536.0;

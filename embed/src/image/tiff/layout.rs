@@ -1,38 +1,39 @@
-//! What a directory says of the pixels: their samples, how these are packed, and where.
+//! The pixel layout that a directory describes: sample format, compression, strips and tiles.
 
-use super::container::{self as tag, Directory, Order};
-use super::{ImageError, damaged, unsupported};
+use super::directory::{self as tag, ByteOrder, Directory};
+use super::error::{corrupt, unsupported};
+use crate::image::ImageError;
 
-/// What a pixel's samples mean.
+/// The colour model of a pixel's samples (photometric interpretation).
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Meaning<'a> {
+pub(super) enum Photometric<'a> {
     Grey {
         alpha: Alpha,
         inverted: bool,
     },
     Palette {
-        /// Red, green and blue of each number, in 8 bits.
+        /// The 8-bit RGB colour of each index.
         colours: Vec<[u8; 3]>,
         alpha: Alpha,
     },
-    Colours(Alpha),
-    Inks,
-    /// Luminance and colour difference; see `luminance`.
-    Luminance,
-    /// An older way: a JPEG file that is all of the image.
-    WholeJpeg(&'a [u8]),
+    Rgb(Alpha),
+    Cmyk,
+    /// Luminance and colour difference; see `ycbcr`.
+    YCbCr,
+    /// Old-style JPEG compression (TIFF 6.0): one JPEG file holds the complete image.
+    EmbeddedJpeg(&'a [u8]),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Alpha {
     None,
     Straight,
-    /// Colours are multiplied by it.
+    /// The colours are multiplied by alpha.
     Premultiplied,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Numbers {
+pub(super) enum SampleFormat {
     Unsigned,
     Signed,
     Float,
@@ -41,7 +42,7 @@ pub(super) enum Numbers {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Compression {
     None,
-    /// Rows that begin at multiples of so many bytes.
+    /// Modified Huffman; each row starts at a multiple of this many bytes.
     FaxRows(usize),
     Fax3 {
         two_dimensions: bool,
@@ -61,34 +62,34 @@ pub(super) enum Predictor {
     Float,
 }
 
-/// Where a strip or a tile lies in the file.
+/// The compressed bytes of a strip or a tile.
 pub(super) type Chunk<'a> = &'a [u8];
 
 pub(super) struct Layout<'a> {
     pub width: u32,
     pub height: u32,
-    pub meaning: Meaning<'a>,
-    /// Of each sample.
+    pub photometric: Photometric<'a>,
+    /// Bits per sample.
     pub bits: u32,
-    pub numbers: Numbers,
-    /// Of each pixel, those that mean nothing here as well.
+    pub sample_format: SampleFormat,
+    /// Samples per pixel, including unused ones.
     pub samples: usize,
-    /// Each sample has chunks of its own.
+    /// Each sample has separate chunks.
     pub planar: bool,
-    pub order: Order,
+    pub order: ByteOrder,
     pub compression: Compression,
     pub predictor: Predictor,
-    /// Bits come from the low end of a byte.
+    /// The lowest bit of a byte comes first.
     pub reversed_bits: bool,
     pub jpeg_tables: &'a [u8],
     pub chunk_width: u32,
     pub chunk_height: u32,
     pub chunks: Vec<Chunk<'a>>,
-    /// Pixels across and down that share their colour difference.
+    /// The number of pixels, across and down, that share one colour difference.
     pub subsampling: (u32, u32),
-    /// Shares of red, green and blue in luminance.
+    /// The weights of red, green and blue in luminance.
     pub luminance: [f32; 3],
-    /// The codes of black and white of each of three components.
+    /// The codes for black and white, for each of the three components.
     pub black_white: [f32; 6],
 }
 
@@ -96,26 +97,28 @@ impl<'a> Layout<'a> {
     pub fn of(directory: &Directory<'a>) -> Result<Self, ImageError> {
         let side = |tag, name| {
             let side = directory.required(tag, name)?;
-            u32::try_from(side).map_err(|_| damaged(format!("its {name} is {side}")))
+            u32::try_from(side).map_err(|_| corrupt(format!("its {name} is {side}")))
         };
         let (width, height) = (side(tag::WIDTH, "width")?, side(tag::HEIGHT, "height")?);
-        let photometric = directory.number(tag::PHOTOMETRIC).unwrap_or(0);
-        let code = directory.number(tag::COMPRESSION).unwrap_or(1);
+        let photometric_code = directory.number(tag::PHOTOMETRIC).unwrap_or(0);
+        let compression_code = directory.number(tag::COMPRESSION).unwrap_or(1);
         let bits = directory.numbers(tag::BITS);
         let samples = match directory.number(tag::SAMPLES) {
             Some(samples) => samples,
-            None if photometric == 2 || photometric == 6 => 3,
+            None if photometric_code == 2 || photometric_code == 6 => 3,
             None => 1,
         };
-        // A pixel of more than these is a measurement, not a colour.
+        // A pixel with more samples is a measurement, not a colour.
         let samples = usize::try_from(samples)
             .ok()
             .filter(|samples| (1..=256).contains(samples))
             .ok_or_else(|| unsupported(format!("{samples} samples per pixel")))?;
-        let jpeg = (code == 6).then(|| old_jpeg(directory)).transpose()?;
-        let meaning = match jpeg {
-            Some(jpeg) => Meaning::WholeJpeg(jpeg),
-            None => meaning(directory, photometric, samples)?,
+        let jpeg = (compression_code == 6)
+            .then(|| old_jpeg(directory))
+            .transpose()?;
+        let photometric = match jpeg {
+            Some(jpeg) => Photometric::EmbeddedJpeg(jpeg),
+            None => colour_model(directory, photometric_code, samples)?,
         };
         let used = &bits[..bits.len().min(samples)];
         let first = used.first().copied().unwrap_or(1);
@@ -127,11 +130,11 @@ impl<'a> Layout<'a> {
             width,
             height,
             bits: first as u32,
-            numbers: numbers(directory)?,
+            sample_format: sample_format(directory)?,
             samples,
             planar: directory.number(tag::PLANAR) == Some(2) && samples > 1,
             order: directory.order,
-            compression: compression(code, directory)?,
+            compression: compression(compression_code, directory)?,
             predictor: match directory.number(tag::PREDICTOR) {
                 None | Some(1) => Predictor::None,
                 Some(2) => Predictor::Horizontal,
@@ -149,78 +152,81 @@ impl<'a> Layout<'a> {
                 directory.fractions(tag::BLACK_WHITE),
                 [0.0, 255.0, 128.0, 255.0, 128.0, 255.0],
             ),
-            meaning,
+            photometric,
         };
         layout.check()?;
         Ok(layout)
     }
 
     fn check(&self) -> Result<(), ImageError> {
-        let needs_8_bits = matches!(self.meaning, Meaning::Luminance)
+        let needs_8_bits = matches!(self.photometric, Photometric::YCbCr)
             || matches!(self.compression, Compression::Jpeg);
-        if needs_8_bits && (self.bits != 8 || self.numbers == Numbers::Float) {
-            return Err(unsupported(format!("samples of {} bits in it", self.bits)));
+        if needs_8_bits && (self.bits != 8 || self.sample_format == SampleFormat::Float) {
+            return Err(unsupported(format!("{} bits per sample in it", self.bits)));
         }
         let is_fax = matches!(
             self.compression,
             Compression::FaxRows(_) | Compression::Fax3 { .. } | Compression::Fax4
         );
         if is_fax && (self.bits, self.samples) != (1, 1) {
-            return Err(damaged("a fax has one bit per pixel"));
+            return Err(corrupt("a fax has one bit per pixel"));
         }
         if self.is_float() && !matches!(self.bits, 16 | 24 | 32 | 64) {
             return Err(unsupported(format!("floats of {} bits", self.bits)));
         }
-        if self.is_float() && matches!(self.meaning, Meaning::Palette { .. }) {
-            return Err(damaged("it numbers its palette in floats"));
+        if self.is_float() && matches!(self.photometric, Photometric::Palette { .. }) {
+            return Err(corrupt("its palette indices are floats"));
         }
         match self.predictor {
             Predictor::Horizontal if !matches!(self.bits, 8 | 16 | 32 | 64) => Err(unsupported(
                 format!("differences of samples of {} bits", self.bits),
             )),
-            Predictor::Float if !self.is_float() => Err(damaged("it predicts floats and has none")),
+            Predictor::Float if !self.is_float() => {
+                Err(corrupt("it has a predictor for floats, and no floats"))
+            }
             _ => Ok(()),
         }
     }
 
     pub fn is_float(&self) -> bool {
-        self.numbers == Numbers::Float
+        self.sample_format == SampleFormat::Float
     }
 
-    /// Whether only all values together tell which of them is white.
+    /// Whether white is defined by the range of the values; see `white_level`.
     pub fn is_relative(&self) -> bool {
-        let grey = matches!(self.meaning, Meaning::Grey { .. });
-        self.is_float() || grey && (self.bits > 8 || self.numbers == Numbers::Signed)
+        let grey = matches!(self.photometric, Photometric::Grey { .. });
+        self.is_float() || grey && (self.bits > 8 || self.sample_format == SampleFormat::Signed)
     }
 
-    /// How many of a pixel's first samples are looked at.
+    /// The number of leading samples per pixel that are used.
     pub fn kept(&self) -> usize {
-        self.meaning.samples()
+        self.photometric.samples()
     }
 
-    /// Whether that sample of a pixel is alpha.
+    /// Whether sample number `sample` of a pixel is alpha.
     pub fn is_alpha(&self, sample: usize) -> bool {
-        match &self.meaning {
-            Meaning::Grey { .. } | Meaning::Palette { .. } => sample == 1,
-            Meaning::Colours(_) => sample == 3,
+        match &self.photometric {
+            Photometric::Grey { .. } | Photometric::Palette { .. } => sample == 1,
+            Photometric::Rgb(_) => sample == 3,
             _ => false,
         }
     }
 
-    /// Samples of a pixel that lie together in a chunk.
+    /// Samples per pixel in one chunk.
     pub fn chunk_samples(&self) -> usize {
         if self.planar { 1 } else { self.samples }
     }
 
-    /// Whether pixels share their colour difference in the file. JPEG's decoder spreads it.
+    /// Whether pixels share a colour difference in the unpacked data. The JPEG decoder resolves its
+    /// own subsampling.
     pub fn is_subsampled(&self) -> bool {
-        self.meaning == Meaning::Luminance
+        self.photometric == Photometric::YCbCr
             && self.compression != Compression::Jpeg
             && !self.planar
             && self.subsampling != (1, 1)
     }
 
-    /// Of a chunk's row as it is packed; of a row of groups where pixels share colours.
+    /// Bytes per unpacked row of a chunk. With subsampling a row consists of groups of pixels.
     pub fn row_bytes(&self) -> u64 {
         if self.is_subsampled() {
             let (across, down) = self.subsampling;
@@ -230,7 +236,7 @@ impl<'a> Layout<'a> {
         bits.div_ceil(8)
     }
 
-    /// What unpacking one chunk takes.
+    /// The memory for unpacking one chunk, in bytes.
     pub fn chunk_memory(&self) -> u64 {
         let rows = u64::from(self.chunk_height.min(self.height));
         match self.compression {
@@ -243,15 +249,15 @@ impl<'a> Layout<'a> {
     }
 }
 
-impl Meaning<'_> {
-    /// How many samples of a pixel it is about.
+impl Photometric<'_> {
+    /// Samples per pixel that the colour model uses.
     pub fn samples(&self) -> usize {
         match self {
             Self::Grey { alpha, .. } => 1 + alpha.samples(),
             Self::Palette { alpha, .. } => 1 + alpha.samples(),
-            Self::Colours(alpha) => 3 + alpha.samples(),
-            Self::Luminance => 3,
-            Self::Inks | Self::WholeJpeg(_) => 4,
+            Self::Rgb(alpha) => 3 + alpha.samples(),
+            Self::YCbCr => 3,
+            Self::Cmyk | Self::EmbeddedJpeg(_) => 4,
         }
     }
 }
@@ -262,13 +268,13 @@ impl Alpha {
     }
 }
 
-fn meaning<'a>(
+fn colour_model<'a>(
     directory: &Directory<'_>,
-    photometric: u64,
+    code: u64,
     samples: usize,
-) -> Result<Meaning<'a>, ImageError> {
+) -> Result<Photometric<'a>, ImageError> {
     let extra = directory.numbers(tag::EXTRA_SAMPLES);
-    // `colours` samples come before it. Programs that forget the tag mean alpha with colours.
+    // Alpha follows `colours` other samples. Without the tag, a fourth sample after RGB is alpha.
     let alpha = |colours: usize| match (extra.first(), samples - colours) {
         (_, 0) => Alpha::None,
         (Some(1), _) => Alpha::Premultiplied,
@@ -276,24 +282,24 @@ fn meaning<'a>(
         (None, 1) if colours == 3 => Alpha::Straight,
         _ => Alpha::None,
     };
-    let (meaning, least) = match photometric {
+    let (photometric, least) = match code {
         0 | 1 => (
-            Meaning::Grey {
+            Photometric::Grey {
                 alpha: alpha(1),
-                inverted: photometric == 0,
+                inverted: code == 0,
             },
             1,
         ),
-        2 if samples >= 3 => (Meaning::Colours(alpha(3)), 3),
+        2 if samples >= 3 => (Photometric::Rgb(alpha(3)), 3),
         3 => {
             let colours = palette(directory)?;
             let alpha = alpha(1);
-            (Meaning::Palette { colours, alpha }, 1)
+            (Photometric::Palette { colours, alpha }, 1)
         }
-        5 => (Meaning::Inks, 4),
-        6 => (Meaning::Luminance, 3),
+        5 => (Photometric::Cmyk, 4),
+        6 => (Photometric::YCbCr, 3),
         8..=10 => return Err(unsupported("colours in CIE L*a*b*")),
-        32_844 | 32_845 => return Err(unsupported("logarithms of light")),
+        32_844 | 32_845 => return Err(unsupported("logarithmic luminance")),
         32_803 | 34_892 => return Err(unsupported("a camera's raw data")),
         other => {
             return Err(unsupported(format!(
@@ -302,18 +308,18 @@ fn meaning<'a>(
         }
     };
     if samples < least {
-        return Err(damaged(format!("it has {samples} samples per pixel")));
+        return Err(corrupt(format!("it has {samples} samples per pixel")));
     }
-    Ok(meaning)
+    Ok(photometric)
 }
 
 fn palette(directory: &Directory<'_>) -> Result<Vec<[u8; 3]>, ImageError> {
     let values = directory.numbers(tag::PALETTE);
     let length = values.len() / 3;
     if length == 0 {
-        return Err(damaged("it has no palette"));
+        return Err(corrupt("it has no palette"));
     }
-    // Some programs write 8 bits where 16 are meant, as libtiff knows.
+    // Some programs write 8-bit values instead of 16-bit ones; libtiff handles this too.
     let shift = if values.iter().all(|value| *value < 256) {
         0
     } else {
@@ -331,20 +337,20 @@ fn palette(directory: &Directory<'_>) -> Result<Vec<[u8; 3]>, ImageError> {
         .collect())
 }
 
-fn numbers(directory: &Directory<'_>) -> Result<Numbers, ImageError> {
+fn sample_format(directory: &Directory<'_>) -> Result<SampleFormat, ImageError> {
     match directory.number(tag::SAMPLE_FORMAT) {
-        // 4 says that nobody knows.
-        None | Some(1 | 4) => Ok(Numbers::Unsigned),
-        Some(2) => Ok(Numbers::Signed),
-        Some(3) => Ok(Numbers::Float),
-        Some(other) => Err(unsupported(format!("numbers of kind {other}"))),
+        // 4 means undefined.
+        None | Some(1 | 4) => Ok(SampleFormat::Unsigned),
+        Some(2) => Ok(SampleFormat::Signed),
+        Some(3) => Ok(SampleFormat::Float),
+        Some(other) => Err(unsupported(format!("sample format {other}"))),
     }
 }
 
 fn compression(code: u64, directory: &Directory<'_>) -> Result<Compression, ImageError> {
     let two_dimensions = directory.number(tag::FAX_OPTIONS).unwrap_or(0) & 1 == 1;
     Ok(match code {
-        // 6 is a whole JPEG, which is not unpacked as chunks.
+        // 6 is an embedded JPEG, which is not stored in chunks.
         1 | 6 => Compression::None,
         2 => Compression::FaxRows(1),
         3 => Compression::Fax3 { two_dimensions },
@@ -360,7 +366,7 @@ fn compression(code: u64, directory: &Directory<'_>) -> Result<Compression, Imag
 }
 
 fn old_jpeg<'a>(directory: &Directory<'a>) -> Result<&'a [u8], ImageError> {
-    let unreadable = || unsupported("JPEG as TIFF 6.0 had it, in parts");
+    let unreadable = || unsupported("old-style JPEG (TIFF 6.0) in several parts");
     let at = directory
         .number(tag::OLD_JPEG)
         .or_else(|| directory.number(tag::STRIP_OFFSETS))
@@ -377,7 +383,7 @@ fn old_jpeg<'a>(directory: &Directory<'a>) -> Result<&'a [u8], ImageError> {
     }
 }
 
-/// Their width, height and places; plane after plane, row after row.
+/// The width, height and bytes of all chunks, ordered by plane, then by row.
 fn chunks<'a>(
     directory: &Directory<'a>,
     (width, height): (u32, u32),
@@ -396,7 +402,7 @@ fn chunks<'a>(
             .min(file.len());
         let length = match lengths.get(number) {
             Some(length) => usize::try_from(*length).unwrap_or(usize::MAX),
-            // Old programs leave the lengths out.
+            // Old programs omit the lengths.
             None => usize::MAX,
         };
         &file[from..from.saturating_add(length).min(file.len())]
@@ -412,7 +418,7 @@ fn chunks<'a>(
             .number(tag)
             .and_then(|side| u32::try_from(side).ok())
             .filter(|side| *side > 0)
-            .ok_or_else(|| damaged("its tiles have no size"))
+            .ok_or_else(|| corrupt("its tiles have no size"))
     };
     Ok((side(tag::TILE_WIDTH)?, side(tag::TILE_HEIGHT)?, places))
 }
@@ -424,7 +430,7 @@ fn subsampling(directory: &Directory<'_>) -> (u32, u32) {
     }
 }
 
-/// `default` where the file gives none that can be calculated with.
+/// The given coefficients, or `default` if there are too few or one is not finite.
 fn coefficients<const N: usize>(given: Vec<f32>, default: [f32; N]) -> [f32; N] {
     match given.first_chunk::<N>() {
         Some(given) if given.iter().all(|value| value.is_finite()) => *given,

@@ -1,6 +1,6 @@
-//! Pulls from a small HTTP server that behaves as the hub does: large files are a
-//! redirect whose headers tell size and checksum, ranges are served, and on demand a
-//! transfer breaks off or comes damaged.
+//! Downloads from a small HTTP server that behaves like the hub: a large file is a redirect whose
+//! headers have its size and checksum, ranges are supported, and a transfer can be interrupted or
+//! corrupted.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
@@ -17,14 +17,14 @@ const MODEL: &str = "owner/model";
 #[derive(Default)]
 struct Behaviour {
     files: HashMap<String, Vec<u8>>,
-    /// Breaks the first transfer of `WEIGHTS` off after so many bytes.
+    /// Interrupts the first transfer of `WEIGHTS` after this many bytes.
     break_after: Option<usize>,
-    damage: bool,
-    /// `METHOD path range`, as they came.
+    corrupt: bool,
+    /// `METHOD path range`, in order of arrival.
     seen: Vec<String>,
 }
 
-/// A server for one test; it ends with the process.
+/// A server for one test. It runs until the process ends.
 struct FakeHub {
     address: String,
     behaviour: Arc<Mutex<Behaviour>>,
@@ -58,7 +58,7 @@ impl FakeHub {
     }
 }
 
-/// One request a connection.
+/// Serves one request per connection.
 fn serve(mut stream: TcpStream, behaviour: &Mutex<Behaviour>) {
     let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
     let request = lines.next().unwrap().unwrap();
@@ -119,7 +119,7 @@ fn serve(mut stream: TcpStream, behaviour: &Mutex<Behaviour>) {
         return;
     }
     let mut body = bytes[from..].to_vec();
-    if linked && behaviour.damage {
+    if linked && behaviour.corrupt {
         body[0] ^= 1;
     }
     if let Some(after) = behaviour.break_after.take_if(|_| linked) {
@@ -134,7 +134,7 @@ fn weights() -> Vec<u8> {
         .collect()
 }
 
-fn whole(weights: &[u8]) -> FakeHub {
+fn complete_model(weights: &[u8]) -> FakeHub {
     FakeHub::start(&[
         ("config.json", b"{}"),
         ("preprocessor_config.json", b"{}"),
@@ -144,12 +144,12 @@ fn whole(weights: &[u8]) -> FakeHub {
 }
 
 fn partial(cache: &Path) -> PathBuf {
-    beside(&cache::folder(MODEL, cache).unwrap(), "partial")
+    hidden_sibling(&cache::folder(MODEL, cache).unwrap(), "partial")
 }
 
 #[test]
 fn pulls_once() {
-    let (hub, cache) = (whole(&weights()), tempfile::tempdir().unwrap());
+    let (hub, cache) = (complete_model(&weights()), tempfile::tempdir().unwrap());
     let folder = pull_from(&hub.address, MODEL, None, cache.path()).unwrap();
     assert_eq!(fs::read(folder.join(WEIGHTS)).unwrap(), weights());
     assert!(folder.join("tokenizer.json").exists());
@@ -164,8 +164,8 @@ fn pulls_once() {
 }
 
 #[test]
-fn goes_on_where_a_transfer_broke_off() {
-    let (hub, cache) = (whole(&weights()), tempfile::tempdir().unwrap());
+fn resumes_an_interrupted_transfer() {
+    let (hub, cache) = (complete_model(&weights()), tempfile::tempdir().unwrap());
     hub.behaviour.lock().unwrap().break_after = Some(100_000);
     let folder = pull_from(&hub.address, MODEL, None, cache.path()).unwrap();
     assert_eq!(fs::read(folder.join(WEIGHTS)).unwrap(), weights());
@@ -179,8 +179,8 @@ fn goes_on_where_a_transfer_broke_off() {
 }
 
 #[test]
-fn goes_on_where_an_earlier_run_ended() {
-    let (hub, cache) = (whole(&weights()), tempfile::tempdir().unwrap());
+fn resumes_the_transfer_of_an_earlier_run() {
+    let (hub, cache) = (complete_model(&weights()), tempfile::tempdir().unwrap());
     let staging = partial(cache.path());
     fs::create_dir_all(&staging).unwrap();
     fs::write(staging.join("model.safetensors.part"), &weights()[..4096]).unwrap();
@@ -193,9 +193,9 @@ fn goes_on_where_an_earlier_run_ended() {
 }
 
 #[test]
-fn a_damaged_file_does_not_count() {
-    let (hub, cache) = (whole(&weights()), tempfile::tempdir().unwrap());
-    hub.behaviour.lock().unwrap().damage = true;
+fn a_corrupt_file_is_rejected() {
+    let (hub, cache) = (complete_model(&weights()), tempfile::tempdir().unwrap());
+    hub.behaviour.lock().unwrap().corrupt = true;
     let error = pull_from(&hub.address, MODEL, None, cache.path()).unwrap_err();
     assert!(matches!(error, EmbedError::ModelUnavailable { .. }));
     assert!(error.to_string().contains("SHA-256"), "{error}");
@@ -206,14 +206,14 @@ fn a_damaged_file_does_not_count() {
             .exists()
     );
 
-    hub.behaviour.lock().unwrap().damage = false;
+    hub.behaviour.lock().unwrap().corrupt = false;
     pull_from(&hub.address, MODEL, None, cache.path()).unwrap();
 }
 
 #[test]
 fn pulls_shards_by_their_index() {
     let index = br#"{"weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"}}"#;
-    let hub = whole(&[]);
+    let hub = complete_model(&[]);
     {
         let files = &mut hub.behaviour.lock().unwrap().files;
         files.remove(WEIGHTS);
@@ -230,8 +230,8 @@ fn pulls_shards_by_their_index() {
 }
 
 #[test]
-fn an_index_does_not_lead_out_of_the_folder() {
-    let hub = whole(&[]);
+fn an_index_cannot_name_files_outside_the_folder() {
+    let hub = complete_model(&[]);
     {
         let files = &mut hub.behaviour.lock().unwrap().files;
         files.remove(WEIGHTS);
@@ -244,7 +244,7 @@ fn an_index_does_not_lead_out_of_the_folder() {
 }
 
 #[test]
-fn says_what_is_missing() {
+fn names_the_missing_file() {
     let cache = tempfile::tempdir().unwrap();
     let nothing = FakeHub::start(&[]);
     let error = pull_from(&nothing.address, MODEL, None, cache.path())
@@ -259,9 +259,9 @@ fn says_what_is_missing() {
 }
 
 #[test]
-fn without_a_network_it_is_one_sentence_and_what_to_do() {
+fn without_a_network_the_error_gives_advice() {
     let cache = tempfile::tempdir().unwrap();
-    // A port that was free a moment ago: nobody listens.
+    // The port was free a moment ago, so no server listens on it.
     let port = TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -281,14 +281,17 @@ fn without_a_network_it_is_one_sentence_and_what_to_do() {
         "{text}"
     );
     let error = pull_from("http://127.0.0.1:1", "no-such-model", None, cache.path()).unwrap_err();
-    assert!(error.to_string().contains("no name of the hub"), "{error}");
+    assert!(
+        error.to_string().contains("nor a name on the hub"),
+        "{error}"
+    );
 }
 
 #[test]
 fn pulls_open_clip_by_its_own_names() {
     let hub = FakeHub::start(&[
         ("open_clip_config.json", b"{}"),
-        // Of another library, as timm's copies have it.
+        // Another library's configuration, as in timm's repositories.
         ("config.json", br#"{"architecture": "vit"}"#),
         ("tokenizer.json", b"{}"),
         ("open_clip_model.safetensors", b"weights"),
@@ -302,7 +305,7 @@ fn pulls_open_clip_by_its_own_names() {
 }
 
 #[test]
-fn pulls_what_a_model_of_sentences_lists() {
+fn pulls_the_modules_of_a_sentence_model() {
     let modules =
         br#"[{"path": "", "type": "x.Transformer"}, {"path": "1_Pooling", "type": "x.Pooling"},
         {"path": "2_Normalize", "type": "x.Normalize"}]"#;
@@ -323,7 +326,7 @@ fn pulls_what_a_model_of_sentences_lists() {
 }
 
 #[test]
-fn a_module_does_not_lead_out_of_the_folder() {
+fn a_module_cannot_name_a_folder_outside() {
     let hub = FakeHub::start(&[
         ("config.json", br#"{"model_type": "bert"}"#),
         (
@@ -337,7 +340,7 @@ fn a_module_does_not_lead_out_of_the_folder() {
 }
 
 #[test]
-fn pulls_a_text_tower_and_the_image_tower_that_it_goes_with() {
+fn pulls_a_text_tower_and_its_image_tower() {
     let hub = FakeHub::start(&[
         ("config.json", br#"{"model_type": "M-CLIP"}"#),
         ("preprocessor_config.json", b"{}"),

@@ -1,9 +1,9 @@
-//! Luminance and colour difference (YCbCr) where no JPEG decoder makes colours of it.
+//! Conversion of luminance and colour difference (YCbCr) to RGB, for data outside of JPEG.
 
 use super::layout::Layout;
 
-/// The rows of pixels of one row of groups: in the file a group's luminances come first, then the
-/// colour difference that they share.
+/// Expands one row of subsampled groups to rows of pixels. A group stores its luminances first,
+/// then the colour difference that they share.
 pub(super) fn spread(layout: &Layout<'_>, row: &[u8]) -> Vec<Vec<u8>> {
     let (across, down) = (layout.subsampling.0 as usize, layout.subsampling.1 as usize);
     let width = layout.chunk_width as usize;
@@ -22,8 +22,8 @@ pub(super) fn spread(layout: &Layout<'_>, row: &[u8]) -> Vec<Vec<u8>> {
     rows
 }
 
-/// Red, green and blue of a pixel.
-pub(super) fn colours(layout: &Layout<'_>, [luminance, blue, red]: [u8; 3]) -> [u8; 3] {
+/// Converts a pixel to RGB.
+pub(super) fn to_rgb(layout: &Layout<'_>, [luminance, blue, red]: [u8; 3]) -> [u8; 3] {
     let codes = &layout.black_white;
     let stretched = |code: u8, component: usize, range: f32| {
         let (black, white) = (codes[2 * component], codes[2 * component + 1]);
@@ -37,6 +37,6 @@ pub(super) fn colours(layout: &Layout<'_>, [luminance, blue, red]: [u8; 3]) -> [
     let blue = luminance + blue * (2.0 - 2.0 * of_blue);
     let of_green = if of_green == 0.0 { 1.0 } else { of_green };
     let green = (luminance - of_red * red - of_blue * blue) / of_green;
-    // Conversion keeps within a byte, and makes 0 of what is no number.
+    // The conversion saturates, and maps NaN to 0.
     [red, green, blue].map(|value| value.round() as u8)
 }

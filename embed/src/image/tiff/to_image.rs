@@ -1,17 +1,17 @@
-//! From levels to an image.
+//! Conversion of 8-bit samples to an image.
 
 use ::image::{DynamicImage, ImageBuffer};
 
-use super::layout::{Alpha, Compression, Layout, Meaning};
-use super::luminance;
-use crate::image::jpeg::from_inks;
+use super::layout::{Alpha, Compression, Layout, Photometric};
+use super::ycbcr;
+use crate::image::rgb::from_cmyk;
 
-/// Of `levels`, [`Layout::kept`] of them per pixel.
-pub(super) fn image(layout: &Layout<'_>, mut levels: Vec<u8>) -> Option<DynamicImage> {
+/// Converts `levels`, which has [`Layout::kept`] samples per pixel.
+pub(super) fn convert(layout: &Layout<'_>, mut levels: Vec<u8>) -> Option<DynamicImage> {
     let (width, height) = (layout.width, layout.height);
     let rgb = |levels| ImageBuffer::from_raw(width, height, levels).map(DynamicImage::ImageRgb8);
-    match &layout.meaning {
-        Meaning::Grey { alpha, inverted } => {
+    match &layout.photometric {
+        Photometric::Grey { alpha, inverted } => {
             let step = layout.kept();
             if *inverted {
                 for grey in levels.iter_mut().step_by(step) {
@@ -25,51 +25,46 @@ pub(super) fn image(layout: &Layout<'_>, mut levels: Vec<u8>) -> Option<DynamicI
             divide(&mut levels, step, *alpha);
             ImageBuffer::from_raw(width, height, levels).map(DynamicImage::ImageLumaA8)
         }
-        Meaning::Palette { colours, alpha } => {
-            let colour = |number: u8| {
-                colours
-                    .get(usize::from(number))
-                    .copied()
-                    .unwrap_or_default()
-            };
+        Photometric::Palette { colours, alpha } => {
+            let colour = |index: u8| colours.get(usize::from(index)).copied().unwrap_or_default();
             if *alpha == Alpha::None {
                 return rgb(levels.into_iter().flat_map(colour).collect());
             }
             let pixels = levels.as_chunks::<2>().0.iter();
-            let rgba = pixels.flat_map(|[number, alpha]| {
-                let [red, green, blue] = colour(*number);
+            let rgba = pixels.flat_map(|[index, alpha]| {
+                let [red, green, blue] = colour(*index);
                 [red, green, blue, *alpha]
             });
             ImageBuffer::from_raw(width, height, rgba.collect()).map(DynamicImage::ImageRgba8)
         }
-        Meaning::Colours(Alpha::None) => rgb(levels),
-        Meaning::Colours(alpha) => {
+        Photometric::Rgb(Alpha::None) => rgb(levels),
+        Photometric::Rgb(alpha) => {
             divide(&mut levels, 4, *alpha);
             ImageBuffer::from_raw(width, height, levels).map(DynamicImage::ImageRgba8)
         }
-        Meaning::Inks => {
+        Photometric::Cmyk => {
             let count = levels.len() / 4;
             for place in 0..count {
-                let inks = [0, 1, 2, 3].map(|ink| levels[4 * place + ink]);
-                levels[3 * place..3 * place + 3].copy_from_slice(&from_inks(inks));
+                let cmyk = [0, 1, 2, 3].map(|ink| levels[4 * place + ink]);
+                levels[3 * place..3 * place + 3].copy_from_slice(&from_cmyk(cmyk));
             }
             levels.truncate(3 * count);
             rgb(levels)
         }
-        Meaning::Luminance => {
+        Photometric::YCbCr => {
             if layout.compression != Compression::Jpeg || layout.planar {
                 for pixel in levels.as_chunks_mut::<3>().0 {
-                    *pixel = luminance::colours(layout, *pixel);
+                    *pixel = ycbcr::to_rgb(layout, *pixel);
                 }
             }
             rgb(levels)
         }
-        Meaning::WholeJpeg(_) => None,
+        Photometric::EmbeddedJpeg(_) => None,
     }
 }
 
-/// What a JPEG decoder made, 1 or 3 bytes per pixel.
-pub(super) fn of_jpeg((width, height): (u32, u32), levels: Vec<u8>) -> Option<DynamicImage> {
+/// Converts the output of the JPEG decoder, 1 or 3 bytes per pixel.
+pub(super) fn from_jpeg((width, height): (u32, u32), levels: Vec<u8>) -> Option<DynamicImage> {
     let pixels = width as usize * height as usize;
     if levels.len() == pixels {
         return ImageBuffer::from_raw(width, height, levels).map(DynamicImage::ImageLuma8);
@@ -77,7 +72,7 @@ pub(super) fn of_jpeg((width, height): (u32, u32), levels: Vec<u8>) -> Option<Dy
     ImageBuffer::from_raw(width, height, levels).map(DynamicImage::ImageRgb8)
 }
 
-/// Undoes a multiplication by alpha, the last of a pixel's `samples`.
+/// Undoes premultiplication by alpha, which is the last of a pixel's `samples`.
 fn divide(levels: &mut [u8], samples: usize, alpha: Alpha) {
     if alpha != Alpha::Premultiplied {
         return;

@@ -1,4 +1,4 @@
-//! Which files of a hub's copy make a model, by its layout.
+//! The files to download for a model, by its layout.
 
 use std::collections::HashMap;
 use std::fs;
@@ -8,16 +8,16 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::download::{Downloads, FetchError};
-use super::{
+use super::file_names::{
     CONFIG, DENSE, MODULES, OPEN_CLIP_CONFIG, OPEN_CLIP_WEIGHTS, PREPROCESSOR, SENTENCE_LENGTH,
     SENTENCE_PROMPTS, SENTENCE_TYPES, TOKENIZER, TOKENIZER_CONFIG, TRANSFORMERS_WEIGHTS, WEIGHTS,
     WEIGHTS_INDEX, WeightFiles,
 };
 
-/// `model_type` of a text tower that has its pictures from another model.
+/// `model_type` of a text tower that uses another model's image tower.
 const M_CLIP: &str = "M-CLIP";
 
-/// Fetches them into `staging`.
+/// Downloads the model's files into `staging`.
 pub(super) fn fetch(downloads: &Downloads, staging: &Path) -> Result<(), FetchError> {
     if downloads.fetch(OPEN_CLIP_CONFIG)? {
         let WeightFiles {
@@ -26,12 +26,12 @@ pub(super) fn fetch(downloads: &Downloads, staging: &Path) -> Result<(), FetchEr
         } = OPEN_CLIP_WEIGHTS;
         for file in safetensors.iter().chain([&pickle]) {
             if downloads.fetch(file)? {
-                // OpenAI's may be left out; whether it is that one is seen when it is read.
+                // Optional if it is OpenAI's, which is decided when the model is loaded.
                 downloads.fetch(TOKENIZER)?;
                 return Ok(());
             }
         }
-        // Others keep transformers' copy of the same model beside it.
+        // Some repositories have only transformers' weights of the same model.
     }
     downloads.require(CONFIG)?;
     #[derive(Deserialize)]
@@ -73,9 +73,9 @@ fn weights(downloads: &Downloads, staging: &Path) -> Result<(), FetchError> {
     shards.sort_unstable();
     shards.dedup();
     for shard in shards {
-        // The index is foreign: its names must stay in this folder.
+        // The index is untrusted: its names must not leave this folder.
         if shard.contains(['/', '\\']) || !shard.ends_with(".safetensors") {
-            return Err(FetchError::Damaged {
+            return Err(FetchError::Corrupt {
                 file: WEIGHTS_INDEX.to_owned(),
                 reason: format!("it names '{shard}' as a shard"),
             });
@@ -85,7 +85,7 @@ fn weights(downloads: &Downloads, staging: &Path) -> Result<(), FetchError> {
     Ok(())
 }
 
-/// What a text goes through in a model of sentences, each in a folder of its own.
+/// Downloads the modules of a sentence model. Each has a folder.
 fn modules(downloads: &Downloads, staging: &Path) -> Result<(), FetchError> {
     #[derive(Deserialize)]
     struct Module {
@@ -100,14 +100,14 @@ fn modules(downloads: &Downloads, staging: &Path) -> Result<(), FetchError> {
     for module in modules.iter().filter(|module| !module.path.is_empty()) {
         let path = &module.path;
         if path.contains(['/', '\\', '.']) {
-            return Err(FetchError::Damaged {
+            return Err(FetchError::Corrupt {
                 file: MODULES.to_owned(),
                 reason: format!("it names '{path}' as a folder"),
             });
         }
         let folder = staging.join(path);
         fs::create_dir_all(&folder).map_err(FetchError::disk(&folder))?;
-        // A module without settings has no file.
+        // A module without settings has no configuration.
         downloads.fetch(&format!("{path}/{CONFIG}"))?;
         if module.class.ends_with(DENSE) {
             downloads.require(&format!("{path}/{WEIGHTS}"))?;
@@ -119,7 +119,7 @@ fn modules(downloads: &Downloads, staging: &Path) -> Result<(), FetchError> {
 fn read<T: DeserializeOwned>(staging: &Path, file: &str) -> Result<T, FetchError> {
     let path = staging.join(file);
     let text = fs::read(&path).map_err(FetchError::disk(&path))?;
-    serde_json::from_slice(&text).map_err(|error| FetchError::Damaged {
+    serde_json::from_slice(&text).map_err(|error| FetchError::Corrupt {
         file: file.to_owned(),
         reason: error.to_string(),
     })

@@ -1,6 +1,8 @@
-//! A TIFF's first directory: numbered tags, each with some numbers or bytes.
+//! A TIFF's first directory: tags with integers, fractions or bytes.
 
-use super::{ImageError, TRUNCATED, damaged};
+use super::error::{TRUNCATED, corrupt};
+use crate::image::ImageError;
+use crate::image::format::is_big_tiff;
 
 pub(super) const WIDTH: u16 = 256;
 pub(super) const HEIGHT: u16 = 257;
@@ -30,7 +32,7 @@ pub(super) const LUMINANCE: u16 = 529;
 pub(super) const SUBSAMPLING: u16 = 530;
 pub(super) const BLACK_WHITE: u16 = 532;
 
-/// All of them.
+/// All tags that are read, except the two of an old-style JPEG.
 const READ: [u16; 25] = [
     WIDTH,
     HEIGHT,
@@ -59,15 +61,15 @@ const READ: [u16; 25] = [
     BLACK_WHITE,
 ];
 
-/// The order of a number's bytes.
+/// The byte order of integers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Order {
+pub(super) enum ByteOrder {
     Little,
     Big,
 }
 
-impl Order {
-    /// Of up to 8 bytes.
+impl ByteOrder {
+    /// Decodes an unsigned integer of up to 8 bytes.
     pub fn number(self, bytes: &[u8]) -> u64 {
         let append = |number: u64, byte: &u8| number << 8 | u64::from(*byte);
         match self {
@@ -79,7 +81,7 @@ impl Order {
 
 pub(super) struct Directory<'a> {
     pub file: &'a [u8],
-    pub order: Order,
+    pub order: ByteOrder,
     entries: Vec<Entry<'a>>,
 }
 
@@ -92,15 +94,15 @@ struct Entry<'a> {
 impl<'a> Directory<'a> {
     pub fn first(file: &'a [u8]) -> Result<Self, ImageError> {
         let order = match file.first() {
-            Some(b'I') => Order::Little,
-            _ => Order::Big,
+            Some(b'I') => ByteOrder::Little,
+            _ => ByteOrder::Big,
         };
-        let big = super::is_big(file);
+        let big = is_big_tiff(file);
         let number = |at: usize, length: usize| -> Option<u64> {
             let bytes = file.get(at..at.checked_add(length)?)?;
             Some(order.number(bytes))
         };
-        // Where things lie in a file with 32-bit offsets, and with 64.
+        // The field sizes of a file with 64-bit offsets, and with 32-bit ones.
         let (start, offset_length, count_length, entry_length) =
             if big { (8, 8, 8, 20) } else { (4, 4, 2, 12) };
         let read = || -> Option<Vec<Entry<'a>>> {
@@ -119,7 +121,7 @@ impl<'a> Directory<'a> {
                     usize::try_from(number(within, offset_length)?).ok()?
                 };
                 let value = file.get(from..from.saturating_add(length));
-                // A tag that isn't read may be damaged.
+                // A tag that is not read may be corrupt.
                 if value.is_none() && READ.contains(&tag) {
                     return None;
                 }
@@ -143,7 +145,7 @@ impl<'a> Directory<'a> {
         self.entries.iter().find(|entry| entry.tag == tag)
     }
 
-    /// Whole numbers; empty when there is no such tag or it holds others.
+    /// The integers of a tag; empty if the tag is absent or has another type.
     pub fn numbers(&self, tag: u16) -> Vec<u64> {
         let Some(entry) = self.entry(tag) else {
             return Vec::new();
@@ -158,21 +160,23 @@ impl<'a> Directory<'a> {
         }
     }
 
+    /// The first integer of a tag.
     pub fn number(&self, tag: u16) -> Option<u64> {
         self.numbers(tag).first().copied()
     }
 
-    /// What the file can't do without.
+    /// The first integer of a tag that must be present. `name` describes it in the error.
     pub fn required(&self, tag: u16, name: &str) -> Result<u64, ImageError> {
         self.number(tag)
-            .ok_or_else(|| damaged(format!("it has no {name}")))
+            .ok_or_else(|| corrupt(format!("it has no {name}")))
     }
 
+    /// The raw bytes of a tag; empty if it is absent.
     pub fn bytes(&self, tag: u16) -> &'a [u8] {
         self.entry(tag).map_or(&[], |entry| entry.value)
     }
 
-    /// Fractions, as floats; empty when there are none.
+    /// The fractions of a tag; empty if the tag is absent or has another type.
     pub fn fractions(&self, tag: u16) -> Vec<f32> {
         match self.entry(tag) {
             Some(entry) if entry.kind == 5 => entry
@@ -188,7 +192,7 @@ impl<'a> Directory<'a> {
     }
 }
 
-/// In bytes, of one value of a kind; unknown ones count as bytes.
+/// The size of one value of a field type, in bytes. An unknown type counts as bytes.
 fn length_of(kind: u16) -> usize {
     match kind {
         3 | 8 => 2,

@@ -1,24 +1,25 @@
-//! Values of which nothing says where white is: floats, and grey in more bits than are used.
+//! Samples whose white level the file does not define: floats, and grey with more bits than used.
 
-use super::layout::{Layout, Meaning, Numbers};
+use super::layout::{Layout, Photometric, SampleFormat};
 
-/// To bytes. In a grey image the brightest value decides: laboratories store bytes as floats or
-/// in 16 and 32 bits, which is how Pillow takes them, and such an image would be black otherwise.
+/// Scales samples to bytes. The brightest value of a grey image determines its white level:
+/// scientific software stores 8-bit data as floats or in 16 and 32 bits, and such an image would
+/// be black otherwise. Pillow treats these files in the same way.
 pub(super) fn levels(layout: &Layout<'_>, values: &[f32]) -> Vec<u8> {
     let kept = layout.kept();
     let range = range(layout);
-    let white = match layout.meaning {
-        Meaning::Grey {
+    let white = match layout.photometric {
+        Photometric::Grey {
             inverted: false, ..
         } => {
             let greys = values.iter().step_by(kept).copied();
             white(greys.fold(0.0, f32::max), range)
         }
-        // Of colours, what is beyond white is a highlight.
+        // In a colour image, values above white are highlights.
         _ => range,
     };
     let level = |value: f32, white: f32| (value / white).clamp(0.0, 1.0) * 255.0;
-    // A value that is no number becomes 0.
+    // NaN becomes 0.
     let byte = |(place, value): (usize, &f32)| {
         let is_alpha = layout.is_alpha(place % kept);
         level(*value, if is_alpha { range } else { white }).round() as u8
@@ -26,17 +27,17 @@ pub(super) fn levels(layout: &Layout<'_>, values: &[f32]) -> Vec<u8> {
     values.iter().enumerate().map(byte).collect()
 }
 
-/// The largest value that there is room for; of floats 1.
+/// The largest value of the sample format; 1 for floats.
 fn range(layout: &Layout<'_>) -> f32 {
-    match layout.numbers {
-        Numbers::Float => 1.0,
-        Numbers::Signed => 2.0_f32.powi(layout.bits as i32 - 1) - 1.0,
-        Numbers::Unsigned => 2.0_f32.powi(layout.bits as i32) - 1.0,
+    match layout.sample_format {
+        SampleFormat::Float => 1.0,
+        SampleFormat::Signed => 2.0_f32.powi(layout.bits as i32 - 1) - 1.0,
+        SampleFormat::Unsigned => 2.0_f32.powi(layout.bits as i32) - 1.0,
     }
 }
 
 fn white(brightest: f32, range: f32) -> f32 {
-    /// Floats somewhat above 1 are highlights.
+    /// Floats slightly above 1 are highlights.
     const HIGHLIGHTS: f32 = 2.0;
     const BYTE: f32 = 255.0;
     const TWO_BYTES: f32 = 65_535.0;
@@ -57,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn white_is_what_the_values_need() {
+    fn the_brightest_value_determines_white() {
         for (brightest, range, expected) in [
             (0.4, 1.0, 1.0),
             (1.5, 1.0, 1.0),

@@ -1,5 +1,5 @@
-//! A matrix as panels of 32 outputs, for products on the CPU in f32, and the FFI to what
-//! multiplies by them: `native/panel.cpp`, which needs AVX-512 or AVX2.
+//! Packed weights: a matrix stored as panels of 32 outputs, for f32 products on the CPU, and the
+//! FFI to the kernels in `native/panel.cpp`, which need AVX-512 or AVX2.
 #![allow(unsafe_code)]
 
 use std::ops::Range;
@@ -9,19 +9,20 @@ use tch::{Device, Kind, Tensor};
 use crate::{instructions, threads};
 
 const PANEL: i64 = 32;
-/// Rows whose inputs stay in the second cache while all panels pass.
+/// Rows per pass over all panels. Their inputs fit the L2 cache.
 const CHUNK: usize = 392;
 
-pub(crate) struct Panels {
-    /// `[outputs / PANEL, inputs, PANEL]`, contiguous, f32, in memory.
-    numbers: Tensor,
-    /// `[outputs]`, the same.
+/// A linear layer's weights, packed for products with few rows.
+pub struct PackedWeights {
+    /// `[outputs / PANEL, inputs, PANEL]`, contiguous f32 in main memory.
+    panels: Tensor,
+    /// `[outputs]`, contiguous f32 in main memory.
     bias: Option<Tensor>,
     kernel: Kernel,
 }
 
-/// `rows` `[count, inputs]` times `panel` `[inputs, PANEL]` plus `bias` `[PANEL]`, which may be
-/// null, give the first columns of `output` `[count, outputs]`.
+/// Computes `rows`, `[count, inputs]`, times `panel`, `[inputs, PANEL]`, plus `bias`, `[PANEL]` or
+/// null. Writes the first `PANEL` columns of `output`, `[count, outputs]`.
 type Kernel = unsafe extern "C" fn(
     rows: *const f32,
     count: i64,
@@ -32,7 +33,7 @@ type Kernel = unsafe extern "C" fn(
     outputs: i64,
 );
 
-/// Those that this processor runs, the fastest first.
+/// The kernels that this processor can run, fastest first.
 #[cfg(target_arch = "x86_64")]
 fn kernels() -> impl Iterator<Item = Kernel> {
     macro_rules! kernel {
@@ -66,11 +67,11 @@ fn kernels() -> impl Iterator<Item = Kernel> {
     std::iter::empty()
 }
 
-impl Panels {
-    /// `weight` is `[outputs, inputs]`, `bias` `[outputs]`. `None` where LibTorch is to
-    /// multiply: elsewhere than on a CPU with one of the kernels, in halves, and where outputs
-    /// do not divide into panels.
-    pub fn of(weight: &Tensor, bias: Option<&Tensor>) -> tch::Result<Option<Self>> {
+impl PackedWeights {
+    /// Packs `weight`, `[outputs, inputs]`, and `bias`, `[outputs]`. Returns `None` if no kernel
+    /// applies and LibTorch has to multiply: on another device than the CPU, in other types than
+    /// f32, without AVX2, and if the outputs are no multiple of a panel.
+    pub fn new(weight: &Tensor, bias: Option<&Tensor>) -> tch::Result<Option<Self>> {
         let kernel = kernels().next();
         kernel.map_or(Ok(None), |kernel| Self::for_kernel(kernel, weight, bias))
     }
@@ -81,36 +82,38 @@ impl Panels {
         bias: Option<&Tensor>,
     ) -> tch::Result<Option<Self>> {
         let (outputs, inputs) = weight.size2()?;
-        let here = |tensor: &Tensor| tensor.device() == Device::Cpu && tensor.kind() == Kind::Float;
-        let fits = |bias: &Tensor| here(bias) && bias.size() == [outputs];
-        if outputs % PANEL != 0 || !here(weight) || !bias.is_none_or(fits) {
+        let is_f32_on_cpu =
+            |tensor: &Tensor| tensor.device() == Device::Cpu && tensor.kind() == Kind::Float;
+        let fits = |bias: &Tensor| is_f32_on_cpu(bias) && bias.size() == [outputs];
+        if outputs % PANEL != 0 || !is_f32_on_cpu(weight) || !bias.is_none_or(fits) {
             return Ok(None);
         }
-        let numbers = weight
+        let panels = weight
             .f_reshape([outputs / PANEL, PANEL, inputs])?
             .f_transpose(1, 2)?
             .f_contiguous()?;
         let bias = bias.map(Tensor::f_contiguous).transpose()?;
         Ok(Some(Self {
-            numbers,
+            panels,
             bias,
             kernel,
         }))
     }
 
-    /// `[outputs, inputs]` again.
-    pub fn whole(&self) -> tch::Result<Tensor> {
-        let (_, inputs, _) = self.numbers.size3()?;
-        self.numbers.f_transpose(1, 2)?.f_reshape([-1, inputs])
+    /// The original weight, `[outputs, inputs]`.
+    pub fn unpack(&self) -> tch::Result<Tensor> {
+        let (_, inputs, _) = self.panels.size3()?;
+        self.panels.f_transpose(1, 2)?.f_reshape([-1, inputs])
     }
 
+    /// The bias, `[outputs]`.
     pub fn bias(&self) -> Option<&Tensor> {
         self.bias.as_ref()
     }
 
     /// `[…, inputs]` to `[…, outputs]`.
     pub fn multiply(&self, x: &Tensor) -> tch::Result<Tensor> {
-        let (panels, inputs, _) = self.numbers.size3()?;
+        let (panels, inputs, _) = self.panels.size3()?;
         let outputs = panels * PANEL;
         let rows = x
             .f_to_device(Device::Cpu)?
@@ -126,7 +129,7 @@ impl Panels {
             kernel: self.kernel,
             rows: start(&rows),
             inputs,
-            panels: start(&self.numbers),
+            panels: start(&self.panels),
             outputs,
             bias: self.bias.as_ref().map_or(std::ptr::null(), start),
             output: start(&output).cast_mut(),
@@ -135,11 +138,11 @@ impl Panels {
         let chunks = count.div_ceil(CHUNK);
         for chunk in 0..chunks {
             let chunk = count * chunk / chunks..count * (chunk + 1) / chunks;
-            threads::share_out(usize::try_from(panels).unwrap_or(0), |panel| {
-                // SAFETY: all are contiguous f32 in memory: `of` and the lines above make them
-                // so, and `reshape` failed unless `rows` is `[count, inputs]`. `output` is new,
-                // has `count` rows of `outputs`, nobody else knows it, and each panel writes
-                // columns of its own. The processor was asked in `kernels`.
+            threads::parallel_for(usize::try_from(panels).unwrap_or(0), |panel| {
+                // SAFETY: all tensors are contiguous f32 in main memory, by `for_kernel` and the
+                // lines above, and `reshape` guarantees that `rows` is `[count, inputs]`. `output`
+                // is new, has `count` rows of `outputs`, and is not shared; each panel writes
+                // different columns. `kernels` has checked the processor.
                 unsafe { product.panel(&chunk, panel) };
             });
         }
@@ -147,8 +150,8 @@ impl Panels {
     }
 }
 
-/// What all parts of a product share: `[count, inputs]` times `[panels, inputs, PANEL]` plus
-/// `[outputs]` gives `[count, outputs]`.
+/// The operands of a product: `[count, inputs]` times `[panels, inputs, PANEL]` plus `[outputs]`
+/// is `[count, outputs]`.
 struct Product {
     kernel: Kernel,
     rows: *const f32,
@@ -159,18 +162,18 @@ struct Product {
     output: *mut f32,
 }
 
-// SAFETY: what it points to outlives the product, is read, or written at places that no two
-// panels share.
+// SAFETY: the memory behind the pointers outlives the product. It is only read, except `output`,
+// of which no two panels write the same elements.
 unsafe impl Sync for Product {}
 
 impl Product {
     /// # Safety
-    /// The pointers are valid for these shapes, `rows` lie within `count` and `panel` within
-    /// `panels`, and no other call has the same of both.
+    /// The pointers must be valid for these shapes, `rows` must lie within `count` and `panel`
+    /// within `panels`, and no concurrent call may have the same rows and panel.
     unsafe fn panel(&self, rows: &Range<usize>, panel: usize) {
         let (inputs, outputs) = (self.inputs as usize, self.outputs as usize);
         let first = panel * PANEL as usize;
-        // SAFETY: the caller's.
+        // SAFETY: guaranteed by the caller.
         unsafe {
             let bias = if self.bias.is_null() {
                 self.bias
@@ -199,7 +202,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn panels_multiply_as_libtorch_does() {
+    fn products_equal_libtorch_s() {
         tch::manual_seed(7);
         threads::use_threads(2);
         let random = |shape: &[i64]| Tensor::randn(shape, (Kind::Float, Device::Cpu));
@@ -213,12 +216,14 @@ mod tests {
         {
             let (weight, bias) = (random(&[outputs, inputs]), random(&[outputs]));
             for bias in [Some(&bias), None] {
-                let panels = Panels::for_kernel(kernel, &weight, bias).unwrap().unwrap();
-                assert_eq!(panels.whole().unwrap(), weight);
-                // Whole tiles and parts of them, and more rows than one chunk.
+                let packed = PackedWeights::for_kernel(kernel, &weight, bias)
+                    .unwrap()
+                    .unwrap();
+                assert_eq!(packed.unpack().unwrap(), weight);
+                // Complete and partial tiles, and more rows than one chunk.
                 for rows in (0..30).chain([391, 392, 393, 1000]) {
                     let x = random(&[inputs, 1, rows]).permute([2, 1, 0]);
-                    let found = panels.multiply(&x).unwrap();
+                    let found = packed.multiply(&x).unwrap();
                     let wanted = x.linear(&weight, bias);
                     assert_eq!(found.size(), [rows, 1, outputs]);
                     assert!(found.allclose(&wanted, 1e-5, 1e-4, false), "{rows} rows");
@@ -228,10 +233,10 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_panels_is_left_to_libtorch() {
+    fn unsupported_weights_are_not_packed() {
         let weight = Tensor::randn([40, 8], (Kind::Float, Device::Cpu));
-        assert!(Panels::of(&weight, None).unwrap().is_none());
+        assert!(PackedWeights::new(&weight, None).unwrap().is_none());
         let half = Tensor::randn([64, 8], (Kind::Float, Device::Cpu)).to_kind(Kind::Half);
-        assert!(Panels::of(&half, None).unwrap().is_none());
+        assert!(PackedWeights::new(&half, None).unwrap().is_none());
     }
 }

@@ -1,13 +1,14 @@
-//! WebP, GIF and BMP by the `image` crate's decoders.
+//! WebP, GIF and BMP with the `image` crate's decoders.
 
 use ::image::metadata::Orientation;
 use ::image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
-use super::budget::{Budget, Paced};
-use super::header::{Format, Opened};
-use super::{ImageError, ImageLimits, decode, exif, header, webp};
+use super::budget::{Budget, BudgetedReader};
+use super::format::Format;
+use super::header::{OpenedImage, check_size};
+use super::{ImageError, ImageLimits, error, exif, rgb, webp};
 
-/// Besides the pixels: tables, one frame's palette, metadata.
+/// Memory in addition to the pixels: tables, one frame's palette, metadata.
 const SLACK: u64 = 32 << 20;
 
 pub(super) fn open<'a>(
@@ -15,8 +16,8 @@ pub(super) fn open<'a>(
     format: Format,
     limits: &ImageLimits,
     budget: &'a Budget<'a>,
-) -> Result<Opened<'a>, ImageError> {
-    let explain = move |error| decode::explain(format.name, error);
+) -> Result<OpenedImage<'a>, ImageError> {
+    let explain = move |cause| error::explain(format.name, cause);
     let exif = match format.format {
         ImageFormat::WebP => {
             webp::check(bytes)?;
@@ -24,20 +25,20 @@ pub(super) fn open<'a>(
         }
         _ => None,
     };
-    let mut reader = ImageReader::with_format(Paced::new(bytes, budget), format.format);
+    let mut reader = ImageReader::with_format(BudgetedReader::new(bytes, budget), format.format);
     reader.limits(allowance(SLACK));
     let mut decoder = reader.into_decoder().map_err(explain)?;
     let (width, height) = decoder.dimensions();
-    header::check_size(format, (width, height), limits)?;
+    check_size(format, (width, height), limits)?;
     let color = decoder.color_type();
     let pixels = u64::from(width) * u64::from(height);
     let channels = u64::from(color.channel_count());
     let decoding = u64::from(color.bytes_per_pixel()) + working_bytes(format.format);
-    let memory = pixels * decoding.max(decode::shown_bytes(channels));
+    let memory = pixels * decoding.max(rgb::conversion_bytes(channels));
     decoder
         .set_limits(allowance(memory.saturating_add(SLACK)))
         .map_err(explain)?;
-    Ok(Opened {
+    Ok(OpenedImage {
         stored: (width, height),
         orientation: exif.map_or(Orientation::NoTransforms, exif::orientation),
         memory,
@@ -56,18 +57,18 @@ pub(super) fn open<'a>(
     })
 }
 
-/// Bytes per pixel that a decoder holds besides its output.
+/// Bytes per pixel that a decoder holds in addition to its output.
 fn working_bytes(format: ImageFormat) -> u64 {
     match format {
-        // An animation's canvas besides the frame.
+        // An animation's canvas in addition to the frame.
         ImageFormat::WebP => 8,
         ImageFormat::Gif => 5,
         _ => 0,
     }
 }
 
-/// Windows' clipboard and screenshot tools leave a BMP's fourth byte 0 and call it alpha: an
-/// image of which nothing shows has none.
+/// Drops the alpha channel of a fully transparent image. The clipboard and screenshot tools of
+/// Windows write a fourth byte of 0 and declare it alpha.
 fn opaque_if_invisible(image: DynamicImage) -> DynamicImage {
     match image {
         DynamicImage::ImageRgba8(rgba) if rgba.pixels().all(|pixel| pixel.0[3] == 0) => {
