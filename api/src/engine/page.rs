@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use clipdb_index::fusion::{self, Fused};
-use clipdb_index::{CollectionIndex, Filter, Group, Ordered, Place, RowId, RowSet};
+use clipdb_index::{CollectionIndex, Filter, Group, Ordered, RowId, RowSet, SortKey};
 use serde_json::Value;
 
 use super::query::{Mode, Query};
@@ -33,7 +33,7 @@ pub(super) struct Candidate {
     /// Metres from where hits are ordered by distance.
     pub(super) distance_m: Option<f64>,
     /// In the order of fields; `None` in that of scores.
-    place: Option<Place>,
+    place: Option<SortKey>,
 }
 
 pub(super) struct Page {
@@ -187,8 +187,8 @@ fn by_fields(
             score: fused.map(|fused| fused.score),
             parts: fused.map_or_else(Vec::new, |fused| fused.parts.clone()),
             group: None,
-            distance_m: ordered.place.distance_m(),
-            place: Some(ordered.place),
+            distance_m: ordered.key.distance_m(),
+            place: Some(ordered.key),
         }
     };
     let rows = ranking.counted.rows.as_deref();
@@ -212,12 +212,12 @@ fn by_fields(
     };
     let mut groups = Groups::new(index, by);
     let mut left: Option<RowSet> = None;
-    let mut last: Option<Place> = None;
+    let mut last: Option<SortKey> = None;
     let mut depth = CANDIDATES;
     loop {
         let ordered = index.ordered(left.as_ref().or(rows), order, last.as_ref(), depth)?;
         let all = ordered.len() < depth;
-        last = ordered.last().map(|ordered| ordered.place.clone());
+        last = ordered.last().map(|ordered| ordered.key.clone());
         groups.take(ordered.into_iter().map(candidate).collect())?;
         let start = start(&groups.taken);
         if all || groups.taken.len() > start.saturating_add(query.limit) {
@@ -228,7 +228,7 @@ fn by_fields(
             (None, Some(rows)) => rows.clone(),
             (None, None) => RowSet::clone(&*index.select(&Filter::all())?),
         };
-        others.leave_out(&groups.full()?);
+        others.subtract(&groups.full()?);
         left = Some(others);
         depth = DEEPEST.min(2 * depth);
     }
