@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use clipdb_index::{CollectionIndex, Held, Reason};
+use clipdb_index::{CollectionIndex, Reason, SavedIndex};
 use clipdb_storage::{CheckMode, Checked, Finding, FindingKind, Store, StoreOptions};
 
 use crate::collection::closed::Closed;
@@ -83,12 +83,12 @@ fn check_index(
     let live: BTreeSet<_> = store.live_keys()?.into_iter().map(rows::row_id).collect();
     let definition = store.definition();
     let found = CollectionIndex::inspect(folder, &index_configuration(definition)?);
-    let judge = |what: &str, held: Result<Held, Reason>| {
+    let judge = |what: &str, held: Result<SavedIndex, Reason>| {
         let (kind, reason) = match held {
             Err(Reason::Missing) => (FindingKind::Note, "there is none yet".to_owned()),
             Err(Reason::Format(format)) => (FindingKind::Note, format),
-            Err(Reason::Damaged(damage)) => (FindingKind::Derived, damage),
-            Ok(Held { sequence, .. }) if sequence != Some(store.sequence()) => {
+            Err(Reason::Corrupt(damage)) => (FindingKind::Derived, damage),
+            Ok(SavedIndex { sequence, .. }) if sequence != Some(store.sequence()) => {
                 let behind = "it is behind the documents, which the next start mends".to_owned();
                 (FindingKind::Note, behind)
             }
