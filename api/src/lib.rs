@@ -23,7 +23,7 @@ mod trace_context;
 mod url_ingest;
 
 pub use clipdb_index as index;
-pub use clipdb_storage::{Checked, CollectionName, DocumentId, Finding, FindingKind};
+pub use clipdb_storage::{CheckReport, CollectionName, DocumentId, Finding, FindingKind};
 pub use engine::{Engine, EngineSettings};
 pub use error::ApiError;
 pub use tls::TlsIdentity;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use clipdb_api::engine::check_folder;
-use clipdb_api::{Checked, EngineSettings, Finding, FindingKind};
+use clipdb_api::{CheckReport, EngineSettings, Finding, FindingKind};
 
 #[derive(Debug, Args)]
 pub struct CheckArguments {
@@ -52,7 +52,7 @@ pub fn run(arguments: &CheckArguments) -> ExitCode {
 
 /// Whether no data is lost. Leftovers of a crash and repaired items count as intact; a document that
 /// was set aside does not.
-fn is_intact(checked: &Checked) -> bool {
+fn is_intact(checked: &CheckReport) -> bool {
     checked.set_aside.is_empty()
         && checked.findings.iter().all(|finding| match finding.kind {
             FindingKind::Damage | FindingKind::Derived => finding.repaired.is_some(),
@@ -61,7 +61,7 @@ fn is_intact(checked: &Checked) -> bool {
         })
 }
 
-fn as_json(checked: &Checked) -> serde_json::Value {
+fn as_json(checked: &CheckReport) -> serde_json::Value {
     serde_json::json!({
         "whole": is_intact(checked),
         "format": checked.format,
@@ -72,7 +72,7 @@ fn as_json(checked: &Checked) -> serde_json::Value {
     })
 }
 
-fn print(checked: &Checked, arguments: &CheckArguments) {
+fn print(checked: &CheckReport, arguments: &CheckArguments) {
     for finding in &checked.findings {
         println!("{}", line(finding));
     }

@@ -120,7 +120,7 @@ pub enum StorageError {
 
     /// The collection already has a snapshot in progress.
     #[error("a snapshot of collection {name} is already in progress; wait for it or cancel it")]
-    CopyUnderWay {
+    SnapshotInProgress {
         /// The collection.
         name: CollectionName,
     },

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clipdb_index::{CollectionIndex, Held, Reason};
-use clipdb_storage::{CheckMode, Checked, Finding, FindingKind, Store, StoreOptions};
+use clipdb_storage::{CheckMode, CheckReport, Finding, FindingKind, Store, StoreOptions};
 
 use super::collection::Collection;
 use super::committer::Closed;
@@ -23,7 +23,7 @@ use crate::error::ApiError;
 ///
 /// # Errors
 /// The folder cannot be looked at. What is damaged in it is no error but a finding.
-pub fn check_folder(settings: &EngineSettings, repair: bool) -> Result<Checked, ApiError> {
+pub fn check_folder(settings: &EngineSettings, repair: bool) -> Result<CheckReport, ApiError> {
     let options = StoreOptions {
         cache_bytes: settings.cache_bytes,
         reserve_bytes: 0,

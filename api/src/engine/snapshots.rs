@@ -6,7 +6,7 @@ use std::io::{BufReader, Seek};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use clipdb_storage::{CollectionName, Shelf, SnapshotId, SnapshotInfo, StorageError};
+use clipdb_storage::{CollectionName, SnapshotStore, SnapshotId, SnapshotInfo, StorageError};
 use serde_json::Value;
 
 use super::committer::Closed;
@@ -27,8 +27,8 @@ pub enum ArchiveSource {
 }
 
 impl Engine {
-    pub fn shelf(&self) -> &Shelf {
-        self.store.shelf()
+    pub fn shelf(&self) -> &SnapshotStore {
+        self.store.snapshots()
     }
 
     /// Begins a snapshot of the collection as it is now.
