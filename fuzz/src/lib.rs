@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use clipdb_index::{
-    Analyzer, CollectionIndex, Configuration, FieldWording, Fields, OwnedRow, Row, RowId,
-    VectorKind, Wording,
+    Analyzer, CollectionIndex, Configuration, FieldTextConfig, Fields, OwnedRow, Row, RowId,
+    TextConfig, VectorKind,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -71,11 +71,11 @@ pub fn documents() -> &'static [OwnedRow] {
 /// An index of [`documents`] that reads words in several languages. Its folder stays until the
 /// process ends.
 pub fn small_index(fields: Fields) -> CollectionIndex {
-    let with = |analyzer| FieldWording {
+    let with = |analyzer| FieldTextConfig {
         analyzer,
         boost: 1.0,
     };
-    let wording = Wording {
+    let text_config = TextConfig {
         analyzer: Analyzer::English,
         fields: [
             ("name_zh", Analyzer::Chinese),
@@ -87,7 +87,7 @@ pub fn small_index(fields: Fields) -> CollectionIndex {
         .into(),
     };
     let configuration = Configuration {
-        wording,
+        text_config,
         fields,
         ..Configuration::new(2)
     };

@@ -47,7 +47,7 @@ static SAVED: LazyLock<Saved> = LazyLock::new(|| {
     let rows: Vec<_> = rows.iter().map(OwnedRow::as_row).collect();
     index.apply(&[], &rows, 1).expect("a write");
     index.apply(&[RowId(7)], &[], 2).expect("a removal");
-    index.settle();
+    index.wait_for_builds();
     index.close().expect("a save");
     drop(index);
     let files = fs::read_dir(folder.path().join("vectors"))
