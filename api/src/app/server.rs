@@ -17,7 +17,7 @@ use super::{access, base_path, callers, compression, methods, shared_paths};
 use crate::clip_as_service::{self, websocket};
 use crate::http::error::ApiError;
 use crate::http::peer;
-use crate::http::resource::sole;
+use crate::http::resource::resource;
 use crate::http::state::{RestSettings, RestState};
 use crate::http::tls::TlsIdentity;
 use crate::rest::{self, page};
@@ -96,7 +96,7 @@ fn routes(config: &mut web::ServiceConfig) {
     rest::routes(config);
     clip_as_service::http::routes(config);
     // The page, or a connection of CLIP-as-service's WebSocket protocol.
-    config.service(sole("/", websocket::upgrade()).route(web::get().to(page::index)));
+    config.service(resource("/", websocket::upgrade()).route(web::get().to(page::index)));
 }
 
 fn cors(settings: &RestSettings) -> Cors {

@@ -9,9 +9,9 @@ use clipdb_engine::{CollectionName, Engine};
 use crate::clip_as_service::{self, CallStatistics};
 use crate::http::body::{self, Whole};
 use crate::http::error::ApiError;
-use crate::http::resource::sole;
+use crate::http::resource::resource;
 use crate::http::state::{Open, RestState};
-use crate::rest::{collections, encode, rank, search};
+use crate::rest::{encode, path, rank, search};
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     // Searches first: actix compares a request with one route after the other.
@@ -21,12 +21,12 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
                 .route(web::post().to(post_search))
                 .route(web::get().to(search::get)),
         )
-        .service(sole(
+        .service(resource(
             "/collections/{name}/search",
             web::post().to(post_search_of),
         ))
-        .service(sole("/encode", web::post().to(post_encode)))
-        .service(sole("/rank", web::post().to(post_rank)));
+        .service(resource("/encode", web::post().to(post_encode)))
+        .service(resource("/rank", web::post().to(post_rank)));
 }
 
 async fn post_encode(
@@ -69,7 +69,7 @@ async fn post_search_of(
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let name = collections::collection_name(&name)?;
+    let name = path::collection_name(&name)?;
     respond_to_search(open, &context, name, &request, payload).await
 }
 

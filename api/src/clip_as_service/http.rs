@@ -11,12 +11,12 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 
 use crate::clip_as_service::call::Calls;
-use crate::clip_as_service::message::{request_from_json, response_to_json};
+use crate::clip_as_service::message::{SUCCESS, request_from_json, response_to_json};
 use crate::clip_as_service::metrics::CallStatistics;
 use crate::clip_as_service::websocket;
 use crate::http::body;
 use crate::http::error::ApiError;
-use crate::http::resource::sole;
+use crate::http::resource::resource;
 use crate::http::state::Open;
 use crate::http::state::RestState;
 use clipdb_engine::{Engine, blocking};
@@ -28,9 +28,9 @@ const POST: &str = "/post";
 
 pub(crate) fn routes(config: &mut web::ServiceConfig) {
     config
-        .service(sole(POST, web::post().to(post)))
-        .service(sole("/index", web::post().to(post)))
-        .service(sole("/dry_run", websocket::dry_run()).route(web::get().to(dry_run)));
+        .service(resource(POST, web::post().to(post)))
+        .service(resource("/index", web::post().to(post)))
+        .service(resource("/dry_run", websocket::dry_run()).route(web::get().to(dry_run)));
 }
 
 /// Whether `path` may be one of this door's, where the key comes without `Bearer`.
@@ -76,20 +76,15 @@ pub(crate) async fn respond(
     let settings = state.settings.clip_as_service.clone();
     let calls = Calls::new(engine, settings, statistics.clone());
     let response = calls.answer(message, received).await;
-    let json = blocking(move || response_to_json(&response))
-        .await?
-        .map_err(body::json_error)?;
+    let json = blocking(move || response_to_json(&response)).await??;
     Ok(HttpResponse::Ok()
         .content_type("application/json")
         .body(json))
 }
 
-/// What `/dry_run` answers.
-pub(super) const READY: &str = r#"{"code":0,"description":"","exception":null}"#;
-
 /// Whether the executors answer, which here are the server itself.
 async fn dry_run(_: Open) -> HttpResponse {
     HttpResponse::Ok()
         .content_type("application/json")
-        .body(READY)
+        .body(SUCCESS)
 }

@@ -25,14 +25,15 @@ use crate::clip_as_service::exchange;
 use crate::clip_as_service::exchange::{IN_FLIGHT, Received};
 use crate::clip_as_service::frames;
 use crate::clip_as_service::frames::BoundedFrames;
-use crate::clip_as_service::http;
-use crate::clip_as_service::message::{DataRequest, Status, request_from_json, response_to_json};
+use crate::clip_as_service::message::{
+    DataRequest, SUCCESS, Status, request_from_json, response_to_json,
+};
 use crate::clip_as_service::meter;
 use crate::clip_as_service::meter::Shares;
 use crate::clip_as_service::metrics::CallStatistics;
 use crate::http::error::ApiError;
+use crate::http::problem;
 use crate::http::state::RestState;
-use crate::http::{body, problem};
 
 /// A connection that says nothing for so long is asked whether it is still there, and
 /// closed when it says nothing for as long again.
@@ -205,9 +206,7 @@ async fn send(
         match form {
             Form::Protobuf => Ok(session.binary(response.encode_to_vec()).await),
             Form::Json => {
-                let json = blocking(move || response_to_json(&response))
-                    .await?
-                    .map_err(body::json_error)?;
+                let json = blocking(move || response_to_json(&response)).await??;
                 Ok(session.text(json).await)
             }
         }
@@ -253,7 +252,7 @@ impl Frames {
     /// nothing is one of success.
     async fn say_ready(mut self) {
         let said = match self.message().await {
-            Ok(Some(AggregatedMessage::Text(_))) => self.session.text(http::READY).await,
+            Ok(Some(AggregatedMessage::Text(_))) => self.session.text(SUCCESS).await,
             Ok(Some(AggregatedMessage::Binary(_))) => {
                 self.session.binary(Status::default().encode_to_vec()).await
             }

@@ -4,10 +4,6 @@
 use std::fmt;
 use std::str::FromStr;
 
-use actix_web::{HttpRequest, web};
-
-use crate::http::state::RestState;
-
 /// First segments of the API's own routes: below a base path of such a name it would not be
 /// known which of the two is asked for.
 const TAKEN: [&str; 21] = [
@@ -97,14 +93,6 @@ impl FromStr for BasePath {
             _ => Ok(Self(path.to_owned())),
         }
     }
-}
-
-/// The base path of the server that got `request`.
-pub(crate) fn of(request: &HttpRequest) -> BasePath {
-    request
-        .app_data::<web::Data<RestState>>()
-        .map(|state| state.settings.base_path.clone())
-        .unwrap_or_default()
 }
 
 #[cfg(test)]

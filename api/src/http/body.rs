@@ -3,7 +3,7 @@
 use actix_web::http::header;
 use actix_web::{HttpRequest, web};
 use bytes::Bytes;
-use clipdb_engine::{Engine, Share, blocking, quoted};
+use clipdb_engine::{Engine, Share, blocking};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 
@@ -12,7 +12,6 @@ use crate::http::error::ApiError;
 use crate::http::exact_json::check_whole_numbers;
 use crate::http::state::RestSettings;
 use crate::http::strict_json;
-use crate::http::strict_json::Misread;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
@@ -59,10 +58,6 @@ pub(crate) fn without_byte_order_mark(bytes: Bytes) -> Bytes {
     }
 }
 
-pub(crate) fn body_too_large(limit: usize) -> ApiError {
-    ApiError::too_large("the request body", limit, "max_body_bytes")
-}
-
 /// The most bytes that the body may have: as many as the client says, where it is not
 /// compressed, or the limit.
 fn announced_length(request: &HttpRequest, limit: usize) -> Result<usize, ApiError> {
@@ -72,7 +67,7 @@ fn announced_length(request: &HttpRequest, limit: usize) -> Result<usize, ApiErr
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.parse::<usize>().ok());
     match announced {
-        Some(length) if length > limit => Err(body_too_large(limit)),
+        Some(length) if length > limit => Err(ApiError::body_too_large(limit)),
         Some(length) if !request.headers().contains_key(header::CONTENT_ENCODING) => Ok(length),
         _ => Ok(limit),
     }
@@ -130,32 +125,7 @@ pub(crate) async fn read_strict_json<T: DeserializeOwned + Send + 'static>(
 
 /// JSON as `T`; what is wrong is told with its field and its place.
 pub(crate) fn parse<'json, T: Deserialize<'json>>(json: &'json [u8]) -> Result<T, ApiError> {
-    strict_json::read(json).map_err(|Misread { error, field }| {
-        let named = |message: String| match field.is_empty() {
-            true => message,
-            false => format!("'{}': {message}", quoted(&field)),
-        };
-        match json_error(error) {
-            ApiError::InvalidField(message) => ApiError::InvalidField(named(message)),
-            ApiError::UnknownField(message) => ApiError::UnknownField(named(message)),
-            error => error,
-        }
-    })
-}
-
-pub(crate) fn json_error(error: serde_json::Error) -> ApiError {
-    let message = error
-        .to_string()
-        .replacen("expected ident", "expected true, false or null", 1)
-        .replacen("invalid type: sequence", "invalid type: a list", 1)
-        .replacen("invalid type: map", "invalid type: an object", 1);
-    if !error.is_data() {
-        ApiError::InvalidJson(message)
-    } else if strict_json::is_unknown_field(&error) {
-        ApiError::UnknownField(message)
-    } else {
-        ApiError::InvalidField(message)
-    }
+    strict_json::read(json).map_err(ApiError::from)
 }
 
 /// For a field that has a default: null is as if it was not there.

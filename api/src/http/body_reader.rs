@@ -11,7 +11,6 @@ use futures_util::StreamExt;
 use tokio::io::AsyncReadExt;
 use tokio_util::io::StreamReader;
 
-use crate::http::body::body_too_large;
 use crate::http::content_encoding::{ContentEncoding, Inflated};
 use crate::http::error::ApiError;
 use crate::http::pace::{Pace, Paced};
@@ -123,7 +122,7 @@ impl BodyReader {
         let mut whole = BytesMut::new();
         while let Some(chunk) = self.next().await? {
             if whole.len() + chunk.len() > limit {
-                return Err(body_too_large(limit));
+                return Err(ApiError::body_too_large(limit));
             }
             share.grow(chunk.len()).await?;
             whole.extend_from_slice(&chunk);

@@ -100,6 +100,10 @@ impl ApiError {
         }
     }
 
+    pub(crate) fn body_too_large(limit: usize) -> Self {
+        Self::too_large("the request body", limit, "max_body_bytes")
+    }
+
     /// A body, or a part of one, that is larger than `setting` allows.
     pub(crate) fn too_large(what: &'static str, limit: usize, setting: &'static str) -> Self {
         Self::Engine(EngineError::TooLarge {

@@ -153,6 +153,14 @@ impl RestState {
     }
 }
 
+/// The base path of the server that received `request`.
+pub(crate) fn base_path(request: &HttpRequest) -> BasePath {
+    request
+        .app_data::<web::Data<RestState>>()
+        .map(|state| state.settings.base_path.clone())
+        .unwrap_or_default()
+}
+
 /// Extracts the open engine; a server that is still starting answers 503.
 pub(crate) struct Open(pub(crate) Arc<Engine>);
 

@@ -1,141 +1,170 @@
-//! JSON as serde reads it, but for three things: an object is an object, of which serde takes
-//! a list as well, field after field; what was expected is told in JSON's words; and an error
-//! knows the field it is about.
+//! JSON as serde reads it, with three differences: a struct is read from an object only, where
+//! serde also takes a list of the fields' values; messages name the expected type in the terms of
+//! JSON; and an error has a kind and the field it is about.
 
+use std::borrow::Cow;
 use std::fmt;
 
-use serde::Deserialize;
 use serde::de::{
     DeserializeSeed, Deserializer, EnumAccess, Error, IntoDeserializer, MapAccess, SeqAccess,
     Unexpected, Visitor,
 };
-use serde_path_to_error::{Deserializer as Tracked, Segment, Track};
+use serde::{Deserialize, forward_to_deserialize_any};
 
-/// Why a JSON could not be read.
-#[derive(Debug)]
-pub(crate) struct Misread {
-    pub error: serde_json::Error,
-    /// The field that does not fit, or holds one that is unknown: `limit`, `query[2].text`.
-    /// Empty for the whole, and where that is not known.
-    pub field: String,
-}
+use crate::http::json_error::{JsonError, JsonErrorKind, Located, Slot};
 
+/// Parses `json` once, whether it fits or not.
+///
 /// # Errors
-/// It is not JSON, or not a `T`.
-pub(crate) fn read<'json, T: Deserialize<'json>>(json: &'json [u8]) -> Result<T, Misread> {
-    read_plainly(json).map_err(|error| Misread {
-        field: match error.is_data() {
-            // Read once more, since keeping track of the field slows down what fits.
-            true => field_that_fails::<T>(json, is_unknown_field(&error)),
-            false => String::new(),
-        },
-        error,
-    })
+/// `json` is not JSON, or not a `T`.
+pub(crate) fn read<'json, T: Deserialize<'json>>(json: &'json [u8]) -> Result<T, JsonError> {
+    let slot = Slot::default();
+    let mut source = serde_json::Deserializer::from_slice(json);
+    let value = T::deserialize(StrictDeserializer {
+        source: &mut source,
+        slot: &slot,
+    });
+    value
+        .and_then(|value| slot.take(source.end().map(|()| value)))
+        .map_err(|located| {
+            let fallback = match located.error.is_data() {
+                true => JsonErrorKind::InvalidValue,
+                false => JsonErrorKind::Syntax,
+            };
+            located.finish(fallback)
+        })
 }
 
-/// Whether it says which field nobody knows.
-pub(crate) fn is_unknown_field(error: &serde_json::Error) -> bool {
-    error.to_string().starts_with("unknown field")
+/// Integers below it are exact as floating-point numbers: 2^53.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
+/// The type that a visitor asks for, in the terms of JSON.
+#[derive(Clone, Copy)]
+enum Expectation {
+    /// The visitor names it itself.
+    Own,
+    Boolean,
+    /// The text names the range.
+    Integer(&'static str),
+    Number,
+    List,
+    Object,
 }
 
-fn read_plainly<'json, T: Deserialize<'json>>(json: &'json [u8]) -> Result<T, serde_json::Error> {
-    let mut deserializer = serde_json::Deserializer::from_slice(json);
-    let value = T::deserialize(Shaped(&mut deserializer))?;
-    deserializer.end()?;
-    Ok(value)
-}
-
-fn field_that_fails<'json, T: Deserialize<'json>>(json: &'json [u8], is_unknown: bool) -> String {
-    let mut deserializer = serde_json::Deserializer::from_slice(json);
-    let mut track = Track::new();
-    if T::deserialize(Tracked::new(Shaped(&mut deserializer), &mut track)).is_ok() {
-        return String::new();
-    }
-    let path = track.path();
-    let known = path.iter().len().saturating_sub(usize::from(is_unknown));
-    let mut field = String::new();
-    for segment in path.iter().take(known) {
-        match segment {
-            Segment::Seq { index } => field.push_str(&format!("[{index}]")),
-            Segment::Map { key } | Segment::Enum { variant: key } => {
-                if !field.is_empty() {
-                    field.push('.');
-                }
-                field.push_str(key);
-            }
-            Segment::Unknown => return String::new(),
+impl Expectation {
+    fn text(self) -> Option<&'static str> {
+        match self {
+            Self::Own => None,
+            Self::Boolean => Some("true or false"),
+            Self::Integer(range) => Some(range),
+            Self::Number => Some("a number"),
+            Self::List => Some("a list"),
+            Self::Object => Some("an object"),
         }
     }
-    field
+
+    /// Lets an error about `found` name the expected type.
+    fn name_in<T, E: Error>(
+        self,
+        visited: Result<T, Located<E>>,
+        found: Unexpected<'_>,
+    ) -> Result<T, Located<E>> {
+        match self.text() {
+            Some(expected) => visited.map_err(|_| Located::invalid_type(found, &expected)),
+            None => visited,
+        }
+    }
 }
 
-const NATURAL: &str = "a whole number from 0";
-const WHOLE: &str = "a whole number";
-/// Whole numbers below it are exact as floating-point numbers: 2^53.
-const EXACT: f64 = 9_007_199_254_740_992.0;
-const NUMBER: &str = "a number";
-const LIST: &str = "a list";
-const OBJECT: &str = "an object";
+/// Wraps the visitors that `source` is given in a [`StrictVisitor`].
+struct StrictDeserializer<'s, D> {
+    source: D,
+    slot: &'s Slot,
+}
 
-/// Hands its visitors on with their words for what they expect.
-struct Shaped<D>(D);
+impl<'s, D> StrictDeserializer<'s, D> {
+    /// JSON describes itself, so the source decides by what it finds.
+    fn expect<'de, V: Visitor<'de>>(
+        self,
+        expectation: Expectation,
+        visitor: V,
+    ) -> Result<V::Value, Located<D::Error>>
+    where
+        D: Deserializer<'de>,
+    {
+        let slot = self.slot;
+        let visitor = StrictVisitor {
+            visitor,
+            expectation,
+            slot,
+        };
+        slot.take(self.source.deserialize_any(visitor))
+    }
+}
 
-macro_rules! visited {
-    ($($method:ident $(($($argument:ident: $of:ty),*))? => $expected:expr;)*) => {
+macro_rules! by_expectation {
+    ($($method:ident $(($($argument:ident: $of:ty),*))? => $expectation:expr;)*) => {
         $(fn $method<V: Visitor<'de>>(
             self,
-            $($($argument: $of,)*)?
+            $($(_: $of,)*)?
             visitor: V,
-        ) -> Result<V::Value, D::Error> {
-            self.0.$method($($($argument,)*)? Worded { visitor, expected: $expected })
+        ) -> Result<V::Value, Self::Error> {
+            self.expect($expectation, visitor)
         })*
     };
 }
 
-impl<'de, D: Deserializer<'de>> Deserializer<'de> for Shaped<D> {
-    type Error = D::Error;
+macro_rules! by_source {
+    ($($method:ident $(($($argument:ident: $of:ty),*))? => $expectation:expr;)*) => {
+        $(fn $method<V: Visitor<'de>>(
+            self,
+            $($($argument: $of,)*)?
+            visitor: V,
+        ) -> Result<V::Value, Self::Error> {
+            let slot = self.slot;
+            let visitor = StrictVisitor { visitor, expectation: $expectation, slot };
+            slot.take(self.source.$method($($($argument,)*)? visitor))
+        })*
+    };
+}
 
-    visited! {
-        deserialize_any => None;
-        deserialize_bool => Some("true or false");
-        deserialize_i8 => Some(WHOLE);
-        deserialize_i16 => Some(WHOLE);
-        deserialize_i32 => Some(WHOLE);
-        deserialize_i64 => Some(WHOLE);
-        deserialize_u8 => Some("a whole number from 0 to 255");
-        deserialize_u16 => Some("a whole number from 0 to 65535");
-        deserialize_u32 => Some("a whole number from 0 to 4294967295");
-        deserialize_u64 => Some(NATURAL);
-        deserialize_f32 => Some(NUMBER);
-        deserialize_f64 => Some(NUMBER);
-        deserialize_char => None;
-        deserialize_str => None;
-        deserialize_string => None;
-        deserialize_bytes => None;
-        deserialize_byte_buf => None;
-        deserialize_option => None;
-        deserialize_unit => None;
-        deserialize_unit_struct(name: &'static str) => None;
-        // Under one of these names serde_json gives a value's own text.
-        deserialize_newtype_struct(name: &'static str) => None;
-        deserialize_seq => Some(LIST);
-        deserialize_tuple(length: usize) => Some(LIST);
-        deserialize_tuple_struct(name: &'static str, length: usize) => Some(LIST);
-        deserialize_map => Some(OBJECT);
-        deserialize_identifier => None;
-        deserialize_ignored_any => None;
+impl<'de, D: Deserializer<'de>> Deserializer<'de> for StrictDeserializer<'_, D> {
+    type Error = Located<D::Error>;
+
+    by_expectation! {
+        deserialize_any => Expectation::Own;
+        deserialize_bool => Expectation::Boolean;
+        deserialize_i8 => Expectation::Integer("a whole number");
+        deserialize_i16 => Expectation::Integer("a whole number");
+        deserialize_i32 => Expectation::Integer("a whole number");
+        deserialize_i64 => Expectation::Integer("a whole number");
+        deserialize_u8 => Expectation::Integer("a whole number from 0 to 255");
+        deserialize_u16 => Expectation::Integer("a whole number from 0 to 65535");
+        deserialize_u32 => Expectation::Integer("a whole number from 0 to 4294967295");
+        deserialize_u64 => Expectation::Integer("a whole number from 0");
+        deserialize_f64 => Expectation::Number;
+        deserialize_char => Expectation::Own;
+        deserialize_str => Expectation::Own;
+        deserialize_string => Expectation::Own;
+        deserialize_unit => Expectation::Own;
+        deserialize_unit_struct(name: &'static str) => Expectation::Own;
+        deserialize_seq => Expectation::List;
+        deserialize_tuple(length: usize) => Expectation::List;
+        deserialize_tuple_struct(name: &'static str, length: usize) => Expectation::List;
+        deserialize_map => Expectation::Object;
+        deserialize_struct(name: &'static str, fields: &'static [&'static str]) => Expectation::Object;
+        deserialize_identifier => Expectation::Own;
     }
 
-    fn deserialize_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        _: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, D::Error> {
-        self.0.deserialize_map(Worded {
-            visitor,
-            expected: Some(OBJECT),
-        })
+    by_source! {
+        // Rounded once, not by way of a double.
+        deserialize_f32 => Expectation::Number;
+        deserialize_bytes => Expectation::Own;
+        deserialize_byte_buf => Expectation::Own;
+        deserialize_option => Expectation::Own;
+        // Under one of these names serde_json returns a value's own text.
+        deserialize_newtype_struct(name: &'static str) => Expectation::Own;
+        deserialize_ignored_any => Expectation::Own;
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -143,54 +172,41 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Shaped<D> {
         _: &'static str,
         variants: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, D::Error> {
-        self.0.deserialize_any(Choice { visitor, variants })
+    ) -> Result<V::Value, Self::Error> {
+        self.expect(Expectation::Own, VariantVisitor { visitor, variants })
     }
 
     fn is_human_readable(&self) -> bool {
-        self.0.is_human_readable()
+        self.source.is_human_readable()
     }
 }
 
-struct Worded<V> {
+struct StrictVisitor<'s, V> {
     visitor: V,
-    expected: Option<&'static str>,
+    expectation: Expectation,
+    slot: &'s Slot,
 }
 
-impl<V> Worded<V> {
-    /// What the visitor made of a single value, or that this was not expected.
-    fn worded<T, E: Error>(
-        expected: Option<&'static str>,
-        found: Unexpected,
-        visited: Result<T, E>,
-    ) -> Result<T, E> {
-        match expected {
-            None => visited,
-            Some(expected) => visited.map_err(|_| E::invalid_type(found, &expected)),
-        }
-    }
-}
-
-macro_rules! single {
+macro_rules! scalars {
     ($($method:ident($of:ty) => $found:expr;)*) => {
         $(fn $method<E: Error>(self, value: $of) -> Result<V::Value, E> {
-            let found = $found;
-            Self::worded(self.expected, found(value), self.visitor.$method(value))
+            let visited = self.visitor.$method(value);
+            self.slot.put(self.expectation.name_in(visited, $found(value)))
         })*
     };
 }
 
-impl<'de, V: Visitor<'de>> Visitor<'de> for Worded<V> {
+impl<'de, V: Visitor<'de>> Visitor<'de> for StrictVisitor<'_, V> {
     type Value = V::Value;
 
     fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        match self.expected {
+        match self.expectation.text() {
             Some(expected) => f.write_str(expected),
             None => self.visitor.expecting(f),
         }
     }
 
-    single! {
+    scalars! {
         visit_bool(bool) => Unexpected::Bool;
         visit_i64(i64) => Unexpected::Signed;
         visit_u64(u64) => Unexpected::Unsigned;
@@ -198,12 +214,10 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Worded<V> {
         visit_borrowed_str(&'de str) => Unexpected::Str;
     }
 
-    /// JSON knows one kind of numbers: 18.0 is 18.
+    /// JSON has one type of numbers: 18.0 is 18.
     fn visit_f64<E: Error>(self, value: f64) -> Result<V::Value, E> {
-        let wants_whole = self
-            .expected
-            .is_some_and(|expected| expected.starts_with(WHOLE));
-        if wants_whole && value.fract() == 0.0 && value.abs() < EXACT {
+        let is_integer = value.fract() == 0.0 && value.abs() < EXACT;
+        if matches!(self.expectation, Expectation::Integer(_)) && is_integer {
             return if value < 0.0 {
                 self.visit_i64(value as i64)
             } else {
@@ -211,43 +225,59 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Worded<V> {
             };
         }
         let visited = self.visitor.visit_f64(value);
-        Self::worded(self.expected, Unexpected::Float(value), visited)
+        let found = Unexpected::Float(value);
+        self.slot.put(self.expectation.name_in(visited, found))
     }
 
     fn visit_string<E: Error>(self, value: String) -> Result<V::Value, E> {
-        self.visitor.visit_string(value)
+        self.slot.put(self.visitor.visit_string(value))
     }
 
     fn visit_bytes<E: Error>(self, value: &[u8]) -> Result<V::Value, E> {
-        self.visitor.visit_bytes(value)
+        self.slot.put(self.visitor.visit_bytes(value))
     }
 
     fn visit_borrowed_bytes<E: Error>(self, value: &'de [u8]) -> Result<V::Value, E> {
-        self.visitor.visit_borrowed_bytes(value)
+        self.slot.put(self.visitor.visit_borrowed_bytes(value))
     }
 
     fn visit_none<E: Error>(self) -> Result<V::Value, E> {
-        self.visitor.visit_none()
+        self.slot.put(self.visitor.visit_none())
     }
 
     fn visit_unit<E: Error>(self) -> Result<V::Value, E> {
-        self.visitor.visit_unit()
+        let visited = self.visitor.visit_unit();
+        self.slot
+            .put(self.expectation.name_in(visited, Unexpected::Unit))
     }
 
-    fn visit_some<D: Deserializer<'de>>(self, inner: D) -> Result<V::Value, D::Error> {
-        self.visitor.visit_some(Shaped(inner))
+    fn visit_some<D: Deserializer<'de>>(self, source: D) -> Result<V::Value, D::Error> {
+        let slot = self.slot;
+        slot.put(self.visitor.visit_some(StrictDeserializer { source, slot }))
     }
 
-    fn visit_newtype_struct<D: Deserializer<'de>>(self, inner: D) -> Result<V::Value, D::Error> {
-        self.visitor.visit_newtype_struct(Shaped(inner))
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, source: D) -> Result<V::Value, D::Error> {
+        let slot = self.slot;
+        let inner = StrictDeserializer { source, slot };
+        slot.put(self.visitor.visit_newtype_struct(inner))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<V::Value, A::Error> {
-        self.visitor.visit_seq(Inside(list))
+        let slot = self.slot;
+        if !matches!(self.expectation, Expectation::List | Expectation::Own) {
+            return slot.put(Err(Located::invalid_type(Unexpected::Seq, &self)));
+        }
+        let index = 0;
+        slot.put(self.visitor.visit_seq(StrictList { list, index, slot }))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, object: A) -> Result<V::Value, A::Error> {
-        self.visitor.visit_map(Inside(object))
+        let slot = self.slot;
+        if !matches!(self.expectation, Expectation::Object | Expectation::Own) {
+            return slot.put(Err(Located::invalid_type(Unexpected::Map, &self)));
+        }
+        let key = Cow::Borrowed("");
+        slot.put(self.visitor.visit_map(StrictObject { object, key, slot }))
     }
 
     fn visit_enum<A: EnumAccess<'de>>(self, variant: A) -> Result<V::Value, A::Error> {
@@ -255,13 +285,13 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Worded<V> {
     }
 }
 
-/// One of some words.
-struct Choice<V> {
+/// Reads an enum without data from a string.
+struct VariantVisitor<V> {
     visitor: V,
     variants: &'static [&'static str],
 }
 
-impl<'de, V: Visitor<'de>> Visitor<'de> for Choice<V> {
+impl<'de, V: Visitor<'de>> Visitor<'de> for VariantVisitor<V> {
     type Value = V::Value;
 
     fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
@@ -273,50 +303,145 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Choice<V> {
     }
 }
 
-/// The values of a list or of an object.
-struct Inside<A>(A);
+/// The values of a list.
+struct StrictList<'s, A> {
+    list: A,
+    /// Of the next value.
+    index: usize,
+    slot: &'s Slot,
+}
 
-impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Inside<A> {
-    type Error = A::Error;
+impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for StrictList<'_, A> {
+    type Error = Located<A::Error>;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(
         &mut self,
         seed: T,
-    ) -> Result<Option<T::Value>, A::Error> {
-        self.0.next_element_seed(Seed(seed))
+    ) -> Result<Option<T::Value>, Self::Error> {
+        let slot = self.slot;
+        let index = self.index;
+        self.index += 1;
+        slot.take(self.list.next_element_seed(StrictSeed { seed, slot }))
+            .map_err(|error| error.at_index(index))
     }
 
     fn size_hint(&self) -> Option<usize> {
-        self.0.size_hint()
+        self.list.size_hint()
     }
 }
 
-impl<'de, A: MapAccess<'de>> MapAccess<'de> for Inside<A> {
-    type Error = A::Error;
+/// The members of an object.
+struct StrictObject<'s, 'de, A> {
+    object: A,
+    /// The last key that was read; borrowed from the JSON unless the key has escapes.
+    key: Cow<'de, str>,
+    slot: &'s Slot,
+}
+
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for StrictObject<'_, 'de, A> {
+    type Error = Located<A::Error>;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(
         &mut self,
         seed: K,
-    ) -> Result<Option<K::Value>, A::Error> {
-        self.0.next_key_seed(seed)
+    ) -> Result<Option<K::Value>, Self::Error> {
+        let slot = self.slot;
+        let key = &mut self.key;
+        let seed = KeySeed { seed, key };
+        slot.take(self.object.next_key_seed(StrictSeed { seed, slot }))
     }
 
-    fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, A::Error> {
-        self.0.next_value_seed(Seed(seed))
+    fn next_value_seed<T: DeserializeSeed<'de>>(
+        &mut self,
+        seed: T,
+    ) -> Result<T::Value, Self::Error> {
+        let slot = self.slot;
+        slot.take(self.object.next_value_seed(StrictSeed { seed, slot }))
+            .map_err(|error| error.under_key(&self.key))
     }
 
     fn size_hint(&self) -> Option<usize> {
-        self.0.size_hint()
+        self.object.size_hint()
     }
 }
 
-struct Seed<S>(S);
+struct StrictSeed<'s, S> {
+    seed: S,
+    slot: &'s Slot,
+}
 
-impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Seed<S> {
+impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for StrictSeed<'_, S> {
     type Value = S::Value;
 
-    fn deserialize<D: Deserializer<'de>>(self, inner: D) -> Result<S::Value, D::Error> {
-        self.0.deserialize(Shaped(inner))
+    fn deserialize<D: Deserializer<'de>>(self, source: D) -> Result<S::Value, D::Error> {
+        let slot = self.slot;
+        slot.put(self.seed.deserialize(StrictDeserializer { source, slot }))
+    }
+}
+
+/// Notes an object's key while its seed reads it.
+struct KeySeed<'k, 'de, S> {
+    seed: S,
+    key: &'k mut Cow<'de, str>,
+}
+
+impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for KeySeed<'_, 'de, S> {
+    type Value = S::Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, source: D) -> Result<S::Value, D::Error> {
+        let key = self.key;
+        self.seed.deserialize(KeyDeserializer { source, key })
+    }
+}
+
+struct KeyDeserializer<'k, 'de, D> {
+    source: D,
+    key: &'k mut Cow<'de, str>,
+}
+
+impl<'de, D: Deserializer<'de>> Deserializer<'de> for KeyDeserializer<'_, 'de, D> {
+    type Error = D::Error;
+
+    /// A key is a string.
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
+        let key = self.key;
+        self.source.deserialize_str(KeyVisitor { visitor, key })
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, D::Error> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option
+        unit unit_struct seq tuple tuple_struct map struct enum identifier ignored_any
+    }
+}
+
+struct KeyVisitor<'k, 'de, V> {
+    visitor: V,
+    key: &'k mut Cow<'de, str>,
+}
+
+impl<'de, V: Visitor<'de>> Visitor<'de> for KeyVisitor<'_, 'de, V> {
+    type Value = V::Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        self.visitor.expecting(f)
+    }
+
+    fn visit_str<E: Error>(self, key: &str) -> Result<V::Value, E> {
+        *self.key = Cow::Owned(key.to_owned());
+        self.visitor.visit_str(key)
+    }
+
+    fn visit_borrowed_str<E: Error>(self, key: &'de str) -> Result<V::Value, E> {
+        *self.key = Cow::Borrowed(key);
+        self.visitor.visit_borrowed_str(key)
     }
 }
 
@@ -353,7 +478,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fits_is_read_as_ever() {
+    fn valid_json_is_read_like_serde_json() {
         let json = json!({
             "size": 3, "share": 2, "word": "no", "inner": [{ "text": "a" }],
             "named": { "b": { "text": "c", "more": 1 } }, "any": [1, { "d": [null, 0.5, true] }],
@@ -380,9 +505,9 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_is_told_in_words() {
+    fn errors_name_the_field_and_the_expected_type() {
         let natural = "expected a whole number from 0";
-        for (json, field, said) in [
+        for (json, field, text) in [
             ("[3]", "", "expected an object"),
             (r#"{"inner": [["a"]]}"#, "inner[0]", "expected an object"),
             (
@@ -395,6 +520,12 @@ mod tests {
                 "named.a",
                 "integer `7`, expected an object",
             ),
+            (
+                r#"{"named": {"\u0061": [7]}}"#,
+                "named.a",
+                "a list, expected an object",
+            ),
+            (r#"{"size": {}}"#, "size", "an object, expected a whole"),
             (r#"{"inner": {"text": "a"}}"#, "inner", "expected a list"),
             (r#"{"size": 1.5}"#, "size", &format!("`1.5`, {natural}")),
             (r#"{"size": -1}"#, "size", &format!("`-1`, {natural}")),
@@ -413,15 +544,59 @@ mod tests {
             ),
             (r#"{"inner": [{}]}"#, "inner[0]", "missing field `text`"),
             (r#"{"other": 1}"#, "", "unknown field `other`"),
+            (
+                r#"{"inner": [{"text": []}]}"#,
+                "inner[0].text",
+                "a list, expected a string",
+            ),
         ] {
-            let Misread {
-                error,
-                field: found,
-            } = read::<Outer>(json.as_bytes()).unwrap_err();
-            assert_eq!(found, field, "{json}");
-            assert!(error.is_data(), "{json}: {error}");
-            assert!(error.to_string().contains(said), "{json}: {error}");
-            assert!(error.to_string().contains("line 1"), "{json}: {error}");
+            let error = read::<Outer>(json.as_bytes()).unwrap_err();
+            assert_eq!(error.field, field, "{json}");
+            let message = error.message;
+            assert!(message.contains(text), "{json}: {message}");
+            assert!(message.contains("line 1"), "{json}: {message}");
         }
+    }
+
+    #[test]
+    fn an_error_has_its_kind() {
+        use JsonErrorKind::{InvalidValue, Syntax, UnknownField};
+        for (json, kind) in [
+            ("", Syntax),
+            ("{", Syntax),
+            ("{} {}", Syntax),
+            (r#"{"size": 1, }"#, Syntax),
+            (r#"{"any": tru}"#, Syntax),
+            (r#"{"any": 1e999}"#, Syntax),
+            (r#"{"other": "unknown field"}"#, UnknownField),
+            (r#"{"size": "unknown field"}"#, InvalidValue),
+            (r#"{"word": "unknown field `a`"}"#, InvalidValue),
+            (r#"{"size": 1, "size": 2}"#, InvalidValue),
+            (r#"{"inner": [{}]}"#, InvalidValue),
+            ("null", InvalidValue),
+        ] {
+            let error = read::<Outer>(json.as_bytes()).unwrap_err();
+            assert_eq!(error.kind, kind, "{json}: {}", error.message);
+        }
+    }
+
+    #[test]
+    fn json_is_parsed_once_even_if_it_fails() {
+        use std::sync::atomic::{AtomicUsize, Ordering};
+        static PARSED: AtomicUsize = AtomicUsize::new(0);
+
+        #[derive(Debug)]
+        struct Counted;
+
+        impl<'de> Deserialize<'de> for Counted {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                PARSED.fetch_add(1, Ordering::Relaxed);
+                u8::deserialize(deserializer).map(|_| Self)
+            }
+        }
+
+        let error = read::<Vec<Counted>>(b"[1, 2, 300]").unwrap_err();
+        assert_eq!(error.field, "[2]");
+        assert_eq!(PARSED.load(Ordering::Relaxed), 3);
     }
 }

@@ -7,16 +7,18 @@ use std::sync::Arc;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use clipdb_engine::{
-    Collection, CollectionName, CollectionSummary, FieldDefinition, FieldKind, RecallRequest,
-    VectorIndex, Wanted, blocking,
+    Collection, CollectionSummary, FieldDefinition, FieldKind, RecallRequest, VectorIndex, Wanted,
+    blocking,
 };
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::http::body;
 use crate::http::error::ApiError;
-use crate::http::resource::{query_string, sole};
+use crate::http::query_string;
+use crate::http::resource::resource;
 use crate::http::state::{Open, RestState};
+use crate::rest::path::collection_name;
 
 /// The most fields that a collection declares.
 const FIELDS: usize = 1000;
@@ -36,14 +38,15 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
                 .route(web::get().to(show))
                 .route(web::delete().to(drop_collection)),
         )
-        .service(sole("/collections/{name}/check", web::get().to(check)))
-        .service(sole("/collections/{name}/recall", web::get().to(recall)))
-        .service(sole("/collections/{name}/compact", web::post().to(compact)));
-}
-
-/// The collection's name in a path.
-pub(crate) fn collection_name(name: &str) -> Result<CollectionName, ApiError> {
-    name.parse::<CollectionName>().map_err(ApiError::from)
+        .service(resource("/collections/{name}/check", web::get().to(check)))
+        .service(resource(
+            "/collections/{name}/recall",
+            web::get().to(recall),
+        ))
+        .service(resource(
+            "/collections/{name}/compact",
+            web::post().to(compact),
+        ));
 }
 
 #[derive(Default, Deserialize)]
@@ -177,7 +180,7 @@ async fn recall(
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let collection = engine.collection(&collection_name(&name)?)?;
-    let query: RecallQuery = query_string(&request)?;
+    let query: RecallQuery = query_string::parse(&request)?;
     let wanted = RecallRequest {
         k: query.k.unwrap_or(10),
         queries: query.queries.unwrap_or(100),

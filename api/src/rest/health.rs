@@ -5,14 +5,14 @@ use clipdb_engine::EngineError;
 use serde_json::json;
 
 use crate::http::error::ApiError;
-use crate::http::resource::sole;
+use crate::http::resource::resource;
 use crate::http::state::{Open, RestState};
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config
-        .service(sole("/health", web::get().to(health)))
-        .service(sole("/ready", web::get().to(ready)))
-        .service(sole("/metrics", web::get().to(metrics)));
+        .service(resource("/health", web::get().to(health)))
+        .service(resource("/ready", web::get().to(ready)))
+        .service(resource("/metrics", web::get().to(metrics)));
 }
 
 /// The process answers; `degraded` where it does not serve every collection that it has, or takes

@@ -4,17 +4,19 @@
 //! to the engine, the toolkit is [`crate::http`], and the routes that CLIP-as-service has as well
 //! are in [`crate::app`].
 
-pub(crate) mod collections;
+mod collections;
 mod conditional;
 mod disposition;
 mod documents;
 pub(crate) mod encode;
+mod file_stream;
 mod health;
 mod input;
 mod large_answer;
 mod multipart;
 pub(crate) mod openai;
 pub(crate) mod page;
+pub(crate) mod path;
 pub(crate) mod rank;
 pub(crate) mod search;
 mod snapshots;

@@ -8,7 +8,7 @@ use include_dir::{Dir, include_dir};
 use serde_json::{Value, json};
 
 use crate::http::error::ApiError;
-use crate::http::resource::sole;
+use crate::http::resource::resource;
 use crate::http::state::RestState;
 use crate::rest::conditional::Version;
 
@@ -26,21 +26,21 @@ pub(crate) async fn index(request: HttpRequest) -> Result<HttpResponse, ApiError
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config
-        .service(sole(
+        .service(resource(
             "/docs",
             web::get().to(|request: HttpRequest| async move { file(&request, "docs.html") }),
         ))
-        .service(sole(
+        .service(resource(
             "/favicon.ico",
             web::get().to(|request: HttpRequest| async move { file(&request, "icon.svg") }),
         ))
-        .service(sole(
+        .service(resource(
             "/page/{file}",
             web::get().to(|request: HttpRequest, name: web::Path<String>| async move {
                 file(&request, &name)
             }),
         ))
-        .service(sole("/openapi.json", web::get().to(openapi)));
+        .service(resource("/openapi.json", web::get().to(openapi)));
 }
 
 /// Whether `path` is one of the page's own files, which need no key.

@@ -1,10 +1,7 @@
 //! Snapshots of a collection: take, list, download, remove; and its restore.
 
-use clipdb_engine::{
-    ArchiveSource, CollectionName, Engine, EngineError, SnapshotId, StorageError, blocking,
-};
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom, Write};
+use clipdb_engine::{ArchiveSource, Engine, StorageError, blocking};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use actix_web::body::SizedStream;
@@ -13,22 +10,18 @@ use actix_web::http::header::{
     DispositionType, EntityTag, TryIntoHeaderValue,
 };
 use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
-use bytes::Bytes;
-use futures_util::{Stream, stream};
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::http::body;
 use crate::http::body_reader::BodyReader;
 use crate::http::error::ApiError;
-use crate::http::resource::{query_string, sole};
+use crate::http::resource::resource;
 use crate::http::state::{Open, RestState};
-use crate::rest::collections::collection_name;
 use crate::rest::conditional::{Part, Version, settled};
+use crate::rest::file_stream;
+use crate::rest::path::{self, collection_name};
 use crate::rest::tasks;
-
-/// What one read of an archive takes.
-const CHUNK: usize = 256 << 10;
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config
@@ -42,20 +35,10 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
                 .route(web::get().to(download))
                 .route(web::delete().to(remove)),
         )
-        .service(sole("/collections/{name}/restore", web::post().to(restore)));
-}
-
-/// Whether the answer is the result or the task that it comes of.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Wait {
-    wait: Option<bool>,
-}
-
-impl Wait {
-    fn of(request: &HttpRequest) -> Result<bool, ApiError> {
-        Ok(query_string::<Self>(request)?.wait.unwrap_or(true))
-    }
+        .service(resource(
+            "/collections/{name}/restore",
+            web::post().to(restore),
+        ));
 }
 
 async fn take(
@@ -63,7 +46,7 @@ async fn take(
     name: web::Path<String>,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    let wait = Wait::of(&request)?;
+    let wait = tasks::waits(&request)?;
     let task = engine.begin_snapshot(&collection_name(&name)?)?;
     if !wait {
         return Ok(tasks::accepted(&task));
@@ -84,24 +67,12 @@ async fn list(Open(engine): Open, name: web::Path<String>) -> Result<HttpRespons
     Ok(HttpResponse::Ok().json(json!({ "snapshots": snapshots })))
 }
 
-fn place(path: &(String, String)) -> Result<(CollectionName, SnapshotId), ApiError> {
-    let name = collection_name(&path.0)?;
-    match SnapshotId::parse(&path.1) {
-        Some(id) => Ok((name, id)),
-        None => Err(EngineError::SnapshotNotFound {
-            collection: name,
-            id: path.1.clone(),
-        }
-        .into()),
-    }
-}
-
 async fn download(
     Open(engine): Open,
     path: web::Path<(String, String)>,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    let (name, id) = place(&path)?;
+    let (name, id) = path::snapshot(&path)?;
     let file_name = format!("{name}-{}.snapshot", id.as_str());
     let (info, file) = engine.open_snapshot(name, id).await?;
     let version = Version {
@@ -142,43 +113,17 @@ async fn download(
             disposition: DispositionType::Attachment,
             parameters: vec![DispositionParam::Filename(file_name)],
         })
-        .body(SizedStream::new(bytes, chunks(file, first, bytes))))
-}
-
-/// `bytes` of the file from `first` on, read on the pool for blocking work.
-pub(super) fn chunks(
-    file: File,
-    first: u64,
-    bytes: u64,
-) -> impl Stream<Item = Result<Bytes, ApiError>> {
-    stream::unfold(Some((file, first, bytes)), |rest| async move {
-        let (mut file, first, left) = rest?;
-        let read = blocking(move || {
-            let length = left.min(CHUNK as u64);
-            let mut chunk = Vec::with_capacity(CHUNK);
-            file.seek(SeekFrom::Start(first))?;
-            (&mut file).take(length).read_to_end(&mut chunk)?;
-            Ok::<_, std::io::Error>((Bytes::from(chunk), file))
-        });
-        match read.await {
-            Ok(Ok((chunk, _))) if chunk.is_empty() => None,
-            Ok(Ok((chunk, file))) => {
-                let read = chunk.len() as u64;
-                let rest = left.saturating_sub(read);
-                Some((Ok(chunk), Some((file, first + read, rest))))
-            }
-            // The client is told by a body that ends early.
-            Ok(Err(error)) => Some((Err(ApiError::BrokenBody(error.to_string())), None)),
-            Err(error) => Some((Err(error.into()), None)),
-        }
-    })
+        .body(SizedStream::new(
+            bytes,
+            file_stream::chunks(file, first, bytes),
+        )))
 }
 
 async fn remove(
     Open(engine): Open,
     path: web::Path<(String, String)>,
 ) -> Result<HttpResponse, ApiError> {
-    let (name, id) = place(&path)?;
+    let (name, id) = path::snapshot(&path)?;
     engine.remove_snapshot(name, id).await?;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -199,14 +144,14 @@ async fn restore(
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let wait = Wait::of(&request)?;
+    let wait = tasks::waits(&request)?;
     let name = collection_name(&name)?;
     let source = if body::media_type(&request) == "application/json" {
         let given: RestoreBody = body::read_json(&engine, &state.settings, &request, payload)
             .await?
             .0;
         let of = given.collection.unwrap_or_else(|| name.to_string());
-        let (collection, id) = place(&(of, given.snapshot))?;
+        let (collection, id) = path::snapshot(&(of, given.snapshot))?;
         // Told at once, not by a task.
         engine.open_snapshot(collection.clone(), id.clone()).await?;
         ArchiveSource::Snapshot { collection, id }

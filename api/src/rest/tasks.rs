@@ -1,21 +1,37 @@
 //! `GET /tasks`, `GET / DELETE /tasks/{id}`: long work.
 
 use actix_web::http::header;
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::http::error::ApiError;
 use crate::http::problem;
-use crate::http::resource::sole;
+use crate::http::query_string;
+use crate::http::resource::resource;
 use crate::http::state::Open;
 use clipdb_engine::Task;
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
-    config.service(sole("/tasks", web::get().to(list))).service(
-        web::resource("/tasks/{id}")
-            .route(web::get().to(show))
-            .route(web::delete().to(end)),
-    );
+    config
+        .service(resource("/tasks", web::get().to(list)))
+        .service(
+            web::resource("/tasks/{id}")
+                .route(web::get().to(show))
+                .route(web::delete().to(end)),
+        );
+}
+
+/// `?wait=`: whether the response is the result, or the task that produces it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WaitQuery {
+    wait: Option<bool>,
+}
+
+pub(super) fn waits(request: &HttpRequest) -> Result<bool, ApiError> {
+    let query: WaitQuery = query_string::parse(request)?;
+    Ok(query.wait.unwrap_or(true))
 }
 
 /// A task was begun: 202, and where to ask about it.

@@ -65,9 +65,13 @@ impl<'de> Visitor<'de> for &mut FirstKey {
 
 /// # Errors
 /// A tensor of the client's, sent back to it, is not one that can be written as lists.
-pub fn response_to_json(response: &DataRequest) -> Result<String, serde_json::Error> {
+pub fn response_to_json(response: &DataRequest) -> Result<String, ApiError> {
     serde_json::to_string(&ResponseBody(response))
+        .map_err(|error| ApiError::InvalidField(error.to_string()))
 }
+
+/// `StatusProto` of success: the response of `/dry_run`.
+pub const SUCCESS: &str = r#"{"code":0,"description":"","exception":null}"#;
 
 #[derive(Default, Deserialize)]
 #[serde(default)]

@@ -11,7 +11,7 @@ mod tags;
 mod tensor;
 
 pub use document::{Content, Document, DocumentArray, NamedScore};
-pub use json::{is_request, request_from_json, response_to_json};
+pub use json::{SUCCESS, is_request, request_from_json, response_to_json};
 pub use request::{Data, DataRequest, Exception, Header, Info, Route, Status};
 pub use tags::{struct_from_json, struct_to_json};
 pub use tensor::NdArray;

@@ -48,12 +48,9 @@ impl Elements {
             let (json, at) = all;
             return Ok(Self { json, at, count });
         }
-        // What exactly is wrong is found out by a reader of JSON.
-        let wrong = serde_json::from_slice::<IgnoredAny>(&elements.json).err();
-        Err(wrong.map_or_else(
-            || ApiError::InvalidJson("it is not one array".to_owned()),
-            body::json_error,
-        ))
+        // The parser reports the reason.
+        body::parse::<IgnoredAny>(&elements.json)?;
+        Err(ApiError::InvalidJson("it is not one array".to_owned()))
     }
 
     /// How many there are.

@@ -3,27 +3,18 @@
 use std::sync::Arc;
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde::Deserialize;
 
 use crate::http::body;
 use crate::http::body::is_ndjson;
 use crate::http::error::ApiError;
 use crate::http::peer::Peer;
-use crate::http::resource::query_string;
 use crate::http::state::RestSettings;
 use crate::rest::documents::reader::DocumentReader;
-use crate::rest::documents::{behind, ndjson, results};
-use crate::rest::multipart;
+use crate::rest::documents::{background, ndjson, results};
+use crate::rest::{multipart, tasks};
 use clipdb_engine::{Collection, Engine, blocking};
 
 const TAKES: &str = "application/json, application/x-ndjson, multipart/form-data";
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Wait {
-    /// Whether the answer comes when the documents are stored, or as soon as they are taken.
-    wait: Option<bool>,
-}
 
 pub(super) async fn take_in(
     engine: &Arc<Engine>,
@@ -32,12 +23,12 @@ pub(super) async fn take_in(
     request: &HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let wait = query_string::<Wait>(request)?.wait.unwrap_or(true);
+    let wait = tasks::waits(request)?;
     let kind = body::media_type(request);
     if is_ndjson(&kind) {
         let lines = ndjson::read(engine, settings, request, payload).await?;
         if !wait {
-            return behind::lines(engine, collection, lines).await;
+            return background::lines(engine, collection, lines).await;
         }
         let answers = engine.ingest(collection, lines);
         let answer = results::collect_for(Peer::of(request), engine, answers).await?;
@@ -60,7 +51,7 @@ pub(super) async fn take_in(
         _ => return Err(ApiError::UnsupportedMediaType(kind, TAKES)),
     };
     if !wait {
-        return behind::batch(engine, collection, reader, share);
+        return background::batch(engine, collection, reader, share);
     }
     let single = reader.is_single();
     let answers = engine.ingest(collection, reader.stream());

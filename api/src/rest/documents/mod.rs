@@ -1,7 +1,8 @@
 //! Documents over HTTP: add, read, change, delete, list, and their images.
 
 mod array;
-mod behind;
+mod background;
+mod batch;
 mod intake;
 mod loose;
 mod ndjson;
@@ -10,10 +11,7 @@ mod reader;
 mod results;
 pub(super) mod wire;
 
-use clipdb_engine::{
-    Change, Collection, CollectionName, DocumentId, Engine, EngineError, Incoming, Revision, Wanted,
-};
-use std::sync::Arc;
+use clipdb_engine::{Change, CollectionName, EngineError, Incoming, Revision, Wanted};
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::stream;
@@ -23,10 +21,10 @@ use serde_json::json;
 use crate::http::body;
 use crate::http::error::ApiError;
 use crate::http::exact_json::UniqueMap;
-use crate::http::resource::{filter_parameter, query_string};
+use crate::http::query_string;
 use crate::http::state::{Open, RestState};
-use crate::rest::collections::collection_name;
 use crate::rest::multipart::Files;
+use crate::rest::path::{self, collection_name};
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config
@@ -48,15 +46,6 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
             web::resource("/collections/{name}/documents/{id}/image")
                 .route(web::get().to(read::image)),
         );
-}
-
-/// The path's collection and document id.
-fn place(
-    engine: &Engine,
-    path: &(String, String),
-) -> Result<(Arc<Collection>, DocumentId), ApiError> {
-    let collection = engine.collection(&collection_name(&path.0)?)?;
-    Ok((collection, path.1.parse::<DocumentId>()?))
 }
 
 async fn add_to_default(
@@ -94,7 +83,7 @@ async fn put(
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let (collection, id) = place(&engine, &path)?;
+    let (collection, id) = path::document(&engine, &path)?;
     let (mut document, share): (wire::DocumentBody, _) =
         body::read_strict_json(&engine, &state.settings, &request, payload).await?;
     if document
@@ -153,7 +142,7 @@ async fn patch(
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let (collection, id) = place(&engine, &path)?;
+    let (collection, id) = path::document(&engine, &path)?;
     let (body, _share): (RevisionBody, _) =
         body::read_strict_json(&engine, &state.settings, &request, payload).await?;
     let revision = Revision {
@@ -169,7 +158,7 @@ async fn delete(
     Open(engine): Open,
     path: web::Path<(String, String)>,
 ) -> Result<HttpResponse, ApiError> {
-    let (collection, id) = place(&engine, &path)?;
+    let (collection, id) = path::document(&engine, &path)?;
     engine.delete(&collection, id).await?;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -186,12 +175,12 @@ async fn delete_where(
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let collection = engine.collection(&collection_name(&name)?)?;
-    let query: DeletionQuery = query_string(&request)?;
+    let query: DeletionQuery = query_string::parse(&request)?;
     let filter = query
         .filter
         .filter(|filter| !filter.trim().is_empty())
         .ok_or(EngineError::EmptyFilter)?;
-    let filter = filter_parameter(&filter)?;
+    let filter = query_string::parse_filter(&filter)?;
     let deleted = engine.delete_where(&collection, filter).await?;
     Ok(HttpResponse::Ok().json(json!({ "deleted": deleted })))
 }

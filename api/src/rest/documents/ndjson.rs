@@ -12,12 +12,10 @@ use crate::http::body::without_byte_order_mark;
 use crate::http::body_reader::BodyReader;
 use crate::http::error::ApiError;
 use crate::http::state::RestSettings;
-use crate::rest::documents::reader;
-use crate::rest::documents::reader::{BATCH_BYTES, failed};
+use crate::rest::documents::batch;
+use crate::rest::documents::wire::{self, failed};
 use crate::rest::multipart::Files;
 
-/// Lines that are read at once.
-const BATCH: usize = 128;
 /// What comes at once of a body, and may lie behind the longest line.
 const CHUNK: usize = 64 << 10;
 
@@ -87,7 +85,7 @@ fn incoming((line, share): Line) -> Incoming {
     match line {
         Ok(line) => Incoming {
             share: Some(share),
-            ..reader::incoming(&line, &mut Files::default())
+            ..wire::incoming(&line, &mut Files::default())
         },
         Err(error) => failed(error),
     }
@@ -127,9 +125,9 @@ impl LineSplitter {
         let count = self
             .ready
             .iter()
-            .take(BATCH)
+            .take(batch::DOCUMENTS)
             .take_while(|(line, _)| {
-                let fits = bytes < BATCH_BYTES;
+                let fits = bytes < batch::BYTES;
                 bytes += line.as_ref().map_or(0, Bytes::len);
                 fits
             })

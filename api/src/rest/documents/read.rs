@@ -10,14 +10,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::http::base_path;
 use crate::http::error::ApiError;
-use crate::http::resource::{filter_parameter, query_string};
-use crate::http::state::Open;
-use crate::rest::collections::collection_name;
+use crate::http::query_string;
+use crate::http::state::{Open, base_path};
 use crate::rest::conditional::{Version, settled};
-use crate::rest::documents::place;
 use crate::rest::documents::wire::DocumentAnswer;
+use crate::rest::path::{self, collection_name};
 
 const LIST_LIMIT: usize = 1000;
 const THUMBNAIL_WIDTHS: std::ops::RangeInclusive<u32> = 16..=2048;
@@ -29,7 +27,7 @@ pub(super) async fn answer(
     request: &HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let document = engine.document(collection, id).await?;
-    let (base, name) = (base_path::of(request), &collection.definition().name);
+    let (base, name) = (base_path(request), &collection.definition().name);
     Ok(HttpResponse::Ok().json(DocumentAnswer::new(&base, name, document)))
 }
 
@@ -38,7 +36,7 @@ pub(super) async fn show(
     path: web::Path<(String, String)>,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    let (collection, id) = place(&engine, &path)?;
+    let (collection, id) = path::document(&engine, &path)?;
     answer(&engine, &collection, id, &request).await
 }
 
@@ -56,7 +54,7 @@ pub(super) async fn list(
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let collection = engine.collection(&collection_name(&name)?)?;
-    let query: ListQuery = query_string(&request)?;
+    let query: ListQuery = query_string::parse(&request)?;
     let limit = query.limit.unwrap_or(100);
     if !(1..=LIST_LIMIT).contains(&limit) {
         return Err(ApiError::InvalidField(format!(
@@ -64,7 +62,12 @@ pub(super) async fn list(
         )));
     }
     let after = query.cursor.as_deref().map(cursor_id).transpose()?;
-    let documents = match query.filter.as_deref().map(filter_parameter).transpose()? {
+    let documents = match query
+        .filter
+        .as_deref()
+        .map(query_string::parse_filter)
+        .transpose()?
+    {
         Some(filter) => engine.list_where(&collection, filter, after, limit).await?,
         None => engine.list(&collection, after, limit).await?,
     };
@@ -72,7 +75,7 @@ pub(super) async fn list(
         Some(last) if documents.len() == limit => Some(URL_SAFE_NO_PAD.encode(last.id.as_str())),
         _ => None,
     };
-    let (base, name) = (base_path::of(&request), &collection.definition().name);
+    let (base, name) = (base_path(&request), &collection.definition().name);
     let documents: Vec<_> = documents
         .into_iter()
         .map(|document| DocumentAnswer::new(&base, name, document))
@@ -101,8 +104,8 @@ pub(super) async fn image(
     path: web::Path<(String, String)>,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    let (collection, id) = place(&engine, &path)?;
-    let query: ImageQuery = query_string(&request)?;
+    let (collection, id) = path::document(&engine, &path)?;
+    let query: ImageQuery = query_string::parse(&request)?;
     if query
         .width
         .is_some_and(|width| !THUMBNAIL_WIDTHS.contains(&width))

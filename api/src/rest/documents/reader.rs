@@ -9,17 +9,12 @@ use futures_util::{Stream, stream};
 use crate::http::body;
 use crate::http::body::without_byte_order_mark;
 use crate::http::error::ApiError;
-use crate::http::exact_json::check_whole_numbers;
 use crate::rest::documents::array;
 use crate::rest::documents::array::Elements;
-use crate::rest::documents::loose;
-use crate::rest::documents::wire::DocumentBody;
+use crate::rest::documents::batch;
+use crate::rest::documents::wire::{failed, incoming};
 use crate::rest::multipart::{FilePart, Files};
 use clipdb_engine::{Draft, EngineError, Incoming, blocking};
-
-/// Documents that are read at once, and the bytes of them that end such a batch.
-const BATCH: usize = 128;
-pub(super) const BATCH_BYTES: usize = 1 << 20;
 
 pub(super) struct DocumentReader {
     sources: VecDeque<Source>,
@@ -106,16 +101,16 @@ impl DocumentReader {
     }
 
     fn batch(&mut self) -> VecDeque<Incoming> {
-        let mut batch = VecDeque::new();
+        let mut items = VecDeque::new();
         let mut bytes = 0;
-        while batch.len() < BATCH && bytes < BATCH_BYTES {
+        while items.len() < batch::DOCUMENTS && bytes < batch::BYTES {
             let Some(item) = self.next() else {
                 break;
             };
             bytes += item.draft.as_ref().map_or(0, Draft::bytes);
-            batch.push_back(item);
+            items.push_back(item);
         }
-        batch
+        items
     }
 }
 
@@ -181,37 +176,6 @@ impl Iterator for Source {
                 }
             },
         }
-    }
-}
-
-/// One document's JSON as an item of the stream.
-pub(super) fn incoming(json: &[u8], files: &mut Files) -> Incoming {
-    let mut id = None;
-    let draft = body::parse::<DocumentBody>(json).and_then(|document| {
-        id.clone_from(&document.id);
-        check_whole_numbers(json)?;
-        document.into_draft(files)
-    });
-    if draft.is_err() {
-        let loose = loose::read(json);
-        id = id.or(loose.id);
-        for name in loose.files {
-            // What is refused takes its file with it.
-            files.take(&name);
-        }
-    }
-    Incoming {
-        id,
-        draft: draft.map_err(EngineError::from),
-        share: None,
-    }
-}
-
-pub(super) fn failed(error: ApiError) -> Incoming {
-    Incoming {
-        id: None,
-        draft: Err(error.into()),
-        share: None,
     }
 }
 

@@ -18,7 +18,7 @@ use crate::http::error::ApiError;
 use crate::http::peer;
 use crate::http::peer::Peer;
 use crate::http::problem;
-use crate::rest::snapshots::chunks;
+use crate::rest::file_stream;
 
 /// Bytes of a list that stay in memory.
 const IN_MEMORY: usize = 256 << 10;
@@ -169,7 +169,7 @@ impl IngestAnswer {
                 .flatten()
                 .fold(length, |sum, bytes| sum + bytes.len() as u64);
             let pieces = stream::iter([Ok(head)])
-                .chain(chunks(file, 0, self.list.spilled))
+                .chain(file_stream::chunks(file, 0, self.list.spilled))
                 .chain(stream::iter(end));
             return HttpResponse::Ok()
                 .content_type("application/json")

@@ -1,13 +1,17 @@
 //! A document's JSON, in and out.
 
-use clipdb_engine::{CollectionName, Document, DocumentId, Draft, ImageSource, VectorKind};
+use clipdb_engine::{
+    CollectionName, Document, DocumentId, Draft, EngineError, ImageSource, Incoming, VectorKind,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::http::base_path::BasePath;
+use crate::http::body;
 use crate::http::data_uri::decode_base64;
 use crate::http::error::ApiError;
-use crate::http::exact_json::UniqueMap;
+use crate::http::exact_json::{UniqueMap, check_whole_numbers};
+use crate::rest::documents::loose;
 use crate::rest::multipart::Files;
 use crate::rest::vector::VectorBody;
 
@@ -87,6 +91,38 @@ impl ImageBody {
                 "an image is exactly one of {\"base64\"}, {\"url\"} and {\"file\"}".to_owned(),
             )),
         }
+    }
+}
+
+/// Parses one document. A document that is refused keeps its id, and takes the files that it
+/// names: they are not documents of their own.
+pub(super) fn incoming(json: &[u8], files: &mut Files) -> Incoming {
+    let mut id = None;
+    let draft = body::parse::<DocumentBody>(json).and_then(|document| {
+        id.clone_from(&document.id);
+        check_whole_numbers(json)?;
+        document.into_draft(files)
+    });
+    if draft.is_err() {
+        let loose = loose::read(json);
+        id = id.or(loose.id);
+        for name in loose.files {
+            files.take(&name);
+        }
+    }
+    Incoming {
+        id,
+        draft: draft.map_err(EngineError::from),
+        share: None,
+    }
+}
+
+/// A failure that is not the fault of one document.
+pub(super) fn failed(error: ApiError) -> Incoming {
+    Incoming {
+        id: None,
+        draft: Err(error.into()),
+        share: None,
     }
 }
 

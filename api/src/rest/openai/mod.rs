@@ -10,7 +10,7 @@ use actix_web::{HttpRequest, web};
 pub(crate) use problem::OpenAiProblem;
 
 use crate::http::error::ApiError;
-use crate::http::resource::sole;
+use crate::http::resource::resource;
 
 /// All paths below it answer errors as OpenAI's clients read them.
 const ROOT: &str = "/v1";
@@ -18,10 +18,10 @@ const ROOT: &str = "/v1";
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config.service(
         web::scope(ROOT)
-            .service(sole("/embeddings", web::post().to(embeddings::create)))
-            .service(sole("/models", web::get().to(models::list)))
+            .service(resource("/embeddings", web::post().to(embeddings::create)))
+            .service(resource("/models", web::get().to(models::list)))
             // A hub's name has a slash, which some clients escape.
-            .service(sole("/models/{id:.+}", web::get().to(models::show)))
+            .service(resource("/models/{id:.+}", web::get().to(models::show)))
             .default_service(web::to(no_such_route)),
     );
 }

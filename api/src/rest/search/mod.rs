@@ -9,16 +9,15 @@ use std::sync::Arc;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 
-use crate::http::base_path;
 use crate::http::body::{self as request_body, Whole};
 use crate::http::error::ApiError;
 use crate::http::exact_json::UniqueValue;
-use crate::http::resource::{filter_parameter, query_string};
-use crate::http::state::{Open, RestSettings};
-use crate::rest::collections::collection_name;
+use crate::http::query_string;
+use crate::http::state::{Open, RestSettings, base_path};
 use crate::rest::documents::wire::ImageBody;
 use crate::rest::multipart;
 use crate::rest::multipart::{FilePart, Files};
+use crate::rest::path::collection_name;
 use crate::rest::search::answer::{AnswerBody, Shape};
 use crate::rest::search::body::{ModeBody, SearchBody};
 use clipdb_engine::{CollectionName, Engine, Query, blocking};
@@ -132,7 +131,7 @@ pub(crate) async fn get(
     Open(engine): Open,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    let words: WordsQuery = query_string(&request)?;
+    let words: WordsQuery = query_string::parse(&request)?;
     let name = match &words.collection {
         Some(name) => collection_name(name)?,
         None => CollectionName::default(),
@@ -145,7 +144,7 @@ pub(crate) async fn get(
         filter: words
             .filter
             .as_deref()
-            .map(filter_parameter)
+            .map(query_string::parse_filter)
             .transpose()?
             .map(UniqueValue),
         typos: words.typos,
@@ -175,6 +174,6 @@ async fn run(
     let collection = engine.collection(name)?;
     let answer = engine.search(&collection, query).await?;
     request.extensions_mut().insert(answer.timings);
-    let base = base_path::of(request);
+    let base = base_path(request);
     Ok(HttpResponse::Ok().json(AnswerBody::new(&base, name, answer, shape)?))
 }
