@@ -1,7 +1,7 @@
 //! What a request's `parameters` ask for. Those that are not known here belong to
 //! others (`__results__`, say) and are passed over, as CLIP-as-service does.
 
-use clipdb_engine::CollectionName;
+use clipdb_engine::{CollectionName, Query};
 use prost_types::Struct;
 use prost_types::value::Kind;
 use serde_json::Value;
@@ -9,8 +9,6 @@ use serde_json::Value;
 use crate::clip_as_service::filter::filter;
 use crate::clip_as_service::paths::Paths;
 use crate::http::error::ApiError;
-
-const LIMIT: usize = 1000;
 
 #[derive(Debug, Default, PartialEq)]
 pub struct Parameters {
@@ -93,11 +91,14 @@ fn flag(name: &str, kind: &Kind) -> Result<bool, ApiError> {
 fn limit(kind: &Kind) -> Result<usize, ApiError> {
     match kind {
         Kind::NumberValue(number)
-            if number.fract() == 0.0 && (1.0..=LIMIT as f64).contains(number) =>
+            if number.fract() == 0.0 && (1.0..=Query::MAX_LIMIT as f64).contains(number) =>
         {
             Ok(*number as usize)
         }
-        _ => Err(wrong("limit", &format!("a whole number from 1 to {LIMIT}"))),
+        _ => {
+            let most = Query::MAX_LIMIT;
+            Err(wrong("limit", &format!("a whole number from 1 to {most}")))
+        }
     }
 }
 

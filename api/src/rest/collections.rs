@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use clipdb_engine::{
-    Collection, CollectionSummary, FieldDefinition, FieldKind, RecallRequest, VectorIndex, Wanted,
+    Collection, CollectionSummary, FieldDefinition, FieldKind, Query, RecallRequest, VectorIndex, Wanted,
     blocking,
 };
 use serde::Deserialize;
@@ -22,9 +22,6 @@ use crate::rest::path::collection_name;
 
 /// The most fields that a collection declares.
 const FIELDS: usize = 1000;
-
-/// The largest `ef` or `nprobe`, as in a search.
-const EFFORT: usize = 65_536;
 
 /// Bytes of the longest name of a declared field.
 const FIELD_PATH: usize = 1024;
@@ -190,12 +187,12 @@ async fn recall(
     for (name, value, most) in [
         ("k", Some(wanted.k), 1000),
         ("queries", Some(wanted.queries), 10_000),
-        ("ef", wanted.ef, EFFORT),
-        ("nprobe", wanted.nprobe, EFFORT),
+        ("ef", wanted.ef, Query::MAX_EFFORT),
+        ("nprobe", wanted.nprobe, Query::MAX_EFFORT),
     ] {
         if let Some(value) = value.filter(|value| !(1..=most).contains(value)) {
             return Err(ApiError::InvalidField(format!(
-                "'{name}' is {value}; it goes from 1 to {most}"
+                "'{name}' is {value}; it must be from 1 to {most}"
             )));
         }
     }

@@ -1,9 +1,10 @@
 //! A search on its way in, checked: what to look for, where, and how to rank it.
 
 use clipdb_index::fusion::Fusion;
-use clipdb_index::{IndexError, KeywordQuery, ListKind};
+use clipdb_index::{KeywordQuery, ListKind};
 use clipdb_storage::DocumentId;
 
+use crate::error::EngineError;
 use crate::image_source::ImageSource;
 use crate::search::view::View;
 
@@ -83,8 +84,41 @@ impl Query {
         self.parsed().with_typos(self.typos)
     }
 
-    /// Refuses words that ask more than a keyword query may.
-    pub fn check_words(&self) -> Result<(), IndexError> {
+    /// The most parts of one query.
+    pub const MAX_PARTS: usize = 32;
+    /// The most hits of one page.
+    pub const MAX_LIMIT: usize = 1000;
+    pub const MAX_OFFSET: usize = 10_000;
+    /// The largest `ef` or `nprobe`.
+    pub const MAX_EFFORT: usize = 65_536;
+
+    /// Checks the query against the bounds above, and its keywords against those of the index.
+    ///
+    /// # Errors
+    /// [`EngineError::InvalidField`] names the field that is out of bounds;
+    /// [`QueryTooLarge`](clipdb_index::IndexError::QueryTooLarge) for the keywords.
+    pub fn check_bounds(&self) -> Result<(), EngineError> {
+        let invalid = |message| Err(EngineError::InvalidField(message));
+        if self.parts.len() > Self::MAX_PARTS {
+            let (count, most) = (self.parts.len(), Self::MAX_PARTS);
+            return invalid(format!("'query' has {count} parts; the limit is {most}"));
+        }
+        for (name, value, range) in [
+            ("ef", self.ef, 1..=Self::MAX_EFFORT),
+            ("nprobe", self.nprobe, 1..=Self::MAX_EFFORT),
+            ("limit", Some(self.limit), 1..=Self::MAX_LIMIT),
+            ("offset", Some(self.offset), 0..=Self::MAX_OFFSET),
+        ] {
+            if let Some(value) = value.filter(|value| !range.contains(value)) {
+                let (least, most) = range.into_inner();
+                return invalid(format!(
+                    "'{name}' is {value}; it must be from {least} to {most}"
+                ));
+            }
+        }
+        if self.offset > 0 && self.view.cursor.is_some() {
+            return invalid("'offset' and 'cursor' exclude each other".to_owned());
+        }
         if self.wants(ListKind::Keyword) {
             self.parsed().check()?;
         }
@@ -144,5 +178,62 @@ impl Query {
             ListKind::Image => vectors && self.targets.image,
             ListKind::Text => vectors && self.targets.text,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn query() -> Query {
+        Query {
+            parts: Vec::new(),
+            keywords: Some("a".to_owned()),
+            typos: true,
+            highlight: false,
+            mode: Mode::Keyword,
+            targets: Targets::BOTH,
+            fusion: Fusion::default(),
+            limit: 10,
+            offset: 0,
+            min_score: None,
+            filter: None,
+            view: View::default(),
+            exact: false,
+            ef: None,
+            nprobe: None,
+            with_vectors: false,
+        }
+    }
+
+    #[test]
+    fn a_query_out_of_bounds_is_refused_by_field() {
+        assert!(query().check_bounds().is_ok());
+        let part = || Part {
+            content: Content::Text("a".to_owned()),
+            weight: 1.0,
+        };
+        let cases: [(&str, fn(&mut Query, usize), &[usize], &[usize]); 4] = [
+            ("ef", |q, n| q.ef = Some(n), &[1, 65_536], &[0, 65_537]),
+            ("nprobe", |q, n| q.nprobe = Some(n), &[1, 65_536], &[0, 65_537]),
+            ("limit", |q, n| q.limit = n, &[1, 1000], &[0, 1001]),
+            ("offset", |q, n| q.offset = n, &[0, 10_000], &[10_001]),
+        ];
+        for (name, set, allowed, refused) in cases {
+            for &value in allowed.iter().chain(refused) {
+                let mut query = query();
+                set(&mut query, value);
+                let checked = query.check_bounds();
+                assert_eq!(checked.is_ok(), allowed.contains(&value), "{name} {value}");
+                if let Err(error) = checked {
+                    assert!(error.to_string().contains(&format!("'{name}'")), "{error}");
+                }
+            }
+        }
+        let mut many = query();
+        many.parts = std::iter::repeat_with(part).take(Query::MAX_PARTS).collect();
+        assert!(many.check_bounds().is_ok());
+        many.parts.push(part());
+        assert!(many.check_bounds().is_err());
     }
 }

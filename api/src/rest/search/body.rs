@@ -1,4 +1,4 @@
-//! A search's JSON, and what it asks for once it is checked.
+//! A search's JSON, and the query that it becomes.
 
 use clipdb_engine::{Content, Fusion, Method, Mode, Part, Query, Targets, View, Weights};
 use serde::Deserialize;
@@ -12,11 +12,6 @@ use crate::rest::multipart::Files;
 use crate::rest::search::view;
 use crate::rest::search::view::FieldBody;
 use crate::rest::vector::VectorBody;
-
-const LIMIT: usize = 1000;
-const OFFSET: usize = 10_000;
-const PARTS: usize = 32;
-const EFFORT: usize = 65_536;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -40,9 +35,9 @@ pub(super) struct SearchBody {
     pub(super) facets: Option<Vec<FieldBody>>,
     pub(super) group_by: Option<FieldBody>,
     pub(super) cursor: Option<String>,
-    /// Which metadata the hits show; all where absent.
+    /// The metadata that the hits show; all of it if absent.
     pub(super) fields: Option<Vec<String>>,
-    /// Compares everything, whatever the index.
+    /// Compares every vector instead of using the index.
     #[serde(default, deserialize_with = "body::null_is_absent")]
     pub(super) exact: bool,
     pub(super) ef: Option<usize>,
@@ -102,68 +97,17 @@ pub(super) struct WeightsBody {
 }
 
 impl SearchBody {
-    pub(super) fn into_query(self, files: &mut Files) -> Result<Query, ApiError> {
-        let mut parts = Vec::new();
-        push_parts(&mut parts, self.text, self.image, self.vector, 1.0, files)?;
-        let lone = parts.len();
-        for part in self.query.unwrap_or_default() {
-            let before = parts.len();
-            push_parts(
-                &mut parts,
-                part.text,
-                part.image,
-                part.vector,
-                part.weight.unwrap_or(1.0),
-                files,
-            )?;
-            if parts.len() != before + 1 {
-                return Err(invalid(
-                    "each part of 'query' is exactly one of 'text', 'image' and 'vector'",
-                ));
-            }
-        }
-        if lone > 1 || (lone == 1 && parts.len() > 1) {
-            return Err(invalid(
-                "'text', 'image' and 'vector' exclude each other; combine them in a 'query' list",
-            ));
-        }
-        if parts.len() > PARTS {
-            return Err(invalid(&format!(
-                "'query' has {} parts; it may have {PARTS}",
-                parts.len()
-            )));
-        }
-        let keywords = self.keywords.filter(|words| !words.trim().is_empty());
-        let has_words = keywords.is_some()
-            || parts
-                .iter()
-                .any(|part| part.weight > 0.0 && matches!(part.content, Content::Text(_)));
-        let browses = self.filter.is_some()
-            || self.sort.is_some()
-            || self.facets.is_some()
-            || self.group_by.is_some();
-        let mode = match self.mode {
-            None if parts.is_empty() && keywords.is_none() && browses => Mode::Browse,
-            Some(ModeBody::Hybrid) => Mode::Hybrid,
-            Some(ModeBody::Vector) => Mode::Vector,
-            Some(ModeBody::Keyword) => Mode::Keyword,
-            // Words alone have no vector to be compared by.
-            None if parts.is_empty() => Mode::Keyword,
-            None if has_words => Mode::Hybrid,
-            None => Mode::Vector,
-        };
-        if parts.is_empty() && mode != Mode::Browse && (mode != Mode::Keyword || !has_words) {
-            return Err(ApiError::EmptyQuery);
-        }
-        if mode == Mode::Keyword && !has_words {
-            return Err(invalid("mode 'keyword' needs words: 'text' or 'keywords'"));
-        }
+    /// Checks the search; an image named by `file` is one of `files`.
+    pub(super) fn into_query(mut self, files: &mut Files) -> Result<Query, ApiError> {
+        let parts = self.take_parts(files)?;
+        let keywords = self.keywords.take();
+        let keywords = keywords.filter(|words| !words.trim().is_empty());
         let query = Query {
+            mode: self.mode(&parts, keywords.as_deref())?,
             parts,
             keywords,
             typos: self.typos.unwrap_or(true),
             highlight: self.highlight,
-            mode,
             targets: targets(self.targets)?,
             fusion: fusion(self.fusion)?,
             limit: self.limit.unwrap_or(10),
@@ -181,85 +125,105 @@ impl SearchBody {
             nprobe: self.nprobe,
             with_vectors: self.with_vectors,
         };
-        for (name, effort) in [("ef", query.ef), ("nprobe", query.nprobe)] {
-            if let Some(effort) = effort.filter(|effort| !(1..=EFFORT).contains(effort)) {
-                return Err(invalid(&format!(
-                    "'{name}' is {effort}; it goes from 1 to {EFFORT}"
-                )));
-            }
+        query.check_bounds()?;
+        Ok(query)
+    }
+
+    /// One of 'text', 'image' and 'vector', or the list 'query'.
+    fn take_parts(&mut self, files: &mut Files) -> Result<Vec<Part>, ApiError> {
+        let alone = PartBody {
+            text: self.text.take(),
+            image: self.image.take(),
+            vector: self.vector.take(),
+            weight: None,
+        };
+        let mut parts = alone.into_parts(files)?;
+        let alone = parts.len();
+        for part in self.query.take().unwrap_or_default() {
+            let Ok([part]) = <[Part; 1]>::try_from(part.into_parts(files)?) else {
+                return Err(invalid(
+                    "each part of 'query' must have exactly one of 'text', 'image' and 'vector'",
+                ));
+            };
+            parts.push(part);
         }
-        if !(1..=LIMIT).contains(&query.limit) {
-            return Err(invalid(&format!(
-                "'limit' is {}; it goes from 1 to {LIMIT}",
-                query.limit
-            )));
-        }
-        if query.offset > OFFSET {
-            return Err(invalid(&format!(
-                "'offset' is {}; it goes to {OFFSET}",
-                query.offset
-            )));
-        }
-        query.check_words()?;
-        if query.offset > 0 && query.view.cursor.is_some() {
+        if alone > 1 || (alone == 1 && parts.len() > 1) {
             return Err(invalid(
-                "'offset' and 'cursor' exclude each other; a cursor is where the page starts",
+                "'text', 'image' and 'vector' exclude each other; combine them in a 'query' list",
             ));
         }
-        Ok(query)
+        Ok(parts)
+    }
+
+    /// The mode of the request, or the one that fits what it searches by.
+    fn mode(&self, parts: &[Part], keywords: Option<&str>) -> Result<Mode, ApiError> {
+        let has_words = keywords.is_some()
+            || parts
+                .iter()
+                .any(|part| part.weight > 0.0 && matches!(part.content, Content::Text(_)));
+        let browses = self.filter.is_some()
+            || self.sort.is_some()
+            || self.facets.is_some()
+            || self.group_by.is_some();
+        let mode = match self.mode {
+            Some(ModeBody::Hybrid) => Mode::Hybrid,
+            Some(ModeBody::Vector) => Mode::Vector,
+            Some(ModeBody::Keyword) => Mode::Keyword,
+            None if parts.is_empty() && keywords.is_none() && browses => Mode::Browse,
+            // Keywords alone have no vector.
+            None if parts.is_empty() => Mode::Keyword,
+            None if has_words => Mode::Hybrid,
+            None => Mode::Vector,
+        };
+        match mode {
+            Mode::Browse => Ok(mode),
+            Mode::Keyword if !has_words && parts.is_empty() => Err(ApiError::EmptyQuery),
+            Mode::Keyword if !has_words => {
+                Err(invalid("mode 'keyword' needs a 'text' or 'keywords'"))
+            }
+            Mode::Hybrid | Mode::Vector if parts.is_empty() => Err(ApiError::EmptyQuery),
+            Mode::Hybrid | Mode::Vector | Mode::Keyword => Ok(mode),
+        }
     }
 }
 
-fn push_parts(
-    parts: &mut Vec<Part>,
-    text: Option<String>,
-    image: Option<ImageBody>,
-    vector: Option<VectorBody>,
-    weight: f32,
-    files: &mut Files,
-) -> Result<(), ApiError> {
-    if !weight.is_finite() || weight == 0.0 {
-        return Err(invalid("a 'weight' is a number other than zero"));
-    }
-    if let Some(text) = text {
-        if text.trim().is_empty() {
-            return Err(ApiError::EmptyQuery);
+impl PartBody {
+    /// One part for each of 'text', 'image' and 'vector' that is there.
+    fn into_parts(self, files: &mut Files) -> Result<Vec<Part>, ApiError> {
+        let weight = self.weight.unwrap_or(1.0);
+        if !weight.is_finite() || weight == 0.0 {
+            return Err(invalid("a 'weight' must be a number other than zero"));
         }
-        parts.push(Part {
-            content: Content::Text(text),
-            weight,
-        });
+        let mut contents = Vec::new();
+        if let Some(text) = self.text {
+            if text.trim().is_empty() {
+                return Err(ApiError::EmptyQuery);
+            }
+            contents.push(Content::Text(text));
+        }
+        if let Some(image) = self.image {
+            contents.push(image_content(image, files)?);
+        }
+        contents.extend(self.vector.map(|vector| Content::Vector(vector.0)));
+        let parts = contents.into_iter();
+        Ok(parts.map(|content| Part { content, weight }).collect())
     }
+}
+
+/// Bytes, a URL or a file, or the image of a stored document.
+fn image_content(image: ImageBody, files: &mut Files) -> Result<Content, ApiError> {
     match image {
-        None => {}
-        Some(ImageBody {
+        ImageBody {
             id: Some(id),
             base64: None,
             url: None,
             file: None,
-        }) => {
-            parts.push(Part {
-                content: Content::ImageOf(id.parse()?),
-                weight,
-            });
-        }
-        Some(ImageBody { id: Some(_), .. }) => {
-            return Err(invalid(
-                "an image is exactly one of {\"base64\"}, {\"url\"}, {\"file\"} and {\"id\"}",
-            ));
-        }
-        Some(image) => parts.push(Part {
-            content: Content::Image(image.into_source(files)?),
-            weight,
-        }),
+        } => Ok(Content::ImageOf(id.parse()?)),
+        ImageBody { id: Some(_), .. } => Err(invalid(
+            "an image must have exactly one of 'base64', 'url', 'file' and 'id'",
+        )),
+        image => image.into_source(files).map(Content::Image),
     }
-    if let Some(vector) = vector {
-        parts.push(Part {
-            content: Content::Vector(vector.0),
-            weight,
-        });
-    }
-    Ok(())
 }
 
 fn targets(wanted: Option<Vec<TargetBody>>) -> Result<Targets, ApiError> {
@@ -267,7 +231,7 @@ fn targets(wanted: Option<Vec<TargetBody>>) -> Result<Targets, ApiError> {
         return Ok(Targets::BOTH);
     };
     if wanted.is_empty() {
-        return Err(invalid("'targets' names 'image', 'text' or both"));
+        return Err(invalid("'targets' must name 'image', 'text' or both"));
     }
     Ok(Targets {
         image: wanted.contains(&TargetBody::Image),
@@ -281,7 +245,7 @@ fn fusion(wanted: Option<FusionBody>) -> Result<Fusion, ApiError> {
     };
     let method = match (wanted.method, wanted.k) {
         (Some(MethodBody::Linear), Some(_)) => {
-            return Err(invalid("'k' belongs to the method 'rrf'"));
+            return Err(invalid("'k' is for the method 'rrf' only"));
         }
         (Some(MethodBody::Linear), None) => Method::Linear,
         (Some(MethodBody::Rrf) | None, None) => Method::default(),
@@ -294,9 +258,83 @@ fn fusion(wanted: Option<FusionBody>) -> Result<Fusion, ApiError> {
         keyword: wanted.weights.keyword.unwrap_or(defaults.keyword),
     };
     Fusion::new(method, weights)
-        .map_err(|error| ApiError::InvalidField(format!("'fusion' is wrong: {error}")))
+        .map_err(|error| ApiError::InvalidField(format!("'fusion' is invalid: {error}")))
 }
 
 fn invalid(message: &str) -> ApiError {
     ApiError::InvalidField(message.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::http::problem;
+
+    fn query(search: Value) -> Result<Query, &'static str> {
+        body::parse::<SearchBody>(search.to_string().as_bytes())
+            .and_then(|search| search.into_query(&mut Files::default()))
+            .map_err(|error| problem::code(&error))
+    }
+
+    #[test]
+    fn the_mode_follows_from_what_is_searched_by() {
+        for (search, mode) in [
+            (json!({"text": "a"}), Mode::Hybrid),
+            (json!({"vector": [1.0]}), Mode::Vector),
+            (json!({"image": {"id": "a"}}), Mode::Vector),
+            (json!({"vector": [1.0], "keywords": "a"}), Mode::Hybrid),
+            (json!({"keywords": "a"}), Mode::Keyword),
+            (json!({"keywords": "a", "filter": {"b": 1}}), Mode::Keyword),
+            (json!({"filter": {"b": 1}}), Mode::Browse),
+            (json!({"sort": "b"}), Mode::Browse),
+            (json!({"facets": ["b"], "keywords": " "}), Mode::Browse),
+            (json!({"group_by": "b"}), Mode::Browse),
+            (json!({"text": "a", "mode": "vector"}), Mode::Vector),
+            (json!({"text": "a", "mode": "keyword"}), Mode::Keyword),
+            (
+                json!({"query": [{"text": "a", "weight": -1}, {"vector": [1]}]}),
+                Mode::Vector,
+            ),
+        ] {
+            let shown = search.to_string();
+            assert_eq!(query(search).map(|query| query.mode), Ok(mode), "{shown}");
+        }
+    }
+
+    #[test]
+    fn what_can_not_be_searched_is_refused_by_code() {
+        for (search, code) in [
+            (json!({}), "empty_query"),
+            (json!({"text": " "}), "empty_query"),
+            (json!({"keywords": " "}), "empty_query"),
+            (json!({"mode": "keyword"}), "empty_query"),
+            (json!({"mode": "hybrid", "keywords": "a"}), "empty_query"),
+            (json!({"mode": "vector", "filter": {}}), "empty_query"),
+            (json!({"mode": "keyword", "vector": [1]}), "invalid_field"),
+            (json!({"text": "a", "vector": [1]}), "invalid_field"),
+            (json!({"text": "a", "query": [{"text": "b"}]}), "invalid_field"),
+            (json!({"query": [{"text": "a", "vector": [1]}]}), "invalid_field"),
+            (json!({"query": [{}]}), "invalid_field"),
+            (json!({"query": [{"text": "a", "weight": 0}]}), "invalid_field"),
+            (json!({"image": {}}), "invalid_field"),
+            (json!({"image": {"id": "a", "url": "b"}}), "invalid_field"),
+            (json!({"image": {"file": "a"}}), "missing_part"),
+            (json!({"text": "a", "targets": []}), "invalid_field"),
+            (json!({"text": "a", "limit": 1001}), "invalid_field"),
+            (json!({"text": "a", "offset": 10_001}), "invalid_field"),
+            (json!({"text": "a", "ef": 0}), "invalid_field"),
+            (json!({"text": "a", "cursor": "?"}), "invalid_field"),
+            (
+                json!({"text": "a", "fusion": {"method": "linear", "k": 1}}),
+                "invalid_field",
+            ),
+            (json!({"text": "a", "sort": 5}), "invalid_field"),
+            (json!({"txt": "a"}), "unknown_field"),
+        ] {
+            let shown = search.to_string();
+            assert_eq!(query(search).err(), Some(code), "{shown}");
+        }
+    }
 }
