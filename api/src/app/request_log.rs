@@ -48,7 +48,7 @@ pub(crate) async fn log<B: MessageBody>(
     let statistics = request.app_data::<web::Data<RequestStatistics>>().cloned();
     let span = tracing::info_span!("request", %id, %method, route = tracing::field::Empty, status = tracing::field::Empty);
     let traceparent = request.headers().get(TRACEPARENT);
-    trace_context::go_on(&span, traceparent.and_then(|value| value.to_str().ok()));
+    trace_context::set_parent(&span, traceparent.and_then(|value| value.to_str().ok()));
     let mut response = next.call(request).instrument(span.clone()).await?;
     let status = response.status().as_u16();
     if let Some(statistics) = statistics {

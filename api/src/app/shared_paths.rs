@@ -7,7 +7,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use clipdb_engine::{CollectionName, Engine};
 
 use crate::clip_as_service::{self, CallStatistics};
-use crate::http::body::{self, Whole};
+use crate::http::body::{self, FullBody};
 use crate::http::error::ApiError;
 use crate::http::resource::resource;
 use crate::http::state::{Open, RestState};
@@ -98,7 +98,7 @@ enum Read {
     /// A request of CLIP-as-service, with its response.
     Answered(HttpResponse),
     /// A request of the REST API.
-    Rest(Arc<Engine>, Whole),
+    Rest(Arc<Engine>, FullBody),
 }
 
 async fn read(
@@ -111,7 +111,7 @@ async fn read(
     if !clip_as_service::http::is_request(&body.bytes) {
         return Ok(Read::Rest(engine, body));
     }
-    let Whole {
+    let FullBody {
         bytes,
         share: _held,
     } = body;

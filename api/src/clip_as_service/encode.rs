@@ -3,8 +3,8 @@
 use clipdb_engine::{Embedding, Encoded, Encoder, Priority, TextRole, blocking};
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
 
-use crate::clip_as_service::call::Calls;
 use crate::clip_as_service::content::{input_of, is_picture};
+use crate::clip_as_service::executor::Executor;
 use crate::clip_as_service::message::{Document, NdArray};
 use crate::clip_as_service::parameters::Parameters;
 use crate::clip_as_service::paths::Paths;
@@ -17,7 +17,7 @@ pub(super) struct Embedded {
     pub found: Vec<Option<Encoded>>,
 }
 
-impl Calls {
+impl Executor {
     /// Documents that hold nothing stay as they are: `profile()` sends one.
     pub(super) async fn encode(
         &self,
@@ -35,7 +35,7 @@ impl Calls {
         let mut found = found.into_iter();
         paths.visit(&mut documents, &mut |document| {
             if let Some(encoded) = found.next().flatten() {
-                self.give(document, encoded.embedding, parameters);
+                self.set_embedding(document, encoded.embedding, parameters);
             }
             Ok::<_, ApiError>(())
         })?;
@@ -43,7 +43,7 @@ impl Calls {
     }
 
     /// Sets the document's embedding, and drops the picture where that is wanted.
-    pub(super) fn give(
+    pub(super) fn set_embedding(
         &self,
         document: &mut Document,
         embedding: Embedding,

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use futures_util::stream::{Stream, StreamExt};
 use prost::Message;
 
-use crate::clip_as_service::call::Calls;
+use crate::clip_as_service::executor::Executor;
 use crate::clip_as_service::message::DataRequest;
 use crate::http::error::ApiError;
 use clipdb_engine::Share;
@@ -29,14 +29,14 @@ pub(super) struct Received<F> {
 /// documents under way, and no more than are in flight: a client that does not read its
 /// responses stops its own stream and nobody else's.
 pub(super) fn responses<F, E>(
-    calls: Calls,
+    executor: Executor,
     requests: impl Stream<Item = Result<Received<F>, E>>,
     in_flight: usize,
 ) -> impl Stream<Item = Result<(DataRequest, F), E>>
 where
     E: From<ApiError>,
 {
-    let engine = Arc::clone(calls.engine());
+    let engine = Arc::clone(executor.engine());
     requests
         .then(move |received| {
             let engine = Arc::clone(&engine);
@@ -50,7 +50,7 @@ where
             }
         })
         .map(move |admitted: Result<Received<F>, E>| {
-            let calls = calls.clone();
+            let executor = executor.clone();
             async move {
                 let Received {
                     request,
@@ -58,7 +58,7 @@ where
                     form,
                     share,
                 } = admitted?;
-                let answer = calls.answer(request, at).await;
+                let answer = executor.execute(request, at).await;
                 drop(share);
                 Ok((answer, form))
             }

@@ -21,10 +21,10 @@ use tonic::{Code, Request, Response, Status, Streaming};
 use tonic_prost::ProstCodec;
 use tower_service::Service;
 
-use crate::clip_as_service::call::Calls;
 use crate::clip_as_service::connections;
 use crate::clip_as_service::exchange;
 use crate::clip_as_service::exchange::{IN_FLIGHT, Received};
+use crate::clip_as_service::executor::Executor;
 use crate::clip_as_service::grpc_body::MeteredBody;
 use crate::clip_as_service::message;
 use crate::clip_as_service::message::DataRequest;
@@ -266,7 +266,7 @@ impl CallService {
             .metadata()
             .get(TRACEPARENT)
             .and_then(|value| value.to_str().ok());
-        let calls = Calls::new(
+        let executor = Executor::new(
             engine,
             state.settings.clip_as_service.clone(),
             self.door.statistics.clone(),
@@ -288,7 +288,7 @@ impl CallService {
                 Err(status) => Err(named(status, limit)),
             });
         let open = OpenStream::new(&self.door.open_streams);
-        let responses = exchange::responses(calls, requests, in_flight).map(move |response| {
+        let responses = exchange::responses(executor, requests, in_flight).map(move |response| {
             let _counted = &open;
             response.map(|(response, ())| response)
         });

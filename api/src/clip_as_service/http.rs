@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 
-use crate::clip_as_service::call::Calls;
+use crate::clip_as_service::executor::Executor;
 use crate::clip_as_service::message::{SUCCESS, request_from_json, response_to_json};
 use crate::clip_as_service::metrics::CallStatistics;
 use crate::clip_as_service::websocket;
@@ -74,8 +74,8 @@ pub(crate) async fn respond(
         header.exec_endpoint = Some(request.path().to_owned());
     }
     let settings = state.settings.clip_as_service.clone();
-    let calls = Calls::new(engine, settings, statistics.clone());
-    let response = calls.answer(message, received).await;
+    let executor = Executor::new(engine, settings, statistics.clone());
+    let response = executor.execute(message, received).await;
     let json = blocking(move || response_to_json(&response)).await??;
     Ok(HttpResponse::Ok()
         .content_type("application/json")

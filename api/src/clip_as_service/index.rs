@@ -10,8 +10,8 @@ use futures_util::StreamExt;
 use futures_util::stream::iter;
 use serde_json::{Map, Value};
 
-use crate::clip_as_service::call::Calls;
 use crate::clip_as_service::content::input_of;
+use crate::clip_as_service::executor::Executor;
 use crate::clip_as_service::message::{Document, struct_to_json};
 use crate::clip_as_service::parameters::Parameters;
 use crate::http::error::ApiError;
@@ -19,7 +19,7 @@ use crate::http::error::ApiError;
 /// The field of a document's metadata that keeps the URI it came with.
 pub(super) const URI: &str = "uri";
 
-impl Calls {
+impl Executor {
     /// The documents, those under the paths with their embeddings. A document that can't be
     /// stored does not keep the others out, and then the answer says how many and why.
     pub(super) async fn index(
@@ -54,7 +54,7 @@ impl Calls {
                 Some(Ok(stored)) => {
                     // Of a long text that of its beginning, which is what the original gives.
                     if let Some((_, embedding)) = stored.embeddings.into_iter().next() {
-                        self.give(document, embedding, parameters);
+                        self.set_embedding(document, embedding, parameters);
                     }
                 }
                 Some(Err(error)) => failures.push(ApiError::from(error).in_document(&document.id)),

@@ -24,7 +24,7 @@ pub struct CallStatistics {
 #[derive(Debug, Clone, Copy)]
 pub struct CallSeen {
     /// From its receipt to its response.
-    pub whole: Duration,
+    pub total: Duration,
     /// Its share inside the engine.
     pub processing: Duration,
     pub documents: usize,
@@ -85,7 +85,7 @@ impl CallStatistics {
     }
 
     pub(crate) fn ended(&self, seen: CallSeen) {
-        self.receiving.observe(seen.whole.as_secs_f64());
+        self.receiving.observe(seen.total.as_secs_f64());
         self.sending.observe(seen.processing.as_secs_f64());
         self.processing.observe(seen.processing.as_secs_f64());
         self.request_bytes.observe(seen.request_bytes as f64);

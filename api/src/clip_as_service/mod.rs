@@ -11,12 +11,12 @@
 //! - `/index` and `/search` are a collection of the database, the one that REST sees;
 //!   what `/index` has answered, the next `/search` finds.
 
-mod call;
 mod connections;
 mod content;
 mod encode;
 mod endpoint;
 mod exchange;
+mod executor;
 mod filter;
 mod frames;
 pub mod grpc;
@@ -32,5 +32,5 @@ mod rank;
 mod search;
 pub(crate) mod websocket;
 
-pub use call::Calls;
+pub use executor::Executor;
 pub use metrics::CallStatistics;

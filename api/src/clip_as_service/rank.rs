@@ -2,14 +2,14 @@
 
 use clipdb_engine::{Encoded, EngineError, TextRole, rank, rank_priority};
 
-use crate::clip_as_service::call::Calls;
 use crate::clip_as_service::encode::Embedded;
+use crate::clip_as_service::executor::Executor;
 use crate::clip_as_service::message::{Document, NamedScore};
 use crate::clip_as_service::parameters::Parameters;
 use crate::clip_as_service::paths::Paths;
 use crate::http::error::ApiError;
 
-impl Calls {
+impl Executor {
     /// As CLIP-as-service answers: the matches, best first, have both scores and no
     /// embedding, and their pictures come back whatever `drop_image_content` says, since
     /// clients put these matches in place of theirs. The temperature is the model's own,
@@ -59,7 +59,7 @@ impl Calls {
                 .map(|candidate| encoded(candidate, found.next()))
                 .collect::<Result<Vec<_>, _>>()?;
             order(document, &query, &candidates, scale);
-            self.give(document, query.embedding, parameters);
+            self.set_embedding(document, query.embedding, parameters);
         }
         Ok(documents)
     }

@@ -5,8 +5,8 @@ use std::cmp::Ordering;
 use clipdb_engine::{Fusion, Hit, ListKind, Mode, Part, Priority, Query, Targets, TextRole, View};
 use serde_json::Value;
 
-use crate::clip_as_service::call::Calls;
 use crate::clip_as_service::encode::Embedded;
+use crate::clip_as_service::executor::Executor;
 use crate::clip_as_service::index::URI;
 use crate::clip_as_service::message::{Content, Document, NamedScore, struct_from_json};
 use crate::clip_as_service::parameters::Parameters;
@@ -15,7 +15,7 @@ use crate::http::error::ApiError;
 /// AnnLite's.
 const LIMIT: usize = 10;
 
-impl Calls {
+impl Executor {
     pub(super) async fn search(
         &self,
         documents: Vec<Document>,
@@ -49,7 +49,7 @@ impl Calls {
         let mut answers = answers.into_iter();
         paths.visit(&mut documents, &mut |document| {
             if let Some((embedding, matches)) = answers.next() {
-                self.give(document, embedding, parameters);
+                self.set_embedding(document, embedding, parameters);
                 document.matches = matches;
             }
             Ok::<_, ApiError>(())

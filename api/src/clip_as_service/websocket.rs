@@ -20,9 +20,9 @@ use bytes::Bytes;
 use futures_util::stream::{Stream, StreamExt, unfold};
 use prost::Message;
 
-use crate::clip_as_service::call::Calls;
 use crate::clip_as_service::exchange;
 use crate::clip_as_service::exchange::{IN_FLIGHT, Received};
+use crate::clip_as_service::executor::Executor;
 use crate::clip_as_service::frames;
 use crate::clip_as_service::frames::BoundedFrames;
 use crate::clip_as_service::message::{
@@ -99,13 +99,13 @@ async fn open(
 ) -> Result<HttpResponse, actix_web::Error> {
     let (engine, response, frames) = connect(&state, &request, payload).await?;
     let session = frames.session.clone();
-    let calls = Calls::new(
+    let executor = Executor::new(
         engine,
         state.settings.clip_as_service.clone(),
         CallStatistics::clone(&statistics),
     );
     let requests = frames.requests().take_until(state.stopping());
-    actix_web::rt::spawn(talk(calls, session, requests));
+    actix_web::rt::spawn(serve_session(executor, session, requests));
     Ok(response)
 }
 
@@ -154,12 +154,12 @@ async fn connect(
     Ok((engine, response, frames))
 }
 
-async fn talk(
-    calls: Calls,
+async fn serve_session(
+    executor: Executor,
     mut session: Session,
     requests: impl Stream<Item = Result<Received<Form>, ApiError>>,
 ) {
-    let responses = exchange::responses(calls, requests, IN_FLIGHT);
+    let responses = exchange::responses(executor, requests, IN_FLIGHT);
     futures_util::pin_mut!(responses);
     let mut failed = false;
     while let Some(response) = responses.next().await {

@@ -16,23 +16,35 @@ use crate::http::strict_json;
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// A body that came whole, and its memory, which is to be held for as long as what was made of it.
-pub(crate) struct Whole {
+pub(crate) struct FullBody {
     pub bytes: Bytes,
     pub share: Share,
 }
 
+impl FullBody {
+    /// Parses the body on the thread pool for blocking work; the memory remains counted.
+    pub(crate) async fn parse<T>(self) -> Result<(T, Share), ApiError>
+    where
+        T: DeserializeOwned + Send + 'static,
+    {
+        let Self { bytes, share } = self;
+        let value = blocking(move || parse(&bytes)).await??;
+        Ok((value, share))
+    }
+}
+
 /// The whole body, at most `max_body_bytes`, however it is encoded.
-pub(crate) async fn read_whole(
+pub(crate) async fn read_full(
     engine: &Engine,
     settings: &RestSettings,
     request: &HttpRequest,
     payload: web::Payload,
-) -> Result<Whole, ApiError> {
+) -> Result<FullBody, ApiError> {
     let limit = settings.max_body_bytes;
     let mut share = engine.admit_growing(announced_length(request, limit)?);
     let body = BodyReader::open(engine, request, payload, settings.pace).await?;
-    let bytes = body.whole(&mut share, limit).await?;
-    Ok(Whole { bytes, share })
+    let bytes = body.read_to_end(&mut share, limit).await?;
+    Ok(FullBody { bytes, share })
 }
 
 /// The same of a route that takes JSON alone, without its byte order mark.
@@ -41,14 +53,14 @@ pub(crate) async fn read_json_text(
     settings: &RestSettings,
     request: &HttpRequest,
     payload: web::Payload,
-) -> Result<Whole, ApiError> {
+) -> Result<FullBody, ApiError> {
     let kind = media_type(request);
     if kind.starts_with("multipart/") {
         return Err(ApiError::UnsupportedMediaType(kind, "application/json"));
     }
-    let Whole { bytes, share } = read_whole(engine, settings, request, payload).await?;
+    let FullBody { bytes, share } = read_full(engine, settings, request, payload).await?;
     let bytes = without_byte_order_mark(bytes);
-    Ok(Whole { bytes, share })
+    Ok(FullBody { bytes, share })
 }
 
 pub(crate) fn without_byte_order_mark(bytes: Bytes) -> Bytes {
@@ -102,9 +114,8 @@ pub(crate) async fn read_json<T: DeserializeOwned + Send + 'static>(
     request: &HttpRequest,
     payload: web::Payload,
 ) -> Result<(T, Share), ApiError> {
-    let Whole { bytes, share } = read_json_text(engine, settings, request, payload).await?;
-    let value = blocking(move || parse(&bytes)).await??;
-    Ok((value, share))
+    let body = read_json_text(engine, settings, request, payload).await?;
+    body.parse().await
 }
 
 /// The same of what is stored: without numbers that would change on the way.
@@ -114,7 +125,7 @@ pub(crate) async fn read_strict_json<T: DeserializeOwned + Send + 'static>(
     request: &HttpRequest,
     payload: web::Payload,
 ) -> Result<(T, Share), ApiError> {
-    let Whole { bytes, share } = read_json_text(engine, settings, request, payload).await?;
+    let FullBody { bytes, share } = read_json_text(engine, settings, request, payload).await?;
     let read = move || {
         let value = parse(&bytes)?;
         check_whole_numbers(&bytes)?;

@@ -114,21 +114,21 @@ impl BodyReader {
     }
 
     /// All of the body, at most `limit` bytes, whose memory `share` takes.
-    pub(crate) async fn whole(
+    pub(crate) async fn read_to_end(
         mut self,
         share: &mut Share,
         limit: usize,
     ) -> Result<Bytes, ApiError> {
-        let mut whole = BytesMut::new();
+        let mut bytes = BytesMut::new();
         while let Some(chunk) = self.next().await? {
-            if whole.len() + chunk.len() > limit {
+            if bytes.len() + chunk.len() > limit {
                 return Err(ApiError::body_too_large(limit));
             }
             share.grow(chunk.len()).await?;
-            whole.extend_from_slice(&chunk);
+            bytes.extend_from_slice(&chunk);
         }
         share.seal();
-        Ok(whole.freeze())
+        Ok(bytes.freeze())
     }
 }
 

@@ -10,7 +10,7 @@ pub(crate) const TRACEPARENT: &str = "traceparent";
 
 /// Makes `span` a child of the caller's; one that cannot be read begins a trace of its own, as
 /// the standard has it.
-pub(crate) fn go_on(span: &Span, traceparent: Option<&str>) {
+pub(crate) fn set_parent(span: &Span, traceparent: Option<&str>) {
     if let Some(caller) = traceparent.and_then(parse) {
         // Without a collector there is nothing to tell.
         let _ = span.set_parent(Context::new().with_remote_span_context(caller));

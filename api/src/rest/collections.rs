@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use clipdb_engine::{
-    Collection, CollectionSummary, FieldDefinition, FieldKind, Query, RecallRequest, VectorIndex, Wanted,
-    blocking,
+    Collection, CollectionSummary, FieldDefinition, FieldKind, Query, RecallRequest, VectorIndex,
+    Wanted, blocking,
 };
 use serde::Deserialize;
 use serde_json::json;

@@ -1,15 +1,13 @@
 //! `POST /encode`: vectors for texts and pictures, in order, stored nowhere.
 
 use actix_web::HttpResponse;
-use clipdb_engine::{Engine, Input, Priority, blocking};
+use clipdb_engine::{Engine, Priority};
 use serde::{Deserialize, Serialize};
 
-use crate::http::body::{self, Whole};
+use crate::http::body::FullBody;
 use crate::http::error::ApiError;
-use crate::rest::input::InputBody;
+use crate::rest::input::{self, InputBody};
 use crate::rest::large_answer;
-
-const INPUTS: usize = 1024;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -26,21 +24,11 @@ struct EncodeAnswer {
     vectors: Vec<Vec<f32>>,
 }
 
-pub(crate) async fn answer(engine: &Engine, body: Whole) -> Result<HttpResponse, ApiError> {
-    let Whole {
-        bytes: json,
-        share: _held,
-    } = body;
-    let EncodeBody { inputs, model } = blocking(move || body::parse(&json)).await??;
-    if inputs.is_empty() || inputs.len() > INPUTS {
-        return Err(ApiError::InvalidField(format!(
-            "'inputs' has {} items; it takes 1 to {INPUTS}",
-            inputs.len()
-        )));
-    }
+pub(crate) async fn answer(engine: &Engine, body: FullBody) -> Result<HttpResponse, ApiError> {
+    let (EncodeBody { inputs, model }, _share) = body.parse().await?;
+    input::check_count("inputs", inputs.len())?;
     let encoder = engine.models().chosen(model.as_deref())?;
-    let check = move || inputs.into_iter().map(InputBody::check).collect();
-    let inputs = blocking::<Result<Vec<Input>, ApiError>>(check).await??;
+    let inputs = input::resolve(inputs).await?;
     let encoded = engine.encode(encoder, inputs, Priority::Ingest).await?;
     let (vectors, truncated) = encoded
         .into_iter()

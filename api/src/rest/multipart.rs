@@ -136,7 +136,7 @@ pub(in crate::rest) async fn read(
     payload: web::Payload,
 ) -> Result<(Vec<FilePart>, Share), ApiError> {
     let boundary = boundary(request)?;
-    let whole = body::read_whole(engine, settings, request, payload).await?;
+    let whole = body::read_full(engine, settings, request, payload).await?;
     let (bytes, share) = (whole.bytes, whole.share);
     let parts = blocking(move || cut(&bytes, &boundary)).await??;
     Ok((parts, share))

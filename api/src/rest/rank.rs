@@ -1,14 +1,14 @@
 //! `POST /rank`: candidates, texts or pictures, by how well they fit a query.
 
+use std::iter;
+
 use actix_web::HttpResponse;
 use serde::{Deserialize, Serialize};
 
-use crate::http::body::{self, Whole};
+use crate::http::body::FullBody;
 use crate::http::error::ApiError;
-use crate::rest::input::InputBody;
-use clipdb_engine::{Engine, Input, blocking};
-
-const CANDIDATES: usize = 1024;
+use crate::rest::input::{self, InputBody};
+use clipdb_engine::{Engine, Input};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -39,20 +39,14 @@ struct Candidate {
     truncated: bool,
 }
 
-pub(crate) async fn answer(engine: &Engine, body: Whole) -> Result<HttpResponse, ApiError> {
-    let Whole {
-        bytes: json,
-        share: _held,
-    } = body;
-    let wanted: RankBody = blocking(move || body::parse(&json)).await??;
-    if wanted.candidates.is_empty() || wanted.candidates.len() > CANDIDATES {
-        return Err(ApiError::InvalidField(format!(
-            "'candidates' has {} items; it takes 1 to {CANDIDATES}",
-            wanted.candidates.len()
-        )));
-    }
-    let encoder = engine.models().chosen(wanted.model.as_deref())?;
-    let (query, candidates) = blocking(move || check(wanted.query, wanted.candidates)).await??;
+pub(crate) async fn answer(engine: &Engine, body: FullBody) -> Result<HttpResponse, ApiError> {
+    let (request, _share): (RankBody, _) = body.parse().await?;
+    input::check_count("candidates", request.candidates.len())?;
+    let encoder = engine.models().chosen(request.model.as_deref())?;
+    let inputs = iter::once(request.query).chain(request.candidates);
+    let mut inputs = input::resolve(inputs.collect()).await?.into_iter();
+    let query = inputs.next().ok_or(ApiError::EmptyQuery)?;
+    let candidates: Vec<Input> = inputs.collect();
     let mut texts: Vec<Option<String>> = candidates
         .iter()
         .map(|candidate| match candidate {
@@ -73,9 +67,4 @@ pub(crate) async fn answer(engine: &Engine, body: Whole) -> Result<HttpResponse,
         candidates: candidates.collect(),
         truncated: ranking.query_truncated,
     }))
-}
-
-fn check(query: InputBody, candidates: Vec<InputBody>) -> Result<(Input, Vec<Input>), ApiError> {
-    let candidates = candidates.into_iter().map(InputBody::check);
-    Ok((query.check()?, candidates.collect::<Result<_, _>>()?))
 }

@@ -1,7 +1,7 @@
 //! A search on its way in, checked: what to look for, where, and how to rank it.
 
 use clipdb_index::fusion::Fusion;
-use clipdb_index::{KeywordQuery, ListKind};
+use clipdb_index::{IndexError, KeywordQuery, ListKind};
 use clipdb_storage::DocumentId;
 
 use crate::error::EngineError;
@@ -96,7 +96,7 @@ impl Query {
     ///
     /// # Errors
     /// [`EngineError::InvalidField`] names the field that is out of bounds;
-    /// [`QueryTooLarge`](clipdb_index::IndexError::QueryTooLarge) for the keywords.
+    /// [`IndexError::QueryTooLarge`] for the keywords.
     pub fn check_bounds(&self) -> Result<(), EngineError> {
         let invalid = |message| Err(EngineError::InvalidField(message));
         if self.parts.len() > Self::MAX_PARTS {
@@ -120,7 +120,7 @@ impl Query {
             return invalid("'offset' and 'cursor' exclude each other".to_owned());
         }
         if self.wants(ListKind::Keyword) {
-            self.parsed().check()?;
+            self.parsed().check().map_err(IndexError::from)?;
         }
         Ok(())
     }
@@ -215,7 +215,12 @@ mod tests {
         };
         let cases: [(&str, fn(&mut Query, usize), &[usize], &[usize]); 4] = [
             ("ef", |q, n| q.ef = Some(n), &[1, 65_536], &[0, 65_537]),
-            ("nprobe", |q, n| q.nprobe = Some(n), &[1, 65_536], &[0, 65_537]),
+            (
+                "nprobe",
+                |q, n| q.nprobe = Some(n),
+                &[1, 65_536],
+                &[0, 65_537],
+            ),
             ("limit", |q, n| q.limit = n, &[1, 1000], &[0, 1001]),
             ("offset", |q, n| q.offset = n, &[0, 10_000], &[10_001]),
         ];
@@ -231,7 +236,9 @@ mod tests {
             }
         }
         let mut many = query();
-        many.parts = std::iter::repeat_with(part).take(Query::MAX_PARTS).collect();
+        many.parts = std::iter::repeat_with(part)
+            .take(Query::MAX_PARTS)
+            .collect();
         assert!(many.check_bounds().is_ok());
         many.parts.push(part());
         assert!(many.check_bounds().is_err());

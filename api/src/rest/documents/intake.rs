@@ -31,9 +31,8 @@ pub(super) async fn take_in(
             return background::lines(engine, collection, lines).await;
         }
         let answers = engine.ingest(collection, lines);
-        let answer = results::collect_for(Peer::of(request), engine, answers).await?;
-        let nothing_came = answer.is_of_the_body_alone();
-        return Ok(answer.respond(nothing_came));
+        let results = results::collect_for(Peer::of(request), engine, answers).await?;
+        return Ok(results.respond_to_stream());
     }
     // The memory of the body is held until its last document is answered.
     let (reader, share) = match kind.as_str() {
@@ -53,9 +52,9 @@ pub(super) async fn take_in(
     if !wait {
         return background::batch(engine, collection, reader, share);
     }
-    let single = reader.is_single();
+    let request = reader.request();
     let answers = engine.ingest(collection, reader.stream());
-    let answer = results::collect(engine, answers).await?;
+    let results = results::collect(engine, answers).await?;
     drop(share);
-    Ok(answer.respond(single))
+    Ok(results.respond(request))
 }

@@ -103,7 +103,9 @@ async fn put(
         share: Some(share),
     };
     let answers = engine.ingest(&collection, stream::iter([item]));
-    Ok(results::collect(&engine, answers).await?.respond(true))
+    Ok(results::collect(&engine, answers)
+        .await?
+        .respond(results::Request::Single))
 }
 
 /// A field that is absent stays, `null` removes it.

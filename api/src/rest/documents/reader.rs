@@ -12,6 +12,7 @@ use crate::http::error::ApiError;
 use crate::rest::documents::array;
 use crate::rest::documents::array::Elements;
 use crate::rest::documents::batch;
+use crate::rest::documents::results::Request;
 use crate::rest::documents::wire::{failed, incoming};
 use crate::rest::multipart::{FilePart, Files};
 use clipdb_engine::{Draft, EngineError, Incoming, blocking};
@@ -21,7 +22,7 @@ pub(super) struct DocumentReader {
     files: Files,
     /// Documents come before the files that none of them names.
     at_files: bool,
-    single: bool,
+    request: Request,
 }
 
 enum Source {
@@ -35,7 +36,10 @@ impl DocumentReader {
     pub(super) fn of_json(json: Bytes) -> Result<Self, ApiError> {
         let source = Source::of_json(json)?;
         Ok(Self {
-            single: matches!(source, Source::One(_)),
+            request: match source {
+                Source::One(_) => Request::Single,
+                Source::Array(_) | Source::Lines(_) => Request::Batch,
+            },
             sources: VecDeque::from([source]),
             files: Files::default(),
             at_files: false,
@@ -58,13 +62,13 @@ impl DocumentReader {
             sources: sources.collect::<Result<_, _>>()?,
             files: Files::new(files),
             at_files: false,
-            single: false,
+            request: Request::Batch,
         })
     }
 
-    /// Whether the body is one document, not a list of them.
-    pub(super) fn is_single(&self) -> bool {
-        self.single
+    /// Whether the body is one document or a list of them.
+    pub(super) fn request(&self) -> Request {
+        self.request
     }
 
     /// How many documents there are, where that is known before they are read.

@@ -39,6 +39,15 @@ pub(super) struct IngestAnswer {
     failure: Option<ApiError>,
 }
 
+/// Decides the status of a response whose documents failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Request {
+    /// Of one document: its failure is the response's.
+    Single,
+    /// Of a list: 200, and each result has its own status.
+    Batch,
+}
+
 #[derive(Serialize)]
 struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -99,8 +108,16 @@ impl IngestAnswer {
         self.created + self.updated + self.failed
     }
 
-    /// Whether the body itself failed before any document came.
-    pub(super) fn is_of_the_body_alone(&self) -> bool {
+    /// Responds to a stream: the failure of the body before its first document is the response's.
+    pub(super) fn respond_to_stream(self) -> HttpResponse {
+        let request = match self.is_body_failure() {
+            true => Request::Single,
+            false => Request::Batch,
+        };
+        self.respond(request)
+    }
+
+    fn is_body_failure(&self) -> bool {
         let of_body = matches!(
             self.failure,
             Some(
@@ -146,9 +163,8 @@ impl IngestAnswer {
         })
     }
 
-    /// The request's answer. One document alone (`single`) that failed has its
-    /// failure's status, as a problem that carries the results as well.
-    pub(super) fn respond(self, single: bool) -> HttpResponse {
+    /// The request's response: the results, or a problem that has the results as well.
+    pub(super) fn respond(self, request: Request) -> HttpResponse {
         let head = Bytes::from_static(b"{\"results\":[");
         let mut counts = json!({
             "created": self.created,
@@ -177,7 +193,7 @@ impl IngestAnswer {
         }
         let body = [head, list, tail].concat();
         match self.failure {
-            Some(error) if single => {
+            Some(error) if request == Request::Single => {
                 // Of one result.
                 let mut answer: Value = serde_json::from_slice(&body).unwrap_or_default();
                 if let (Value::Object(answer), Value::Object(problem)) =

@@ -15,7 +15,7 @@ use crate::rest::documents::wire::DocumentAnswer;
 use crate::rest::search::view::{cursor_text, picked};
 
 /// What of an answer is shown.
-pub(super) struct Shape {
+pub(super) struct Shown {
     pub(super) explain: bool,
     /// Of the metadata; all of it where absent.
     pub(super) fields: Option<Vec<String>>,
@@ -88,11 +88,11 @@ impl AnswerBody {
         base: &BasePath,
         name: &CollectionName,
         answer: Answer,
-        shape: &Shape,
+        shown: &Shown,
     ) -> Result<Self, ApiError> {
         let lists = answer.lists;
         let hits = answer.hits.into_iter();
-        let hits = hits.map(|hit| HitBody::new(base, name, hit, &lists, shape));
+        let hits = hits.map(|hit| HitBody::new(base, name, hit, &lists, shown));
         let (facets, facet_stats) = if answer.facets.is_empty() {
             (None, None)
         } else {
@@ -122,9 +122,9 @@ impl HitBody {
         name: &CollectionName,
         hit: Hit,
         lists: &[(ListKind, f64)],
-        shape: &Shape,
+        shown: &Shown,
     ) -> Self {
-        let explain = shape.explain.then(|| Explanation {
+        let explain = shown.explain.then(|| Explanation {
             score: hit.score,
             parts: lists
                 .iter()
@@ -146,7 +146,7 @@ impl HitBody {
             score: hit.score,
             text: document.text,
             image: document.image,
-            metadata: match &shape.fields {
+            metadata: match &shown.fields {
                 Some(fields) => picked(&document.metadata, fields),
                 None => document.metadata,
             },

@@ -314,10 +314,19 @@ mod tests {
             (json!({"mode": "vector", "filter": {}}), "empty_query"),
             (json!({"mode": "keyword", "vector": [1]}), "invalid_field"),
             (json!({"text": "a", "vector": [1]}), "invalid_field"),
-            (json!({"text": "a", "query": [{"text": "b"}]}), "invalid_field"),
-            (json!({"query": [{"text": "a", "vector": [1]}]}), "invalid_field"),
+            (
+                json!({"text": "a", "query": [{"text": "b"}]}),
+                "invalid_field",
+            ),
+            (
+                json!({"query": [{"text": "a", "vector": [1]}]}),
+                "invalid_field",
+            ),
             (json!({"query": [{}]}), "invalid_field"),
-            (json!({"query": [{"text": "a", "weight": 0}]}), "invalid_field"),
+            (
+                json!({"query": [{"text": "a", "weight": 0}]}),
+                "invalid_field",
+            ),
             (json!({"image": {}}), "invalid_field"),
             (json!({"image": {"id": "a", "url": "b"}}), "invalid_field"),
             (json!({"image": {"file": "a"}}), "missing_part"),

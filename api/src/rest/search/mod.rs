@@ -9,7 +9,7 @@ use std::sync::Arc;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 
-use crate::http::body::{self as request_body, Whole};
+use crate::http::body::{self as request_body, FullBody};
 use crate::http::error::ApiError;
 use crate::http::exact_json::UniqueValue;
 use crate::http::query_string;
@@ -18,7 +18,7 @@ use crate::rest::documents::wire::ImageBody;
 use crate::rest::multipart;
 use crate::rest::multipart::{FilePart, Files};
 use crate::rest::path::collection_name;
-use crate::rest::search::answer::{AnswerBody, Shape};
+use crate::rest::search::answer::{AnswerBody, Shown};
 use crate::rest::search::body::{ModeBody, SearchBody};
 use clipdb_engine::{CollectionName, Engine, Query, blocking};
 
@@ -31,20 +31,20 @@ pub(crate) async fn answer(
     engine: &Arc<Engine>,
     name: &CollectionName,
     request: &HttpRequest,
-    body: Whole,
+    body: FullBody,
 ) -> Result<HttpResponse, ApiError> {
-    let Whole {
+    let FullBody {
         bytes: json,
         share: _held,
     } = body;
     let json_bytes = json.len();
-    let read = move || asked(request_body::parse(&json)?, Files::default());
-    let (query, shape) = if json_bytes <= READ_AT_ONCE {
+    let read = move || parse_request(request_body::parse(&json)?, Files::default());
+    let (query, shown) = if json_bytes <= READ_AT_ONCE {
         read()?
     } else {
         blocking(read).await??
     };
-    run(engine, name, query, &shape, request).await
+    run(engine, name, query, &shown, request).await
 }
 
 /// Answers a search whose body is a form with files.
@@ -56,26 +56,26 @@ pub(crate) async fn answer_form(
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
     let (parts, _held) = multipart::read(engine, settings, request, payload).await?;
-    let (query, shape) = blocking(move || {
+    let (query, shown) = blocking(move || {
         let (search, files) = search_with_files(parts)?;
-        asked(search, files)
+        parse_request(search, files)
     })
     .await??;
-    run(engine, name, query, &shape, request).await
+    run(engine, name, query, &shown, request).await
 }
 
-/// What a body asks for, and how the answer is to look.
-fn asked(search: SearchBody, mut files: Files) -> Result<(Query, Shape), ApiError> {
+/// The query, and what the response shows.
+fn parse_request(search: SearchBody, mut files: Files) -> Result<(Query, Shown), ApiError> {
     if let Some(fields) = &search.fields {
         view::check_shown(fields)?;
     }
-    let shape = Shape {
+    let shown = Shown {
         explain: search.explain,
         fields: search.fields.clone(),
     };
     let query = search.into_query(&mut files)?;
     match files.next_unnamed() {
-        None => Ok((query, shape)),
+        None => Ok((query, shown)),
         // It would look as if it had been searched by.
         Some(part) => Err(ApiError::UnnamedPart(part.filename.unwrap_or(part.name))),
     }
@@ -155,7 +155,7 @@ pub(crate) async fn get(
         &engine,
         &name,
         search.into_query(&mut Files::default())?,
-        &Shape {
+        &Shown {
             explain: words.explain,
             fields: None,
         },
@@ -168,12 +168,12 @@ async fn run(
     engine: &Arc<Engine>,
     name: &CollectionName,
     query: Query,
-    shape: &Shape,
+    shown: &Shown,
     request: &HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let collection = engine.collection(name)?;
     let answer = engine.search(&collection, query).await?;
     request.extensions_mut().insert(answer.timings);
     let base = base_path(request);
-    Ok(HttpResponse::Ok().json(AnswerBody::new(&base, name, answer, shape)?))
+    Ok(HttpResponse::Ok().json(AnswerBody::new(&base, name, answer, shown)?))
 }
