@@ -1,5 +1,5 @@
-//! The API key, where one is set: `Authorization: Bearer KEY`, which CLIP-as-service's
-//! clients send without `Bearer`.
+//! The API key, if one is set: `Authorization: Bearer KEY`. CLIP-as-service's clients omit
+//! `Bearer`.
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -14,12 +14,12 @@ use crate::rest::openai;
 use crate::rest::openai::OpenAiProblem;
 use crate::rest::page;
 
-/// Answers 401 unless the request carries the key or asks for something public.
+/// Responds with 401 unless the request has the key or its path is public.
 pub(crate) async fn require_key(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    if is_public(&request) || carries_key(&request) {
+    if is_public(&request) || has_key(&request) {
         return Ok(next.call(request).await?.map_into_boxed_body());
     }
     let answer = if openai::is_openai_path(request.path()) {
@@ -30,14 +30,14 @@ pub(crate) async fn require_key(
     Ok(request.into_response(answer).map_into_boxed_body())
 }
 
-/// Liveness, readiness and the page's own files need no key. A browser's question what another
-/// origin may do (`OPTIONS`) is answered before, without a look at the path.
+/// Liveness, readiness and the page's own files need no key. A browser's preflight request
+/// (`OPTIONS`) is answered by an outer middleware.
 fn is_public(request: &ServiceRequest) -> bool {
     matches!(request.path(), "/health" | "/ready")
         || (page::is_page_file(request.path()) && !websocket::is_upgrade(request.headers()))
 }
 
-fn carries_key(request: &ServiceRequest) -> bool {
+fn has_key(request: &ServiceRequest) -> bool {
     let Some(state) = request.app_data::<web::Data<RestState>>() else {
         return false;
     };
@@ -45,6 +45,6 @@ fn carries_key(request: &ServiceRequest) -> bool {
         .headers()
         .get(header::AUTHORIZATION)
         .and_then(|value| value.to_str().ok());
-    let bare = http::is_door(request.path()) || websocket::is_upgrade(request.headers());
+    let bare = http::is_call_path(request.path()) || websocket::is_upgrade(request.headers());
     state.settings.admits(given, bare)
 }

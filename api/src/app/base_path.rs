@@ -1,4 +1,4 @@
-//! A server behind a path: takes the path off requests and puts it before redirects.
+//! A server behind a base path: removes the path from requests and adds it to redirects.
 
 use std::str::FromStr;
 
@@ -12,7 +12,7 @@ use actix_web::{HttpResponse, web};
 use crate::clip_as_service::websocket;
 use crate::http::state::RestState;
 
-/// Takes the base path off a request's path, and puts it before the path of a `Location`.
+/// Removes the base path from a request's path, and adds it to the path of a `Location`.
 pub(super) async fn strip(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -29,7 +29,7 @@ pub(super) async fn strip(
             None => path.to_owned(),
         };
         if rest.is_empty() && !websocket::is_upgrade(request.headers()) {
-            // The page's links are relative: they need the slash.
+            // The page's links are relative and need the trailing slash.
             let page = with_query(&format!("{base}/"));
             let redirect = HttpResponse::PermanentRedirect()
                 .insert_header((header::LOCATION, page))

@@ -14,7 +14,7 @@ use crate::rest::openai::{self, OpenAiProblem};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Lets through what may be sent to this host and from this page.
+/// Passes requests on that are for this host and from an allowed origin.
 pub(super) async fn admit(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -37,7 +37,7 @@ fn check(request: &ServiceRequest) -> Result<(), ApiError> {
         return Err(ApiError::Starting("no state".to_owned()));
     };
     let headers = request.headers();
-    // HTTP/2 has the host in the address; HTTP/1.1 may have it in both.
+    // HTTP/2 has the host in the URI; HTTP/1.1 may have it in both.
     let authority = request
         .uri()
         .authority()
@@ -57,7 +57,7 @@ fn check(request: &ServiceRequest) -> Result<(), ApiError> {
     check_origin(sender, authority.or(host), &state.settings.cors_origins)
 }
 
-/// A header's value; what is no text is no host either, and comes as one that nobody has.
+/// A header's value; one that is not text becomes empty, which no host is.
 fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers
         .get(name)

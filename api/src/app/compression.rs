@@ -1,18 +1,18 @@
-//! Which responses are compressed: those that are long enough to gain by it.
+//! Only responses that are long enough to benefit are compressed.
 
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::middleware::Next;
 
-/// Bytes below which a body fits into one packet with its head: compressing it costs time on
-/// both sides and saves nothing.
+/// A body of fewer bytes fits into one packet with its head: compressing it would cost time on
+/// both sides and save nothing.
 const SHORTEST: u64 = 1400;
 
 const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 
-/// Marks short bodies, inside of actix's `Compress`, as what is not to be compressed.
-pub(crate) async fn leave_short<B: MessageBody>(
+/// Marks short bodies as encoded, so that actix's `Compress`, which is outside, skips them.
+pub(crate) async fn skip_short_bodies<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, actix_web::Error> {
@@ -27,7 +27,7 @@ pub(crate) async fn leave_short<B: MessageBody>(
     Ok(answer)
 }
 
-/// Removes that mark again, outside of `Compress`: no client has to know it.
+/// Removes the mark outside of `Compress`.
 pub(crate) async fn remove_mark<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,

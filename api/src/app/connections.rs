@@ -1,9 +1,9 @@
-//! Open HTTP connections, held below the number of files that the process may open: the database
-//! needs files too, and whoever sends a request must not be kept out by those who send none.
+//! Limits the open HTTP connections, which share the process's file descriptors with the database.
+//! Connections without a request must not keep out the others.
 //!
-//! Of the places there are, an eighth is for connections that have not sent a request; with more
-//! of them the oldest is closed. Once half of all are taken, a connection ends with its answer
-//! instead of staying open for another request.
+//! At most an eighth of the connections may be silent, which means without a request until now;
+//! beyond that the oldest silent one is closed. Once more than half of the connections are in use,
+//! each is closed after its response.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -20,48 +20,48 @@ use parking_lot::Mutex;
 
 /// The connections of all workers.
 pub(crate) struct Connections {
-    most: usize,
+    max: usize,
     open: AtomicUsize,
     silent: Mutex<Silent>,
 }
 
-/// Those that have not sent a request, the oldest first, each with a handle to close it by.
+/// Connections without a request, the oldest first, each with a handle to close it.
 #[derive(Default)]
 struct Silent {
     next: u64,
     by_age: BTreeMap<u64, OwnedFd>,
 }
 
-/// One of them, for as long as it lives.
+/// One connection, counted until it is dropped.
 pub(crate) struct Connection {
     all: Arc<Connections>,
-    /// Its place among the silent ones.
+    /// Its key in [`Silent::by_age`].
     number: u64,
     silent: AtomicBool,
 }
 
 impl Connections {
-    pub(crate) fn new(most: usize) -> Arc<Self> {
+    pub(crate) fn new(max: usize) -> Arc<Self> {
         Arc::new(Self {
-            most,
+            max,
             open: AtomicUsize::new(0),
             silent: Mutex::default(),
         })
     }
 
-    /// Called by a worker with each connection that it was given.
-    pub(crate) fn arrived(self: &Arc<Self>, io: &dyn Any, data: &mut Extensions) {
+    /// Counts a new connection; called by its worker.
+    pub(crate) fn register(self: &Arc<Self>, io: &dyn Any, data: &mut Extensions) {
         self.open.fetch_add(1, Ordering::Relaxed);
-        // One that speaks TLS has sent its greeting in time, and has sent something.
+        // A TLS connection has sent its handshake already.
         let handle = io
             .downcast_ref::<actix_web::rt::net::TcpStream>()
             .and_then(|io| io.as_fd().try_clone_to_owned().ok());
         let (number, oldest) = match handle {
-            Some(handle) => self.silent.lock().add(handle, self.most / 8),
+            Some(handle) => self.silent.lock().add(handle, self.max / 8),
             None => (0, None),
         };
         if let Some(oldest) = oldest {
-            // Its worker reads the end and closes it; an error says that it is closed already.
+            // Its worker reads the end and closes it; an error means that it is closed already.
             let _ = TcpStream::from(oldest).shutdown(Shutdown::Both);
         }
         data.insert(Connection {
@@ -72,16 +72,16 @@ impl Connections {
     }
 
     fn is_crowded(&self) -> bool {
-        self.open.load(Ordering::Relaxed) > self.most / 2
+        self.open.load(Ordering::Relaxed) > self.max / 2
     }
 }
 
 impl Silent {
-    /// Its number, and one that has to go.
-    fn add(&mut self, handle: OwnedFd, most: usize) -> (u64, Option<OwnedFd>) {
+    /// Returns the key of the new connection, and the oldest if there are more than `max`.
+    fn add(&mut self, handle: OwnedFd, max: usize) -> (u64, Option<OwnedFd>) {
         self.next += 1;
         self.by_age.insert(self.next, handle);
-        let oldest = (self.by_age.len() > most)
+        let oldest = (self.by_age.len() > max)
             .then(|| self.by_age.pop_first())
             .flatten();
         (self.next, oldest.map(|(_, handle)| handle))
@@ -89,8 +89,8 @@ impl Silent {
 }
 
 impl Connection {
-    /// It has sent a request.
-    fn spoke(&self) {
+    /// Notes that it has sent a request.
+    fn mark_active(&self) {
         if self.silent.swap(false, Ordering::Relaxed) {
             self.all.silent.lock().by_age.remove(&self.number);
         }
@@ -99,19 +99,20 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.spoke();
+        self.mark_active();
         self.all.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-/// Notes that the connection has sent a request, and ends it with the answer where there are many.
+/// Notes that the connection has sent a request, and closes it after the response if there are
+/// many.
 pub(crate) async fn watch<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, actix_web::Error> {
     let connection = request.request().conn_data::<Connection>();
     let crowded = connection.is_some_and(|connection| {
-        connection.spoke();
+        connection.mark_active();
         connection.all.is_crowded()
     });
     let mut answer = next.call(request).await?;
@@ -131,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_oldest_silent_connection_goes_and_those_that_spoke_stay() {
+    fn the_oldest_silent_connection_is_closed() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut silent = Silent::default();
         let handle = || -> OwnedFd {

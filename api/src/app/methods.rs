@@ -1,5 +1,5 @@
-//! Methods that no handler has to know: HEAD wherever GET is, OPTIONS everywhere, and `Allow`
-//! with each 405.
+//! Methods that handlers need not know: HEAD wherever there is GET, OPTIONS everywhere, and
+//! `Allow` with each 405.
 
 use actix_web::body::{self, BodySize, BodyStream, BoxBody, MessageBody};
 use actix_web::dev::{ResponseHead, ServiceRequest, ServiceResponse};
@@ -14,8 +14,8 @@ use crate::http::error::ApiError;
 use crate::rest::openai;
 use crate::rest::openai::OpenAiProblem;
 
-/// Answers HEAD as GET is answered, without the body. A body that is a stream is never read.
-pub(crate) async fn answer_head(
+/// Serves HEAD as GET without the body. A body that is a stream is never read.
+pub(crate) async fn serve_head(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
@@ -23,14 +23,14 @@ pub(crate) async fn answer_head(
         return Ok(next.call(request).await?.map_into_boxed_body());
     }
     request.head_mut().method = Method::GET;
-    // There is nothing to upgrade to: the answer is a head alone.
+    // The response is a head only, so the connection can't be upgraded.
     request.headers_mut().remove(header::UPGRADE);
     let answer = next.call(request).await?;
     Ok(answer.map_body(|head, body| without_body(head, body.size())))
 }
 
-/// An empty body whose head states the length that a GET would have: actix replaces that header
-/// unless the length of the body is unknown.
+/// An empty body whose head has the length of GET's body: actix replaces that header unless the
+/// length of the body is unknown.
 fn without_body(head: &mut ResponseHead, size: BodySize) -> BoxBody {
     match size {
         BodySize::None => return BoxBody::new(body::None::new()),
@@ -47,9 +47,9 @@ fn without_body(head: &mut ResponseHead, size: BodySize) -> BoxBody {
     >()))
 }
 
-/// Completes what actix answers where a path does not have the method: `Allow` names HEAD and
-/// OPTIONS as well, OPTIONS is a success, and all others are a problem.
-pub(crate) async fn name_allowed(
+/// Completes actix's response for a method that a path does not have: `Allow` names HEAD and OPTIONS
+/// too, OPTIONS succeeds, and any other method gets a problem.
+pub(crate) async fn complete_allow(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
@@ -78,7 +78,7 @@ pub(crate) async fn name_allowed(
     Ok(ServiceResponse::new(request, response))
 }
 
-/// The methods that actix found at the path, each once, with those that are answered everywhere.
+/// The methods that actix found at the path, each once, with those that every path has.
 fn allowed(headers: &HeaderMap) -> String {
     let found = headers
         .get_all(header::ALLOW)

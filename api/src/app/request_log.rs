@@ -1,5 +1,5 @@
-//! One log line a request: its id, route, status and timings; never a document's
-//! content, a query or a key. The id comes back in `x-request-id`.
+//! One log line per request: its id, route, status and timings; never a document's content, a
+//! query or a key. The response returns the id in `x-request-id`.
 
 use std::time::Instant;
 
@@ -23,7 +23,7 @@ pub(super) struct RequestStatistics(IntCounterVec);
 
 impl RequestStatistics {
     /// # Errors
-    /// The registry counts requests already.
+    /// The registry has this metric already.
     pub(super) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
         let opts = Opts::new("clipdb_http_requests_total", "Requests answered, by status");
         let answered = IntCounterVec::new(opts, &["status"])?;
@@ -77,7 +77,7 @@ pub(crate) async fn log<B: MessageBody>(
     Ok(response)
 }
 
-/// The client's own id where it is short and plain, else a new one.
+/// The client's id if it is short and printable ASCII, otherwise a new one.
 fn request_id(request: &ServiceRequest) -> String {
     let given = request
         .headers()

@@ -22,27 +22,27 @@ use crate::http::state::{RestSettings, RestState};
 use crate::http::tls::TlsIdentity;
 use crate::rest::{self, page};
 
-/// Seconds that requests under way get to finish after a stop was asked for.
+/// Seconds that requests in flight get to finish after a shutdown was requested.
 const SHUTDOWN_SECONDS: u64 = 60;
 
 /// Seconds that an idle connection stays open: longer than clients and load balancers keep one in
-/// their pools (60 to 90), or it would be closed now and then just when a request is sent on it.
+/// their pools (60 to 90). Otherwise it could be closed just as a request is sent on it.
 const KEEP_ALIVE_SECONDS: u64 = 120;
 
-/// Seconds in which the head of a connection's first request has to come.
+/// Seconds in which the head of a connection's first request has to arrive.
 const FIRST_REQUEST_SECONDS: u64 = 5;
 
-/// Binds `address` and returns the server, to be awaited, with the address it really has. No more
-/// than `most` connections are open at once.
+/// Binds `address` and returns the server, to be awaited, with the address that it is bound to.
+/// At most `max_connections` are open at once.
 pub fn bind(
     state: Arc<RestState>,
     statistics: &ProtocolStatistics,
     address: SocketAddr,
     tls: Option<&TlsIdentity>,
     workers: usize,
-    most: usize,
+    max_connections: usize,
 ) -> std::io::Result<(Server, SocketAddr)> {
-    let connections = Connections::new(most);
+    let connections = Connections::new(max_connections);
     let calls = web::Data::new(statistics.calls.clone());
     let requests = web::Data::new(statistics.requests.clone());
     let server = HttpServer::new(move || {
@@ -52,33 +52,33 @@ pub fn bind(
             .app_data(requests.clone())
             .configure(routes)
             .default_service(web::to(no_such_route))
-            .wrap(from_fn(methods::name_allowed))
+            .wrap(from_fn(methods::complete_allow))
             .wrap(from_fn(access::require_key))
             .wrap(cors(&state.settings))
             .wrap(from_fn(callers::admit))
-            .wrap(from_fn(websocket::answer_whole))
-            .wrap(from_fn(compression::leave_short))
+            .wrap(from_fn(websocket::disable_compression))
+            .wrap(from_fn(compression::skip_short_bodies))
             .wrap(Compress::default())
             .wrap(from_fn(compression::remove_mark))
-            .wrap(from_fn(methods::answer_head))
-            // What is stored here is data: no browser is to guess another type for it.
+            .wrap(from_fn(methods::serve_head))
+            // Stored content is data: browsers must not guess another type for it.
             .wrap(DefaultHeaders::new().add((header::X_CONTENT_TYPE_OPTIONS, "nosniff")))
             .wrap(from_fn(base_path::strip))
             .wrap(from_fn(request_log::log))
             .wrap(from_fn(connections::watch))
     })
     .on_connect(move |io, data| {
-        peer::note(io, data);
-        connections.arrived(io, data);
+        peer::register(io, data);
+        connections.register(io, data);
     })
-    // A response in several pieces would wait for the client to acknowledge the first one, which
-    // it delays by 40 ms.
+    // Otherwise a response in several pieces waits until the client acknowledges the first one,
+    // which the client delays by 40 ms.
     .tcp_nodelay(true)
     .workers(workers)
-    .max_connections((most / workers).max(1))
+    .max_connections((max_connections / workers).max(1))
     .client_request_timeout(Duration::from_secs(FIRST_REQUEST_SECONDS))
     .keep_alive(Duration::from_secs(KEEP_ALIVE_SECONDS))
-    // A client that closes its connection is gone: what it asked for and has not begun is not done.
+    // When a client closes its connection, its requests that have not begun are dropped.
     .h1_allow_half_closed(false)
     .shutdown_timeout(SHUTDOWN_SECONDS)
     .disable_signals();
@@ -91,7 +91,7 @@ pub fn bind(
 }
 
 fn routes(config: &mut web::ServiceConfig) {
-    // In the order of their use: a request is compared with one after the other.
+    // In the order of their use: actix compares a request with one after the other.
     shared_paths::routes(config);
     rest::routes(config);
     clip_as_service::http::routes(config);

@@ -1,5 +1,5 @@
-//! The paths that both protocols have: `POST /encode`, `/rank` and `/search`. A JSON body is read
-//! once, here, and how it begins decides which protocol answers it.
+//! The paths of both protocols: `POST /encode`, `/rank` and `/search`. A JSON body is read here,
+//! once; its first key decides which protocol handles it.
 
 use std::sync::Arc;
 
@@ -36,8 +36,8 @@ async fn post_encode(
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
     match read(open, &context, &request, payload).await? {
-        Read::Answered(response) => Ok(response),
-        Read::Rest(engine, body) => encode::answer(&engine, body).await,
+        Read::Done(response) => Ok(response),
+        Read::Rest(engine, body) => encode::respond(&engine, body).await,
     }
 }
 
@@ -48,8 +48,8 @@ async fn post_rank(
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
     match read(open, &context, &request, payload).await? {
-        Read::Answered(response) => Ok(response),
-        Read::Rest(engine, body) => rank::answer(&engine, body).await,
+        Read::Done(response) => Ok(response),
+        Read::Rest(engine, body) => rank::respond(&engine, body).await,
     }
 }
 
@@ -82,21 +82,21 @@ async fn respond_to_search(
 ) -> Result<HttpResponse, ApiError> {
     if body::media_type(request) == "multipart/form-data" {
         let settings = &context.0.settings;
-        return search::answer_form(&open.0, settings, &name, request, payload).await;
+        return search::respond_to_form(&open.0, settings, &name, request, payload).await;
     }
     match read(open, context, request, payload).await? {
-        Read::Answered(response) => Ok(response),
-        Read::Rest(engine, body) => search::answer(&engine, &name, request, body).await,
+        Read::Done(response) => Ok(response),
+        Read::Rest(engine, body) => search::respond(&engine, &name, request, body).await,
     }
 }
 
-/// What the server shares, and what CLIP-as-service's calls are counted in.
+/// The server's state, and the metrics of CLIP-as-service's calls.
 type Context = (web::Data<RestState>, web::Data<CallStatistics>);
 
 /// A JSON body once its protocol is known.
 enum Read {
-    /// A request of CLIP-as-service, with its response.
-    Answered(HttpResponse),
+    /// The response to a request of CLIP-as-service.
+    Done(HttpResponse),
     /// A request of the REST API.
     Rest(Arc<Engine>, FullBody),
 }
@@ -117,5 +117,5 @@ async fn read(
     } = body;
     clip_as_service::http::respond(engine, state, calls, request, bytes)
         .await
-        .map(Read::Answered)
+        .map(Read::Done)
 }

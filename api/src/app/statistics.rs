@@ -1,4 +1,4 @@
-//! What the protocols count, each in the engine's registry.
+//! The protocols' metrics, in the engine's registry.
 
 use prometheus::Registry;
 
@@ -20,7 +20,7 @@ impl ProtocolStatistics {
         })
     }
 
-    /// What CLIP-as-service's calls are counted in, whichever listener they came by.
+    /// The metrics of CLIP-as-service's calls, which its listeners share.
     pub fn calls(&self) -> CallStatistics {
         self.calls.clone()
     }

@@ -1,5 +1,5 @@
-//! Connections of the gRPC listener: no more at once than there are files for, and none that
-//! never sends a byte.
+//! Connections of the gRPC listener: at most as many as the process has file descriptors for, and
+//! none that never sends a byte.
 
 use std::io;
 use std::pin::Pin;
@@ -15,20 +15,20 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Sleep;
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
-/// How long a client may take for its first byte.
+/// How long a client may take to send its first byte.
 const FIRST_BYTE: Duration = Duration::from_secs(5);
-/// Pause after a connection could not be accepted: files may be all in use.
+/// Pause after a connection could not be accepted: all file descriptors may be in use.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// The listener's connections, `most` of them at once.
+/// The listener's connections, at most `max` at once.
 pub(super) fn accepted(
     listener: TcpListener,
-    most: usize,
+    max: usize,
 ) -> impl Stream<Item = io::Result<Connection>> {
-    let places = Arc::new(Semaphore::new(most.max(1)));
-    unfold((listener, places), |(listener, places)| async {
+    let permits = Arc::new(Semaphore::new(max.max(1)));
+    unfold((listener, permits), |(listener, permits)| async {
         // The semaphore is never closed.
-        let place = Arc::clone(&places).acquire_owned().await.ok()?;
+        let permit = Arc::clone(&permits).acquire_owned().await.ok()?;
         let io = loop {
             match listener.accept().await {
                 Ok((io, _)) => break io,
@@ -38,22 +38,22 @@ pub(super) fn accepted(
                 }
             }
         };
-        // Without it answers come later; a connection that is gone shows at its first use.
+        // Lowers the latency. A connection that is closed already fails at its first use.
         let _ = io.set_nodelay(true);
         let connection = Connection {
             io,
             first_byte: Some(Box::pin(tokio::time::sleep(FIRST_BYTE))),
-            _place: place,
+            _permit: permit,
         };
-        Some((Ok(connection), (listener, places)))
+        Some((Ok(connection), (listener, permits)))
     })
 }
 
 pub(super) struct Connection {
     io: TcpStream,
-    /// Until the first byte has come.
+    /// The deadline of the first byte, until it is received.
     first_byte: Option<Pin<Box<Sleep>>>,
-    _place: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl Connected for Connection {

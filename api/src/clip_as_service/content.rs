@@ -1,4 +1,4 @@
-//! What of a document is encoded. CLIP-as-service's order: a text before a picture.
+//! The part of a document that is encoded. As in CLIP-as-service, a text precedes an image.
 
 use bytes::Bytes;
 use clipdb_engine::{ImageSource, Input, png};
@@ -7,17 +7,17 @@ use crate::clip_as_service::message::{Content, Document, NdArray};
 use crate::http::data_uri::decode_base64;
 use crate::http::error::ApiError;
 
-/// `None` for a document that holds nothing, as the one that `profile()` sends.
+/// The document's text or image; `None` for an empty document, which `profile()` sends.
 ///
-/// Unlike CLIP-as-service this opens no file, and a URL is left to the engine, which fetches
-/// it where URL ingest is enabled. Decodes and encodes pictures: not for an async thread.
+/// Unlike CLIP-as-service this opens no file, and leaves a URL to the engine, which fetches it if
+/// URL ingest is enabled. Encodes images, so it does not belong on an async thread.
 pub fn input_of(document: &Document) -> Result<Option<Input>, ApiError> {
     match &document.content {
         Some(Content::Text(text)) if !text.is_empty() => Ok(Some(Input::Text(text.clone()))),
         Some(Content::Blob(bytes)) if !bytes.is_empty() => {
             Ok(Some(Input::Image(bytes.clone().into())))
         }
-        Some(Content::Tensor(tensor)) => picture(tensor).map(Some),
+        Some(Content::Tensor(tensor)) => image(tensor).map(Some),
         _ if document.uri.is_empty() => Ok(None),
         _ if document.uri.starts_with("data:") => {
             Ok(Some(Input::Image(decode_base64(&document.uri)?.into())))
@@ -29,43 +29,42 @@ pub fn input_of(document: &Document) -> Result<Option<Input>, ApiError> {
     }
 }
 
-pub fn is_picture(document: &Document) -> bool {
+pub fn is_image(document: &Document) -> bool {
     matches!(
         document.content,
         Some(Content::Blob(_) | Content::Tensor(_))
     )
 }
 
-/// A tensor of rows, columns and, if any, channels, whose numbers are from 0 to 255.
-fn picture(tensor: &NdArray) -> Result<Input, ApiError> {
+/// The image of a tensor [height, width] or [height, width, channels] of values from 0 to 255.
+fn image(tensor: &NdArray) -> Result<Input, ApiError> {
     let numbers = tensor.numbers()?;
     let (height, width, channels) = match *without_ones(tensor.shape()) {
         [height, width] => (height, width, 1),
         [height, width, channels] => (height, width, channels),
         _ => {
             return Err(ApiError::InvalidField(format!(
-                "a tensor of shape {:?} is no picture: send [height, width] or [height, width, channels]",
+                "a tensor of shape {:?} is not an image: send [height, width] or [height, width, channels]",
                 tensor.shape()
             )));
         }
     };
     let pixels: Option<Vec<u8>> = numbers
         .into_iter()
-        // As NumPy casts: the fraction is cut off.
+        // Truncated, as by NumPy's cast.
         .map(|number| (0.0..256.0).contains(&number).then_some(number as u8))
         .collect();
     let pixels = pixels.ok_or_else(|| {
-        ApiError::InvalidField("a picture's tensor has numbers from 0 to 255 only".to_owned())
+        ApiError::InvalidField("the values of an image's tensor must be from 0 to 255".to_owned())
     })?;
     let bytes = png(width, height, channels, &pixels).map_err(clipdb_engine::EmbedError::from)?;
     Ok(Input::Image(Bytes::from(bytes).into()))
 }
 
-/// The most channels that a picture has: with transparency.
+/// The most channels of an image: RGBA.
 const CHANNELS: u32 = 4;
 
-/// A picture in a batch of one, or whose channels are lists of one, is that picture;
-/// docarray drops every axis of length 1.
+/// Drops a batch axis and a trailing axis of length 1, where docarray drops every axis of length 1.
 fn without_ones(shape: &[u32]) -> &[u32] {
     match shape {
         [1, rest @ ..] if rest.len() > 2 => without_ones(rest),
@@ -95,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn no_path_is_read() {
+    fn paths_are_refused() {
         for path in [
             "/etc/passwd",
             "a.png",
@@ -119,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn content_goes_before_a_uri() {
+    fn content_precedes_a_uri() {
         let text = input_of(&holding(Content::Text("words".to_owned()))).unwrap();
         assert!(matches!(text, Some(Input::Text(text)) if text == "words"));
         let blob = input_of(&holding(Content::Blob("bytes".into()))).unwrap();
@@ -128,8 +127,8 @@ mod tests {
     }
 
     #[test]
-    fn axes_of_length_1_around_a_picture_are_dropped() {
-        for (shape, picture) in [
+    fn axes_of_length_1_around_an_image_are_dropped() {
+        for (shape, image) in [
             (&[1, 8, 9, 3][..], &[8, 9, 3][..]),
             (&[8, 9, 3, 1], &[8, 9, 3]),
             (&[1, 1, 8, 9, 3, 1], &[8, 9, 3]),
@@ -139,7 +138,7 @@ mod tests {
             (&[1, 9], &[1, 9]),
             (&[2, 8, 9, 3], &[2, 8, 9, 3]),
         ] {
-            assert_eq!(without_ones(shape), picture, "{shape:?}");
+            assert_eq!(without_ones(shape), image, "{shape:?}");
         }
         let sparse = holding(Content::Tensor(NdArray::default()));
         let refused = input_of(&sparse).unwrap_err().to_string();
@@ -147,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tensor_is_a_picture() {
+    fn a_tensor_is_an_image() {
         let tensor = |json: &str| {
             let tensor = serde_json::from_str(json).unwrap();
             input_of(&holding(Content::Tensor(tensor)))
@@ -155,7 +154,7 @@ mod tests {
         let Some(Input::Image(ImageSource::Bytes(bytes))) =
             tensor("[[[1, 2, 3], [4, 5, 6]]]").unwrap()
         else {
-            panic!("a picture was expected");
+            panic!("expected an image");
         };
         assert!(bytes.starts_with(b"\x89PNG"));
         assert!(tensor("[[0.5, 255.0]]").is_ok());

@@ -1,24 +1,24 @@
-//! `/encode`, and what the other calls embed with.
+//! `/encode`, and the embedding step of the other calls.
 
 use clipdb_engine::{Embedding, Encoded, Encoder, Priority, TextRole, blocking};
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
 
-use crate::clip_as_service::content::{input_of, is_picture};
+use crate::clip_as_service::content::{input_of, is_image};
 use crate::clip_as_service::executor::Executor;
 use crate::clip_as_service::message::{Document, NdArray};
 use crate::clip_as_service::parameters::Parameters;
 use crate::clip_as_service::paths::Paths;
 use crate::http::error::ApiError;
 
-/// Documents with what was embedded of them.
+/// Documents with their embeddings.
 pub(super) struct Embedded {
     pub documents: Vec<Document>,
-    /// In the order in which the paths lead to the documents; `None` for one that is empty.
+    /// In the order in which [`Paths::visit`] visits the documents; `None` for an empty one.
     pub found: Vec<Option<Encoded>>,
 }
 
 impl Executor {
-    /// Documents that hold nothing stay as they are: `profile()` sends one.
+    /// Empty documents remain unchanged: `profile()` sends one.
     pub(super) async fn encode(
         &self,
         documents: Vec<Document>,
@@ -42,7 +42,7 @@ impl Executor {
         Ok(documents)
     }
 
-    /// Sets the document's embedding, and drops the picture where that is wanted.
+    /// Sets the document's embedding, and removes the image if the parameters ask for it.
     pub(super) fn set_embedding(
         &self,
         document: &mut Document,
@@ -55,18 +55,18 @@ impl Executor {
             embedding.into_unnormalised()
         };
         document.embedding = Some(NdArray::of_floats(&vector));
-        if is_picture(document) {
+        if is_image(document) {
             if parameters.drop_image_content {
                 document.content = None;
             }
         } else if document.mime_type.is_empty() && document.content.is_some() {
-            // docarray's word for it, which a client reads as text/plain.
+            // docarray's name, which a client reads as text/plain.
             document.mime_type = "text".to_owned();
         }
     }
 
     /// # Errors
-    /// The first that any document meets, with the document's id.
+    /// The first error of any document, with the document's id.
     pub(super) async fn embed(
         &self,
         encoder: &Encoder,

@@ -1,4 +1,4 @@
-//! Which call a request is: `header.exec_endpoint`.
+//! The call that a request names: `header.exec_endpoint`.
 
 use crate::http::error::ApiError;
 
@@ -21,9 +21,12 @@ impl Call {
     }
 }
 
-/// The retriever's further endpoints, which a quietly encoding server would only seem to serve.
+/// The retriever's other endpoints. Without an error the server would silently encode instead.
 const RETRIEVERS: [(&str, &str); 8] = [
-    ("update", "send the documents to /index, which replaces"),
+    (
+        "update",
+        "send the documents to /index, which replaces documents",
+    ),
     ("delete", "use DELETE /collections/{name}/documents/{id}"),
     ("filter", "use GET /collections/{name}/documents?filter="),
     ("fill_embedding", "use POST /encode"),
@@ -36,11 +39,11 @@ const RETRIEVERS: [(&str, &str); 8] = [
     ("restore", "use POST /collections/{name}/restore"),
 ];
 
-/// The call, and the model where the endpoint names one.
+/// Parses the call, and the model if the endpoint names one.
 ///
-/// As CLIP-as-service has it, whatever is not another call encodes: `/`, which
-/// `profile()` sends, `/encode`, `/anything`. Unlike it, `/rank/NAME` ranks (there it
-/// encoded and gave no scores), and the name after `/encode/` is looked at.
+/// As in CLIP-as-service, any endpoint that is not another call encodes: `/`, which `profile()`
+/// sends, `/encode`, `/anything`. Unlike there, `/rank/NAME` ranks (CLIP-as-service encodes and
+/// returns no scores), and the name after `/encode/` is checked.
 pub fn parse(endpoint: &str) -> Result<(Call, Option<&str>), ApiError> {
     let endpoint = endpoint.trim_matches('/');
     let (first, rest) = endpoint.split_once('/').unwrap_or((endpoint, ""));
@@ -57,7 +60,7 @@ pub fn parse(endpoint: &str) -> Result<(Call, Option<&str>), ApiError> {
     }
 }
 
-/// That `endpoint` is one of the retriever's which are not served, and what serves instead.
+/// The error for one of the retriever's endpoints that are not supported; it names the alternative.
 pub fn refused(endpoint: &str) -> Option<ApiError> {
     let endpoint = endpoint.trim_matches('/');
     let found = RETRIEVERS.iter().find(|(name, _)| *name == endpoint);
@@ -72,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whatever_is_no_other_call_encodes() {
+    fn any_other_endpoint_encodes() {
         for endpoint in [
             "",
             "/",
@@ -103,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_served_elsewhere_is_not_encoded() {
+    fn unsupported_endpoints_name_the_alternative() {
         for (endpoint, instead) in [
             ("/delete", "DELETE /collections"),
             ("/clear", "DELETE /collections/{name}/documents?filter="),

@@ -1,4 +1,4 @@
-//! A stream of requests into a stream of responses, for the doors that stay open.
+//! A stream of requests into a stream of responses, for long-lived connections.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -11,23 +11,23 @@ use crate::clip_as_service::message::DataRequest;
 use crate::http::error::ApiError;
 use clipdb_engine::Share;
 
-/// Requests of one stream that are worked on at once where its client names no number.
+/// Concurrent requests of one stream, unless its client names a number.
 pub(super) const IN_FLIGHT: usize = 100;
 
-/// A request with what its door has to know to send the response.
+/// A request, with the form that its response must have.
 pub(super) struct Received<F> {
     pub request: DataRequest,
     pub at: SystemTime,
     pub form: F,
-    /// The memory of its bytes, where its door has counted them.
+    /// The memory of its bytes, if the listener has counted them.
     pub share: Option<Share>,
 }
 
-/// Responses in the order of their requests, `in_flight` of which are worked on at once.
+/// Responses in the order of their requests, at most `in_flight` of which execute at once.
 ///
-/// The next request is taken once the one before it has its share of the memory for
-/// documents under way, and no more than are in flight: a client that does not read its
-/// responses stops its own stream and nobody else's.
+/// The next request is read once the one before it has its share of the memory budget, and while
+/// fewer than `in_flight` execute. A client that does not read its responses thus blocks only its
+/// own stream.
 pub(super) fn responses<F, E>(
     executor: Executor,
     requests: impl Stream<Item = Result<Received<F>, E>>,

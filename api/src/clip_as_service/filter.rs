@@ -1,9 +1,9 @@
-//! `parameters.filter`, as AnnLite and DocArray write it, in clipdb's words.
+//! Translates `parameters.filter`, in AnnLite's and DocArray's syntax, to clipdb's.
 //!
-//! A name is a tag, which is a field of the metadata; DocArray's `tags__place__city` is one
-//! inside it. `$neq` is `$ne`, and `$and` and `$or` take an object of conditions as well as
-//! a list. `id` is the document's id. What else a document has of itself is not compared:
-//! to ask for it is an error, since as a tag it would find nothing.
+//! A name is a tag, which is a field of the metadata; DocArray's `tags__place__city` is a nested
+//! one. `$neq` is `$ne`, and `$and` and `$or` accept an object of conditions as well as a list. `id`
+//! is the document's id. A filter by any other field of the document itself is an error, since as
+//! a tag it would match nothing.
 
 use prost_types::Struct;
 use serde_json::{Map, Value};
@@ -11,10 +11,10 @@ use serde_json::{Map, Value};
 use crate::clip_as_service::message::struct_to_json;
 use crate::http::error::ApiError;
 
-/// DocArray's name for what is inside a document's tags.
+/// DocArray's prefix for a field of a document's tags.
 const TAGS: &str = "tags__";
 
-/// What no tag is called but by mistake.
+/// A document's own fields, which can't be filtered by.
 const OWN: [&str; 12] = [
     "adjacency",
     "blob",
@@ -63,8 +63,8 @@ fn member(name: String, value: Value) -> Result<(String, Value), ApiError> {
         None if name == "id" => "$id".to_owned(),
         None if OWN.contains(&name.as_str()) => {
             return Err(ApiError::InvalidField(format!(
-                "the parameter 'filter' asks for '{name}' of the document itself, which is not compared; \
-                 a filter has tags, and a tag of this name is '{TAGS}{name}'"
+                "the parameter 'filter' can't use the document's own field '{name}', only its tags; \
+                 a tag of this name is '{TAGS}{name}'"
             )));
         }
         None => name,
@@ -72,7 +72,7 @@ fn member(name: String, value: Value) -> Result<(String, Value), ApiError> {
     Ok((name, conditions(value)?))
 }
 
-/// A filter in a filter; what is none is left to be told so.
+/// A nested filter; anything else is left for the engine to refuse.
 fn inside(filter: Value) -> Result<Value, ApiError> {
     match filter {
         Value::Object(members) => all(members),
@@ -80,7 +80,7 @@ fn inside(filter: Value) -> Result<Value, ApiError> {
     }
 }
 
-/// What a field's value has to be.
+/// The conditions on a field's value.
 fn conditions(value: Value) -> Result<Value, ApiError> {
     let Value::Object(operators) = value else {
         return Ok(value);
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn their_spellings_are_taken() {
+    fn their_operators_are_translated() {
         let theirs = json!({
             "a": {"$neq": 1, "$not": {"$neq": 2}},
             "$and": {"b": {"$neq": 3}, "$or": {"c": 4, "d": 5}},
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_compared_is_named() {
+    fn unsupported_fields_and_operators_are_named() {
         for (theirs, named) in [
             (json!({"text": {"$eq": "a"}}), "'text'"),
             (

@@ -1,5 +1,5 @@
-//! A WebSocket's bytes, cut off where a frame or a message announces more than it may hold: the
-//! codec behind it would gather such a frame to its end before refusing it.
+//! Limits a WebSocket's frames and messages by their announced lengths: the codec behind this
+//! stream would buffer an oversized frame to its end before refusing it.
 
 use clipdb_engine::Share;
 use std::io;
@@ -15,7 +15,7 @@ use crate::clip_as_service::meter::{Framing, MessageMeter, Metered, Shares};
 use crate::http::error::ApiError;
 use crate::http::pace::Pace;
 
-/// The most frames of one message. Each takes memory, an empty one as well.
+/// The most frames of one message. Each uses memory, even an empty one.
 const FRAGMENTS: usize = 65_536;
 
 pub(super) struct BoundedFrames {
@@ -25,18 +25,18 @@ pub(super) struct BoundedFrames {
 
 struct Frames {
     limit: usize,
-    place: Place,
-    /// The frame that is under way is the last one of its message, or one between messages.
+    state: FrameState,
+    /// The current frame is the last one of its message, or a control frame.
     last: bool,
-    /// The frame that is under way is a control frame, which may stand amid a message.
+    /// The current frame is a control frame, which may come between the frames of a message.
     control: bool,
-    /// Frames and bytes of the message that has begun.
+    /// Frames and bytes of the current message.
     fragments: usize,
     bytes: usize,
 }
 
-/// Where in the frames the bytes that came so far end.
-enum Place {
+/// The part of the current frame that is read.
+enum FrameState {
     Head(Vec<u8>),
     Body { left: u64 },
 }
@@ -59,7 +59,7 @@ impl Frames {
     fn new(limit: usize) -> Self {
         Self {
             limit,
-            place: Place::Head(Vec::new()),
+            state: FrameState::Head(Vec::new()),
             last: true,
             control: false,
             fragments: 0,
@@ -86,7 +86,7 @@ impl Frames {
     }
 
     fn end(&mut self, ended: &mut Vec<usize>) {
-        self.place = Place::Head(Vec::new());
+        self.state = FrameState::Head(Vec::new());
         if self.last && !self.control {
             ended.push(self.bytes);
             self.fragments = 0;
@@ -97,10 +97,10 @@ impl Frames {
 
 impl Framing for Frames {
     fn follow(&mut self, mut bytes: &[u8], ended: &mut Vec<usize>) -> Result<usize, ApiError> {
-        let mut came = 0;
+        let mut counted = 0;
         while !bytes.is_empty() {
-            match &mut self.place {
-                Place::Body { left } => {
+            match &mut self.state {
+                FrameState::Body { left } => {
                     let step = bytes
                         .len()
                         .min(usize::try_from(*left).unwrap_or(usize::MAX));
@@ -108,14 +108,14 @@ impl Framing for Frames {
                     *left -= step as u64;
                     let is_end = *left == 0;
                     if !self.control {
-                        came += step;
+                        counted += step;
                         self.bytes += step;
                     }
                     if is_end {
                         self.end(ended);
                     }
                 }
-                Place::Head(head) => {
+                FrameState::Head(head) => {
                     head.push(bytes[0]);
                     bytes = &bytes[1..];
                     if let Some(left) = body_length(head) {
@@ -123,21 +123,21 @@ impl Framing for Frames {
                         self.begin(first, left)?;
                         match left {
                             0 => self.end(ended),
-                            left => self.place = Place::Body { left },
+                            left => self.state = FrameState::Body { left },
                         }
                     }
                 }
             }
         }
-        Ok(came)
+        Ok(counted)
     }
 
     fn begun(&self) -> Option<usize> {
-        let amid_frame = match &self.place {
-            Place::Head(head) => !head.is_empty(),
-            Place::Body { .. } => true,
+        let in_frame = match &self.state {
+            FrameState::Head(head) => !head.is_empty(),
+            FrameState::Body { .. } => true,
         };
-        (amid_frame || self.fragments > 0).then_some(self.bytes)
+        (in_frame || self.fragments > 0).then_some(self.bytes)
     }
 }
 
@@ -145,7 +145,7 @@ pub(super) fn too_large(limit: usize) -> ApiError {
     ApiError::too_large("the frame", limit, "max_body_bytes")
 }
 
-/// What follows a whole head (RFC 6455, 5.2); `None` while the head is not whole.
+/// The length of the body after a complete head (RFC 6455, 5.2); `None` for an incomplete head.
 fn body_length(head: &[u8]) -> Option<u64> {
     let second = *head.get(1)?;
     let mask = if second & 0x80 == 0 { 0 } else { 4 };
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_are_followed_however_they_come() {
+    fn frames_are_followed_in_pieces_of_any_size() {
         let fine = [frame(0), frame(5), frame(300), frame(1), frame(126)].concat();
         let long = [fine.clone(), frame(301)].concat();
         for pieces in [1, 2, 3, 7, 1000] {
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_are_found_among_fragments_and_control_frames() {
+    fn messages_are_found_between_fragments_and_control_frames() {
         let (text, more, last, ping) = (0x01, 0x00, 0x80, 0x89);
         let bytes = [
             frame(5),
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn empty_fragments_have_an_end() {
+    fn empty_fragments_are_limited() {
         let many = [head(0x01, 0), head(0x00, 0).repeat(FRAGMENTS)].concat();
         assert!(outcome(&many, 1000).is_err());
     }

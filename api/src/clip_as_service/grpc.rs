@@ -1,5 +1,5 @@
-//! The gRPC door: `/jina.JinaRPC/Call`, a stream of requests and one of responses; and what
-//! the client asks before, whether the server is ready.
+//! The gRPC listener: `/jina.JinaRPC/Call`, a stream of requests and one of responses; and the
+//! calls by which a client checks that the server is ready.
 
 use clipdb_engine::{EngineError, quoted};
 use std::convert::Infallible;
@@ -39,40 +39,40 @@ use crate::http::tls::TlsIdentity;
 use crate::http::trace_context::TRACEPARENT;
 
 const MOST_IN_FLIGHT: usize = 1000;
-/// A connection whose other end has gone without a word is found out and closed.
+/// A connection whose other end has disappeared is detected and closed.
 const PROBE_EVERY: Duration = Duration::from_secs(30);
-const PROBE_PATIENCE: Duration = Duration::from_secs(20);
-/// After the last response a client that is asked to go has so long to do it.
-const LAST_WORDS: Duration = Duration::from_secs(1);
-/// Streams under way get to finish so long after a stop was asked for.
-const SHUTDOWN: Duration = Duration::from_secs(60);
-/// What a client may send ahead: pictures are large, and a round trip may be long.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long clients have to disconnect after the last response of a shutdown.
+const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long open streams have to finish after a shutdown was requested.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(60);
+/// Bytes that a client may send ahead: images are large, and a round trip may be long.
 const STREAM_WINDOW: u32 = 4 << 20;
 const CONNECTION_WINDOW: u32 = 8 << 20;
 
-/// The open door.
+/// The running listener.
 pub struct GrpcServer {
     pub address: SocketAddr,
     ended: oneshot::Receiver<()>,
 }
 
 impl GrpcServer {
-    /// Comes once the state is told to stop and every stream has had its answers.
+    /// Completes once the state is stopping and every stream has received its responses.
     pub async fn ended(self) {
-        // An error is an end as well.
+        // An error is an end too.
         let _ = self.ended.await;
     }
 }
 
-/// Binds `address` and serves on threads of its own until `state` is told to stop, `most`
-/// connections at once.
+/// Binds `address` and serves on threads of its own until `state` is stopping, at most
+/// `max_connections` at once.
 pub fn bind(
     state: Arc<RestState>,
     statistics: CallStatistics,
     address: SocketAddr,
     tls: Option<&TlsIdentity>,
     workers: usize,
-    most: usize,
+    max_connections: usize,
 ) -> std::io::Result<GrpcServer> {
     let tls = tls.map(|tls| Identity::from_pem(&tls.certificates, &tls.key));
     let listener = std::net::TcpListener::bind(address)?;
@@ -85,12 +85,14 @@ pub fn bind(
         .build()?;
     let (end, ended) = oneshot::channel();
     std::thread::Builder::new()
-        .name("clipdb-grpc-door".to_owned())
+        .name("clipdb-grpc-io".to_owned())
         .spawn(move || {
-            if let Err(error) = runtime.block_on(serve(state, statistics, listener, tls, most)) {
-                tracing::error!(%error, "the gRPC door closed");
+            if let Err(error) =
+                runtime.block_on(serve(state, statistics, listener, tls, max_connections))
+            {
+                tracing::error!(%error, "the gRPC listener failed");
             }
-            // Nobody waits for it when the start has failed elsewhere.
+            // There is no receiver if the startup has failed elsewhere.
             let _ = end.send(());
         })?;
     Ok(GrpcServer { address, ended })
@@ -101,9 +103,10 @@ async fn serve(
     statistics: CallStatistics,
     listener: std::net::TcpListener,
     tls: Option<Identity>,
-    most: usize,
+    max_connections: usize,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let incoming = connections::accepted(tokio::net::TcpListener::from_std(listener)?, most);
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let incoming = connections::accepted(listener, max_connections);
     let mut server = Server::builder();
     if let Some(identity) = tls {
         server = server.tls_config(ServerTlsConfig::new().identity(identity))?;
@@ -118,16 +121,16 @@ async fn serve(
     };
     let serving = server
         .http2_keepalive_interval(Some(PROBE_EVERY))
-        .http2_keepalive_timeout(Some(PROBE_PATIENCE))
+        .http2_keepalive_timeout(Some(PROBE_TIMEOUT))
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .serve_with_incoming_shutdown(service, incoming, stopping);
-    // A client that neither answers nor goes would hold the door until it is probed.
+    // An unresponsive client would otherwise delay the shutdown until it is probed.
     let drained = async {
         stopped.await;
-        // Either way, of an error or a timeout, there is nothing more to wait for.
-        let _ = tokio::time::timeout(SHUTDOWN, left.wait_for(|open| *open == 0)).await;
-        tokio::time::sleep(LAST_WORDS).await;
+        // After an error or a timeout there is nothing more to wait for.
+        let _ = tokio::time::timeout(SHUTDOWN_TIMEOUT, left.wait_for(|open| *open == 0)).await;
+        tokio::time::sleep(DISCONNECT_TIMEOUT).await;
     };
     tokio::select! {
         served = serving => served?,
@@ -143,7 +146,7 @@ struct JinaRpc {
     open_streams: Arc<watch::Sender<usize>>,
 }
 
-/// Counts among the open streams while it lives.
+/// Counts as an open stream until it is dropped.
 struct OpenStream(Arc<watch::Sender<usize>>);
 
 impl OpenStream {
@@ -176,7 +179,7 @@ impl Service<HttpRequest<Body>> for JinaRpc {
             "/jina.JinaRPC/Call" => {
                 let settings = &self.state.settings;
                 let (limit, pace) = (settings.max_body_bytes, settings.pace);
-                // Without its engine the stream is refused before it is read.
+                // Without an engine the stream is refused before it is read.
                 let (request, shares) = match self.state.engine() {
                     Ok(engine) => {
                         let (head, body) = request.into_parts();
@@ -188,10 +191,10 @@ impl Service<HttpRequest<Body>> for JinaRpc {
                     Err(_) => (request, Shares::default()),
                 };
                 let service = CallService {
-                    door: self.clone(),
+                    rpc: self.clone(),
                     shares,
                 };
-                // Clients set no limit; a server has to bound what one message may hold in memory.
+                // Clients set no limit; the server has to bound the memory of one message.
                 let mut grpc = Grpc::new(ProstCodec::<DataRequest, DataRequest>::default())
                     .max_decoding_message_size(limit)
                     .max_encoding_message_size(usize::MAX);
@@ -209,7 +212,7 @@ impl Service<HttpRequest<Body>> for JinaRpc {
             }
             other => {
                 let status = Status::unimplemented(format!(
-                    "there is no {} here; clipdb serves /jina.JinaRPC/Call",
+                    "{} is not supported; clipdb serves /jina.JinaRPC/Call",
                     quoted(other)
                 ));
                 Box::pin(ready(Ok(status.into_http())))
@@ -218,7 +221,7 @@ impl Service<HttpRequest<Body>> for JinaRpc {
     }
 }
 
-/// An answer that says the same to everybody, once the models are loaded.
+/// Returns the same response to every client, once the models are loaded.
 struct ReadyService<T>(Arc<RestState>, fn() -> T);
 
 impl<T: Send + 'static> UnaryService<()> for ReadyService<T> {
@@ -227,7 +230,7 @@ impl<T: Send + 'static> UnaryService<()> for ReadyService<T> {
 
     fn call(&mut self, request: Request<()>) -> Self::Future {
         let Self(state, answer) = self;
-        ready(if !carries_key(state, request.metadata()) {
+        ready(if !has_key(state, request.metadata()) {
             Err(ApiError::Unauthorized.into())
         } else if let Err(error) = state.engine() {
             Err(error.into())
@@ -238,7 +241,7 @@ impl<T: Send + 'static> UnaryService<()> for ReadyService<T> {
 }
 
 struct CallService {
-    door: JinaRpc,
+    rpc: JinaRpc,
     shares: Shares,
 }
 
@@ -257,8 +260,8 @@ impl CallService {
         &self,
         request: Request<Streaming<DataRequest>>,
     ) -> Result<Response<BoxStream<'static, Result<DataRequest, Status>>>, Status> {
-        let state = &self.door.state;
-        if !carries_key(state, request.metadata()) {
+        let state = &self.rpc.state;
+        if !has_key(state, request.metadata()) {
             return Err(ApiError::Unauthorized.into());
         }
         let engine = state.engine()?;
@@ -269,7 +272,7 @@ impl CallService {
         let executor = Executor::new(
             engine,
             state.settings.clip_as_service.clone(),
-            self.door.statistics.clone(),
+            self.rpc.statistics.clone(),
         )
         .in_trace(traceparent);
         let in_flight = in_flight(request.metadata());
@@ -285,9 +288,9 @@ impl CallService {
                     form: (),
                     share: shares.next(),
                 }),
-                Err(status) => Err(named(status, limit)),
+                Err(status) => Err(with_setting(status, limit)),
             });
-        let open = OpenStream::new(&self.door.open_streams);
+        let open = OpenStream::new(&self.rpc.open_streams);
         let responses = exchange::responses(executor, requests, in_flight).map(move |response| {
             let _counted = &open;
             response.map(|(response, ())| response)
@@ -296,7 +299,7 @@ impl CallService {
     }
 }
 
-/// The same rules as for HTTP: over TLS a browser may send a page's bytes here too.
+/// The rules of HTTP apply: over TLS a browser may send a page's bytes to this listener too.
 fn admit<B>(state: &RestState, request: &HttpRequest<B>) -> Result<(), ApiError> {
     let authority = request
         .uri()
@@ -313,7 +316,7 @@ fn admit<B>(state: &RestState, request: &HttpRequest<B>) -> Result<(), ApiError>
     check_origin(sender, authority.or(host), &settings.cors_origins)
 }
 
-/// For what goes wrong beside the calls, whose own failures are responses.
+/// For failures outside the calls, whose own failures are responses.
 impl From<ApiError> for Status {
     fn from(error: ApiError) -> Self {
         match error {
@@ -327,10 +330,10 @@ impl From<ApiError> for Status {
     }
 }
 
-/// A message over the limit, with the setting that is the limit; others as they are.
-fn named(status: Status, limit: usize) -> Status {
+/// Names the setting that limits a message's size; other errors remain unchanged.
+fn with_setting(status: Status, limit: usize) -> Status {
     match status.code() {
-        // tonic's, of which it makes no other use.
+        // tonic uses this code for nothing else.
         Code::OutOfRange => Status::out_of_range(
             EngineError::TooLarge {
                 what: "the message",
@@ -343,15 +346,15 @@ fn named(status: Status, limit: usize) -> Status {
     }
 }
 
-/// The key as it is, which is how the client sends it, or as a bearer's.
-fn carries_key(state: &RestState, metadata: &MetadataMap) -> bool {
+/// The plain key, which the client sends, or `Bearer KEY`.
+fn has_key(state: &RestState, metadata: &MetadataMap) -> bool {
     let given = metadata
         .get("authorization")
         .and_then(|value| value.to_str().ok());
     state.settings.admits(given, true)
 }
 
-/// `__prefetch__`: how many requests the client wants worked on at once.
+/// `__prefetch__`: how many requests the client wants to execute at once.
 fn in_flight(metadata: &MetadataMap) -> usize {
     metadata
         .get("__prefetch__")

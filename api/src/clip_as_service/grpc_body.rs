@@ -1,4 +1,4 @@
-//! The bytes of a gRPC stream, each message of which is to come in time and takes memory.
+//! A gRPC stream's bytes: each message has to arrive in time and is counted as memory.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -46,7 +46,7 @@ impl HttpBody for MeteredBody {
         let next = this.meter.poll_next(context, |context| {
             loop {
                 match ready!(Pin::new(&mut *body).poll_frame(context)) {
-                    // Trailers of a request say nothing.
+                    // A request's trailers are ignored.
                     Some(Ok(frame)) => match frame.into_data() {
                         Ok(bytes) => return Poll::Ready(Some(Ok(bytes))),
                         Err(_) => continue,
@@ -71,7 +71,7 @@ impl HttpBody for MeteredBody {
 #[derive(Default)]
 struct Messages {
     head: Vec<u8>,
-    /// Of the message that has begun.
+    /// Of the current message.
     bytes: usize,
     left: usize,
 }
@@ -82,7 +82,7 @@ impl Framing for Messages {
         mut bytes: &[u8],
         ended: &mut Vec<usize>,
     ) -> Result<usize, crate::http::error::ApiError> {
-        let came = bytes.len();
+        let counted = bytes.len();
         while !bytes.is_empty() {
             if self.head.len() < HEAD {
                 let (head, rest) = bytes.split_at(bytes.len().min(HEAD - self.head.len()));
@@ -91,7 +91,7 @@ impl Framing for Messages {
                 if let [_, length @ ..] = self.head.as_slice()
                     && let Ok(length) = <[u8; 4]>::try_from(length)
                 {
-                    // Larger ones than it may be are tonic's to refuse, by their head.
+                    // tonic refuses an oversized message by its head.
                     self.left = u32::from_be_bytes(length) as usize;
                 }
             } else {
@@ -105,7 +105,7 @@ impl Framing for Messages {
                 *self = Self::default();
             }
         }
-        Ok(came)
+        Ok(counted)
     }
 
     fn begun(&self) -> Option<usize> {
@@ -122,7 +122,7 @@ mod tests {
     use super::*;
     use clipdb_engine::Memory;
 
-    /// A body of these bytes, each after so many seconds.
+    /// A body of pieces, each after a number of seconds.
     struct Slow(std::pin::Pin<Box<dyn stream::Stream<Item = Bytes> + Send>>);
 
     impl HttpBody for Slow {
@@ -148,40 +148,44 @@ mod tests {
         let body = Body::new(Slow(Box::pin(pieces)));
         let mut body = MeteredBody::new(body, memory.growing(1 << 20), Pace::default());
         let shares = body.shares();
-        let (mut came, mut error) = (0, None);
+        let (mut received, mut error) = (0, None);
         while let Some(frame) =
             std::future::poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await
         {
             match frame {
-                Ok(frame) => came += frame.into_data().unwrap().len(),
+                Ok(frame) => received += frame.into_data().unwrap().len(),
                 Err(status) => {
                     error = Some(status);
                     break;
                 }
             }
         }
-        (came, error, std::iter::from_fn(|| shares.next()).count())
+        (
+            received,
+            error,
+            std::iter::from_fn(|| shares.next()).count(),
+        )
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_message_is_to_come_in_time_and_a_stream_may_rest() {
+    async fn a_message_has_to_arrive_in_time_and_a_stream_may_be_idle() {
         let message = vec![0, 0, 0, 0, 2, 7, 7];
-        let rests = vec![(1000, message.clone()), (5000, message.clone())];
-        let (came, error, whole) = read(rests).await;
-        assert_eq!((came, whole), (14, 2));
+        let idle = vec![(1000, message.clone()), (5000, message.clone())];
+        let (received, error, complete) = read(idle).await;
+        assert_eq!((received, complete), (14, 2));
         assert!(error.is_none());
         let halves = vec![
             (0, message.clone()),
             (1000, message[..6].to_vec()),
             (31, vec![7]),
         ];
-        let (came, error, whole) = read(halves).await;
-        assert_eq!((came, whole), (13, 1));
+        let (received, error, complete) = read(halves).await;
+        assert_eq!((received, complete), (13, 1));
         assert_eq!(error.unwrap().code(), tonic::Code::DeadlineExceeded);
     }
 
     #[test]
-    fn messages_are_followed_however_they_come() {
+    fn messages_are_followed_in_pieces_of_any_size() {
         let message = |length: u32| {
             let mut message = vec![0];
             message.extend(length.to_be_bytes());

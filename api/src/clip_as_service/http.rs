@@ -1,8 +1,8 @@
-//! The HTTP door: `POST /post`, which takes every call, and `POST /index`.
+//! The protocol over HTTP: `POST /post`, which accepts every call, and `POST /index`.
 //!
-//! The client looks at `GET /openapi.json` and sends a call to the path of its name where
-//! that lists one, else to `/post`. `/encode`, `/rank` and `/search` are the REST API's
-//! own, so these hand over ([`respond`]) what begins as a request of this protocol.
+//! The client reads `GET /openapi.json` and sends a call to the path of its name if there is one,
+//! otherwise to `/post`. The paths `/encode`, `/rank` and `/search` belong to the REST API, so
+//! `app::shared_paths` passes requests of this protocol to [`respond`].
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -33,8 +33,8 @@ pub(crate) fn routes(config: &mut web::ServiceConfig) {
         .service(resource("/dry_run", websocket::dry_run()).route(web::get().to(dry_run)));
 }
 
-/// Whether `path` may be one of this door's, where the key comes without `Bearer`.
-pub(crate) fn is_door(path: &str) -> bool {
+/// Whether `path` may be one of this protocol's, whose clients send the key without `Bearer`.
+pub(crate) fn is_call_path(path: &str) -> bool {
     matches!(
         path,
         POST | "/index" | "/dry_run" | "/encode" | "/rank" | "/search"
@@ -53,8 +53,8 @@ async fn post(
     respond(engine, &state, &statistics, &request, json).await
 }
 
-/// Answers a request that came as JSON. Its failure is an answer too, of status 200, as
-/// CLIP-as-service has it; another status says that there was no request.
+/// Responds to a request in JSON. A failed call has the status 200 too, as in CLIP-as-service;
+/// any other status means that the body was not a request.
 pub(crate) async fn respond(
     engine: Arc<Engine>,
     state: &RestState,
@@ -63,7 +63,7 @@ pub(crate) async fn respond(
     json: Bytes,
 ) -> Result<HttpResponse, ApiError> {
     let received = SystemTime::now();
-    // A page of another origin can send a body unasked, but not under this type.
+    // A page of another origin can send a body without a preflight, but not with this type.
     if body::media_type(request) != "application/json" {
         let given = body::media_type(request);
         return Err(ApiError::UnsupportedMediaType(given, "application/json"));
@@ -82,7 +82,7 @@ pub(crate) async fn respond(
         .body(json))
 }
 
-/// Whether the executors answer, which here are the server itself.
+/// Whether the executors are ready, which means the server itself.
 async fn dry_run(_: Open) -> HttpResponse {
     HttpResponse::Ok()
         .content_type("application/json")

@@ -1,5 +1,5 @@
-//! `/index`: documents into a collection of the database, durable and searchable when
-//! they are answered.
+//! `/index`: adds documents to a collection of the database; they are durable and searchable once
+//! the response is sent.
 
 use clipdb_engine::{
     Collection, Draft, EngineError, Incoming, Ingested, Input, Wanted, blocking, quoted,
@@ -16,12 +16,12 @@ use crate::clip_as_service::message::{Document, struct_to_json};
 use crate::clip_as_service::parameters::Parameters;
 use crate::http::error::ApiError;
 
-/// The field of a document's metadata that keeps the URI it came with.
+/// The metadata field that stores a document's URI.
 pub(super) const URI: &str = "uri";
 
 impl Executor {
-    /// The documents, those under the paths with their embeddings. A document that can't be
-    /// stored does not keep the others out, and then the answer says how many and why.
+    /// Returns the documents, those under the paths with their embeddings. If a document can't be
+    /// stored, the others are stored, and the error has the number of failures and the first one.
     pub(super) async fn index(
         &self,
         mut documents: Vec<Document>,
@@ -52,7 +52,7 @@ impl Executor {
         paths.visit(&mut documents, &mut |document| {
             match answers.next().map(|answer| answer.outcome) {
                 Some(Ok(stored)) => {
-                    // Of a long text that of its beginning, which is what the original gives.
+                    // A long text's first embedding is that of its beginning, as in CLIP-as-service.
                     if let Some((_, embedding)) = stored.embeddings.into_iter().next() {
                         self.set_embedding(document, embedding, parameters);
                     }
@@ -73,8 +73,8 @@ impl Executor {
         }
     }
 
-    /// The settings' collection is made by its first document, as REST's default one is;
-    /// one that a parameter names has to be there, so that a slip makes none.
+    /// The first document creates the collection of the settings, like REST's default collection.
+    /// A collection that a parameter names has to exist: a typo must not create one.
     async fn collection_to_fill(
         &self,
         parameters: &Parameters,
@@ -99,7 +99,7 @@ impl Executor {
         Ok(self.engine.collection(name)?)
     }
 
-    /// A collection has its model for good; one that is asked for has to be that one.
+    /// A collection's model never changes, so a requested model has to be the same.
     pub(super) fn check_model(
         &self,
         collection: &Collection,
@@ -108,7 +108,7 @@ impl Executor {
         let definition = collection.definition();
         match &parameters.model {
             Some(wanted) if *wanted != definition.model => Err(ApiError::InvalidField(format!(
-                "the parameter 'model_name' is '{}'; collection '{}' has the model '{}'",
+                "the parameter 'model_name' is '{}', but collection '{}' has the model '{}'",
                 quoted(wanted),
                 definition.name,
                 definition.model
@@ -122,13 +122,13 @@ fn incoming(document: &Document) -> Incoming {
     Incoming {
         draft: draft(document).map_err(EngineError::from),
         id: Some(document.id.clone()),
-        // The whole request has one.
+        // The request has one for all its documents.
         share: None,
     }
 }
 
-/// Tags are metadata, and so is the URI of a picture that came with its bytes. What is
-/// made anew or belongs to the client (chunks, matches, scores) is not kept.
+/// Tags become metadata, and so does the URI of an image that was sent as bytes. Derived data and
+/// the client's own (chunks, matches, scores) are not stored.
 fn draft(document: &Document) -> Result<Draft, ApiError> {
     let (text, image) = match input_of(document)? {
         Some(Input::Text(text)) => (Some(text), None),
@@ -170,12 +170,12 @@ mod tests {
             tags: Some(struct_from_json(tags)),
             ..Document::default()
         };
-        let made = draft(&document).unwrap();
+        let stored = draft(&document).unwrap();
         assert_eq!(
-            Value::Object(made.metadata),
+            Value::Object(stored.metadata),
             json!({ "year": 2024, "uri": "cats/1.png" })
         );
-        assert_eq!(made.image.unwrap(), ImageSource::Bytes("bytes".into()));
+        assert_eq!(stored.image.unwrap(), ImageSource::Bytes("bytes".into()));
         document.content = None;
         assert!(matches!(draft(&document), Err(ApiError::PathRefused(_))));
         document.uri.clear();

@@ -1,6 +1,5 @@
-//! What the messages of a long-lived connection take while they come: the client's time, of
-//! which a message that has begun gets no more than a body, and memory, counted as it comes.
-//! Between messages a connection may rest.
+//! Limits the messages of a long-lived connection while they arrive: a message has as much time as
+//! a body, and its bytes are counted as memory. Between messages a connection may be idle.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -14,28 +13,28 @@ use crate::http::error::ApiError;
 use crate::http::pace::{Pace, Pacer};
 use clipdb_engine::{Engine, Share};
 
-/// What comes at once, and may lie behind the longest message.
+/// Bytes that arrive at once, and may follow the longest message.
 const CHUNK: usize = 64 << 10;
 
 /// Finds the messages in a connection's bytes.
 pub(super) trait Framing {
-    /// Follows `bytes`; returns how many belong to messages, and adds to `ended` the lengths of
-    /// the messages that ended in them.
+    /// Follows `bytes`; returns how many belong to messages, and appends to `ended` the lengths of
+    /// the messages that end in them.
     ///
     /// # Errors
-    /// A message is larger than it may be.
+    /// A message is too large.
     fn follow(&mut self, bytes: &[u8], ended: &mut Vec<usize>) -> Result<usize, ApiError>;
 
-    /// What came of the message that has begun; `None` between messages.
+    /// Bytes received of the current message; `None` between messages.
     fn begun(&self) -> Option<usize>;
 }
 
-/// The memory of messages that came whole, in their order.
+/// The memory of complete messages, in their order.
 #[derive(Clone, Default)]
 pub(super) struct Shares(Arc<Mutex<VecDeque<Share>>>);
 
 impl Shares {
-    /// That of the oldest message that was not asked for yet.
+    /// Returns that of the oldest message that was not returned yet.
     pub(super) fn next(&self) -> Option<Share> {
         self.0.lock().pop_front()
     }
@@ -52,10 +51,10 @@ pub(super) struct MessageMeter<F> {
     /// `None` while it waits for memory.
     share: Option<Share>,
     waiting: Option<Waiting>,
-    whole: Shares,
+    complete: Shares,
 }
 
-/// Bytes that came and wait for their memory.
+/// Received bytes that wait for memory.
 type Waiting = (Bytes, BoxFuture<'static, (Share, Result<(), ApiError>)>);
 
 impl<F: Framing> MessageMeter<F> {
@@ -66,15 +65,15 @@ impl<F: Framing> MessageMeter<F> {
             pacer: Pacer::new(pace),
             share: Some(share),
             waiting: None,
-            whole: Shares::default(),
+            complete: Shares::default(),
         }
     }
 
     pub(super) fn shares(&self) -> Shares {
-        self.whole.clone()
+        self.complete.clone()
     }
 
-    /// What `next` has, once there is memory for it.
+    /// Returns the bytes of `next` once there is memory for them.
     pub(super) fn poll_next<E>(
         &mut self,
         context: &mut Context<'_>,
@@ -103,7 +102,7 @@ impl<F: Framing> MessageMeter<F> {
                 Poll::Pending => return Poll::Pending,
             };
             let Some(mut share) = self.share.take() else {
-                // It ended with an error.
+                // The stream ended with an error.
                 return Poll::Ready(None);
             };
             let length = bytes.len();
@@ -122,14 +121,14 @@ impl<F: Framing> MessageMeter<F> {
 
     fn follow(&mut self, mut share: Share, bytes: &[u8]) -> Result<(), ApiError> {
         let mut ended = Vec::new();
-        let came = self.framing.follow(bytes, &mut ended)?;
+        let counted = self.framing.follow(bytes, &mut ended)?;
         if ended.is_empty() {
-            self.pacer.came(came);
+            self.pacer.received(counted);
         } else {
             self.pacer.restart();
         }
-        let mut whole = self.whole.0.lock();
-        whole.extend(ended.into_iter().map(|length| share.cut(length)));
+        let mut complete = self.complete.0.lock();
+        complete.extend(ended.into_iter().map(|length| share.cut(length)));
         share.shrink_to(self.framing.begun().unwrap_or(0));
         self.share = Some(share);
         Ok(())

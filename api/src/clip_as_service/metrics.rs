@@ -1,10 +1,10 @@
-//! What CLIP-as-service's doors count, by the names that its Grafana board asks for.
+//! The metrics of CLIP-as-service's calls, by the names that its Grafana dashboard uses.
 
 use std::time::Duration;
 
 use prometheus::{Gauge, Histogram, HistogramOpts, IntCounter, Opts, Registry};
 
-/// One server does what its gateway and its executor did; both wear this name.
+/// The server is both the gateway and the executor; both have this name.
 const RUNTIME: &str = "clipdb";
 
 #[derive(Clone)]
@@ -20,12 +20,12 @@ pub struct CallStatistics {
     pending: Gauge,
 }
 
-/// One call that was answered.
+/// A completed call.
 #[derive(Debug, Clone, Copy)]
 pub struct CallSeen {
-    /// From its receipt to its response.
+    /// From the receipt to the response.
     pub total: Duration,
-    /// Its share inside the engine.
+    /// The time inside the engine.
     pub processing: Duration,
     pub documents: usize,
     pub request_bytes: usize,
@@ -51,7 +51,7 @@ impl CallStatistics {
         };
         let seconds = clipdb_engine::SECONDS_BUCKETS;
         let bytes = [1e3, 1e4, 1e5, 1e6, 1e7, 1e8];
-        let pending = Gauge::with_opts(opts("number_of_pending_requests", "Calls under way"))?;
+        let pending = Gauge::with_opts(opts("number_of_pending_requests", "Calls in progress"))?;
         registry.register(Box::new(pending.clone()))?;
         Ok(Self {
             receiving: summary(
@@ -78,7 +78,7 @@ impl CallStatistics {
         })
     }
 
-    /// Counts a call as under way while what it returns lives.
+    /// Counts a call as pending until the result is dropped.
     pub(crate) fn begun(&self) -> Pending {
         self.pending.inc();
         Pending(self.pending.clone())
@@ -99,7 +99,7 @@ impl CallStatistics {
     }
 }
 
-/// A call under way, also when its client goes before it is answered.
+/// A pending call; also ends when its client disconnects before the response.
 pub(crate) struct Pending(Gauge);
 
 impl Drop for Pending {

@@ -1,15 +1,14 @@
-//! The doors that CLIP-as-service's clients speak to, unmodified: gRPC on an address of
-//! its own, HTTP and WebSocket on the main one.
+//! The protocol of CLIP-as-service's clients, which work unmodified: gRPC on an address of its
+//! own, HTTP and WebSocket on the main one.
 //!
-//! [`message`] is what is said, [`call`] does what is asked, one request in and one
-//! response out, whichever door it came by; [`grpc`], [`http`] and [`websocket`] only
-//! carry it. Where a client depends on an oddity of CLIP-as-service the code that serves
-//! it says so; where clipdb differs on purpose, too:
+//! [`message`] defines the messages. [`executor`] executes one request and returns one response;
+//! [`grpc`], [`http`] and [`websocket`] only transport them. Comments name the oddities of
+//! CLIP-as-service that clients depend on. clipdb differs from it on purpose in three ways:
 //!
-//! - the server opens no path of its own file system and fetches no URI ([`content`]);
-//! - `/rank/NAME` ranks, and a model's name is looked at ([`endpoint`]);
-//! - `/index` and `/search` are a collection of the database, the one that REST sees;
-//!   what `/index` has answered, the next `/search` finds.
+//! - the server reads no path of its own file system and fetches no URI ([`content`]);
+//! - `/rank/NAME` ranks, and the model's name is checked ([`endpoint`]);
+//! - `/index` and `/search` use a collection of the database, which REST sees too; once `/index`
+//!   has responded, the next `/search` finds its documents.
 
 mod connections;
 mod content;

@@ -1,5 +1,5 @@
-//! What a request's `parameters` ask for. Those that are not known here belong to
-//! others (`__results__`, say) and are passed over, as CLIP-as-service does.
+//! A request's `parameters`. Unknown ones, such as `__results__`, are ignored, as in
+//! CLIP-as-service.
 
 use clipdb_engine::{CollectionName, Query};
 use prost_types::Struct;
@@ -14,15 +14,15 @@ use crate::http::error::ApiError;
 pub struct Parameters {
     pub model: Option<String>,
     pub drop_image_content: bool,
-    /// Which documents of the tree the call is about.
+    /// The documents of the tree that the call processes.
     pub paths: Paths,
-    /// AnnLite's own for `/index` and `/search`, which go before it.
+    /// AnnLite's parameters for `/index` and `/search`, which take precedence.
     index_paths: Option<Paths>,
     search_paths: Option<Paths>,
     /// Matches of each query.
     pub limit: Option<usize>,
     pub collection: Option<CollectionName>,
-    /// Which documents a search is about.
+    /// The documents that a search is limited to.
     pub filter: Option<Value>,
 }
 
@@ -70,7 +70,7 @@ fn is_null(kind: &Kind) -> bool {
 }
 
 fn wrong(name: &str, expected: &str) -> ApiError {
-    ApiError::InvalidField(format!("the parameter '{name}' is not {expected}"))
+    ApiError::InvalidField(format!("the parameter '{name}' must be {expected}"))
 }
 
 fn text(name: &str, kind: &Kind) -> Result<String, ApiError> {
@@ -87,7 +87,7 @@ fn flag(name: &str, kind: &Kind) -> Result<bool, ApiError> {
     }
 }
 
-/// It comes as a double, as all numbers do.
+/// All numbers are doubles.
 fn limit(kind: &Kind) -> Result<usize, ApiError> {
     match kind {
         Kind::NumberValue(number)
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn the_client_s_are_read() {
+    fn parameters_are_parsed() {
         let read = read(json!({
             "limit": 10, "drop_image_content": true, "model_name": "a", "collection": "b",
             "filter": {}, "__results__": {}, "access_paths": "@c",
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn the_retriever_s_own_paths_go_before_the_common_ones() {
+    fn the_retriever_s_paths_take_precedence() {
         let paths = |text: &str| text.parse::<Paths>().unwrap();
         let common = read(json!({ "access_paths": "@c" })).unwrap();
         assert_eq!(common.index_paths(), &paths("@c"));
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn an_invalid_parameter_is_named() {
         for (json, name) in [
             (json!({ "limit": 0 }), "limit"),
             (json!({ "limit": 1.5 }), "limit"),

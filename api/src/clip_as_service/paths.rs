@@ -1,4 +1,4 @@
-//! Which documents of a request's tree a call is about: docarray's access paths.
+//! Docarray's access paths: the documents of a request's tree that a call processes.
 
 use std::collections::BTreeSet;
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use crate::clip_as_service::message::Document;
 use crate::http::error::ApiError;
 use clipdb_engine::quoted;
 
-/// Ways down from a root: `""` is the root itself, `"cm"` the matches of its chunks.
+/// Paths down from a root: `""` is the root itself, `"cm"` the matches of its chunks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Paths(BTreeSet<String>);
 
@@ -24,9 +24,9 @@ impl Paths {
         Self(BTreeSet::from(["m".to_owned()]))
     }
 
-    /// Shows `visit` each document that a path leads to, once, in an order that depends
-    /// on the tree alone: the chunks of a document, then its matches, then itself, so that
-    /// `visit` may give it other matches.
+    /// Calls `visit` with each document that a path leads to, once, in an order that depends only
+    /// on the tree: the chunks of a document, then its matches, then the document itself, so
+    /// `visit` may replace its matches.
     pub fn visit<E>(
         &self,
         documents: &mut [Document],
@@ -41,7 +41,7 @@ impl Paths {
         documents: &mut [Document],
         visit: &mut impl FnMut(&mut Document) -> Result<(), E>,
     ) -> Result<(), E> {
-        // Nothing further down is wanted: large trees are not walked for nothing.
+        // No path leads further down: skip the subtree.
         if !self
             .0
             .iter()
@@ -64,7 +64,7 @@ impl Paths {
     }
 }
 
-/// `@r`, `@c`, `@r,cm`: letters only; slices and fields of docarray's language are refused.
+/// `@r`, `@c`, `@r,cm`: letters only; docarray's slices and fields are refused.
 impl FromStr for Paths {
     type Err = ApiError;
 
@@ -75,14 +75,14 @@ impl FromStr for Paths {
             .map(str::trim)
             .map(|path| {
                 let known = !path.is_empty() && path.bytes().all(|step| b"rcm".contains(&step));
-                // 'r' stays where it is.
+                // 'r' does not descend.
                 known.then(|| path.replace('r', ""))
             })
             .collect::<Option<_>>()
             .map(Self)
             .ok_or_else(|| {
                 ApiError::InvalidField(format!(
-                    "'{}' is no access path that is known here: use r, c and m, as in '@r', '@c' or '@r,cm'",
+                    "'{}' is not a supported access path: use r, c and m, as in '@r', '@c' or '@r,cm'",
                     quoted(text)
                 ))
             })
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_lead_where_docarray_s_do() {
+    fn paths_select_the_documents_that_docarray_s_do() {
         assert_eq!(visited("@r"), ["r", "s"]);
         assert_eq!(visited("c"), ["c"]);
         assert_eq!(visited("@r,m"), ["m", "r", "s"]);
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn others_are_refused() {
+    fn unsupported_paths_are_refused() {
         for path in ["", "@", "x", "@r[:5]", "@.[image]", "r,,c"] {
             assert!(path.parse::<Paths>().is_err(), "{path}");
         }

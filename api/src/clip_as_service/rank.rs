@@ -1,4 +1,4 @@
-//! `/rank`: each document's matches by how well they fit it.
+//! `/rank`: each document's matches, ordered by their similarity to it.
 
 use clipdb_engine::{Encoded, EngineError, TextRole, rank, rank_priority};
 
@@ -10,10 +10,10 @@ use crate::clip_as_service::paths::Paths;
 use crate::http::error::ApiError;
 
 impl Executor {
-    /// As CLIP-as-service answers: the matches, best first, have both scores and no
-    /// embedding, and their pictures come back whatever `drop_image_content` says, since
-    /// clients put these matches in place of theirs. The temperature is the model's own,
-    /// which for OpenAI's is the 100 that CLIP-as-service has for all.
+    /// As in CLIP-as-service, the matches, best first, have both scores and no embedding, and keep
+    /// their images regardless of `drop_image_content`, since clients replace theirs with these
+    /// matches. The temperature is the model's; for OpenAI's models it is 100, which
+    /// CLIP-as-service uses for all.
     pub(super) async fn rank(
         &self,
         documents: Vec<Document>,
@@ -65,7 +65,7 @@ impl Executor {
     }
 }
 
-/// What is empty has no rank.
+/// An empty document can't be ranked.
 fn encoded(document: &Document, found: Option<Option<Encoded>>) -> Result<Encoded, ApiError> {
     found
         .flatten()
@@ -76,7 +76,7 @@ fn order(document: &mut Document, query: &Encoded, candidates: &[Encoded], logit
     let vectors = candidates
         .iter()
         .map(|candidate| candidate.embedding.as_slice());
-    // Its clients are told of a softmax, whichever the model.
+    // Clients expect a softmax from every model.
     let ranked = rank(query.embedding.as_slice(), vectors, logit_scale, None);
     let mut matches: Vec<Option<Document>> = std::mem::take(&mut document.matches)
         .into_iter()

@@ -1,4 +1,4 @@
-//! `/search`: each document's nearest in a collection, as its matches.
+//! `/search`: finds each document's nearest neighbours in a collection, as its matches.
 
 use std::cmp::Ordering;
 
@@ -12,7 +12,7 @@ use crate::clip_as_service::message::{Content, Document, NamedScore, struct_from
 use crate::clip_as_service::parameters::Parameters;
 use crate::http::error::ApiError;
 
-/// AnnLite's.
+/// AnnLite's default.
 const LIMIT: usize = 10;
 
 impl Executor {
@@ -58,8 +58,8 @@ impl Executor {
     }
 }
 
-/// A picture and a text that fusion puts level are told apart by the cosine, which is what
-/// these clients look at: an exact copy of the query is the first.
+/// Orders an image and a text of equal fused score by the cosine, which these clients look at: an
+/// exact copy of the query comes first.
 fn best_first(mut hits: Vec<Hit>, limit: usize) -> Vec<Document> {
     hits.sort_by(|one, other| {
         let by_score = other
@@ -72,7 +72,7 @@ fn best_first(mut hits: Vec<Hit>, limit: usize) -> Vec<Document> {
     hits.into_iter().map(into_match).collect()
 }
 
-/// That of its vectors which is nearer.
+/// The similarity of the nearer one of its vectors.
 fn cosine(hit: &Hit) -> f32 {
     hit.parts
         .iter()
@@ -81,7 +81,7 @@ fn cosine(hit: &Hit) -> f32 {
         .fold(-1.0, f32::max)
 }
 
-/// By meaning alone, as AnnLite searches; one more than wanted, since it may be level with the last.
+/// Searches by vectors only, like AnnLite. Fetches one extra hit, which may tie with the last.
 fn nearest(vector: Vec<f32>, limit: usize, parameters: &Parameters) -> Query {
     Query {
         parts: vec![Part {
@@ -106,9 +106,9 @@ fn nearest(vector: Vec<f32>, limit: usize, parameters: &Parameters) -> Query {
     }
 }
 
-/// A hit as docarray has it. Its score is the cosine's *distance*, 0 the best. Where pictures and texts lie in one collection
-/// the order is that of their fused ranks, in which neither drowns the other, and not
-/// that of this number.
+/// A hit as a docarray document. Its score is the cosine *distance*, of which 0 is best. In a
+/// collection of images and texts the hits are ordered by their fused ranks, which keeps either
+/// kind from displacing the other, and not by this score.
 fn into_match(hit: Hit) -> Document {
     let distance = 1.0 - cosine(&hit);
     let mut metadata = hit.document.metadata;

@@ -1,5 +1,5 @@
-//! The WebSocket door: an upgrade of `GET /`. Each binary frame is a message in protobuf,
-//! each text frame one in JSON; a response has its request's form.
+//! The protocol over WebSocket: an upgrade of `GET /`. A binary frame is a message in protobuf, a
+//! text frame one in JSON; a response has its request's form.
 
 use clipdb_engine::{Engine, EngineError, blocking};
 use std::sync::Arc;
@@ -35,15 +35,14 @@ use crate::http::error::ApiError;
 use crate::http::problem;
 use crate::http::state::RestState;
 
-/// A connection that says nothing for so long is asked whether it is still there, and
-/// closed when it says nothing for as long again.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// The client's loop needs it to raise what an answer says.
-const UNTIL_A_FAILURE_IS_SEEN: Duration = Duration::from_millis(100);
+/// An idle connection is pinged after this time, and closed after as much time without a reply.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// The client's loop needs this time to raise the failure of a response.
+const FAILURE_DELAY: Duration = Duration::from_millis(100);
 
-/// What a close frame has room for.
+/// The longest reason that fits into a close frame.
 const REASON_BYTES: usize = 123;
-/// How the client says that it has no more requests: `bytes(True)`.
+/// The client's message after its last request: `bytes(True)`.
 const END: &[u8] = &[0];
 const END_IN_JSON: &str = "{}";
 
@@ -57,7 +56,7 @@ pub(crate) fn upgrade() -> Route {
     upgrades().to(open)
 }
 
-/// Of `GET /dry_run`: whether the server is ready, which is said once.
+/// `GET /dry_run`: reports once that the server is ready.
 pub(super) fn dry_run() -> Route {
     upgrades().to(open_dry_run)
 }
@@ -74,9 +73,9 @@ pub(crate) fn is_upgrade(headers: &HeaderMap) -> bool {
         .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
-/// Says of an answer to an upgrade, to any protocol, that it is not compressed: compressed
-/// it would come without the frames that its head promises.
-pub(crate) async fn answer_whole<B: MessageBody>(
+/// Marks the response to a failed upgrade, to any protocol, as not compressed: a compressed one
+/// would lack the chunks that its head announces.
+pub(crate) async fn disable_compression<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, actix_web::Error> {
@@ -118,7 +117,7 @@ async fn open_dry_run(
     let stopping = state.stopping();
     actix_web::rt::spawn(async move {
         tokio::select! {
-            () = frames.say_ready() => {}
+            () = frames.send_ready() => {}
             () = stopping => {}
         }
     });
@@ -174,26 +173,26 @@ async fn serve_session(
             Ok(Ok(())) => {}
             Ok(Err(Closed)) => return,
             Err(error) => {
-                let said = problem::detail(&error);
-                tracing::info!(error = said, "a WebSocket was closed");
+                let detail = problem::detail(&error);
+                tracing::info!(error = detail, "a WebSocket was closed");
                 let reason = CloseReason {
-                    // What the client makes a ConnectionError of, with this description.
+                    // The client raises a ConnectionError with this description.
                     code: CloseCode::Error,
-                    description: Some(shortened(said)),
+                    description: Some(shortened(detail)),
                 };
-                // The client may have gone already.
+                // The client may have disconnected already.
                 let _ = session.close(Some(reason)).await;
                 return;
             }
         }
     }
     if failed {
-        // It raises that only while it listens for more: a close that comes with the answer hides
-        // the failure.
-        tokio::time::sleep(UNTIL_A_FAILURE_IS_SEEN).await;
+        // The client raises it only while it waits for more messages: a close frame right after
+        // the response would hide the failure.
+        tokio::time::sleep(FAILURE_DELAY).await;
     }
-    // The client waits for it after its last request; its WebSocket library (aiohttp)
-    // sees a close frame without a code only when the connection ends, a second later.
+    // The client waits for the close frame after its last request; its library (aiohttp) notices a
+    // frame without a code only when the connection ends, a second later.
     let _ = session.close(Some(CloseCode::Normal.into())).await;
 }
 
@@ -211,7 +210,7 @@ async fn send(
             }
         }
     };
-    tokio::time::timeout(PATIENCE, sending)
+    tokio::time::timeout(IDLE_TIMEOUT, sending)
         .await
         .unwrap_or_else(|_| {
             Err(ApiError::BrokenSocket(
@@ -236,7 +235,7 @@ struct Frames {
 }
 
 impl Frames {
-    /// Until the client says that there are no more, or goes.
+    /// The client's requests, until it ends the stream or disconnects.
     fn requests(self) -> impl Stream<Item = Result<Received<Form>, ApiError>> {
         unfold(Some(self), |frames| async move {
             let mut frames = frames?;
@@ -248,18 +247,18 @@ impl Frames {
         })
     }
 
-    /// Answers the client's first message, which is empty, in its form: a status that says
-    /// nothing is one of success.
-    async fn say_ready(mut self) {
-        let said = match self.message().await {
+    /// Responds to the client's first message, which is empty, in its form: the default status
+    /// means success.
+    async fn send_ready(mut self) {
+        let sent = match self.message().await {
             Ok(Some(AggregatedMessage::Text(_))) => self.session.text(SUCCESS).await,
             Ok(Some(AggregatedMessage::Binary(_))) => {
                 self.session.binary(Status::default().encode_to_vec()).await
             }
             _ => Ok(()),
         };
-        // Of one that has gone there is nothing to close.
-        if said.is_ok() {
+        // There is nothing to close if the client has disconnected.
+        if sent.is_ok() {
             let _ = self.session.close(Some(CloseCode::Normal.into())).await;
         }
     }
@@ -297,22 +296,22 @@ impl Frames {
     }
 
     async fn message(&mut self) -> Result<Option<AggregatedMessage>, ApiError> {
-        for asked in [false, true] {
-            match tokio::time::timeout(PATIENCE, self.stream.recv()).await {
+        for has_pinged in [false, true] {
+            match tokio::time::timeout(IDLE_TIMEOUT, self.stream.recv()).await {
                 Ok(None) => return Ok(None),
                 Ok(Some(Ok(message))) => return Ok(Some(message)),
-                Ok(Some(Err(error))) => return Err(self.wrong(&error)),
-                Err(_) if asked || self.session.ping(b"").await.is_err() => break,
+                Ok(Some(Err(error))) => return Err(self.stream_error(&error)),
+                Err(_) if has_pinged || self.session.ping(b"").await.is_err() => break,
                 Err(_) => {}
             }
         }
         Ok(None)
     }
 
-    fn wrong(&self, error: &ProtocolError) -> ApiError {
+    fn stream_error(&self, error: &ProtocolError) -> ApiError {
         match error {
             ProtocolError::Overflow => return frames::too_large(self.limit),
-            // What `BoundedFrames` says, as it comes through the codec.
+            // The error of `BoundedFrames`, which the codec passes on.
             ProtocolError::Io(error) => {
                 let error = error
                     .get_ref()
@@ -342,7 +341,7 @@ impl Frames {
 
 fn from_protobuf(frame: Bytes) -> Result<DataRequest, ApiError> {
     DataRequest::decode(frame).map_err(|error| {
-        ApiError::InvalidField(format!("a frame is no jina.DataRequestProto: {error}"))
+        ApiError::InvalidField(format!("a frame is not a jina.DataRequestProto: {error}"))
     })
 }
 

@@ -1,11 +1,10 @@
-//! The path that a reverse proxy serves everything under (`--base-path /clipdb`): what comes
-//! below it is served as if it came without it, and links in responses begin with it.
+//! The path under which a reverse proxy serves the server (`--base-path /clipdb`): the server
+//! removes it from requests, and links in responses begin with it.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// First segments of the API's own routes: below a base path of such a name it would not be
-/// known which of the two is asked for.
+/// First segments of the API's own routes: with such a base path a request would be ambiguous.
 const TAKEN: [&str; 21] = [
     "aliases",
     "collections",
@@ -30,7 +29,7 @@ const TAKEN: [&str; 21] = [
     "v1",
 ];
 
-/// Empty, or `/a` or `/a/b`, without a slash at its end.
+/// Empty, or `/a` or `/a/b`, without a trailing slash.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BasePath(String);
 
@@ -39,7 +38,7 @@ impl BasePath {
         &self.0
     }
 
-    /// What follows the base path in `path`: empty, or a path.
+    /// The rest of `path` after the base path: empty, or a path.
     pub(crate) fn rest_of<'a>(&self, path: &'a str) -> Option<&'a str> {
         if self.0.is_empty() {
             return None;
@@ -127,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn only_whole_segments_are_taken_off() {
+    fn only_complete_segments_are_removed() {
         let base: BasePath = "/a".parse().unwrap();
         assert_eq!(base.rest_of("/a"), Some(""));
         assert_eq!(base.rest_of("/a/"), Some("/"));

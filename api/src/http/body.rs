@@ -1,4 +1,4 @@
-//! Reading request bodies within their limits, and JSON with clear errors.
+//! Reads request bodies within their limits, and parses JSON with clear errors.
 
 use actix_web::http::header;
 use actix_web::{HttpRequest, web};
@@ -15,7 +15,7 @@ use crate::http::strict_json;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// A body that came whole, and its memory, which is to be held for as long as what was made of it.
+/// A complete body, and its share of the memory budget: hold it as long as anything made of it.
 pub(crate) struct FullBody {
     pub bytes: Bytes,
     pub share: Share,
@@ -33,7 +33,7 @@ impl FullBody {
     }
 }
 
-/// The whole body, at most `max_body_bytes`, however it is encoded.
+/// Reads the body to its end, at most `max_body_bytes`, and decodes its encoding.
 pub(crate) async fn read_full(
     engine: &Engine,
     settings: &RestSettings,
@@ -47,7 +47,7 @@ pub(crate) async fn read_full(
     Ok(FullBody { bytes, share })
 }
 
-/// The same of a route that takes JSON alone, without its byte order mark.
+/// The same for a route that accepts JSON only; removes the byte order mark.
 pub(crate) async fn read_json_text(
     engine: &Engine,
     settings: &RestSettings,
@@ -70,8 +70,8 @@ pub(crate) fn without_byte_order_mark(bytes: Bytes) -> Bytes {
     }
 }
 
-/// The most bytes that the body may have: as many as the client says, where it is not
-/// compressed, or the limit.
+/// The most bytes that the body can have: its `Content-Length` unless it is compressed, or the
+/// limit.
 fn announced_length(request: &HttpRequest, limit: usize) -> Result<usize, ApiError> {
     let announced = request
         .headers()
@@ -85,7 +85,7 @@ fn announced_length(request: &HttpRequest, limit: usize) -> Result<usize, ApiErr
     }
 }
 
-/// The media type without its parameters, in lower case; empty when there is none.
+/// The media type without its parameters, in lower case; empty if there is none.
 pub(crate) fn media_type(request: &HttpRequest) -> String {
     let value = request
         .headers()
@@ -107,7 +107,7 @@ pub(crate) fn is_ndjson(media_type: &str) -> bool {
     )
 }
 
-/// A JSON body as `T`, and its memory.
+/// Parses a JSON body as `T`; also returns its share of the memory budget.
 pub(crate) async fn read_json<T: DeserializeOwned + Send + 'static>(
     engine: &Engine,
     settings: &RestSettings,
@@ -118,7 +118,7 @@ pub(crate) async fn read_json<T: DeserializeOwned + Send + 'static>(
     body.parse().await
 }
 
-/// The same of what is stored: without numbers that would change on the way.
+/// The same for data that is stored: refuses numbers that would lose digits.
 pub(crate) async fn read_strict_json<T: DeserializeOwned + Send + 'static>(
     engine: &Engine,
     settings: &RestSettings,
@@ -134,12 +134,12 @@ pub(crate) async fn read_strict_json<T: DeserializeOwned + Send + 'static>(
     Ok((blocking(read).await??, share))
 }
 
-/// JSON as `T`; what is wrong is told with its field and its place.
+/// Parses JSON as `T`; an error names the field and the position.
 pub(crate) fn parse<'json, T: Deserialize<'json>>(json: &'json [u8]) -> Result<T, ApiError> {
     strict_json::read(json).map_err(ApiError::from)
 }
 
-/// For a field that has a default: null is as if it was not there.
+/// For a field with a default: null means absent.
 pub(crate) fn null_is_absent<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,

@@ -1,16 +1,16 @@
-//! Whose requests a server takes that cannot tell them by a key: what a web page somewhere makes
-//! a visitor's browser send is refused, by its `Origin` and by its `Host`.
+//! Refuses requests that a foreign web page makes a visitor's browser send, by their `Origin` and
+//! their `Host`. A server without a key can't distinguish them otherwise.
 //!
 //! A browser lets any page send a form or plain text to any address and open WebSockets to it, so
-//! whatever changes something has to come from a page of this server ([`check_origin`]). A page
-//! whose name is pointed at this machine after it was loaded (DNS rebinding) is one of this server
-//! to the browser, so the name has to be this server's ([`Hosts`]).
+//! a request that changes something has to come from a page of this server ([`check_origin`]). If
+//! a page's host name is pointed at this machine after the page was loaded (DNS rebinding), the
+//! browser takes the page for one of this server, so the host has to be this server's ([`Hosts`]).
 
 use std::net::{IpAddr, SocketAddr};
 
 use crate::http::error::ApiError;
 
-/// Any name, or any origin, where a setting lists it.
+/// Stands for any name or any origin in a setting.
 const ANY: &str = "*";
 
 /// The hosts that requests may be sent to, without their ports.
@@ -23,7 +23,7 @@ pub struct Hosts {
 }
 
 impl Hosts {
-    /// For a server whose key tells who may call.
+    /// For a server that has a key.
     pub fn every() -> Self {
         Self {
             every: true,
@@ -33,9 +33,9 @@ impl Hosts {
         }
     }
 
-    /// `localhost`, loopback addresses, the addresses `listening`, and those `named`. Listening
-    /// on every address of the machine takes any address, since which are its own may change;
-    /// a name can be pointed anywhere by others, an address cannot.
+    /// `localhost`, loopback addresses, the addresses `listening`, and those `named`. A server
+    /// that listens on every address of the machine accepts any address, since the machine's
+    /// addresses may change. That is safe: others can point a name here, but not an address.
     pub fn of(listening: impl Iterator<Item = SocketAddr>, named: &[String]) -> Self {
         let mut hosts = Self {
             every: named.iter().any(|name| name == ANY),
@@ -54,13 +54,13 @@ impl Hosts {
         hosts
     }
 
-    /// Whether `host`, with or without a port, is among them.
+    /// Whether `host`, with or without a port, is one of them.
     fn includes(&self, host: &str) -> bool {
         if self.every {
             return true;
         }
         match host_of(host) {
-            // An unspecified address is this machine to whoever connects to it.
+            // Whoever connects to an unspecified address reaches its own machine.
             Some(Host::Address(address)) => {
                 self.every_address
                     || address.is_loopback()
@@ -75,7 +75,7 @@ impl Hosts {
     }
 
     /// # Errors
-    /// One of `hosts`, a request's `Host` and authority, is none of these.
+    /// One of `hosts`, a request's `Host` and authority, is not allowed.
     pub(crate) fn check<'a>(
         &self,
         mut hosts: impl Iterator<Item = &'a str>,
@@ -90,11 +90,11 @@ impl Hosts {
 #[derive(Debug, PartialEq)]
 enum Host {
     Address(IpAddr),
-    /// In lower case, without the dot at its end.
+    /// In lower case, without a trailing dot.
     Name(String),
 }
 
-/// `host`, `host:port`, `[v6]:port`; `None` where it is none of them.
+/// Parses `host`, `host:port` or `[v6]:port`.
 fn host_of(text: &str) -> Option<Host> {
     if let Some(rest) = text.strip_prefix('[') {
         let (address, rest) = rest.split_once(']')?;
@@ -125,19 +125,19 @@ fn canonical(address: IpAddr) -> IpAddr {
     address.to_canonical()
 }
 
-/// What a browser says of the page that sent a request.
+/// The headers by which a browser describes the page that sent a request.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Sender<'a> {
     pub origin: Option<&'a [u8]>,
-    /// `Sec-Fetch-Site`, which pages can't set.
+    /// `Sec-Fetch-Site`, which a page can't set.
     pub site: Option<&'a [u8]>,
 }
 
-/// Refuses the request of a page of another origin that `allowed` does not name. Programs that
-/// are no browsers send neither header.
+/// Refuses the request of a page of another origin, unless `allowed` lists the origin. Programs
+/// other than browsers send neither header.
 ///
-/// A browser's own word on the relation counts first: behind a proxy that changes `Host` the
-/// server can't compare. Browsers do not give it over plain HTTP to other machines.
+/// `Sec-Fetch-Site` takes precedence: behind a proxy that changes `Host`, the origin can't be
+/// compared with it. Browsers do not send it over plain HTTP to other machines.
 pub(crate) fn check_origin(
     sender: Sender<'_>,
     host: Option<&str>,
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_local_server_is_asked_by_its_own_names() {
+    fn a_local_server_accepts_its_own_names() {
         let local = hosts("127.0.0.1:8080", &["search.example.org", "10.1.2.3"]);
         for host in [
             "localhost",
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_on_every_address_takes_any_address_and_named_names() {
+    fn a_server_on_every_address_accepts_any_address_and_listed_names() {
         for listening in ["0.0.0.0:8080", "[::]:8080"] {
             let open = hosts(listening, &["box.lan:8080"]);
             for host in [
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_of_other_origins_are_kept_out() {
+    fn pages_of_other_origins_are_refused() {
         let own = Some("http://localhost:8080");
         let evil = Some("https://evil.example");
         assert!(allows(None, None, &[]), "no browser");

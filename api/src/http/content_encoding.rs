@@ -1,5 +1,5 @@
-//! Bodies that come compressed (`Content-Encoding`), inflated piece by piece, so that a small
-//! body can't become a large one before its limit is looked at.
+//! Compressed bodies (`Content-Encoding`), decompressed piece by piece: the limit of the size is
+//! checked before a small body becomes a large one.
 
 use std::io;
 use std::pin::Pin;
@@ -14,7 +14,7 @@ use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead};
 
 use crate::http::error::ApiError;
 
-/// The largest window of zstd that a decoder has to have (RFC 8878, 3.1.1.1.2): 8 MiB.
+/// The largest window that a zstd decoder has to support (RFC 8878, 3.1.1.1.2): 8 MiB.
 const ZSTD_WINDOW_LOG: u32 = 23;
 
 pub(crate) type Inflated = Pin<Box<dyn AsyncRead>>;
@@ -30,7 +30,7 @@ pub(crate) enum ContentEncoding {
 
 impl ContentEncoding {
     /// # Errors
-    /// [`ApiError::UnknownEncoding`]: another one, or several on top of each other.
+    /// [`ApiError::UnknownEncoding`]: an unsupported encoding, or more than one.
     pub(crate) fn of(request: &HttpRequest) -> Result<Self, ApiError> {
         let mut found = Self::Identity;
         for value in request.headers().get_all(header::CONTENT_ENCODING) {
@@ -63,7 +63,7 @@ impl ContentEncoding {
         }
     }
 
-    /// Bytes that a decoder holds.
+    /// Bytes that a decoder keeps in memory.
     pub(crate) fn window(self) -> usize {
         match self {
             Self::Identity => 0,
@@ -73,7 +73,7 @@ impl ContentEncoding {
         }
     }
 
-    /// What `body` says, inflated; `None` where it is not encoded.
+    /// Decompresses `body`.
     pub(crate) async fn inflate<R: AsyncBufRead + Unpin + 'static>(
         self,
         mut body: R,
@@ -85,7 +85,7 @@ impl ContentEncoding {
                 decoder.multiple_members(true);
                 Box::pin(decoder)
             }
-            // The name stands for zlib's format, and some clients send the bare one.
+            // The name means zlib's format; some clients send raw deflate.
             Self::Deflate if is_zlib(body.fill_buf().await?) => Box::pin(ZlibDecoder::new(body)),
             Self::Deflate => Box::pin(DeflateDecoder::new(body)),
             Self::Brotli => Box::pin(BrotliDecoder::new(body)),
@@ -99,7 +99,7 @@ impl ContentEncoding {
     }
 }
 
-/// By the header of RFC 1950, of which one byte says enough where no more came yet.
+/// Looks for the header of RFC 1950; one byte suffices if no more was received yet.
 fn is_zlib(beginning: &[u8]) -> bool {
     match beginning {
         [first, second, ..] => {
@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_encoding_is_known_by_its_name() {
+    fn one_supported_encoding_is_accepted() {
         let of = |value: &str| {
             let request = TestRequest::post().insert_header((header::CONTENT_ENCODING, value));
             ContentEncoding::of(&request.to_http_request())

@@ -1,4 +1,4 @@
-//! Bytes in text: base64, bare or as a `data:` URI.
+//! Base64, plain or in a `data:` URI.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::http::error::ApiError;
 
-/// Standard base64, with or without padding, line breaks or a `data:` prefix.
+/// Decodes standard base64, with or without padding, line breaks or a `data:` prefix.
 pub fn decode_base64(text: &str) -> Result<Bytes, ApiError> {
     let payload = match text.strip_prefix("data:") {
         Some(uri) => uri
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn base64_is_taken_in_all_its_usual_spellings() {
+    fn base64_is_decoded_in_all_its_usual_forms() {
         for text in ["aGk", "aGk=", "a\nGk=", "data:image/png;base64,aGk="] {
             assert_eq!(
                 decode_base64(text).unwrap(),

@@ -1,4 +1,4 @@
-//! Everything that can go wrong between a request and its answer.
+//! Every failure between a request and its response.
 //!
 //! [`problem`](super::problem) maps each variant, and each of the engine's, to its stable code and
 //! HTTP status.
@@ -15,23 +15,23 @@ pub enum ApiError {
         path: std::path::PathBuf,
         reason: String,
     },
-    #[error("the server is still starting: {0}; ask GET /ready until it answers 200")]
+    #[error("the server is still starting: {0}; poll GET /ready until it returns 200")]
     Starting(String),
-    #[error("the range lies behind the end of the {bytes} bytes that there are")]
+    #[error("the range starts after the end of the content, which has {bytes} bytes")]
     NoSuchRange { bytes: u64 },
     #[error("the request has no valid API key; send 'Authorization: Bearer KEY'")]
     Unauthorized,
-    #[error("pages of '{}' may not change anything here; allow them with --cors-origin", quoted(.0))]
+    #[error("pages of '{}' may not send this request; allow them with --cors-origin", quoted(.0))]
     ForeignOrigin(String),
     #[error(
-        "this server has no API key and is not asked as '{}'; start it with --allowed-host to allow that \
-         name, or with --api-key",
+        "this server has no API key and does not accept requests for the host '{}'; allow the host with \
+         --allowed-host, or set --api-key",
         quoted(.0)
     )]
     ForeignHost(String),
-    #[error("there is nothing at {0}; GET /openapi.json lists the routes")]
+    #[error("there is no route {0}; GET /openapi.json lists the routes")]
     NoSuchRoute(String),
-    #[error("{asked} is not allowed here; allowed are: {allowed}")]
+    #[error("{asked} is not allowed; allowed methods: {allowed}")]
     MethodNotAllowed { asked: String, allowed: String },
     #[error("the body is not JSON: {0}")]
     InvalidJson(String),
@@ -46,53 +46,55 @@ pub enum ApiError {
     #[error("the image is not valid base64: {0}")]
     InvalidBase64(String),
     #[error(
-        "'{}' is a path, and this server reads none of its own file system; send the bytes as 'blob'",
+        "'{}' is a path, and the server does not read its file system for clients; send the bytes as 'blob'",
         quoted(.0)
     )]
     PathRefused(String),
     #[error("document '{}': {source}", quoted(.id))]
     InDocument { id: String, source: Box<ApiError> },
-    #[error("{failed} of {total} documents were not stored, the others were; the first: {first}")]
+    #[error("{failed} of {total} documents were not stored; the first failure: {first}")]
     NotAllStored {
         failed: usize,
         total: usize,
         first: Box<ApiError>,
     },
-    #[error("'{endpoint}' is not served here; {instead}")]
+    #[error("'{endpoint}' is not supported; {instead}")]
     NoSuchCall {
         endpoint: String,
         instead: &'static str,
     },
     #[error("the multipart request has no part named '{}'", quoted(.0))]
     MissingPart(String),
-    #[error("'{}' is not a media type this route takes; it takes {}", quoted(.0), .1)]
+    #[error("this route does not accept the media type '{}'; it accepts {}", quoted(.0), .1)]
     UnsupportedMediaType(String, &'static str),
-    #[error("the client ended the request body early: {0}")]
+    #[error("the request body ended early: {0}")]
     BrokenBody(String),
     #[error("the WebSocket was closed: {0}")]
     BrokenSocket(String),
-    #[error("the request body came too slowly: {0}")]
+    #[error("the client sent the request body too slowly: {0}")]
     SlowBody(String),
     #[error(
-        "the body's Content-Encoding '{}' is not known here; send it as gzip, br, zstd, deflate or as it is",
+        "the Content-Encoding '{}' is not supported; use gzip, br, zstd, deflate or none",
         quoted(.0)
     )]
     UnknownEncoding(String),
-    #[error("the body is not {0}, as its Content-Encoding says: {1}")]
+    #[error("the body is not valid {0}, which its Content-Encoding names: {1}")]
     BrokenEncoding(&'static str, String),
-    #[error("the body inflates to more than {0} times its size; send it uncompressed or in pieces")]
+    #[error(
+        "the body decompresses to more than {0} times its size; send it uncompressed or in parts"
+    )]
     InflatesTooMuch(u64),
-    #[error("the form has more than {0} parts; send it in several")]
+    #[error("the form has more than {0} parts; split it into several requests")]
     TooManyParts(usize),
     #[error(
-        "nothing in the part 'search' names the form's part '{}'; name it as in {{\"image\": {{\"file\": NAME}}}}, or leave it out",
+        "the part 'search' does not use the form's part '{}'; refer to it as in {{\"image\": {{\"file\": NAME}}}}, or remove it",
         quoted(.0)
     )]
     UnnamedPart(String),
 }
 
 impl ApiError {
-    /// The same error, with the document of a request that it is about.
+    /// The same error, with the id of the document that caused it.
     pub fn in_document(self, id: &str) -> Self {
         Self::InDocument {
             id: id.to_owned(),
@@ -117,7 +119,7 @@ impl ApiError {
 impl From<EngineError> for ApiError {
     fn from(error: EngineError) -> Self {
         match error {
-            // A document's error comes back through the engine as it went in.
+            // The engine returns a refused document's error unchanged.
             EngineError::Refused(error) => match error.downcast::<Self>() {
                 Ok(error) => *error,
                 Err(error) => Self::Engine(EngineError::Refused(error)),
@@ -127,7 +129,7 @@ impl From<EngineError> for ApiError {
     }
 }
 
-/// What the engine is given in place of a document that could not be read.
+/// Stands in the engine for a document that could not be parsed.
 impl From<ApiError> for EngineError {
     fn from(error: ApiError) -> Self {
         match error {

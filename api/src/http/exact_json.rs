@@ -1,6 +1,5 @@
-//! JSON of which nothing is lost in silence: a key that stands twice in one object, of which a
-//! reader would keep the last, and a whole number that no 64 bits hold, which would become a
-//! float, are errors. For what clients send; what is stored is read as ever.
+//! JSON that clients send, without silent loss: a duplicate key, of which a parser would keep the
+//! last, and an integer of more than 64 bits, which would become a float, are errors.
 
 use std::fmt;
 
@@ -11,11 +10,11 @@ use serde_json::{Map, Number, Value};
 use crate::http::error::ApiError;
 use clipdb_engine::quoted;
 
-/// An object whose keys, and those of the objects in it, stand once each.
+/// An object without duplicate keys at any depth.
 #[derive(Debug, Default)]
 pub(crate) struct UniqueMap(pub Map<String, Value>);
 
-/// The same of any value.
+/// A value without duplicate keys at any depth.
 #[derive(Debug)]
 pub(crate) struct UniqueValue(pub Value);
 
@@ -45,7 +44,7 @@ impl<'de> Visitor<'de> for Object {
         while let Some(key) = object.next_key::<String>()? {
             if map.contains_key(&key) {
                 return Err(A::Error::custom(format!(
-                    "the key '{}' stands twice in one object",
+                    "the key '{}' is duplicated in one object",
                     quoted(&key)
                 )));
             }
@@ -123,7 +122,7 @@ impl<'de> Visitor<'de> for Any {
 }
 
 /// # Errors
-/// A whole number in `json`, which is JSON, needs more than 64 bits.
+/// An integer in `json`, which has to be valid JSON, needs more than 64 bits.
 pub(crate) fn check_whole_numbers(json: &[u8]) -> Result<(), ApiError> {
     let mut at = 0;
     while at < json.len() {
@@ -147,7 +146,7 @@ pub(crate) fn check_whole_numbers(json: &[u8]) -> Result<(), ApiError> {
 }
 
 fn check_whole_number(number: &[u8]) -> Result<(), ApiError> {
-    /// Digits that 64 bits hold whatever they are.
+    /// Any number of so many digits fits 64 bits.
     const SAFE: usize = 18;
     if number.len() <= SAFE {
         return Ok(());
@@ -160,13 +159,13 @@ fn check_whole_number(number: &[u8]) -> Result<(), ApiError> {
         return Ok(());
     }
     Err(ApiError::InvalidField(format!(
-        "the whole number {} needs more than 64 bits; send it as a string, or with a fraction \
-         or an exponent where a float is meant",
+        "the integer {} needs more than 64 bits; send it as a string, or with a fraction \
+         or an exponent if it is a float",
         quoted(text)
     )))
 }
 
-/// The place behind the string that begins at `at` with its quote; `None` where it does not end.
+/// The position after the string whose opening quote is at `at`; `None` if it is not closed.
 pub(crate) fn string_end(json: &[u8], mut at: usize) -> Option<usize> {
     at += 1;
     loop {
@@ -184,7 +183,7 @@ mod tests {
     use crate::http::body::parse;
 
     #[test]
-    fn what_is_unique_is_read_as_ever() {
+    fn json_without_duplicates_is_parsed_like_serde_json() {
         let json = r#"{"a": [1, -2, 18446744073709551615, 0.5, 1e300, null, true],
                        "b": {"a": {"a": "\u00fc\ud83d\ude00"}}, "": {}}"#;
         let map: UniqueMap = parse(json.as_bytes()).unwrap();
@@ -195,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_that_stand_twice_are_named() {
+    fn duplicate_keys_are_named() {
         for (json, key) in [
             (r#"{"year": 1, "year": 1}"#, "'year'"),
             (r#"{"a": [{"b": {"c": 1, "d": 2, "\u0063": 3}}]}"#, "'c'"),
@@ -211,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_numbers_fit_64_bits() {
+    fn integers_have_to_fit_64_bits() {
         for json in [
             "[18446744073709551615, -9223372036854775808, 1e30, 1.00000000000000000000000]",
             r#"{"99999999999999999999": "99999999999999999999 \" 99999999999999999999"}"#,

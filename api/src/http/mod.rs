@@ -1,4 +1,4 @@
-//! What both protocols stand on: bodies, errors, settings and headers. It knows no route.
+//! The toolkit of both protocols: bodies, errors, settings and headers. It knows no route.
 
 pub(crate) mod base_path;
 pub(crate) mod body;

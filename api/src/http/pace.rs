@@ -1,5 +1,5 @@
-//! How slowly a client may send: what comes at less than a least rate for too long is ended.
-//! Only the time spent waiting for the client counts, never what the server takes.
+//! How slowly a client may send: a body below the minimum rate for too long is aborted.
+//! Only the time spent waiting for the client counts, not the server's own.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -13,15 +13,15 @@ use crate::http::error::ApiError;
 
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
-    /// How long less than the least rate is borne.
+    /// How long a client may send below the minimum rate.
     pub patience: Duration,
     /// In bytes a second.
     pub least_rate: u64,
-    /// The most time that is spent waiting for one body that is held in memory.
+    /// The longest wait for one body that is held in memory.
     pub deadline: Duration,
 }
 
-/// The most time that is spent waiting for a stream, of which no more is held than a piece.
+/// The longest wait for a stream, which is not held in memory.
 const STREAM_DEADLINE: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Default for Pace {
@@ -44,15 +44,15 @@ impl Pace {
     }
 }
 
-/// Measures one sender. Bytes earn it time to be waited for, at most the patience; waiting
+/// Measures one sender. Received bytes earn it waiting time, at most the patience; waiting
 /// spends it.
 pub struct Pacer {
     pace: Pace,
     earned: Duration,
     waited: Duration,
-    /// Since when the sender is waited for.
+    /// Since when the server waits for the sender.
     waiting: Option<Instant>,
-    /// When it was last waited for.
+    /// When the last wait ended.
     rested: Instant,
     alarm: Option<Pin<Box<Sleep>>>,
 }
@@ -69,13 +69,13 @@ impl Pacer {
         }
     }
 
-    /// A new message of the same sender begins.
+    /// Starts again for the sender's next message.
     pub fn restart(&mut self) {
         *self = Self::new(self.pace);
     }
 
-    /// `bytes` came.
-    pub fn came(&mut self, bytes: usize) {
+    /// Counts `bytes` that were received.
+    pub fn received(&mut self, bytes: usize) {
         let now = Instant::now();
         if let Some(since) = self.waiting.take() {
             let waited = now - since;
@@ -91,13 +91,13 @@ impl Pacer {
         self.earned = (self.earned + time).min(self.pace.patience);
     }
 
-    /// Nothing has come: ready once the sender is too slow.
+    /// Nothing was received: ready once the sender is too slow.
     pub fn poll_too_slow(&mut self, context: &mut Context<'_>) -> Poll<ApiError> {
         let since = match self.waiting {
             Some(since) => since,
             None => {
                 let now = Instant::now();
-                // The server's own time is not the sender's.
+                // The server's own time does not count.
                 self.earn(now - self.rested);
                 self.waiting = Some(now);
                 now
@@ -122,7 +122,7 @@ impl Pacer {
         } = self.pace;
         ApiError::SlowBody(if left < self.earned {
             format!(
-                "it took longer than {} seconds ('body_deadline_seconds')",
+                "it took more than {} seconds ('body_deadline_seconds')",
                 deadline.as_secs()
             )
         } else {
@@ -135,20 +135,20 @@ impl Pacer {
     }
 }
 
-/// A stream of bytes that ends with an error where its sender is too slow.
+/// A stream of bytes that ends with an error if its sender is too slow.
 pub struct Paced<S> {
     stream: Option<S>,
     pacer: Pacer,
-    /// What becomes of a stream that was too slow.
-    end: fn(S),
+    /// Receives a stream that was too slow.
+    on_slow: fn(S),
 }
 
 impl<S> Paced<S> {
-    pub fn new(stream: S, pace: Pace, end: fn(S)) -> Self {
+    pub fn new(stream: S, pace: Pace, on_slow: fn(S)) -> Self {
         Self {
             stream: Some(stream),
             pacer: Pacer::new(pace),
-            end,
+            on_slow,
         }
     }
 }
@@ -167,7 +167,7 @@ where
         };
         match Pin::new(stream).poll_next(context) {
             Poll::Ready(Some(Ok(chunk))) => {
-                this.pacer.came(chunk.len());
+                this.pacer.received(chunk.len());
                 Poll::Ready(Some(Ok(chunk)))
             }
             Poll::Ready(Some(Err(error))) => {
@@ -176,7 +176,7 @@ where
             Poll::Ready(None) => Poll::Ready(None),
             Poll::Pending => this.pacer.poll_too_slow(context).map(|error| {
                 if let Some(stream) = this.stream.take() {
-                    (this.end)(stream);
+                    (this.on_slow)(stream);
                 }
                 Some(Err(error))
             }),
@@ -196,8 +196,8 @@ mod tests {
         deadline: Duration::from_secs(3600),
     };
 
-    /// Reads pieces of `bytes`, one every `every`, each worked on for `work`; returns how many
-    /// came in `limit` and whether it was ended.
+    /// Reads pieces of `bytes`, one every `every`, each processed for `work`; returns how many
+    /// were received in `limit` seconds and whether the stream was aborted.
     async fn read(bytes: usize, every: Duration, work: Duration, limit: u64) -> (u64, bool) {
         let pieces = stream::unfold((), move |()| async move {
             tokio::time::sleep(every).await;
@@ -224,7 +224,7 @@ mod tests {
     const NONE: Duration = Duration::ZERO;
 
     #[tokio::test(start_paused = true)]
-    async fn a_trickle_is_ended() {
+    async fn a_trickle_is_aborted() {
         assert_eq!(
             read(1, Duration::from_secs(20), NONE, 1000).await,
             (1, true)
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_slow_line_is_borne() {
+    async fn a_slow_connection_is_tolerated() {
         let (_, ended) = read(20_000, Duration::from_secs(25), NONE, 3000).await;
         assert!(!ended, "with pauses");
         let (_, ended) = read(100_000, Duration::from_secs(1), NONE, 3000).await;
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_the_server_takes_is_not_the_client_s() {
+    async fn the_server_s_own_time_does_not_count() {
         let (came, ended) = read(1, Duration::from_secs(1), Duration::from_secs(60), 10_000).await;
         assert!(!ended && came > 100, "{came}");
     }

@@ -1,7 +1,6 @@
-//! Whether a connection's client has closed it, seen without reading what it sent before: a
-//! stream of documents that waits in the system's buffers would hide the end for as long as it
-//! takes to work it off.
-#![allow(unsafe_code, reason = "a socket is looked at that the server owns")]
+//! Detects that a client has closed its connection, without reading what it sent before: a long
+//! stream of documents in the system's buffers would hide the end until it is processed.
+#![allow(unsafe_code, reason = "polls a socket that the server owns")]
 
 use std::any::Any;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
@@ -13,21 +12,21 @@ use actix_web::dev::Extensions;
 use actix_web::rt::net::TcpStream;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-/// How often it is looked at.
-pub(crate) const EVERY: Duration = Duration::from_millis(500);
+/// How often a connection is polled.
+pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 /// The other end of a request's connection.
 #[derive(Clone, Copy)]
 pub(crate) struct Peer<'a> {
     socket: RawFd,
-    /// The socket is open while its request is handled.
+    /// The socket stays open while its request is handled.
     _request: &'a HttpRequest,
 }
 
 struct Socket(RawFd);
 
-/// Called with each connection.
-pub(crate) fn note(io: &dyn Any, data: &mut Extensions) {
+/// Remembers the socket of each new connection.
+pub(crate) fn register(io: &dyn Any, data: &mut Extensions) {
     let plain = io.downcast_ref::<TcpStream>();
     let encrypted = io.downcast_ref::<TlsStream<TcpStream>>();
     if let Some(io) = plain.or_else(|| encrypted.map(|io| io.get_ref().0)) {
@@ -36,7 +35,7 @@ pub(crate) fn note(io: &dyn Any, data: &mut Extensions) {
 }
 
 impl<'a> Peer<'a> {
-    /// `None` where there is no connection, as in a test.
+    /// `None` if there is no connection, as in a test.
     pub(crate) fn of(request: &'a HttpRequest) -> Option<Self> {
         let Socket(socket) = request.conn_data::<Socket>()?;
         Some(Self {
@@ -45,13 +44,13 @@ impl<'a> Peer<'a> {
         })
     }
 
-    pub(crate) fn has_left(self) -> bool {
+    pub(crate) fn has_disconnected(self) -> bool {
         // SAFETY: a request's handler is dropped before its connection, which owns the socket, so
         // the descriptor is open and the connection's own while a request is borrowed.
         let socket = unsafe { BorrowedFd::borrow_raw(self.socket) };
-        let mut looked_at = [PollFd::from_borrowed_fd(socket, PollFlags::RDHUP)];
-        // Of an error nothing follows: the connection itself meets it.
-        poll(&mut looked_at, Some(&Timespec::default())).is_ok_and(|found| found > 0)
+        let mut polled = [PollFd::from_borrowed_fd(socket, PollFlags::RDHUP)];
+        // An error is left to the connection's own reads.
+        poll(&mut polled, Some(&Timespec::default())).is_ok_and(|found| found > 0)
     }
 }
 
@@ -65,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_client_that_leaves_is_seen_behind_what_it_sent() {
+    fn a_disconnect_is_detected_before_the_data_is_read() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (server, _) = listener.accept().unwrap();
@@ -75,11 +74,11 @@ mod tests {
             _request: &request,
         };
         client.write_all(&[7; 1000]).unwrap();
-        assert!(!peer.has_left());
+        assert!(!peer.has_disconnected());
         client.shutdown(Shutdown::Write).unwrap();
         let seen = (0..100).any(|_| {
             std::thread::sleep(Duration::from_millis(10));
-            peer.has_left()
+            peer.has_disconnected()
         });
         assert!(seen);
     }

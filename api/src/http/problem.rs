@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::http::error::ApiError;
 
-/// The status and the code that clients may switch on; a code never changes its meaning.
+/// The status, and the code that clients may match on; a code never changes its meaning.
 fn classify(error: &ApiError) -> (StatusCode, &'static str) {
     match error {
         ApiError::Engine(error) => classify_engine(error),
@@ -42,7 +42,7 @@ fn classify(error: &ApiError) -> (StatusCode, &'static str) {
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "unsupported_content_encoding",
         ),
-        // RFC 9110, 15.5.16: also where the data itself shows it.
+        // RFC 9110, 15.5.16: also when only the data shows it.
         ApiError::BrokenEncoding(..) => (
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "invalid_content_encoding",
@@ -121,7 +121,7 @@ fn classify_engine(error: &EngineError) -> (StatusCode, &'static str) {
 
 fn classify_storage(error: &StorageError) -> (StatusCode, &'static str) {
     match error {
-        // These pass; the next write may be taken.
+        // Temporary: the next write may succeed.
         error if error.is_out_of_files() => (StatusCode::SERVICE_UNAVAILABLE, "out_of_files"),
         error if error.is_out_of_room() => (StatusCode::INSUFFICIENT_STORAGE, "disk_full"),
         StorageError::InvalidCollectionName { .. } => {
@@ -183,17 +183,17 @@ pub(crate) fn code(error: &ApiError) -> &'static str {
     classify(error).1
 }
 
-/// What the error says, never longer than somebody reads: it may quote what a client sent.
+/// The error's message, shortened: it may quote what a client sent.
 pub(crate) fn detail(error: &ApiError) -> String {
     bounded(error.to_string())
 }
 
-/// The problem as JSON, for a whole answer or for one document of a batch.
+/// The problem as JSON, for a response or for one document of a batch.
 pub fn body(error: &ApiError) -> Value {
     described(classify(error), error.to_string())
 }
 
-/// The same of an error that the engine keeps, as a task does.
+/// The problem of an error that the engine keeps, as a task does.
 pub(crate) fn body_of_engine(error: &EngineError) -> Value {
     described(classify_engine(error), error.to_string())
 }
@@ -208,7 +208,7 @@ fn described((status, code): (StatusCode, &str), message: String) -> Value {
     })
 }
 
-/// An answer to an error, with `body`, which holds at least the problem.
+/// The response to an error; `body` contains at least the problem.
 pub(crate) fn response(status: StatusCode, error: &ApiError, body: &Value) -> HttpResponse {
     let mut answer = HttpResponse::build(status);
     answer.content_type("application/problem+json");
@@ -262,15 +262,15 @@ mod tests {
     }
 
     #[test]
-    fn what_a_client_sent_is_quoted_in_part() {
+    fn a_client_s_text_is_quoted_in_part() {
         let long = "x".repeat(1_000_000);
         for error in [
             ApiError::PathRefused(long.clone()),
             ApiError::from(EngineError::EmptyDocument).in_document(&long),
             ApiError::InvalidField(long.clone()),
         ] {
-            let said = detail(&error);
-            assert!(said.len() < 1100, "{}", said.len());
+            let detail = detail(&error);
+            assert!(detail.len() < 1100, "{}", detail.len());
         }
         let path = detail(&ApiError::PathRefused(long));
         assert!(path.len() < 250 && path.ends_with("as 'blob'"), "{path}");

@@ -1,4 +1,4 @@
-//! What every handler shares: the engine once it is open, and the door's settings.
+//! The state that handlers share: the engine once it is open, and the listeners' settings.
 
 use std::future::{Ready, ready};
 use std::sync::{Arc, OnceLock};
@@ -21,9 +21,9 @@ pub struct RestSettings {
     pub cors_origins: Vec<String>,
     /// The hosts that requests may be sent to.
     pub hosts: Hosts,
-    /// What a reverse proxy serves everything under; links begin with it.
+    /// The path under which a reverse proxy serves the server; links begin with it.
     pub base_path: BasePath,
-    /// The largest body that is read whole (JSON, multipart), in bytes.
+    /// The largest body that is held in memory (JSON, multipart), in bytes.
     pub max_body_bytes: usize,
     /// The longest line of NDJSON, in bytes.
     pub max_line_bytes: usize,
@@ -33,8 +33,8 @@ pub struct RestSettings {
 }
 
 impl RestSettings {
-    /// Whether an `Authorization` of `given` is let in: `Bearer KEY`, and where `bare` the
-    /// key alone, as CLIP-as-service's clients send it. Everybody is where no key is set.
+    /// Whether the `Authorization` header `given` is valid: `Bearer KEY`, and if `bare`, the key
+    /// alone, which CLIP-as-service's clients send. Every request is if no key is set.
     pub fn admits(&self, given: Option<&str>, bare: bool) -> bool {
         let Some(key) = &self.api_key else {
             return true;
@@ -68,8 +68,7 @@ impl Default for RestSettings {
 pub struct ClipAsServiceSettings {
     /// Where `/index` and `/search` go unless a request's parameter says otherwise.
     pub collection: CollectionName,
-    /// Vectors of length 1, as the REST API gives them; CLIP-as-service gives them as the
-    /// model does.
+    /// Vectors of length 1, as in the REST API; CLIP-as-service returns them as the model does.
     pub normalise: bool,
 }
 
@@ -119,28 +118,28 @@ impl RestState {
         }
     }
 
-    /// Says what the start is at, for those who ask before it is done.
+    /// Sets the stage of the startup, which requests get until it is done.
     pub fn starting(&self, stage: &'static str) {
         *self.stage.write() = stage;
     }
 
-    /// The server is ready from now on.
+    /// Makes the server ready.
     pub fn opened(&self, engine: Arc<Engine>) {
         if self.engine.set(engine).is_err() {
             tracing::error!("the engine was opened twice; the first one stays");
         }
     }
 
-    /// Streams that stay open take no more from now on.
+    /// Open streams accept no more requests.
     pub fn stop(&self) {
         self.stopping.send_replace(true);
     }
 
-    /// Comes to its end when the server is asked to stop.
+    /// Completes when the server is asked to stop.
     pub fn stopping(&self) -> impl Future<Output = ()> + Send + use<> {
         let mut stopping = self.stopping.subscribe();
         async move {
-            // An error says that the state is gone, and then so is the server.
+            // An error means that the state was dropped, and the server with it.
             let _ = stopping.wait_for(|stopping| *stopping).await;
         }
     }
@@ -161,7 +160,7 @@ pub(crate) fn base_path(request: &HttpRequest) -> BasePath {
         .unwrap_or_default()
 }
 
-/// Extracts the open engine; a server that is still starting answers 503.
+/// Extracts the open engine; a server that is still starting responds with 503.
 pub(crate) struct Open(pub(crate) Arc<Engine>);
 
 impl FromRequest for Open {

@@ -1,4 +1,4 @@
-//! The certificate and key of HTTPS, WSS and gRPC over TLS, all the same.
+//! The certificate and key, which HTTPS, WSS and gRPC share.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::http::error::ApiError;
 
-/// PEM files that were read and fit together.
+/// A certificate chain and its key, read from PEM files.
 #[derive(Clone)]
 pub struct TlsIdentity {
     pub(crate) certificates: Vec<u8>,
@@ -20,7 +20,7 @@ pub struct TlsIdentity {
 
 impl TlsIdentity {
     /// # Errors
-    /// A file can't be read, holds no certificate or key, or they do not fit together.
+    /// A file can't be read or has no certificate or key, or they do not match.
     pub fn read(certificates: &Path, key: &Path) -> Result<Self, ApiError> {
         let wrong = |path: &Path, reason: String| ApiError::TlsFile {
             path: path.to_owned(),
@@ -35,11 +35,11 @@ impl TlsIdentity {
         if chain.is_empty() {
             return Err(wrong(
                 certificates,
-                "it holds no certificate in PEM".to_owned(),
+                "it has no certificate in PEM".to_owned(),
             ));
         }
         let private = PrivateKeyDer::from_pem_slice(&key_bytes)
-            .map_err(|error| wrong(key, format!("it holds no private key in PEM ({error})")))?;
+            .map_err(|error| wrong(key, format!("it has no private key in PEM ({error})")))?;
         let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .and_then(|builder| {
@@ -60,7 +60,7 @@ impl TlsIdentity {
     }
 }
 
-/// Never its key.
+/// Without the key.
 impl std::fmt::Debug for TlsIdentity {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str("TlsIdentity(…)")

@@ -1,5 +1,5 @@
-//! A caller's trace goes on in ours: W3C Trace Context's `traceparent`
-//! (<https://www.w3.org/TR/trace-context/>), by header or by gRPC's metadata.
+//! Continues a caller's trace: W3C Trace Context's `traceparent`
+//! (<https://www.w3.org/TR/trace-context/>), from a header or from gRPC's metadata.
 
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState};
@@ -8,16 +8,18 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 pub(crate) const TRACEPARENT: &str = "traceparent";
 
-/// Makes `span` a child of the caller's; one that cannot be read begins a trace of its own, as
-/// the standard has it.
+/// Makes `span` a child of the caller's span. An invalid `traceparent` is ignored, as the standard
+/// requires: the span begins its own trace.
 pub(crate) fn set_parent(span: &Span, traceparent: Option<&str>) {
     if let Some(caller) = traceparent.and_then(parse) {
-        // Without a collector there is nothing to tell.
+        // Fails if no collector is configured.
         let _ = span.set_parent(Context::new().with_remote_span_context(caller));
     }
 }
 
-/// `version-trace-parent-flags`, in lower-case hex; later versions may say more behind it.
+/// `version-trace-parent-flags`, in lower-case hex; later versions may append more fields.
+///
+/// By hand: opentelemetry_sdk's propagator also accepts ids and flags that are too short.
 fn parse(text: &str) -> Option<SpanContext> {
     let mut parts = text.split('-');
     let mut part = |length: usize| {
@@ -45,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_standard_calls_invalid_is_left_alone() {
+    fn an_invalid_traceparent_is_ignored() {
         let (trace, parent) = ("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7");
         let good = parse(&format!("00-{trace}-{parent}-01")).unwrap();
         assert_eq!(good.trace_id().to_string(), trace);

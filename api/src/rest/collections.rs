@@ -20,10 +20,10 @@ use crate::http::resource::resource;
 use crate::http::state::{Open, RestState};
 use crate::rest::path::collection_name;
 
-/// The most fields that a collection declares.
+/// The most fields that a collection may declare.
 const FIELDS: usize = 1000;
 
-/// Bytes of the longest name of a declared field.
+/// The longest name of a declared field, in bytes.
 const FIELD_PATH: usize = 1024;
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
@@ -69,7 +69,7 @@ impl Definition {
     fn into_wanted(self) -> Result<Wanted, ApiError> {
         if self.fields.len() > FIELDS {
             return Err(ApiError::InvalidField(format!(
-                "'fields' declares {}; it may declare {FIELDS}",
+                "'fields' declares {} fields; the limit is {FIELDS}",
                 self.fields.len()
             )));
         }
@@ -79,7 +79,7 @@ impl Definition {
             .map(|(path, field)| {
                 if path.is_empty() || path.len() > FIELD_PATH || path.starts_with('$') {
                     return Err(ApiError::InvalidField(format!(
-                        "a field's name has 1 to {FIELD_PATH} bytes and no '$' before them; {path:?} does not"
+                        "a field's name must have 1 to {FIELD_PATH} bytes and not begin with '$'; {path:?} is invalid"
                     )));
                 }
                 let field = FieldDefinition {
@@ -132,17 +132,17 @@ async fn create(
     let (collection, created) = engine
         .create_collection(name, definition.into_wanted()?)
         .await?;
-    let mut answer = if created {
+    let mut response = if created {
         HttpResponse::Created()
     } else {
         HttpResponse::Ok()
     };
-    Ok(answer.json(summary(&collection).await?))
+    Ok(response.json(summary(&collection).await?))
 }
 
 async fn show(Open(engine): Open, name: web::Path<String>) -> Result<HttpResponse, ApiError> {
     let collection = engine.collection(&collection_name(&name)?)?;
-    // What cannot be opened is described all the same, as what is not loaded.
+    // A collection that can't be opened is described as not loaded.
     let _ = collection.wake().await;
     Ok(HttpResponse::Ok().json(summary(&collection).await?))
 }
@@ -160,13 +160,13 @@ async fn drop_collection(
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Begins to make one segment of each kind of vectors; `index.building` of the collection
-/// tells when it is done.
+/// Starts to merge each kind of vectors into one segment; the collection's `index.building` shows
+/// when it is done.
 async fn compact(Open(engine): Open, name: web::Path<String>) -> Result<HttpResponse, ApiError> {
     let collection = engine.collection(&collection_name(&name)?)?;
     collection.wake().await?;
-    let asked = Arc::clone(&collection);
-    blocking(move || asked.compact()).await??;
+    let compacted = Arc::clone(&collection);
+    blocking(move || compacted.compact()).await??;
     Ok(HttpResponse::Accepted().json(summary(&collection).await?))
 }
 

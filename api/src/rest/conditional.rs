@@ -1,5 +1,4 @@
-//! What a client has already: `If-None-Match`, `If-Modified-Since`; and a part of a body,
-//! `Range` with `If-Range`.
+//! Conditional requests: `If-None-Match`, `If-Modified-Since`, and `Range` with `If-Range`.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -7,15 +6,16 @@ use actix_web::http::header::{self, ByteRangeSpec, EntityTag, HttpDate, IfModifi
 use actix_web::http::header::{IfNoneMatch, IfRange, Range};
 use actix_web::{HttpMessage, HttpRequest, HttpResponseBuilder};
 
-/// What tells one state of a resource from another.
+/// Identifies a version of a resource.
 pub(super) struct Version {
     pub tag: EntityTag,
-    /// `None` where that is not known to the second.
+    /// `None` if it is not known to the second.
     pub modified: Option<HttpDate>,
 }
 
 impl Version {
-    /// Bytes that are part of the program; compressed or not, they are the same to a client.
+    /// The version of bytes that are part of the program. The tag is weak: the compressed and the
+    /// plain body share it.
     pub fn of_content(content: &[u8]) -> Self {
         use std::hash::Hasher;
         let mut hasher = std::hash::DefaultHasher::new();
@@ -26,7 +26,7 @@ impl Version {
         }
     }
 
-    /// Whether the client has it, so that the answer is 304 without a body.
+    /// Whether the client has this version, so that the response is 304 without a body.
     pub fn is_known_to(&self, request: &HttpRequest) -> bool {
         if request.headers().contains_key(header::IF_NONE_MATCH) {
             return match request.get_header::<IfNoneMatch>() {
@@ -41,29 +41,29 @@ impl Version {
         }
     }
 
-    /// The bytes of `length` that the client asks for.
-    pub fn part_for(&self, request: &HttpRequest, length: u64) -> Part {
-        let of_this = match request.get_header::<IfRange>() {
+    /// The range of `length` bytes that the client requests.
+    pub fn range_for(&self, request: &HttpRequest, length: u64) -> ByteRange {
+        let is_current = match request.get_header::<IfRange>() {
             _ if !request.headers().contains_key(header::IF_RANGE) => true,
             Some(IfRange::EntityTag(tag)) => tag.strong_eq(&self.tag),
             Some(IfRange::Date(date)) => self.modified.as_ref() == Some(&date),
             None => false,
         };
         match request.get_header::<Range>() {
-            // Several parts, and other units, may be answered by the whole.
-            Some(Range::Bytes(parts)) if of_this && parts.len() == 1 => {
+            // A server may ignore several ranges, and other units.
+            Some(Range::Bytes(parts)) if is_current && parts.len() == 1 => {
                 match (&parts[0], parts[0].to_satisfiable_range(length)) {
-                    (_, Some((first, last))) => Part::Some { first, last },
-                    // No range at all: as if it had not been sent.
-                    (ByteRangeSpec::FromTo(first, last), None) if first > last => Part::Whole,
-                    (_, None) => Part::Unsatisfiable,
+                    (_, Some((first, last))) => ByteRange::Partial { first, last },
+                    // An invalid range is ignored.
+                    (ByteRangeSpec::FromTo(first, last), None) if first > last => ByteRange::Full,
+                    (_, None) => ByteRange::Unsatisfiable,
                 }
             }
-            _ => Part::Whole,
+            _ => ByteRange::Full,
         }
     }
 
-    /// The headers that tell it.
+    /// Adds the headers `ETag` and `Last-Modified`.
     pub fn write<'a>(&self, answer: &'a mut HttpResponseBuilder) -> &'a mut HttpResponseBuilder {
         answer.insert_header(header::ETag(self.tag.clone()));
         if let Some(modified) = self.modified {
@@ -74,16 +74,16 @@ impl Version {
 }
 
 #[derive(Debug, PartialEq)]
-pub(super) enum Part {
-    Whole,
-    Some { first: u64, last: u64 },
+pub(super) enum ByteRange {
+    Full,
+    Partial { first: u64, last: u64 },
     Unsatisfiable,
 }
 
-/// The time of the last change for `Last-Modified`, from milliseconds since 1970. None within
-/// two seconds of the change: another one might still come in the same second, and a client that
-/// goes by the date would never see it.
-pub(super) fn settled(milliseconds: u64) -> Option<HttpDate> {
+/// The value of `Last-Modified`, from the milliseconds since 1970 of the last change. `None` within
+/// two seconds of the change: the resource might change again in the same second, which a client
+/// that compares dates would miss.
+pub(super) fn last_modified(milliseconds: u64) -> Option<HttpDate> {
     let changed = UNIX_EPOCH + Duration::from_millis(milliseconds);
     let age = SystemTime::now().duration_since(changed).ok()?;
     (age >= Duration::from_secs(2))
@@ -102,12 +102,12 @@ mod tests {
     fn version() -> Version {
         Version {
             tag: EntityTag::new_strong("a".to_owned()),
-            modified: settled(MODIFIED + 499),
+            modified: last_modified(MODIFIED + 499),
         }
     }
 
     #[test]
-    fn a_known_version_is_told_by_tag_before_date() {
+    fn a_tag_takes_precedence_over_a_date() {
         let known = |headers: &[(&'static str, &'static str)]| {
             let request = headers.iter().fold(TestRequest::get(), |request, header| {
                 request.insert_header(*header)
@@ -138,48 +138,48 @@ mod tests {
     }
 
     #[test]
-    fn a_part_is_what_was_asked_of_this_version() {
-        let part = |headers: &[(&'static str, &'static str)]| {
+    fn a_range_is_of_the_current_version() {
+        let range = |headers: &[(&'static str, &'static str)]| {
             let request = headers.iter().fold(TestRequest::get(), |request, header| {
                 request.insert_header(*header)
             });
-            version().part_for(&request.to_http_request(), 100)
+            version().range_for(&request.to_http_request(), 100)
         };
-        let some = |first, last| Part::Some { first, last };
-        assert_eq!(part(&[]), Part::Whole);
-        assert_eq!(part(&[("range", "bytes=0-0")]), some(0, 0));
-        assert_eq!(part(&[("range", "bytes=10-")]), some(10, 99));
-        assert_eq!(part(&[("range", "bytes=-5")]), some(95, 99));
-        assert_eq!(part(&[("range", "bytes=90-200")]), some(90, 99));
-        assert_eq!(part(&[("range", "bytes=100-")]), Part::Unsatisfiable);
-        assert_eq!(part(&[("range", "bytes=-0")]), Part::Unsatisfiable);
-        assert_eq!(part(&[("range", "bytes=5-1")]), Part::Whole);
-        assert_eq!(part(&[("range", "bytes=0-1, 5-6")]), Part::Whole);
-        assert_eq!(part(&[("range", "lines=0-1")]), Part::Whole);
-        assert_eq!(part(&[("range", "bytes=x")]), Part::Whole);
+        let some = |first, last| ByteRange::Partial { first, last };
+        assert_eq!(range(&[]), ByteRange::Full);
+        assert_eq!(range(&[("range", "bytes=0-0")]), some(0, 0));
+        assert_eq!(range(&[("range", "bytes=10-")]), some(10, 99));
+        assert_eq!(range(&[("range", "bytes=-5")]), some(95, 99));
+        assert_eq!(range(&[("range", "bytes=90-200")]), some(90, 99));
+        assert_eq!(range(&[("range", "bytes=100-")]), ByteRange::Unsatisfiable);
+        assert_eq!(range(&[("range", "bytes=-0")]), ByteRange::Unsatisfiable);
+        assert_eq!(range(&[("range", "bytes=5-1")]), ByteRange::Full);
+        assert_eq!(range(&[("range", "bytes=0-1, 5-6")]), ByteRange::Full);
+        assert_eq!(range(&[("range", "lines=0-1")]), ByteRange::Full);
+        assert_eq!(range(&[("range", "bytes=x")]), ByteRange::Full);
         assert_eq!(
-            part(&[("range", "bytes=1-2"), ("if-range", "\"a\"")]),
+            range(&[("range", "bytes=1-2"), ("if-range", "\"a\"")]),
             some(1, 2)
         );
         assert_eq!(
-            part(&[("range", "bytes=1-2"), ("if-range", DATE)]),
+            range(&[("range", "bytes=1-2"), ("if-range", DATE)]),
             some(1, 2)
         );
         for other in ["\"b\"", "W/\"a\"", "Sun, 06 Nov 1994 08:49:36 GMT", "?"] {
             assert_eq!(
-                part(&[("range", "bytes=1-2"), ("if-range", other)]),
-                Part::Whole,
+                range(&[("range", "bytes=1-2"), ("if-range", other)]),
+                ByteRange::Full,
                 "{other}"
             );
         }
     }
 
     #[test]
-    fn a_change_of_this_moment_has_no_date_yet() {
+    fn a_recent_change_has_no_date_yet() {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         let now = u64::try_from(now.as_millis()).unwrap();
-        assert!(settled(now).is_none());
-        assert!(settled(now - 3000).is_some());
-        assert!(settled(now + 60_000).is_none());
+        assert!(last_modified(now).is_none());
+        assert!(last_modified(now - 3000).is_some());
+        assert!(last_modified(now + 60_000).is_none());
     }
 }

@@ -1,4 +1,4 @@
-//! The names in a part's `Content-Disposition`, in every spelling that clients send: UTF-8 or
+//! The names in a part's `Content-Disposition`, in every encoding that clients send: UTF-8 or
 //! Latin-1 bytes, `filename*` (RFC 8187) and encoded words (RFC 2047).
 
 use base64::Engine as _;
@@ -10,7 +10,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Windows-1252 from 0x80 to 0x9f; Latin-1, as the web reads it, is that.
+/// Windows-1252 from 0x80 to 0x9f, which the web uses for Latin-1.
 const WINDOWS_1252: [char; 32] = [
     '€', '\u{81}', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\u{8d}', 'Ž', '\u{8f}',
     '\u{90}', '‘', '’', '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\u{9d}', 'ž', 'Ÿ',
@@ -23,7 +23,7 @@ pub(super) struct Disposition {
 }
 
 impl Disposition {
-    /// `None` where it is not a form's part with a name.
+    /// `None` if the header is not that of a form's part with a name.
     pub(super) fn of_form(value: &[u8]) -> Option<Self> {
         let (kind, parameters) = parameters(value);
         if !kind.eq_ignore_ascii_case(b"form-data") {
@@ -42,7 +42,7 @@ impl Disposition {
     }
 }
 
-/// The value of a header's parameter.
+/// Returns the value of a header's parameter.
 pub(super) fn parameter(header: &[u8], name: &str) -> Option<Vec<u8>> {
     let (_, parameters) = parameters(header);
     find(&parameters, name).map(<[u8]>::to_vec)
@@ -57,17 +57,17 @@ fn find<'a>(parameters: &'a Parameters, wanted: &str) -> Option<&'a [u8]> {
         .map(|(_, value)| value.as_slice())
 }
 
-/// What stands before the first semicolon, and the parameters behind it.
+/// Splits a header into the text before the first semicolon and the parameters after it.
 fn parameters(header: &[u8]) -> (&[u8], Parameters<'_>) {
     let kind = &header[..memchr::memchr(b';', header).unwrap_or(header.len())];
     let mut rest = header[kind.len()..].trim_ascii_start();
     let mut parameters = Vec::new();
-    while let Some(behind) = rest.strip_prefix(b";") {
-        let behind = behind.trim_ascii_start();
-        let end = memchr::memchr2(b'=', b';', behind).unwrap_or(behind.len());
-        let name = behind[..end].trim_ascii();
-        let Some(value) = behind[end..].strip_prefix(b"=") else {
-            rest = &behind[end..];
+    while let Some(after) = rest.strip_prefix(b";") {
+        let parameter = after.trim_ascii_start();
+        let end = memchr::memchr2(b'=', b';', parameter).unwrap_or(parameter.len());
+        let name = parameter[..end].trim_ascii();
+        let Some(value) = parameter[end..].strip_prefix(b"=") else {
+            rest = &parameter[end..];
             continue;
         };
         let value = value.trim_ascii_start();
@@ -84,8 +84,8 @@ fn parameters(header: &[u8]) -> (&[u8], Parameters<'_>) {
     (kind.trim_ascii(), parameters)
 }
 
-/// What stands before the closing quote, and what behind it. A backslash stands for itself
-/// unless a quote or a backslash follows: some clients send Windows' paths.
+/// Splits at the closing quote and removes the escapes. A backslash is literal unless a quote or a
+/// backslash follows, since some clients send Windows paths.
 fn unquoted(quoted: &[u8]) -> (Vec<u8>, &[u8]) {
     let mut value = Vec::with_capacity(quoted.len());
     let mut at = 0;
@@ -106,7 +106,7 @@ fn unquoted(quoted: &[u8]) -> (Vec<u8>, &[u8]) {
     (value, &[])
 }
 
-/// UTF-8 where it is, else Latin-1.
+/// Decodes UTF-8 if it is valid, otherwise Latin-1.
 fn text(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
         Ok(text) => text.to_owned(),
@@ -130,14 +130,14 @@ fn in_charset(charset: &[u8], bytes: &[u8]) -> Option<String> {
     }
 }
 
-/// `UTF-8'en'na%C3%AFve.png`; `None` for what is not, or of another charset.
+/// Decodes `UTF-8'en'na%C3%AFve.png`; `None` for a malformed value or an unsupported charset.
 fn extended_value(value: &[u8]) -> Option<String> {
     let mut pieces = value.splitn(3, |byte| *byte == b'\'');
     let (charset, _language, text) = (pieces.next()?, pieces.next()?, pieces.next()?);
     in_charset(charset, &with_escapes(text, b'%')?)
 }
 
-/// Where `escape` and two hexadecimal digits stand for a byte.
+/// Decodes bytes that are escaped as `escape` and two hexadecimal digits.
 fn with_escapes(text: &[u8], escape: u8) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text;
@@ -154,7 +154,7 @@ fn with_escapes(text: &[u8], escape: u8) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// `=?utf-8?B?…?= =?utf-8?Q?…?=`; `None` for what is not wholly made of them.
+/// Decodes `=?utf-8?B?…?= =?utf-8?Q?…?=`; `None` if the value has anything else.
 fn encoded_words(value: &str) -> Option<String> {
     let mut decoded = String::new();
     let mut rest = value.trim();
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_read_in_every_spelling() {
+    fn names_are_decoded_in_every_encoding() {
         for (parameters, name) in [
             (b"filename=\"a.png\"".as_slice(), "a.png"),
             (b"filename=a.png", "a.png"),
@@ -210,7 +210,7 @@ mod tests {
                 b"filename=\"=?UTF-8?Q?Z=C3=BCrich_a?= =?iso-8859-1?q?=FC.png?=\"",
                 "Zürich aü.png",
             ),
-            // What is not what it seems is taken as it stands.
+            // Malformed values are taken literally.
             (b"filename=\"a.png\"; filename*=UTF-8''%C3", "a.png"),
             (b"filename=\"a.png\"; filename*=koi8-r''%C3", "a.png"),
             (b"filename=\"=?utf-8?B?\"", "=?utf-8?B?"),
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_form_s_part_with_a_name_is_one() {
+    fn only_a_form_s_part_with_a_name_is_accepted() {
         for header in [
             "",
             "attachment; name=\"a\"",

@@ -1,4 +1,4 @@
-//! `POST /encode`: vectors for texts and pictures, in order, stored nowhere.
+//! `POST /encode`: embeds texts and images, in order, without storing them.
 
 use actix_web::HttpResponse;
 use clipdb_engine::{Engine, Priority};
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::http::body::FullBody;
 use crate::http::error::ApiError;
 use crate::rest::input::{self, InputBody};
-use crate::rest::large_answer;
+use crate::rest::large_response;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -24,7 +24,7 @@ struct EncodeAnswer {
     vectors: Vec<Vec<f32>>,
 }
 
-pub(crate) async fn answer(engine: &Engine, body: FullBody) -> Result<HttpResponse, ApiError> {
+pub(crate) async fn respond(engine: &Engine, body: FullBody) -> Result<HttpResponse, ApiError> {
     let (EncodeBody { inputs, model }, _share) = body.parse().await?;
     input::check_count("inputs", inputs.len())?;
     let encoder = engine.models().chosen(model.as_deref())?;
@@ -35,7 +35,7 @@ pub(crate) async fn answer(engine: &Engine, body: FullBody) -> Result<HttpRespon
         .map(|input| (input.embedding.into_vec(), input.truncated))
         .unzip();
     let card = encoder.card();
-    large_answer::ok(EncodeAnswer {
+    large_response::ok(EncodeAnswer {
         dim: card.dim,
         model: card.name.clone(),
         truncated,

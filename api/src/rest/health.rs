@@ -15,17 +15,16 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .service(resource("/metrics", web::get().to(metrics)));
 }
 
-/// The process answers; `degraded` where it does not serve every collection that it has, or takes
-/// no writes.
+/// The process is alive; `degraded` if it does not serve all its collections, or accepts no writes.
 async fn health(state: web::Data<RestState>) -> HttpResponse {
     let engine = state.engine().ok();
     let (damaged, unavailable) = engine
         .as_ref()
         .map_or((0, 0), |engine| (engine.damaged(), engine.unavailable()));
     let stopped = engine.and_then(|engine| engine.storage_stopped());
-    let whole = damaged == 0 && unavailable == 0 && stopped.is_none();
+    let is_ok = damaged == 0 && unavailable == 0 && stopped.is_none();
     let mut health = json!({
-        "status": if whole { "ok" } else { "degraded" },
+        "status": if is_ok { "ok" } else { "degraded" },
         "version": env!("CARGO_PKG_VERSION"),
         "damaged_collections": damaged,
         "unavailable_collections": unavailable,
@@ -40,8 +39,8 @@ async fn health(state: web::Data<RestState>) -> HttpResponse {
     HttpResponse::Ok().json(health)
 }
 
-/// 200 once the model is loaded and every collection is recovered, but for damaged ones, as long as
-/// writes are taken; 503 otherwise.
+/// 200 once the models are loaded and every collection is recovered, except corrupt ones, and while
+/// writes are accepted; 503 otherwise.
 async fn ready(Open(engine): Open) -> Result<HttpResponse, ApiError> {
     if let Some(stopped) = engine.storage_stopped() {
         return Err(stopped.error().into());
@@ -63,7 +62,7 @@ async fn metrics(state: web::Data<RestState>) -> Result<HttpResponse, ApiError> 
         .statistics
         .render()
         .map_err(|error| EngineError::Metrics(error.to_string()))?;
-    // Before the server is ready there is nothing to count.
+    // These exist only once the engine is open.
     if let Ok(engine) = state.engine() {
         text += &engine.models().metrics();
         text += &engine.collection_metrics();

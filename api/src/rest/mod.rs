@@ -1,8 +1,8 @@
-//! The REST API: JSON shapes over the engine, the page and the OpenAI-compatible routes.
+//! The REST API: JSON over the engine, the page and the OpenAI-compatible routes.
 //!
-//! Handlers are thin: they parse, call one engine function, and map the result. Decisions belong
-//! to the engine, the toolkit is [`crate::http`], and the routes that CLIP-as-service has as well
-//! are in [`crate::app`].
+//! Handlers are thin: they parse, call one engine function, and map the result. Decisions belong to
+//! the engine, the toolkit is [`crate::http`], and `app` declares the routes that CLIP-as-service
+//! has too.
 
 mod collections;
 mod conditional;
@@ -12,7 +12,7 @@ pub(crate) mod encode;
 mod file_stream;
 mod health;
 mod input;
-mod large_answer;
+mod large_response;
 mod multipart;
 pub(crate) mod openai;
 pub(crate) mod page;

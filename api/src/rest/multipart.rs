@@ -1,7 +1,7 @@
-//! A form (`multipart/form-data`, RFC 7578) as its parts, which are slices of its body.
+//! Splits a form (`multipart/form-data`, RFC 7578) into its parts, which are slices of its body.
 //!
-//! The body is read whole before it is cut, so its limit counts all of its bytes: heads,
-//! boundaries and what lies before and behind them as well.
+//! The body is read to its end first, so its limit covers all of its bytes, including heads,
+//! boundaries, preamble and epilogue.
 
 use std::collections::HashMap;
 
@@ -19,7 +19,7 @@ use clipdb_engine::{Engine, Share, blocking};
 
 /// The most parts of a form.
 const PARTS: usize = 10_000;
-/// What is read of a part's head, in bytes.
+/// Bytes of a part's head that are parsed.
 const HEAD: usize = 16 << 10;
 /// The longest boundary, in bytes (RFC 2046, 5.1.1, has 70).
 const BOUNDARY: usize = 256;
@@ -31,7 +31,7 @@ pub(in crate::rest) struct FilePart {
     pub filename: Option<String>,
     media_type: Option<String>,
     pub bytes: Bytes,
-    /// Why the part's head can't be read.
+    /// Why the part's head is invalid.
     pub fault: Option<String>,
 }
 
@@ -47,7 +47,7 @@ impl FilePart {
         }
     }
 
-    pub(in crate::rest) fn is_picture(&self) -> bool {
+    pub(in crate::rest) fn is_image(&self) -> bool {
         self.media_type
             .as_deref()
             .is_some_and(|kind| kind.starts_with("image/"))
@@ -67,8 +67,8 @@ impl FilePart {
     }
 }
 
-/// A form's files. Each is taken by the document that names it, by its field or by its
-/// file name; of several with one name, the first that is not taken yet.
+/// A form's files. A document takes the file that it names, by field or by file name; of several
+/// with the same name it takes the first that is free.
 #[derive(Debug, Default)]
 pub(in crate::rest) struct Files {
     parts: Vec<FilePart>,
@@ -102,14 +102,14 @@ impl Files {
         free.or(called.first()).copied()
     }
 
-    /// The file called `name`. A file may be named more than once.
+    /// Takes the file `name`. A file may be named more than once.
     pub(in crate::rest) fn take(&mut self, name: &str) -> Option<Bytes> {
         let at = self.find(name)?;
         self.taken[at] = true;
         Some(self.parts[at].bytes.clone())
     }
 
-    /// The next file that nothing has named so far.
+    /// Returns the next file that no document has named.
     pub(in crate::rest) fn next_unnamed(&mut self) -> Option<FilePart> {
         while let Some(part) = self.parts.pop() {
             if !self.taken[self.parts.len()] {
@@ -119,8 +119,8 @@ impl Files {
         None
     }
 
-    /// Puts the files in the order in which [`next_unnamed`](Self::next_unnamed) gives them.
-    /// Nothing is named any more.
+    /// Reverses the files, since [`next_unnamed`](Self::next_unnamed) pops them from the end. After
+    /// that no document may take a file.
     pub(in crate::rest) fn reverse(&mut self) {
         self.by_name.clear();
         self.parts.reverse();
@@ -128,7 +128,7 @@ impl Files {
     }
 }
 
-/// All parts of the body, and their memory.
+/// Reads all parts of the body; also returns their share of the memory budget.
 pub(in crate::rest) async fn read(
     engine: &Engine,
     settings: &RestSettings,
@@ -136,9 +136,9 @@ pub(in crate::rest) async fn read(
     payload: web::Payload,
 ) -> Result<(Vec<FilePart>, Share), ApiError> {
     let boundary = boundary(request)?;
-    let whole = body::read_full(engine, settings, request, payload).await?;
-    let (bytes, share) = (whole.bytes, whole.share);
-    let parts = blocking(move || cut(&bytes, &boundary)).await??;
+    let body = body::read_full(engine, settings, request, payload).await?;
+    let (bytes, share) = (body.bytes, body.share);
+    let parts = blocking(move || split(&bytes, &boundary)).await??;
     Ok((parts, share))
 }
 
@@ -147,25 +147,25 @@ fn boundary(request: &HttpRequest) -> Result<Vec<u8>, ApiError> {
     let boundary = value.and_then(|value| disposition::parameter(value.as_bytes(), "boundary"));
     match boundary {
         Some(boundary) if (1..=BOUNDARY).contains(&boundary.len()) => Ok(boundary),
-        _ => Err(broken("its Content-Type has no 'boundary'")),
+        _ => Err(invalid("the Content-Type has no 'boundary'")),
     }
 }
 
-fn broken(reason: &str) -> ApiError {
-    ApiError::InvalidMultipart(format!("the multipart body is broken: {reason}"))
+fn invalid(reason: &str) -> ApiError {
+    ApiError::InvalidMultipart(format!("the multipart body is invalid: {reason}"))
 }
 
 /// The parts between lines of `--boundary`, up to `--boundary--`.
-fn cut(body: &Bytes, boundary: &[u8]) -> Result<Vec<FilePart>, ApiError> {
+fn split(body: &Bytes, boundary: &[u8]) -> Result<Vec<FilePart>, ApiError> {
     let delimiter = [b"--", boundary].concat();
     let finder = memmem::Finder::new(&delimiter);
     let Some(mut line) = next_delimiter(body, 0, &finder) else {
-        return Err(broken("its boundary is nowhere in it"));
+        return Err(invalid("the boundary does not occur"));
     };
     let mut parts = Vec::new();
     while let Delimiter::Opening { end, .. } = line {
         let Some(next) = next_delimiter(body, end, &finder) else {
-            return Err(broken("it ends within a part"));
+            return Err(invalid("it ends in the middle of a part"));
         };
         if parts.len() == PARTS {
             return Err(ApiError::TooManyParts(PARTS));
@@ -176,8 +176,7 @@ fn cut(body: &Bytes, boundary: &[u8]) -> Result<Vec<FilePart>, ApiError> {
     Ok(parts)
 }
 
-/// A line of the boundary: where it starts, the line break before it included, and where
-/// what follows it begins.
+/// A boundary line: its start, which includes the line break before it, and its end.
 enum Delimiter {
     Opening { start: usize, end: usize },
     Closing { start: usize },
@@ -194,36 +193,36 @@ impl Delimiter {
 fn next_delimiter(body: &[u8], from: usize, finder: &memmem::Finder) -> Option<Delimiter> {
     for at in finder.find_iter(&body[from..]) {
         let at = from + at;
-        // At the beginning of a line; some clients end lines without a carriage return.
+        // Only at the start of a line. Some clients omit the carriage return.
         let start = match &body[from..at] {
             [] => at,
             [.., b'\r', b'\n'] => at - 2,
             [.., b'\n'] => at - 1,
             _ => continue,
         };
-        let behind = &body[at + finder.needle().len()..];
-        if behind.starts_with(b"--") {
+        let after = &body[at + finder.needle().len()..];
+        if after.starts_with(b"--") {
             return Some(Delimiter::Closing { start });
         }
-        let blank = behind
+        let blank = after
             .iter()
             .take_while(|byte| matches!(byte, b' ' | b'\t'))
             .count();
-        let line_break = match &behind[blank..] {
+        let line_break = match &after[blank..] {
             [b'\r', b'\n', ..] => 2,
             [b'\n', ..] => 1,
-            // A longer line that begins like the boundary is content.
+            // A longer line that begins with the boundary is content.
             _ => continue,
         };
-        let end = body.len() - behind.len() + blank + line_break;
+        let end = body.len() - after.len() + blank + line_break;
         return Some(Delimiter::Opening { start, end });
     }
     None
 }
 
-/// A head, an empty line and the content.
+/// Parses a head, an empty line and the content.
 fn part(bytes: Bytes) -> FilePart {
-    // Without an empty line it is all head: some clients leave out the content with its line.
+    // Without an empty line there is only a head: some clients omit an empty content with its line.
     let (head, content) = head_end(&bytes).unwrap_or((bytes.len(), bytes.len()));
     let (head, content) = (bytes.slice(..head.min(HEAD)), bytes.slice(content..));
     let (mut disposition, mut media_type) = (None, None);
@@ -249,7 +248,7 @@ fn part(bytes: Bytes) -> FilePart {
     }
 }
 
-/// Where the head ends, and where the content begins behind its empty line.
+/// The end of the head, and the start of the content after the empty line.
 fn head_end(part: &[u8]) -> Option<(usize, usize)> {
     let mut line = 0;
     loop {
@@ -261,7 +260,7 @@ fn head_end(part: &[u8]) -> Option<(usize, usize)> {
     }
 }
 
-/// The head's lines as names and values; a line that begins with a blank goes on the one before.
+/// The head's names and values; a line that begins with a blank continues the one before.
 fn lines(head: &[u8]) -> Vec<(&[u8], Vec<u8>)> {
     let mut lines: Vec<(&[u8], Vec<u8>)> = Vec::new();
     for line in head.split(|byte| *byte == b'\n') {
@@ -284,7 +283,7 @@ mod tests {
     use super::*;
 
     fn parts(body: &[u8]) -> Result<Vec<FilePart>, ApiError> {
-        cut(&Bytes::copy_from_slice(body), b"XX")
+        split(&Bytes::copy_from_slice(body), b"XX")
     }
 
     fn named(name: &str, content: &str) -> String {
@@ -292,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn a_form_is_cut_into_its_parts() {
+    fn a_form_is_split_into_its_parts() {
         let body = format!(
             "preamble\r\n{}{}--XX \t\r\nCONTENT-TYPE: Image/PNG; a=b\r\n\
              content-disposition: form-data; name=f;\r\n filename=\"a b.png\"\r\n\r\n\
@@ -315,7 +314,7 @@ mod tests {
             ]
         );
         assert_eq!(found[2].filename.as_deref(), Some("a b.png"));
-        assert!(found[2].is_picture() && found[0].is_text() && !found[2].is_text());
+        assert!(found[2].is_image() && found[0].is_text() && !found[2].is_text());
         assert!(found.iter().all(|part| part.fault.is_none()));
     }
 
@@ -338,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_form_is_refused() {
+    fn anything_but_a_form_is_refused() {
         let open = named("a", "never closed");
         for body in ["", "no boundary at all", "--XX\r\n", &open, "--XY--\r\n"] {
             let refused = parts(body.as_bytes());

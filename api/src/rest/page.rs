@@ -1,4 +1,4 @@
-//! The web page, `GET /docs` and `GET /openapi.json`, all inside the binary.
+//! The web page, `GET /docs` and `GET /openapi.json`, which are embedded in the binary.
 
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -15,7 +15,7 @@ use crate::rest::conditional::Version;
 static PAGE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/page");
 static OPENAPI: &str = include_str!("../../openapi.json");
 
-/// Nothing from elsewhere, no inline code: a document's content can't run.
+/// No foreign resources and no inline code: a document's content can't run.
 const POLICY: &str = "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; \
                       base-uri 'none'; frame-ancestors 'none'";
 
@@ -48,10 +48,10 @@ pub(crate) fn is_page_file(path: &str) -> bool {
     matches!(path, "/" | "/docs" | "/favicon.ico") || path.starts_with("/page/")
 }
 
-/// The description, in which the models' names are those of this server once they are loaded.
+/// The OpenAPI description, with the names of the loaded models.
 async fn openapi(request: HttpRequest, state: web::Data<RestState>) -> HttpResponse {
     let Ok(engine) = state.engine() else {
-        return fixed(
+        return embedded(
             &request,
             "application/json",
             Bytes::from_static(OPENAPI.as_bytes()),
@@ -60,11 +60,11 @@ async fn openapi(request: HttpRequest, state: web::Data<RestState>) -> HttpRespo
     let cards = engine.models().all().iter().map(Encoder::card);
     let models: Vec<(&str, usize)> = cards.map(|card| (card.name.as_str(), card.dim)).collect();
     let described = with_models(OPENAPI, &models);
-    fixed(&request, "application/json", Bytes::from(described))
+    embedded(&request, "application/json", Bytes::from(described))
 }
 
-/// Where the description says `"format": "model"` or `"format": "dimensions"`, a list of what that
-/// may be.
+/// Replaces `"format": "model"` and `"format": "dimensions"` in the description by the allowed
+/// values.
 fn with_models(description: &str, models: &[(&str, usize)]) -> String {
     let listed = |values: Vec<Value>| {
         let values: Vec<Value> = values.into_iter().chain([Value::Null]).collect();
@@ -84,9 +84,9 @@ fn with_models(description: &str, models: &[(&str, usize)]) -> String {
         )
 }
 
-/// Content that is part of the program: it is asked for each time, since the next version of the
-/// program has another, and sent when it changed.
-fn fixed(request: &HttpRequest, media_type: &str, content: Bytes) -> HttpResponse {
+/// Responds with content that is part of the program. Clients revalidate it each time, since it
+/// changes with the program's version.
+fn embedded(request: &HttpRequest, media_type: &str, content: Bytes) -> HttpResponse {
     let version = Version::of_content(&content);
     let unchanged = version.is_known_to(request);
     let mut answer = if unchanged {
@@ -117,7 +117,7 @@ fn file(request: &HttpRequest, name: &str) -> Result<HttpResponse, ApiError> {
         Some("svg") => "image/svg+xml",
         _ => "application/octet-stream",
     };
-    Ok(fixed(
+    Ok(embedded(
         request,
         media_type,
         Bytes::from_static(file.contents()),
@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_description_names_the_models_that_are_loaded() {
+    fn the_description_names_the_loaded_models() {
         let described = with_models(OPENAPI, &[("a", 384), ("b/c", 512)]);
         let described: Value = serde_json::from_str(&described).unwrap();
         let body = |path: &str, method: &str| {

@@ -1,4 +1,4 @@
-//! `POST /rank`: candidates, texts or pictures, by how well they fit a query.
+//! `POST /rank`: orders texts or images by their similarity to a query.
 
 use std::iter;
 
@@ -22,14 +22,14 @@ struct RankBody {
 struct RankAnswer {
     model: String,
     candidates: Vec<Candidate>,
-    /// The query was longer than the model reads.
+    /// The query was longer than the model's context.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     truncated: bool,
 }
 
 #[derive(Serialize)]
 struct Candidate {
-    /// Its place in the request.
+    /// Its position in the request.
     index: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<String>,
@@ -39,7 +39,7 @@ struct Candidate {
     truncated: bool,
 }
 
-pub(crate) async fn answer(engine: &Engine, body: FullBody) -> Result<HttpResponse, ApiError> {
+pub(crate) async fn respond(engine: &Engine, body: FullBody) -> Result<HttpResponse, ApiError> {
     let (request, _share): (RankBody, _) = body.parse().await?;
     input::check_count("candidates", request.candidates.len())?;
     let encoder = engine.models().chosen(request.model.as_deref())?;

@@ -1,4 +1,4 @@
-//! Snapshots of a collection: take, list, download, remove; and its restore.
+//! Snapshots of a collection: take, list, download, remove, restore.
 
 use clipdb_engine::{ArchiveSource, Engine, StorageError, blocking};
 use std::io::Write;
@@ -18,7 +18,7 @@ use crate::http::body_reader::BodyReader;
 use crate::http::error::ApiError;
 use crate::http::resource::resource;
 use crate::http::state::{Open, RestState};
-use crate::rest::conditional::{Part, Version, settled};
+use crate::rest::conditional::{ByteRange, Version, last_modified};
 use crate::rest::file_stream;
 use crate::rest::path::{self, collection_name};
 use crate::rest::tasks;
@@ -77,7 +77,7 @@ async fn download(
     let (info, file) = engine.open_snapshot(name, id).await?;
     let version = Version {
         tag: EntityTag::new_strong(info.sha256),
-        modified: settled(info.taken_at),
+        modified: last_modified(info.taken_at),
     };
     if version.is_known_to(&request) {
         return Ok(version.write(&mut HttpResponse::NotModified()).finish());
@@ -88,14 +88,14 @@ async fn download(
             instance_length: Some(info.bytes),
         })
     };
-    let (mut answer, first, bytes) = match version.part_for(&request, info.bytes) {
-        Part::Whole => (HttpResponse::Ok(), 0, info.bytes),
-        Part::Some { first, last } => {
+    let (mut answer, first, bytes) = match version.range_for(&request, info.bytes) {
+        ByteRange::Full => (HttpResponse::Ok(), 0, info.bytes),
+        ByteRange::Partial { first, last } => {
             let mut answer = HttpResponse::PartialContent();
             answer.insert_header(range(Some((first, last))));
             (answer, first, last - first + 1)
         }
-        Part::Unsatisfiable => {
+        ByteRange::Unsatisfiable => {
             let mut refused = ApiError::NoSuchRange { bytes: info.bytes }.error_response();
             if let Ok(range) = range(None).try_into_value() {
                 refused.headers_mut().insert(header::CONTENT_RANGE, range);
@@ -107,7 +107,7 @@ async fn download(
         .write(&mut answer)
         .insert_header((header::ACCEPT_RANGES, "bytes"))
         .content_type("application/octet-stream")
-        // Vectors and pictures do not shrink.
+        // Vectors and images do not compress.
         .insert_header(ContentEncoding::Identity)
         .insert_header(ContentDisposition {
             disposition: DispositionType::Attachment,
@@ -128,12 +128,12 @@ async fn remove(
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// A snapshot that the server has; an archive comes as the body itself.
+/// A snapshot that the server has; an archive is sent as the body itself.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RestoreBody {
     snapshot: String,
-    /// Whose snapshot it is; the path's own where absent.
+    /// The snapshot's collection; the path's own if absent.
     collection: Option<String>,
 }
 
@@ -152,7 +152,7 @@ async fn restore(
             .0;
         let of = given.collection.unwrap_or_else(|| name.to_string());
         let (collection, id) = path::snapshot(&(of, given.snapshot))?;
-        // Told at once, not by a task.
+        // Fails before a task is created.
         engine.open_snapshot(collection.clone(), id.clone()).await?;
         ArchiveSource::Snapshot { collection, id }
     } else {
@@ -195,13 +195,13 @@ async fn receive(engine: &Engine, mut body: BodyReader) -> Result<ArchiveSource,
     }
 }
 
-/// An archive that did not come whole; removed when it is dropped, as when its client goes away.
+/// An incomplete archive; its file is removed on drop, for example when the client disconnects.
 struct Partial(Option<PathBuf>);
 
 impl Drop for Partial {
     fn drop(&mut self) {
         if let Some(path) = self.0.take() {
-            // What cannot be removed now is removed at the next start.
+            // A file that can't be removed now is removed at the next startup.
             tokio::task::spawn_blocking(move || std::fs::remove_file(path));
         }
     }

@@ -1,4 +1,4 @@
-//! `GET /tasks`, `GET / DELETE /tasks/{id}`: long work.
+//! `GET /tasks`, `GET / DELETE /tasks/{id}`: long-running tasks.
 
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -34,7 +34,7 @@ pub(super) fn waits(request: &HttpRequest) -> Result<bool, ApiError> {
     Ok(query.wait.unwrap_or(true))
 }
 
-/// A task was begun: 202, and where to ask about it.
+/// A task was created: 202 with its location.
 pub(super) fn accepted(task: &Task) -> HttpResponse {
     HttpResponse::Accepted()
         .insert_header((header::LOCATION, format!("/tasks/{}", task.id)))
@@ -78,7 +78,7 @@ async fn show(Open(engine): Open, id: web::Path<String>) -> Result<HttpResponse,
     Ok(HttpResponse::Ok().json(described(&*engine.task(&id)?)))
 }
 
-/// Under way: it is asked to end. Ended: it is forgotten.
+/// Cancels a running task; forgets a finished one.
 async fn end(Open(engine): Open, id: web::Path<String>) -> Result<HttpResponse, ApiError> {
     let task = engine.task(&id)?;
     if engine.end_task(&id)? {

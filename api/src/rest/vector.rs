@@ -1,5 +1,5 @@
-//! A vector in a request: a list of numbers, or the same as base64 of little-endian `f32`,
-//! a third of the size and much faster to read.
+//! A vector in a request: a list of numbers, or base64 of little-endian `f32`, which is a third of
+//! the size and much faster to parse.
 
 use std::fmt;
 
@@ -39,7 +39,7 @@ impl<'de> Visitor<'de> for Numbers {
         let (numbers, rest) = bytes.as_chunks::<4>();
         if !rest.is_empty() {
             return Err(E::custom(format!(
-                "a vector's base64 has {} bytes, which are no whole 32-bit floats",
+                "a vector's base64 has {} bytes, which is not a multiple of 4",
                 bytes.len()
             )));
         }
@@ -56,21 +56,21 @@ mod tests {
     }
 
     #[test]
-    fn both_spellings_say_the_same() {
+    fn both_forms_are_equivalent() {
         assert_eq!(read("[0.5, -2, 1e-3]").unwrap(), [0.5, -2.0, 1e-3]);
         assert_eq!(read(r#""AAAAPwAAAMA=""#).unwrap(), [0.5, -2.0]);
     }
 
     #[test]
-    fn what_is_no_vector_is_told_so() {
-        for (json, said) in [
+    fn anything_but_a_vector_is_refused() {
+        for (json, text) in [
             (r#""AAAAPwAA""#, "6 bytes"),
             (r#""%""#, "not valid base64"),
             ("3", "a list of numbers"),
             (r#"["a"]"#, "f32"),
         ] {
             let error = read(json).unwrap_err().to_string();
-            assert!(error.contains(said), "{error}");
+            assert!(error.contains(text), "{error}");
         }
     }
 }

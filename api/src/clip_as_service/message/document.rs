@@ -15,15 +15,15 @@ pub struct DocumentArray {
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Document {
-    /// Clients find the document of a response by it, not by its place.
+    /// Clients match a response's documents by id, not by position.
     #[prost(string, tag = "1")]
     pub id: String,
     #[prost(oneof = "Content", tags = "2, 3, 4")]
     pub content: Option<Content>,
-    /// How deep it lies in chunks.
+    /// Its depth in chunks.
     #[prost(uint32, tag = "5")]
     pub granularity: u32,
-    /// How deep it lies in matches.
+    /// Its depth in matches.
     #[prost(uint32, tag = "6")]
     pub adjacency: u32,
     #[prost(string, tag = "7")]

@@ -1,8 +1,8 @@
-//! The messages as JSON: what `POST /post` takes and gives.
+//! The messages as JSON, as in `POST /post`.
 //!
-//! A request spells its keys with underscores or humps, a response its envelope with
-//! humps and its documents with underscores; what a document lacks is null. Keys that
-//! are not known are passed over, since clients of other versions send more of them.
+//! A request's keys are in snake case or camel case. A response's envelope is in camel case, its
+//! documents in snake case; absent fields are null. Unknown keys are ignored, since clients of
+//! other versions send more of them.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -29,8 +29,8 @@ pub fn request_from_json(json: &[u8]) -> Result<DataRequest, ApiError> {
     body::parse::<RequestBody>(json).map(RequestBody::into_message)
 }
 
-/// Whether `json` is an object that begins as these requests do, and not as those of the
-/// REST API, which share some paths with them: only the first key is looked at.
+/// Whether `json` is a request of this protocol and not of the REST API, which shares some paths
+/// with it: the first key decides.
 pub fn is_request(json: &[u8]) -> bool {
     const KEYS: [&str; 8] = [
         "header",
@@ -43,7 +43,7 @@ pub fn is_request(json: &[u8]) -> bool {
         "routes",
     ];
     let mut found = FirstKey(None);
-    // What follows the first key is left unread, which is an error that says nothing.
+    // Always fails: the visitor stops after the first key.
     let _ = serde_json::Deserializer::from_slice(json).deserialize_map(&mut found);
     found.0.is_some_and(|key| KEYS.contains(&key.as_str()))
 }
@@ -64,7 +64,7 @@ impl<'de> Visitor<'de> for &mut FirstKey {
 }
 
 /// # Errors
-/// A tensor of the client's, sent back to it, is not one that can be written as lists.
+/// A tensor that the client sent, and that the response returns, can't be written as lists.
 pub fn response_to_json(response: &DataRequest) -> Result<String, ApiError> {
     serde_json::to_string(&ResponseBody(response))
         .map_err(|error| ApiError::InvalidField(error.to_string()))
@@ -96,7 +96,7 @@ struct HeaderBody {
     target_executor: Option<String>,
 }
 
-/// A list of documents, or an object that holds it as `docs`.
+/// A list of documents, or an object with the list as `docs`.
 struct DataBody(Vec<DocumentBody>);
 
 impl<'de> Deserialize<'de> for DataBody {
@@ -217,7 +217,7 @@ impl DocumentBody {
             let documents = documents.unwrap_or_default().into_iter();
             documents.map(DocumentBody::into_message)
         };
-        // How deep they lie, where they do not say it, as docarray sets it.
+        // The depths that docarray sets if they are absent.
         let mut chunks: Vec<Document> = nested(self.chunks).collect();
         for chunk in &mut chunks {
             if chunk.granularity == 0 {
@@ -263,8 +263,8 @@ impl DocumentBody {
     }
 }
 
-/// Of several the one that docarray keeps, where each that is set clears the others: a
-/// tensor before a blob before a text. What is empty hides nothing.
+/// The content that docarray would keep, where setting one clears the others: the tensor, else the
+/// blob, else the text. Empty contents are ignored.
 fn content(text: Option<String>, blob: Option<Blob>, tensor: Option<NdArray>) -> Option<Content> {
     let blob = blob.filter(|blob| !blob.0.is_empty());
     match (tensor, blob, text) {
@@ -285,7 +285,7 @@ impl ScoreBody {
     }
 }
 
-/// Null for what protobuf does not send: its type's zero.
+/// `None` for the default of the type, which protobuf does not send.
 fn given<T: Default + PartialEq>(value: T) -> Option<T> {
     (value != T::default()).then_some(value)
 }

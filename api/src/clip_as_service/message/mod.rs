@@ -1,8 +1,8 @@
-//! What these doors say: jina's protobuf messages, written by hand after its
-//! descriptors (so that no protobuf compiler is needed), and the same in JSON.
+//! Jina's messages in protobuf and JSON, written by hand after Jina's descriptors, which avoids a
+//! protobuf compiler.
 //!
-//! The bytes are the same on gRPC and WebSocket; HTTP speaks the JSON. Whatever a
-//! client sends that clipdb has no use for stays in the message and goes back with it.
+//! gRPC and WebSocket use the same bytes, HTTP uses JSON. Fields that clipdb does not use remain in
+//! the message and are returned with it.
 
 mod document;
 mod json;

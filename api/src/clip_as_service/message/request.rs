@@ -1,4 +1,4 @@
-//! Package `jina`: the envelope, which is the same for a request and its response.
+//! Package `jina`: the envelope of requests and responses.
 
 use std::collections::HashMap;
 
@@ -27,7 +27,7 @@ impl DataRequest {
             .map_or(&[], |array| &array.docs)
     }
 
-    /// Of a response: whether it says that the request failed.
+    /// Whether the response reports a failure.
     pub fn is_failure(&self) -> bool {
         let status = self
             .header
@@ -37,7 +37,7 @@ impl DataRequest {
     }
 }
 
-/// A oneof on the wire, of which clients send the first.
+/// A oneof on the wire; clients send the first variant.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Data {
     #[prost(message, optional, tag = "1")]
@@ -49,7 +49,7 @@ pub struct Data {
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Header {
-    /// WebSocket clients find the request of a response by it.
+    /// WebSocket clients match responses to requests by it.
     #[prost(string, tag = "1")]
     pub request_id: String,
     #[prost(message, optional, tag = "2")]
@@ -62,7 +62,7 @@ pub struct Header {
     pub timeout: Option<u32>,
 }
 
-/// What became of a request; a response without one succeeded.
+/// The outcome of a request; a response without a status succeeded.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Status {
     #[prost(int32, tag = "1")]
@@ -78,7 +78,7 @@ impl Status {
     pub const ERROR: i32 = 1;
 }
 
-/// `JinaInfoProto`: what runs here.
+/// `JinaInfoProto`: the server's version.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Info {
     #[prost(map = "string, string", tag = "1")]
@@ -106,7 +106,7 @@ pub struct Exception {
     pub executor: String,
 }
 
-/// Who worked on a request, and when.
+/// An executor of a request, and its time.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Route {
     #[prost(string, tag = "1")]

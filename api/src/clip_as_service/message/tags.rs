@@ -4,7 +4,7 @@ use prost_types::value::Kind;
 use prost_types::{ListValue, Struct, Value as ProtoValue};
 use serde_json::{Map, Number, Value};
 
-/// Whole numbers up to here are the same as a double.
+/// Integers up to 2^53 are exact as doubles.
 const WHOLE: f64 = 9_007_199_254_740_992.0;
 
 pub fn struct_to_json(fields: &Struct) -> Map<String, Value> {
@@ -33,7 +33,7 @@ fn to_json(value: ProtoValue) -> Value {
         None | Some(Kind::NullValue(_)) => Value::Null,
         Some(Kind::BoolValue(flag)) => Value::Bool(flag),
         Some(Kind::StringValue(text)) => Value::String(text),
-        // A Struct has doubles only: 2024 comes as 2024.0 and is to be 2024 again.
+        // A Struct has doubles only: 2024.0 becomes 2024 again.
         Some(Kind::NumberValue(number)) if number.fract() == 0.0 && number.abs() <= WHOLE => {
             Value::from(number as i64)
         }
@@ -49,7 +49,7 @@ fn from_json(value: Value) -> ProtoValue {
     let kind = match value {
         Value::Null => Kind::NullValue(0),
         Value::Bool(flag) => Kind::BoolValue(flag),
-        // None only for numbers that no double is near to, which serde_json does not make.
+        // serde_json has no numbers outside the range of doubles.
         Value::Number(number) => Kind::NumberValue(number.as_f64().unwrap_or(f64::NAN)),
         Value::String(text) => Kind::StringValue(text),
         Value::Array(values) => Kind::ListValue(ListValue {
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_comes_back_as_it_was() {
+    fn json_is_unchanged_by_a_round_trip() {
         let json =
             json!({ "year": 2024, "share": 0.5, "tags": ["a", null, true], "at": { "x": -1 } });
         let Value::Object(fields) = json.clone() else {

@@ -1,4 +1,4 @@
-//! Arrays of numbers: embeddings on their way out, pictures as tensors on their way in.
+//! Arrays of numbers: embeddings in responses, images as tensors in requests.
 
 use bytes::Bytes;
 use prost_types::Struct;
@@ -8,12 +8,12 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::http::error::ApiError;
 use clipdb_engine::quoted;
 
-/// A oneof on the wire, of which `dense` is known here.
+/// A oneof on the wire; only `dense` is supported.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct NdArray {
     #[prost(message, optional, tag = "1")]
     pub dense: Option<DenseNdArray>,
-    /// Which library's array the client makes of it; a name that it does not know gives none.
+    /// The library whose array type the client creates; an unknown name gives none.
     #[prost(string, tag = "3")]
     pub cls_name: String,
     #[prost(message, optional, tag = "4")]
@@ -26,7 +26,7 @@ pub struct DenseNdArray {
     pub buffer: Bytes,
     #[prost(uint32, repeated, tag = "2")]
     pub shape: Vec<u32>,
-    /// NumPy's name of the type, its byte order first: `<f4`, `|u1`.
+    /// NumPy's name of the type, after its byte order: `<f4`, `|u1`.
     #[prost(string, tag = "3")]
     pub dtype: String,
 }
@@ -56,10 +56,10 @@ impl NdArray {
         self.dense.as_ref().map_or(&[], |dense| &dense.shape)
     }
 
-    /// The numbers one after another, the last axis fastest.
+    /// The values in row-major order.
     ///
     /// # Errors
-    /// It is sparse, of a type that is not known here, or not as long as its shape says.
+    /// It is sparse, its type is not supported, or its length does not match its shape.
     pub fn numbers(&self) -> Result<Vec<f64>, ApiError> {
         let wrong = |reason: String| ApiError::InvalidField(format!("the tensor {reason}"));
         let dense = self
@@ -68,7 +68,7 @@ impl NdArray {
             .ok_or_else(|| wrong("is sparse; send a dense one".to_owned()))?;
         let numbers = dense.read().ok_or_else(|| {
             wrong(format!(
-                "is of type '{}', which is not known here; send whole numbers ('|u1', '<i4'), \
+                "has the unsupported type '{}'; send integers ('|u1', '<i4'), \
                  floats ('<f2', '<f4', '<f8') or booleans ('|b1')",
                 quoted(&dense.dtype)
             ))
@@ -79,7 +79,7 @@ impl NdArray {
             .try_fold(1usize, |product, side| product.checked_mul(*side as usize));
         if announced != Some(numbers.len()) {
             return Err(wrong(format!(
-                "has {} numbers, which is not what its shape {:?} says",
+                "has {} values, which does not match its shape {:?}",
                 numbers.len(),
                 dense.shape
             )));
@@ -89,21 +89,21 @@ impl NdArray {
 }
 
 impl DenseNdArray {
-    /// The type without its byte order, which stands before it.
+    /// The byte order and the type after it.
     fn kind(&self) -> (&str, &str) {
         self.dtype.split_at_checked(1).unwrap_or_default()
     }
 
     fn read(&self) -> Option<Vec<f64>> {
         let (order, kind) = self.kind();
-        let bytes_are_turned = match order {
+        let is_big_endian = match order {
             "<" | "|" => false,
             ">" => true,
             _ => return None,
         };
         let numbers = Numbers {
             buffer: &self.buffer,
-            bytes_are_turned,
+            is_big_endian,
         };
         Some(match kind {
             "u1" => numbers.each(|[byte]| f64::from(byte)),
@@ -125,7 +125,7 @@ impl DenseNdArray {
 
 struct Numbers<'a> {
     buffer: &'a [u8],
-    bytes_are_turned: bool,
+    is_big_endian: bool,
 }
 
 impl Numbers<'_> {
@@ -134,7 +134,7 @@ impl Numbers<'_> {
         numbers
             .map(|bytes| {
                 let mut bytes = *bytes;
-                if self.bytes_are_turned {
+                if self.is_big_endian {
                     bytes.reverse();
                 }
                 number(bytes)
@@ -155,7 +155,7 @@ fn half(bits: u16) -> f64 {
     if bits & 0x8000 == 0 { size } else { -size }
 }
 
-/// As JSON it is lists in lists.
+/// Nested lists in JSON.
 impl Serialize for NdArray {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let numbers = self.numbers().map_err(serde::ser::Error::custom)?;
@@ -173,7 +173,7 @@ impl Serialize for NdArray {
     }
 }
 
-/// How a number is written: with the digits that its type has.
+/// A number is written with the digits of its type.
 #[derive(Clone, Copy)]
 enum Digits {
     Single,
@@ -211,7 +211,7 @@ impl Serialize for Lists<'_> {
     }
 }
 
-/// From lists in lists: whole numbers from 0 to 255 are a picture's bytes, others doubles.
+/// From nested lists: integers from 0 to 255 are an image's bytes, other numbers doubles.
 impl<'de> Deserialize<'de> for NdArray {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let nested = Nested::deserialize(deserializer)?;
@@ -249,13 +249,13 @@ impl Nested {
     ) -> Result<(), &'static str> {
         match self {
             Self::Number(number) if depth == shape.len() => numbers.push(number),
-            Self::Number(_) => return Err("a list of numbers holds lists of unequal depth"),
+            Self::Number(_) => return Err("the nested lists have different depths"),
             Self::List(items) => {
                 let length = items.len() as u32;
                 match shape.get(depth) {
                     None if numbers.is_empty() => shape.push(length),
                     Some(known) if *known == length => {}
-                    _ => return Err("a list of numbers holds lists of unequal length"),
+                    _ => return Err("the nested lists have different lengths"),
                 }
                 for item in items {
                     item.flatten(depth + 1, shape, numbers)?;
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_read_in_every_type_and_byte_order() {
+    fn values_are_read_in_every_type_and_byte_order() {
         for (dtype, bytes) in [
             ("|u1", &[0, 7][..]),
             ("|i1", &[0, 7]),
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn halves_are_the_numbers_they_stand_for() {
+    fn half_precision_floats_are_converted() {
         for (bits, number) in [
             (0x3c00, 1.0),
             (0xc000, -2.0),
@@ -365,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_in_lists_are_a_tensor() {
+    fn nested_lists_are_a_tensor() {
         let array: NdArray = serde_json::from_str("[[[0, 255, 7]], [[1, 2, 3]]]").unwrap();
         assert_eq!(array.shape(), [2, 1, 3]);
         assert_eq!(array.dense.as_ref().unwrap().dtype, "|u1");
@@ -376,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn crooked_lists_are_refused() {
+    fn ragged_lists_are_refused() {
         for json in [
             "[[1, 2], [3]]",
             "[1, [2]]",
@@ -389,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shape_that_lies_is_refused() {
+    fn a_shape_that_does_not_match_is_refused() {
         let mut array = NdArray::of_floats(&[1.0, 2.0]);
         if let Some(dense) = &mut array.dense {
             dense.shape = vec![u32::MAX, u32::MAX, u32::MAX];

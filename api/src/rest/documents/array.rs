@@ -1,5 +1,5 @@
-//! A JSON array cut into its elements, each of which is then read alone: what is wrong inside
-//! of one is that one's failure. Only the array's own shape has to be right.
+//! Splits a JSON array into its elements, which are then parsed one by one: an invalid element
+//! fails alone. Only the array's own brackets and commas have to be valid.
 
 use bytes::Bytes;
 use serde::de::IgnoredAny;
@@ -8,7 +8,7 @@ use crate::http::body;
 use crate::http::error::ApiError;
 use crate::http::exact_json::string_end;
 
-/// The elements that are left of an array.
+/// The remaining elements of an array.
 pub(super) struct Elements {
     json: Bytes,
     at: usize,
@@ -17,8 +17,8 @@ pub(super) struct Elements {
 
 impl Elements {
     /// # Errors
-    /// `json` is not one array: a bracket or a quote is not closed, an element is empty,
-    /// something follows.
+    /// `json` is not one array: a bracket or a quote is not closed, an element is empty, or
+    /// more text follows.
     pub(super) fn of(json: Bytes) -> Result<Self, ApiError> {
         let begin = json.iter().position(|byte| *byte == b'[');
         let mut elements = Self {
@@ -27,9 +27,9 @@ impl Elements {
             count: 0,
         };
         let all = (elements.json.clone(), elements.at);
-        let (mut count, mut is_whole) = (0, false);
+        let (mut count, mut is_closed) = (0, false);
         if elements.is_at_end() {
-            is_whole = true;
+            is_closed = true;
         } else {
             while let Some(end) = elements.next_end() {
                 let element = &elements.json[elements.at..end];
@@ -39,26 +39,26 @@ impl Elements {
                 count += 1;
                 elements.at = end + 1;
                 if elements.json[end] == b']' {
-                    is_whole = true;
+                    is_closed = true;
                     break;
                 }
             }
         }
-        if is_whole && elements.json[elements.at..].trim_ascii().is_empty() {
+        if is_closed && elements.json[elements.at..].trim_ascii().is_empty() {
             let (json, at) = all;
             return Ok(Self { json, at, count });
         }
         // The parser reports the reason.
         body::parse::<IgnoredAny>(&elements.json)?;
-        Err(ApiError::InvalidJson("it is not one array".to_owned()))
+        Err(ApiError::InvalidJson("it is not a single array".to_owned()))
     }
 
-    /// How many there are.
-    pub(super) fn left(&self) -> usize {
+    /// The number of remaining elements.
+    pub(super) fn remaining(&self) -> usize {
         self.count
     }
 
-    /// Whether the array ends here, without an element; the end is passed over.
+    /// Whether the array ends here, without an element; skips the end.
     fn is_at_end(&mut self) -> bool {
         let rest = self.json[self.at..].trim_ascii_start();
         let ends = rest.first() == Some(&b']');
@@ -68,7 +68,7 @@ impl Elements {
         ends
     }
 
-    /// Where the comma or the bracket behind the next element stands.
+    /// The position of the comma or the bracket after the next element.
     fn next_end(&self) -> Option<usize> {
         value_end(&self.json, self.at)
     }
@@ -89,8 +89,8 @@ impl Iterator for Elements {
     }
 }
 
-/// Where the value that begins at `at` is followed by a comma or by a bracket that it did not
-/// open; `None` where it is not.
+/// The position after the value that begins at `at`: that of a comma, or of a bracket that the
+/// value did not open. `None` if there is neither.
 fn value_end(json: &[u8], mut at: usize) -> Option<usize> {
     let mut depth = 0_usize;
     loop {
@@ -109,7 +109,7 @@ fn value_end(json: &[u8], mut at: usize) -> Option<usize> {
     }
 }
 
-/// Whether `json` is one object and nothing else, as far as its brackets say.
+/// Whether `json` is a single object, judging by its brackets.
 pub(super) fn is_one_object(json: &[u8]) -> bool {
     let json = json.trim_ascii();
     let Some(inside) = json.strip_prefix(b"{") else {
@@ -131,7 +131,7 @@ mod tests {
 
     fn elements(json: &str) -> Result<Vec<String>, ApiError> {
         let elements = Elements::of(Bytes::copy_from_slice(json.as_bytes()))?;
-        let count = elements.left();
+        let count = elements.remaining();
         let found: Vec<String> = elements
             .map(|element| String::from_utf8_lossy(&element).trim().to_owned())
             .collect();
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn an_array_is_cut_whatever_its_elements_hold() {
+    fn an_array_is_split_whatever_its_elements_are() {
         assert_eq!(elements(" [ ] \n").unwrap(), [""; 0]);
         assert_eq!(
             elements(r#" [{"a": "],[\"\\"}, [1, {}], 7,"x",{"a" }] "#).unwrap(),
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_array_is_refused_whole() {
+    fn anything_but_a_single_array_is_refused() {
         for json in [
             "",
             "[",
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn one_object_is_told_from_lines() {
+    fn a_single_object_is_distinguished_from_lines() {
         for json in [
             "{}",
             " {\"a\": [1, {}],\n \"b\": \"}\"\n}\n",

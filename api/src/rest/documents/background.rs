@@ -1,4 +1,4 @@
-//! `?wait=false`: documents that are taken now and stored by a task.
+//! `?wait=false`: a task stores the documents after the response.
 
 use std::sync::{Arc, OnceLock};
 
@@ -11,10 +11,10 @@ use crate::rest::documents::reader::DocumentReader;
 use crate::rest::tasks;
 use clipdb_engine::{Collection, Engine, Incoming, Share, Task};
 
-/// Lines that are parsed and wait to be embedded.
-const WAITING: usize = 64;
+/// Parsed lines that wait to be embedded.
+const QUEUE: usize = 64;
 
-/// Documents that came in one body; `share` is given back when the last is stored.
+/// Stores the documents of a body; `share` is freed when the last one is stored.
 pub(super) fn batch(
     engine: &Arc<Engine>,
     collection: &Arc<Collection>,
@@ -26,22 +26,22 @@ pub(super) fn batch(
         task.expect(count);
         return Ok(tasks::accepted(&task));
     }
-    // Which files are documents is known once the documents that name files are read.
+    // Which files are documents is known only after the documents that name files are parsed.
     let task = Arc::new(OnceLock::<Arc<Task>>::new());
     let own = Arc::clone(&task);
-    // Set by the time that the task's thread looks, or soon.
+    // Set before the task's thread needs it, or soon after.
     let counted = documents.stream().inspect(move |_| own.wait().expect_one());
     let begun = engine.ingest_behind(collection, counted, share)?;
     Ok(tasks::accepted(task.get_or_init(|| begun)))
 }
 
-/// Answers when the last line has come; all but the last few are stored by then.
+/// Responds once the last line is received; all but the last few are stored by then.
 pub(super) async fn lines(
     engine: &Arc<Engine>,
     collection: &Arc<Collection>,
     lines: impl Stream<Item = Incoming>,
 ) -> Result<HttpResponse, ApiError> {
-    let (sender, receiver) = mpsc::channel(WAITING);
+    let (sender, receiver) = mpsc::channel(QUEUE);
     let waiting = stream::unfold(receiver, |mut receiver| async move {
         receiver.recv().await.map(|item| (item, receiver))
     });

@@ -1,4 +1,4 @@
-//! The four ways in (one object, an array, NDJSON, multipart) as one stream of drafts.
+//! Ingests the four forms of a body (an object, an array, NDJSON, multipart) as one stream.
 
 use std::sync::Arc;
 
@@ -14,9 +14,9 @@ use crate::rest::documents::{background, ndjson, results};
 use crate::rest::{multipart, tasks};
 use clipdb_engine::{Collection, Engine, blocking};
 
-const TAKES: &str = "application/json, application/x-ndjson, multipart/form-data";
+const ACCEPTED: &str = "application/json, application/x-ndjson, multipart/form-data";
 
-pub(super) async fn take_in(
+pub(super) async fn ingest(
     engine: &Arc<Engine>,
     collection: &Arc<Collection>,
     settings: &RestSettings,
@@ -30,31 +30,31 @@ pub(super) async fn take_in(
         if !wait {
             return background::lines(engine, collection, lines).await;
         }
-        let answers = engine.ingest(collection, lines);
-        let results = results::collect_for(Peer::of(request), engine, answers).await?;
+        let outcomes = engine.ingest(collection, lines);
+        let results = results::collect_for(Peer::of(request), engine, outcomes).await?;
         return Ok(results.respond_to_stream());
     }
-    // The memory of the body is held until its last document is answered.
+    // The body's memory is held until its last document is stored.
     let (reader, share) = match kind.as_str() {
         "application/json" | "text/json" | "" => {
-            let whole = body::read_json_text(engine, settings, request, payload).await?;
-            let json = whole.bytes;
+            let body = body::read_json_text(engine, settings, request, payload).await?;
+            let json = body.bytes;
             let reader = blocking(move || DocumentReader::of_json(json)).await??;
-            (reader, whole.share)
+            (reader, body.share)
         }
         "multipart/form-data" => {
             let (parts, share) = multipart::read(engine, settings, request, payload).await?;
             let reader = blocking(move || DocumentReader::of_form(parts)).await??;
             (reader, share)
         }
-        _ => return Err(ApiError::UnsupportedMediaType(kind, TAKES)),
+        _ => return Err(ApiError::UnsupportedMediaType(kind, ACCEPTED)),
     };
     if !wait {
         return background::batch(engine, collection, reader, share);
     }
     let request = reader.request();
-    let answers = engine.ingest(collection, reader.stream());
-    let results = results::collect(engine, answers).await?;
+    let outcomes = engine.ingest(collection, reader.stream());
+    let results = results::collect(engine, outcomes).await?;
     drop(share);
     Ok(results.respond(request))
 }

@@ -1,20 +1,20 @@
-//! What can still be read of a document that is refused: its id, so that its failure names it,
-//! and the file that it names, so that the file is not taken for a document of its own.
+//! Scans a refused document for its id, which its failure names, and for the files that it names,
+//! which must not become documents of their own.
 //!
-//! The document may be no JSON at all; what looks like a field with a string is one.
+//! The document may be invalid JSON; anything that looks like a field with a string counts as one.
 
 use crate::http::exact_json::string_end;
 
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Loose {
+pub(super) struct LooseFields {
     pub id: Option<String>,
     /// `image.file`.
     pub files: Vec<String>,
 }
 
-pub(super) fn read(json: &[u8]) -> Loose {
-    let mut found = Loose::default();
-    // For each open object, whether it is the value of 'image'.
+pub(super) fn scan(json: &[u8]) -> LooseFields {
+    let mut found = LooseFields::default();
+    // Whether each open object is the value of 'image'.
     let mut open: Vec<bool> = Vec::new();
     let mut key: Option<&[u8]> = None;
     let mut at = 0;
@@ -66,12 +66,12 @@ mod tests {
     use super::*;
 
     fn found(json: &[u8]) -> (Option<String>, Vec<String>) {
-        let Loose { id, files } = read(json);
+        let LooseFields { id, files } = scan(json);
         (id, files)
     }
 
     #[test]
-    fn id_and_file_are_read_of_what_is_broken() {
+    fn id_and_file_of_a_broken_document_are_found() {
         let both = (Some("a\"b".to_owned()), vec!["f.png".to_owned()]);
         for json in [
             br#"{"id": "a\"b", "image": {"file": "f.png"}}"#.as_slice(),

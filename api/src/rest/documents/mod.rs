@@ -57,7 +57,7 @@ async fn add_to_default(
     let (collection, _) = engine
         .create_collection(CollectionName::default(), Wanted::default())
         .await?;
-    intake::take_in(&engine, &collection, &state.settings, &request, payload).await
+    intake::ingest(&engine, &collection, &state.settings, &request, payload).await
 }
 
 async fn add(
@@ -73,7 +73,7 @@ async fn add(
     } else {
         engine.collection(&name)?
     };
-    intake::take_in(&engine, &collection, &state.settings, &request, payload).await
+    intake::ingest(&engine, &collection, &state.settings, &request, payload).await
 }
 
 async fn put(
@@ -92,7 +92,7 @@ async fn put(
         .is_some_and(|given| given != id.as_str())
     {
         return Err(ApiError::InvalidField(format!(
-            "the body's 'id' is not the path's '{id}'"
+            "the body's 'id' differs from the path's '{id}'"
         )));
     }
     document.id = Some(id.to_string());
@@ -102,16 +102,16 @@ async fn put(
         draft: draft.map_err(EngineError::from),
         share: Some(share),
     };
-    let answers = engine.ingest(&collection, stream::iter([item]));
-    Ok(results::collect(&engine, answers)
+    let outcomes = engine.ingest(&collection, stream::iter([item]));
+    Ok(results::collect(&engine, outcomes)
         .await?
         .respond(results::Request::Single))
 }
 
-/// A field that is absent stays, `null` removes it.
+/// An absent field is kept, `null` removes it.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RevisionBody {
+struct PatchBody {
     #[serde(default, deserialize_with = "present")]
     text: Option<Option<String>>,
     #[serde(default, deserialize_with = "present")]
@@ -145,7 +145,7 @@ async fn patch(
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
     let (collection, id) = path::document(&engine, &path)?;
-    let (body, _share): (RevisionBody, _) =
+    let (body, _share): (PatchBody, _) =
         body::read_strict_json(&engine, &state.settings, &request, payload).await?;
     let revision = Revision {
         text: change(body.text, Ok)?,
@@ -153,7 +153,7 @@ async fn patch(
         metadata: body.metadata.0,
     };
     engine.revise(&collection, id.clone(), revision).await?;
-    read::answer(&engine, &collection, id, &request).await
+    read::respond(&engine, &collection, id, &request).await
 }
 
 async fn delete(

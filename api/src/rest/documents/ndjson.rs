@@ -1,4 +1,4 @@
-//! A stream of documents, one a line, of any length, in bounded memory.
+//! A stream of documents, one per line, of any length, in bounded memory.
 
 use clipdb_engine::{Engine, EngineError, Incoming, Share, blocking};
 use std::collections::VecDeque;
@@ -16,11 +16,11 @@ use crate::rest::documents::batch;
 use crate::rest::documents::wire::{self, failed};
 use crate::rest::multipart::Files;
 
-/// What comes at once of a body, and may lie behind the longest line.
+/// Bytes that arrive at once, and may follow the longest line.
 const CHUNK: usize = 64 << 10;
 
-/// The drafts of the body's lines; empty lines are passed over. A line that is too
-/// long fails alone; a body that breaks off ends the stream after what came whole.
+/// The drafts of the body's lines; empty lines are skipped. A line that is too long fails alone; if
+/// the body ends early, the stream ends after the last complete line.
 pub(super) async fn read(
     engine: &Arc<Engine>,
     settings: &RestSettings,
@@ -43,7 +43,7 @@ pub(super) async fn read(
 }
 
 struct State {
-    /// `None` when it is at its end.
+    /// `None` at its end.
     body: Option<BodyReader>,
     lines: LineSplitter,
     ready: VecDeque<Incoming>,
@@ -73,7 +73,7 @@ impl State {
                 Err(error) => Err(error),
             };
             if let Err(error) = chunk {
-                // The open line did not come whole.
+                // The current line is incomplete.
                 self.body = None;
                 return Some(failed(error));
             }
@@ -91,18 +91,18 @@ fn incoming((line, share): Line) -> Incoming {
     }
 }
 
-/// A line, or why there is none, and its memory.
+/// A line or its error, and its memory.
 type Line = (Result<Bytes, ApiError>, Share);
 
-/// Cuts chunks into lines of at most `max` bytes.
+/// Splits chunks into lines of at most `max` bytes.
 struct LineSplitter {
     max: usize,
-    open: BytesMut,
-    /// The open line is over the limit: its rest is dropped up to the next line.
+    current: BytesMut,
+    /// The current line is over the limit: its rest is dropped.
     overlong: bool,
-    /// No line has ended so far.
-    at_first: bool,
-    /// What the open line and a chunk take.
+    /// No line has ended yet.
+    is_first: bool,
+    /// The memory of the current line and a chunk.
     share: Share,
     ready: VecDeque<Line>,
 }
@@ -111,15 +111,15 @@ impl LineSplitter {
     fn new(max: usize, share: Share) -> Self {
         Self {
             max,
-            open: BytesMut::new(),
+            current: BytesMut::new(),
             overlong: false,
-            at_first: true,
+            is_first: true,
             share,
             ready: VecDeque::new(),
         }
     }
 
-    /// The next lines that came whole.
+    /// The next complete lines.
     fn batch(&mut self) -> Vec<Line> {
         let mut bytes = 0;
         let count = self
@@ -145,22 +145,22 @@ impl LineSplitter {
             self.close_line();
             self.extend(piece);
         }
-        self.share.shrink_to(self.open.len());
+        self.share.shrink_to(self.current.len());
         Ok(())
     }
 
     fn extend(&mut self, piece: &[u8]) {
-        if self.overlong || self.open.len() + piece.len() > self.max {
+        if self.overlong || self.current.len() + piece.len() > self.max {
             self.overlong = true;
-            self.open.clear();
+            self.current.clear();
         } else {
-            self.open.extend_from_slice(piece);
+            self.current.extend_from_slice(piece);
         }
     }
 
     fn close_line(&mut self) {
-        let mut line = self.open.split().freeze();
-        if std::mem::take(&mut self.at_first) {
+        let mut line = self.current.split().freeze();
+        if std::mem::take(&mut self.is_first) {
             line = without_byte_order_mark(line);
         }
         if std::mem::take(&mut self.overlong) {
@@ -201,15 +201,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn lines_are_cut_wherever_the_chunks_end() {
-        let whole = [
+    async fn lines_are_split_wherever_the_chunks_end() {
+        let expected = [
             Some("ab".to_owned()),
             Some("cd".to_owned()),
             Some("e".to_owned()),
         ];
-        assert_eq!(lines(&["ab\ncd\ne"], 9).await, whole);
-        assert_eq!(lines(&["a", "b\n", "\nc", "d\ne", "\n\n"], 9).await, whole);
-        assert_eq!(lines(&["\u{feff}ab\ncd\ne"], 9).await, whole);
+        assert_eq!(lines(&["ab\ncd\ne"], 9).await, expected);
+        assert_eq!(
+            lines(&["a", "b\n", "\nc", "d\ne", "\n\n"], 9).await,
+            expected
+        );
+        assert_eq!(lines(&["\u{feff}ab\ncd\ne"], 9).await, expected);
     }
 
     #[tokio::test]

@@ -1,4 +1,4 @@
-//! `GET` of a document, of a page of them, of an image and its thumbnails.
+//! `GET` of a document, of a page of documents, and of an image and its thumbnails.
 
 use clipdb_engine::{Collection, DocumentId, Engine, EngineError};
 use std::sync::Arc;
@@ -13,14 +13,14 @@ use serde_json::json;
 use crate::http::error::ApiError;
 use crate::http::query_string;
 use crate::http::state::{Open, base_path};
-use crate::rest::conditional::{Version, settled};
+use crate::rest::conditional::{Version, last_modified};
 use crate::rest::documents::wire::DocumentAnswer;
 use crate::rest::path::{self, collection_name};
 
 const LIST_LIMIT: usize = 1000;
 const THUMBNAIL_WIDTHS: std::ops::RangeInclusive<u32> = 16..=2048;
 
-pub(super) async fn answer(
+pub(super) async fn respond(
     engine: &Engine,
     collection: &Arc<Collection>,
     id: DocumentId,
@@ -37,7 +37,7 @@ pub(super) async fn show(
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let (collection, id) = path::document(&engine, &path)?;
-    answer(&engine, &collection, id, &request).await
+    respond(&engine, &collection, id, &request).await
 }
 
 #[derive(Deserialize)]
@@ -58,7 +58,7 @@ pub(super) async fn list(
     let limit = query.limit.unwrap_or(100);
     if !(1..=LIST_LIMIT).contains(&limit) {
         return Err(ApiError::InvalidField(format!(
-            "'limit' is {limit}; it goes from 1 to {LIST_LIMIT}"
+            "'limit' is {limit}; it must be from 1 to {LIST_LIMIT}"
         )));
     }
     let after = query.cursor.as_deref().map(cursor_id).transpose()?;
@@ -83,9 +83,9 @@ pub(super) async fn list(
     Ok(HttpResponse::Ok().json(json!({ "documents": documents, "cursor": cursor })))
 }
 
-/// A cursor is the last id seen, so that writes before and after it change nothing.
+/// A cursor is the last id of a page, so writes before and after it don't affect it.
 fn cursor_id(cursor: &str) -> Result<DocumentId, ApiError> {
-    let wrong = || ApiError::InvalidField("'cursor' is not one that this server gave".to_owned());
+    let wrong = || ApiError::InvalidField("'cursor' is not a cursor of this server".to_owned());
     let id = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| wrong())?;
     String::from_utf8(id)
         .map_err(|_| wrong())?
@@ -111,7 +111,7 @@ pub(super) async fn image(
         .is_some_and(|width| !THUMBNAIL_WIDTHS.contains(&width))
     {
         return Err(ApiError::InvalidField(format!(
-            "'width' goes from {} to {}",
+            "'width' must be from {} to {}",
             THUMBNAIL_WIDTHS.start(),
             THUMBNAIL_WIDTHS.end()
         )));
@@ -126,7 +126,7 @@ pub(super) async fn image(
     };
     let version = Version {
         tag: EntityTag::new_strong(tag),
-        modified: settled(document.updated_at),
+        modified: last_modified(document.updated_at),
     };
     let unchanged = version.is_known_to(&request);
     let mut answer = if unchanged {
@@ -136,12 +136,12 @@ pub(super) async fn image(
     };
     version
         .write(&mut answer)
-        // The document may get another picture: ask again, and be told "not modified".
+        // The document's image may change, so clients revalidate.
         .insert_header(CacheControl(vec![
             CacheDirective::Private,
             CacheDirective::NoCache,
         ]))
-        // A stored file is data: it never runs in the server's origin.
+        // A stored file is data and must not run in the server's origin.
         .insert_header((
             header::CONTENT_SECURITY_POLICY,
             "default-src 'none'; sandbox",

@@ -1,5 +1,4 @@
-//! A body that came whole as its documents, one after the other; what is wrong with one fails
-//! it alone.
+//! The documents of a complete body, one by one; an invalid document fails alone.
 
 use std::collections::VecDeque;
 
@@ -20,7 +19,7 @@ use clipdb_engine::{Draft, EngineError, Incoming, blocking};
 pub(super) struct DocumentReader {
     sources: VecDeque<Source>,
     files: Files,
-    /// Documents come before the files that none of them names.
+    /// Documents precede the files that none of them names.
     at_files: bool,
     request: Request,
 }
@@ -46,8 +45,8 @@ impl DocumentReader {
         })
     }
 
-    /// The parts `documents` first (an object, an array or lines), then each file that none
-    /// of them names, as a document of its own.
+    /// The parts `documents` first (an object, an array or lines), then each file that no document
+    /// names, as a document of its own.
     pub(super) fn of_form(parts: Vec<FilePart>) -> Result<Self, ApiError> {
         if parts.is_empty() {
             return Err(ApiError::InvalidMultipart(
@@ -56,7 +55,7 @@ impl DocumentReader {
         }
         let (documents, files): (Vec<_>, Vec<_>) = parts
             .into_iter()
-            .partition(|part| part.name == "documents" && !part.is_picture());
+            .partition(|part| part.name == "documents" && !part.is_image());
         let sources = documents.into_iter().map(Source::of_part);
         Ok(Self {
             sources: sources.collect::<Result<_, _>>()?,
@@ -71,18 +70,18 @@ impl DocumentReader {
         self.request
     }
 
-    /// How many documents there are, where that is known before they are read.
+    /// The number of documents, if it is known before they are parsed.
     pub(super) fn known_count(&self) -> Option<usize> {
         match (self.sources.front(), self.files.is_empty()) {
             (Some(Source::One(_)), true) if self.sources.len() == 1 => Some(1),
             (Some(Source::Array(elements)), true) if self.sources.len() == 1 => {
-                Some(elements.left())
+                Some(elements.remaining())
             }
             _ => None,
         }
     }
 
-    /// The documents as they are needed, read on the pool for blocking work.
+    /// The documents on demand, parsed on the thread pool for blocking work.
     pub(super) fn stream(self) -> impl Stream<Item = Incoming> + Send + 'static {
         let state = (Some(self), VecDeque::new());
         stream::unfold(state, |(mut reader, mut ready)| async move {
@@ -141,7 +140,7 @@ impl Source {
             return Elements::of(json).map(Self::Array);
         }
         if !array::is_one_object(&json) {
-            // No document: what is wrong is told of the whole.
+            // Not a document: the error is the request's.
             body::parse::<&serde_json::value::RawValue>(&json)?;
         }
         Ok(Self::One(json))
@@ -183,8 +182,8 @@ impl Iterator for Source {
     }
 }
 
-/// A file alone is a document: a picture, or a text where its type says so. Its
-/// name becomes metadata, so that it can be found by it.
+/// A file that no document names is a document: an image, or a text by its media type. Its name
+/// becomes metadata, which makes it searchable.
 fn from_file(file: FilePart) -> Incoming {
     if let Some(fault) = file.fault {
         return failed(ApiError::InvalidMultipart(fault));

@@ -1,7 +1,7 @@
-//! What became of each document of an ingest request, in its order.
+//! The outcome of each document of an ingest request, in the request's order.
 //!
-//! The list is kept as the JSON that it is answered as: its beginning in memory, a long one in
-//! a file that has no name, so that a stream of any length is answered in bounded memory.
+//! The list is kept as the response's JSON: in memory, or in an unnamed file if it is long, so the
+//! response to a stream of any length needs bounded memory.
 
 use clipdb_engine::{Engine, EngineError, Ingested, StorageError, blocking};
 use std::fs::File;
@@ -22,20 +22,20 @@ use crate::rest::file_stream;
 
 /// Bytes of a list that stay in memory.
 const IN_MEMORY: usize = 256 << 10;
-/// Failures that are listed; the others are counted.
+/// The most failures that are listed; others are only counted.
 const LISTED_FAILURES: u64 = 1000;
-/// After so many documents others on this thread have their turn.
-const TURN: u64 = 32;
+/// Other tasks of the thread run after this many documents.
+const YIELD_EVERY: u64 = 32;
 
 #[derive(Default)]
-pub(super) struct IngestAnswer {
+pub(super) struct IngestResults {
     list: List,
     created: u64,
     updated: u64,
     failed: u64,
     /// Failures that are not in the list.
-    cut: u64,
-    /// The first failure, which is the answer of a request of one document.
+    unlisted: u64,
+    /// The first failure, which is the response to a request of one document.
     failure: Option<ApiError>,
 }
 
@@ -53,7 +53,7 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<Value>,
     id: Option<&'a str>,
-    /// Its place in the request, once failures before it were left out.
+    /// The position in the request, if failures before it are not listed.
     #[serde(skip_serializing_if = "Option::is_none")]
     index: Option<u64>,
     status: &'static str,
@@ -61,49 +61,49 @@ struct Line<'a> {
     truncated: bool,
 }
 
-/// The same as [`collect`] while `peer` is there: what it sent before it left is not worked off.
+/// The same as [`collect`], until `peer` disconnects: its remaining documents are dropped.
 pub(super) async fn collect_for(
     peer: Option<Peer<'_>>,
     engine: &Engine,
-    answers: impl Stream<Item = Ingested>,
-) -> Result<IngestAnswer, ApiError> {
-    let left = async {
+    outcomes: impl Stream<Item = Ingested>,
+) -> Result<IngestResults, ApiError> {
+    let disconnected = async {
         match peer {
             None => std::future::pending().await,
             Some(peer) => {
-                while !peer.has_left() {
-                    tokio::time::sleep(peer::EVERY).await;
+                while !peer.has_disconnected() {
+                    tokio::time::sleep(peer::POLL_INTERVAL).await;
                 }
             }
         }
     };
     tokio::select! {
         biased;
-        () = left => Err(ApiError::BrokenBody("it closed the connection".to_owned())),
-        answer = collect(engine, answers) => answer,
+        () = disconnected => Err(ApiError::BrokenBody("the client disconnected".to_owned())),
+        results = collect(engine, outcomes) => results,
     }
 }
 
 pub(super) async fn collect(
     engine: &Engine,
-    answers: impl Stream<Item = Ingested>,
-) -> Result<IngestAnswer, ApiError> {
-    futures_util::pin_mut!(answers);
-    let mut whole = IngestAnswer::default();
-    while let Some(answer) = answers.next().await {
-        whole.add(answer)?;
-        if whole.list.tail.len() >= IN_MEMORY {
-            whole.list.spill(engine).await?;
+    outcomes: impl Stream<Item = Ingested>,
+) -> Result<IngestResults, ApiError> {
+    futures_util::pin_mut!(outcomes);
+    let mut results = IngestResults::default();
+    while let Some(ingested) = outcomes.next().await {
+        results.add(ingested)?;
+        if results.list.tail.len() >= IN_MEMORY {
+            results.list.spill(engine).await?;
         }
-        if whole.count().is_multiple_of(TURN) {
+        if results.count().is_multiple_of(YIELD_EVERY) {
             tokio::task::yield_now().await;
         }
     }
-    whole.list.finish()?;
-    Ok(whole)
+    results.list.finish()?;
+    Ok(results)
 }
 
-impl IngestAnswer {
+impl IngestResults {
     fn count(&self) -> u64 {
         self.created + self.updated + self.failed
     }
@@ -131,9 +131,9 @@ impl IngestAnswer {
         of_body && self.count() == 1
     }
 
-    fn add(&mut self, answer: Ingested) -> Result<(), ApiError> {
-        let index = (self.cut > 0).then_some(self.count());
-        let (status, error, truncated) = match answer.outcome {
+    fn add(&mut self, ingested: Ingested) -> Result<(), ApiError> {
+        let index = (self.unlisted > 0).then_some(self.count());
+        let (status, error, truncated) = match ingested.outcome {
             Ok(stored) if stored.created => {
                 self.created += 1;
                 ("created", None, stored.truncated)
@@ -146,7 +146,7 @@ impl IngestAnswer {
                 let error = ApiError::from(error);
                 self.failed += 1;
                 if self.failed > LISTED_FAILURES {
-                    self.cut += 1;
+                    self.unlisted += 1;
                     return Ok(());
                 }
                 let problem = problem::body(&error);
@@ -156,7 +156,7 @@ impl IngestAnswer {
         };
         self.list.push(&Line {
             error,
-            id: answer.id.as_deref(),
+            id: ingested.id.as_deref(),
             index,
             status,
             truncated,
@@ -171,10 +171,10 @@ impl IngestAnswer {
             "updated": self.updated,
             "failed": self.failed,
         });
-        if self.cut > 0 {
-            counts["failures_not_listed"] = self.cut.into();
+        if self.unlisted > 0 {
+            counts["failures_not_listed"] = self.unlisted.into();
         }
-        // Behind the list in place of the object's opening brace.
+        // The list's end replaces the object's opening brace.
         let tail = Bytes::from(counts.to_string().replacen('{', "],", 1));
         let list = Bytes::from(self.list.tail);
         if let Some(file) = self.list.file {
@@ -194,7 +194,7 @@ impl IngestAnswer {
         let body = [head, list, tail].concat();
         match self.failure {
             Some(error) if request == Request::Single => {
-                // Of one result.
+                // It has one result.
                 let mut answer: Value = serde_json::from_slice(&body).unwrap_or_default();
                 if let (Value::Object(answer), Value::Object(problem)) =
                     (&mut answer, problem::body(&error))
@@ -216,7 +216,7 @@ struct List {
     file: Option<File>,
     /// Bytes in the file.
     spilled: u64,
-    /// What is not in the file.
+    /// The bytes that are not in the file.
     tail: Vec<u8>,
 }
 
@@ -225,7 +225,7 @@ impl List {
         if self.spilled > 0 || !self.tail.is_empty() {
             self.tail.push(b',');
         }
-        // Strings and numbers alone; an error would be of the memory that is written to.
+        // Strings and numbers, written to memory: this can't fail.
         serde_json::to_writer(&mut self.tail, line).map_err(|_| EngineError::Interrupted.into())
     }
 
@@ -238,7 +238,7 @@ impl List {
                 Some(file) => file,
                 None => shelf.nameless()?,
             };
-            file.write_all(&tail).map_err(unusable)?;
+            file.write_all(&tail).map_err(write_error)?;
             Ok::<_, ApiError>(file)
         })
         .await??;
@@ -247,16 +247,16 @@ impl List {
         Ok(())
     }
 
-    /// It is read from its beginning now.
+    /// Rewinds the file for reading.
     fn finish(&mut self) -> Result<(), ApiError> {
         match &mut self.file {
-            Some(file) => Ok(file.rewind().map_err(unusable)?),
+            Some(file) => Ok(file.rewind().map_err(write_error)?),
             None => Ok(()),
         }
     }
 }
 
-fn unusable(source: std::io::Error) -> StorageError {
+fn write_error(source: std::io::Error) -> StorageError {
     StorageError::Io {
         action: "write",
         path: "a list of results".into(),

@@ -1,4 +1,4 @@
-//! A document's JSON, in and out.
+//! A document's JSON in requests and responses.
 
 use clipdb_engine::{
     CollectionName, Document, DocumentId, Draft, EngineError, ImageSource, Incoming, VectorKind,
@@ -26,7 +26,7 @@ pub(in crate::rest) struct DocumentBody {
     metadata: Option<UniqueMap>,
 }
 
-/// Vectors that are taken instead of embedding.
+/// Vectors that replace the model's.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct VectorsBody {
@@ -34,19 +34,19 @@ struct VectorsBody {
     text: Option<VectorBody>,
 }
 
-/// Exactly one of its fields names the picture.
+/// Exactly one of the fields refers to the image.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::rest) struct ImageBody {
     pub base64: Option<String>,
     pub url: Option<String>,
     pub file: Option<String>,
-    /// A stored document's picture; in searches only.
+    /// A stored document's image; in searches only.
     pub id: Option<String>,
 }
 
 impl DocumentBody {
-    /// Checks the document; a picture named by `file` is one of `files`.
+    /// Checks the document; an image named by `file` is one of `files`.
     pub(in crate::rest) fn into_draft(self, files: &mut Files) -> Result<Draft, ApiError> {
         let id = self.id.map(|id| id.parse::<DocumentId>()).transpose()?;
         let image = match self.image {
@@ -78,7 +78,7 @@ impl VectorsBody {
 }
 
 impl ImageBody {
-    /// The picture; one named by `file` is one of `files`.
+    /// The image; one named by `file` is one of `files`.
     pub(in crate::rest) fn into_source(self, files: &mut Files) -> Result<ImageSource, ApiError> {
         match (self.base64, self.url, self.file) {
             (Some(base64), None, None) => decode_base64(&base64).map(ImageSource::Bytes),
@@ -88,7 +88,7 @@ impl ImageBody {
                 .map(ImageSource::Bytes)
                 .ok_or(ApiError::MissingPart(name)),
             _ => Err(ApiError::InvalidField(
-                "an image is exactly one of {\"base64\"}, {\"url\"} and {\"file\"}".to_owned(),
+                "an image must have exactly one of 'base64', 'url' and 'file'".to_owned(),
             )),
         }
     }
@@ -104,7 +104,7 @@ pub(super) fn incoming(json: &[u8], files: &mut Files) -> Incoming {
         document.into_draft(files)
     });
     if draft.is_err() {
-        let loose = loose::read(json);
+        let loose = loose::scan(json);
         id = id.or(loose.id);
         for name in loose.files {
             files.take(&name);
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn an_image_is_exactly_one_thing() {
+    fn an_image_has_exactly_one_source() {
         assert!(matches!(
             draft(r#"{"image": {}}"#),
             Err(ApiError::InvalidField(_))

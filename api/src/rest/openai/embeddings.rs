@@ -1,4 +1,4 @@
-//! `POST /v1/embeddings`: texts, and pictures as data URIs.
+//! `POST /v1/embeddings`: texts, and images as data URIs.
 
 use clipdb_engine::{Encoded, Encoder, EngineError, Input, Models, Priority, blocking, quoted};
 use std::collections::BTreeMap;
@@ -15,22 +15,22 @@ use crate::http::body;
 use crate::http::data_uri::decode_base64;
 use crate::http::error::ApiError;
 use crate::http::state::{Open, RestState};
-use crate::rest::large_answer;
+use crate::rest::large_response;
 use crate::rest::openai::OpenAiProblem;
 
-/// As many as OpenAI takes.
+/// OpenAI's limit.
 const INPUTS: usize = 2048;
-/// What of a request was passed over, in words.
+/// Names the fields of a request that were ignored.
 const WARNING: HeaderName = HeaderName::from_static("x-clipdb-warning");
-/// How many unknown fields a warning names.
+/// The most unknown fields that a warning names.
 const NAMED: usize = 8;
-const PICTURE: &str = "data:image/";
-const NOT_TEXT: &str = "'input' is a string or a list of strings";
-const TOKENS: &str = "'input' holds token numbers, which mean nothing to this server's models: \
+const IMAGE: &str = "data:image/";
+const NOT_TEXT: &str = "'input' must be a string or a list of strings";
+const TOKENS: &str = "'input' has token numbers, which this server's models do not understand; \
                       send the text itself (in LangChain: check_embedding_ctx_length=False)";
 
-/// OpenAI's fields. What clients add for other servers (`input_type`, `truncate`, …) is named in
-/// the response's [`WARNING`] and otherwise as if it was not there.
+/// OpenAI's fields. Fields that clients add for other servers (`input_type`, `truncate`, …) are
+/// ignored, and named in the response's [`WARNING`].
 #[derive(Deserialize)]
 struct EmbeddingsBody {
     input: Value,
@@ -66,7 +66,7 @@ struct Embedding {
     object: &'static str,
     index: usize,
     embedding: Numbers,
-    /// The model read only the text's beginning; OpenAI's clients pass it on.
+    /// The text was longer than the model's context; OpenAI's clients pass this field on.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     truncated: bool,
 }
@@ -98,13 +98,13 @@ pub(super) async fn create(
     let card = encoder.card();
     if let Some(dimensions) = wanted.dimensions.filter(|wanted| *wanted != card.dim) {
         return Err(ApiError::InvalidField(format!(
-            "'dimensions' is {dimensions}; model '{}' makes {} numbers and no other count: leave it out",
+            "'dimensions' is {dimensions}, but the vectors of model '{}' have {} dimensions; omit it",
             card.name, card.dim
         ))
         .into());
     }
     let inputs = blocking(move || inputs(wanted.input)).await??;
-    // One alone is a query, as a rule: somebody waits for what it finds.
+    // A single input is usually a query, whose user is waiting.
     let priority = match inputs.len() {
         1 => Priority::Search,
         _ => Priority::Ingest,
@@ -124,7 +124,7 @@ pub(super) async fn create(
             total_tokens: tokens,
         },
     };
-    let mut answer = large_answer::ok(body).await?;
+    let mut answer = large_response::ok(body).await?;
     if let Some(warning) = warning(&wanted.others, instead_of, &card.name)
         && let Ok(warning) = HeaderValue::try_from(warning)
     {
@@ -133,8 +133,8 @@ pub(super) async fn create(
     Ok(answer)
 }
 
-/// The model of this name. A name of OpenAI's own, which clients have as their default and which
-/// no model here can have, is the default model.
+/// The model of this name. A name of OpenAI's own models, which clients use as a default, means the
+/// default model.
 fn encoder_for<'a>(
     models: &'a Models,
     wanted: Option<&'a str>,
@@ -147,7 +147,7 @@ fn encoder_for<'a>(
     }
 }
 
-/// `text-embedding-3-small`, `text-embedding-ada-002`, … also as routers write them.
+/// `text-embedding-3-small`, `text-embedding-ada-002`, …, also with a router's prefix.
 fn is_openai_s(name: &str) -> bool {
     let name = name.strip_prefix("openai/").unwrap_or(name);
     name.starts_with("text-embedding-")
@@ -158,9 +158,9 @@ fn warning(
     instead_of: Option<&str>,
     model: &str,
 ) -> Option<String> {
-    let mut said = Vec::new();
+    let mut warnings = Vec::new();
     if let Some(name) = instead_of {
-        said.push(format!(
+        warnings.push(format!(
             "model '{}' is OpenAI's: '{model}' was used",
             quoted(name)
         ));
@@ -175,9 +175,9 @@ fn warning(
             0 => String::new(),
             more => format!(" and {more} more"),
         };
-        said.push(format!("ignored: {}{more}", named.join(", ")));
+        warnings.push(format!("ignored: {}{more}", named.join(", ")));
     }
-    // A header holds no more than this.
+    // A header is limited to these characters.
     let plain = |c: char| {
         if c.is_ascii_graphic() || c == ' ' {
             c
@@ -185,7 +185,7 @@ fn warning(
             '?'
         }
     };
-    (!said.is_empty()).then(|| said.join("; ").chars().map(plain).collect())
+    (!warnings.is_empty()).then(|| warnings.join("; ").chars().map(plain).collect())
 }
 
 fn embedding(index: usize, input: Encoded, format: Format) -> Embedding {
@@ -205,15 +205,14 @@ fn embedding(index: usize, input: Encoded, format: Format) -> Embedding {
     }
 }
 
-/// A string or a list of strings; lists of numbers are tokens, of which no other
-/// model's tokenizer can make the text again.
+/// A string or a list of strings. Lists of numbers are tokens, which other models can't decode.
 fn inputs(given: Value) -> Result<Vec<Input>, ApiError> {
     let wrong = |reason: &str| ApiError::InvalidField(reason.to_owned());
     let list = match given {
         Value::String(text) => vec![Value::String(text)],
         Value::Array(list) if list.is_empty() || list.len() > INPUTS => {
             return Err(ApiError::InvalidField(format!(
-                "'input' has {} items; it takes 1 to {INPUTS}",
+                "'input' has {} items; it must have 1 to {INPUTS}",
                 list.len()
             )));
         }
@@ -222,7 +221,7 @@ fn inputs(given: Value) -> Result<Vec<Input>, ApiError> {
     };
     list.into_iter()
         .map(|item| match item {
-            Value::String(text) if text.starts_with(PICTURE) => {
+            Value::String(text) if text.starts_with(IMAGE) => {
                 decode_base64(&text).map(|bytes| Input::Image(bytes.into()))
             }
             Value::String(text) => Ok(Input::Text(text)),
@@ -241,7 +240,7 @@ mod tests {
     use clipdb_engine::ImageSource;
 
     #[test]
-    fn texts_and_pictures_come_in_order() {
+    fn texts_and_images_keep_their_order() {
         let found = inputs(json!(["a", "data:image/png;base64,aGk=", "data: a text"])).unwrap();
         assert!(matches!(&found[0], Input::Text(text) if text == "a"));
         assert!(
@@ -252,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_are_refused_by_name() {
+    fn tokens_are_refused_with_a_hint() {
         for given in [json!([1, 2]), json!([[1, 2], [3]])] {
             let message = inputs(given).unwrap_err().to_string();
             assert!(message.contains("token numbers"), "{message}");
@@ -260,8 +259,8 @@ mod tests {
         for given in [json!([]), json!(null), json!({}), json!([null]), json!(7)] {
             assert!(matches!(inputs(given), Err(ApiError::InvalidField(_))));
         }
-        let picture = inputs(json!("data:image/png,aGk="));
-        assert!(matches!(picture, Err(ApiError::InvalidBase64(_))));
+        let image = inputs(json!("data:image/png,aGk="));
+        assert!(matches!(image, Err(ApiError::InvalidBase64(_))));
     }
 
     #[test]
@@ -272,7 +271,7 @@ mod tests {
             tokens: 1,
         };
         let Numbers::Base64(text) = embedding(0, input, Format::Base64).embedding else {
-            panic!("floats came");
+            panic!("expected base64");
         };
         assert_eq!(
             STANDARD.decode(text).unwrap(),

@@ -1,4 +1,4 @@
-//! OpenAI's embeddings and models, for clients that are written for them:
+//! OpenAI's embeddings and models, for OpenAI's clients:
 //! `POST /v1/embeddings`, `GET /v1/models`, `GET /v1/models/{id}`.
 
 mod embeddings;
@@ -12,7 +12,7 @@ pub(crate) use problem::OpenAiProblem;
 use crate::http::error::ApiError;
 use crate::http::resource::resource;
 
-/// All paths below it answer errors as OpenAI's clients read them.
+/// All paths below it return errors in OpenAI's format.
 const ROOT: &str = "/v1";
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
@@ -20,7 +20,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         web::scope(ROOT)
             .service(resource("/embeddings", web::post().to(embeddings::create)))
             .service(resource("/models", web::get().to(models::list)))
-            // A hub's name has a slash, which some clients escape.
+            // A hub's model name has a slash, which some clients escape.
             .service(resource("/models/{id:.+}", web::get().to(models::show)))
             .default_service(web::to(no_such_route)),
     );

@@ -29,7 +29,7 @@ pub(super) async fn show(
     Ok(HttpResponse::Ok().json(model(models, encoder.card())))
 }
 
-/// OpenAI's fields, then what a client of this server may want to know.
+/// OpenAI's fields, then those of this server.
 fn model(models: &Models, card: &ModelCard) -> Value {
     json!({
         "id": card.name,

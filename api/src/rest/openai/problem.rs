@@ -1,5 +1,5 @@
-//! Errors as OpenAI's clients read them: an `error` object, beside the problem's own
-//! fields, and the statuses that the clients make their exceptions from.
+//! Errors in OpenAI's format: an `error` object next to the problem's own fields, and the statuses
+//! that the clients map to exceptions.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn statuses_are_those_that_clients_tell_apart() {
+    fn statuses_are_those_that_clients_distinguish() {
         let status = |error: ApiError| OpenAiProblem(error).status_code().as_u16();
         assert_eq!(status(ApiError::InvalidField(String::new())), 400);
         let unknown = EngineError::UnknownModel {

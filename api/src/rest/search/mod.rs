@@ -1,7 +1,7 @@
 //! `POST /search`, `POST /collections/{name}/search`, `GET /search?q=`.
 
-mod answer;
 mod body;
+mod response;
 mod view;
 
 use std::sync::Arc;
@@ -18,16 +18,16 @@ use crate::rest::documents::wire::ImageBody;
 use crate::rest::multipart;
 use crate::rest::multipart::{FilePart, Files};
 use crate::rest::path::collection_name;
-use crate::rest::search::answer::{AnswerBody, Shown};
 use crate::rest::search::body::{ModeBody, SearchBody};
+use crate::rest::search::response::{ResponseBody, Shown};
 use clipdb_engine::{CollectionName, Engine, Query, blocking};
 
-/// Bytes of JSON that are read where they arrive: it takes less time than the way to another
-/// thread.
-const READ_AT_ONCE: usize = 64 << 10;
+/// JSON of up to this size is parsed on the async thread, which takes less time than a switch to
+/// another thread.
+const PARSED_INLINE: usize = 64 << 10;
 
-/// Answers a search whose body is JSON.
-pub(crate) async fn answer(
+/// Responds to a search whose body is JSON.
+pub(crate) async fn respond(
     engine: &Arc<Engine>,
     name: &CollectionName,
     request: &HttpRequest,
@@ -39,7 +39,7 @@ pub(crate) async fn answer(
     } = body;
     let json_bytes = json.len();
     let read = move || parse_request(request_body::parse(&json)?, Files::default());
-    let (query, shown) = if json_bytes <= READ_AT_ONCE {
+    let (query, shown) = if json_bytes <= PARSED_INLINE {
         read()?
     } else {
         blocking(read).await??
@@ -47,8 +47,8 @@ pub(crate) async fn answer(
     run(engine, name, query, &shown, request).await
 }
 
-/// Answers a search whose body is a form with files.
-pub(crate) async fn answer_form(
+/// Responds to a search whose body is a form with files.
+pub(crate) async fn respond_to_form(
     engine: &Arc<Engine>,
     settings: &RestSettings,
     name: &CollectionName,
@@ -76,12 +76,12 @@ fn parse_request(search: SearchBody, mut files: Files) -> Result<(Query, Shown),
     let query = search.into_query(&mut files)?;
     match files.next_unnamed() {
         None => Ok((query, shown)),
-        // It would look as if it had been searched by.
+        // Otherwise the part would be ignored silently.
         Some(part) => Err(ApiError::UnnamedPart(part.filename.unwrap_or(part.name))),
     }
 }
 
-/// The part `search` holds the JSON; a file alone is searched by.
+/// The part `search` has the JSON; a single file is the query itself.
 fn search_with_files(mut parts: Vec<FilePart>) -> Result<(SearchBody, Files), ApiError> {
     if let Some(fault) = parts.iter_mut().find_map(|part| part.fault.take()) {
         return Err(ApiError::InvalidMultipart(fault));
@@ -92,7 +92,7 @@ fn search_with_files(mut parts: Vec<FilePart>) -> Result<(SearchBody, Files), Ap
     }
     let [file] = parts.as_slice() else {
         return Err(ApiError::InvalidMultipart(
-            "a multipart search is one file, or a part 'search' with the JSON and the files it names".to_owned(),
+            "a multipart search must be one file, or a part 'search' with the JSON and the files that it names".to_owned(),
         ));
     };
     let image = ImageBody {
@@ -175,5 +175,5 @@ async fn run(
     let answer = engine.search(&collection, query).await?;
     request.extensions_mut().insert(answer.timings);
     let base = base_path(request);
-    Ok(HttpResponse::Ok().json(AnswerBody::new(&base, name, answer, shown)?))
+    Ok(HttpResponse::Ok().json(ResponseBody::new(&base, name, answer, shown)?))
 }

@@ -21,7 +21,7 @@ const SHOWN_FIELDS: usize = 1024;
 const SORT_SHAPES: &str = "\"field\", \"-field\", {\"field\": \"asc\"}, {\"field\": \"desc\"} \
                            or {\"field\": {\"$near\": {\"lat\", \"lon\"}}}";
 
-/// A facet or a group: a field's name, or with its limit.
+/// A facet or a group: a field's name, optionally with a limit.
 #[derive(Debug)]
 pub(super) enum FieldBody {
     Name(String),
@@ -71,7 +71,7 @@ pub(super) fn facets(wanted: Option<Vec<FieldBody>>) -> Result<Vec<(String, usiz
     let wanted = wanted.unwrap_or_default();
     if wanted.len() > FACETS {
         return Err(invalid(format!(
-            "'facets' names {} fields; it may name {FACETS}",
+            "'facets' has {} fields; the limit is {FACETS}",
             wanted.len()
         )));
     }
@@ -83,7 +83,7 @@ pub(super) fn facets(wanted: Option<Vec<FieldBody>>) -> Result<Vec<(String, usiz
             let limit = limit.unwrap_or(DEFAULT_FACET_VALUES);
             if !(1..=FACET_VALUES).contains(&limit) {
                 return Err(invalid(format!(
-                    "a facet's 'limit' is {limit}; it goes from 1 to {FACET_VALUES}"
+                    "a facet's 'limit' is {limit}; it must be from 1 to {FACET_VALUES}"
                 )));
             }
             Ok((field, limit))
@@ -99,7 +99,7 @@ pub(super) fn group_by(wanted: Option<FieldBody>) -> Result<Option<GroupBy>, Api
     let limit = limit.unwrap_or(1);
     if !(1..=GROUP_HITS).contains(&limit) {
         return Err(invalid(format!(
-            "the 'limit' of 'group_by' is {limit}; it goes from 1 to {GROUP_HITS}"
+            "the 'limit' of 'group_by' is {limit}; it must be from 1 to {GROUP_HITS}"
         )));
     }
     Ok(Some(GroupBy { field, limit }))
@@ -114,18 +114,18 @@ pub(super) fn order(wanted: Option<Value>) -> Result<Order, ApiError> {
     };
     if keys.len() > SORT_KEYS {
         return Err(invalid(format!(
-            "'sort' has {} keys; it may have {SORT_KEYS}",
+            "'sort' has {} keys; the limit is {SORT_KEYS}",
             keys.len()
         )));
     }
     keys.iter().try_fold(Order::default(), with_key)
 }
 
-/// Refuses the metadata's names that a search shows, where they are too many or too long.
+/// Checks the number and lengths of the metadata's names that a search shows.
 pub(super) fn check_shown(fields: &[String]) -> Result<(), ApiError> {
     if fields.len() > SHOWN_FIELDS {
         return Err(invalid(format!(
-            "'fields' names {} fields; it may name {SHOWN_FIELDS}",
+            "'fields' has {} fields; the limit is {SHOWN_FIELDS}",
             fields.len()
         )));
     }
@@ -135,7 +135,7 @@ pub(super) fn check_shown(fields: &[String]) -> Result<(), ApiError> {
 fn check_name(field: &str) -> Result<(), ApiError> {
     if field.len() > LONGEST_PATH {
         return Err(invalid(format!(
-            "a field's name has at most {LONGEST_PATH} bytes"
+            "a field's name may have at most {LONGEST_PATH} bytes"
         )));
     }
     Ok(())
@@ -184,7 +184,9 @@ fn near_point(near: &Map<String, Value>) -> Option<Point> {
 }
 
 fn wrong_key(key: &Value) -> ApiError {
-    invalid(format!("a key of 'sort' is {SORT_SHAPES}; not {key}"))
+    invalid(format!(
+        "a key of 'sort' must be {SORT_SHAPES}; it is {key}"
+    ))
 }
 
 pub(super) fn cursor(wanted: Option<&str>) -> Result<Option<Cursor>, ApiError> {
@@ -198,18 +200,18 @@ pub(super) fn cursor(wanted: Option<&str>) -> Result<Option<Cursor>, ApiError> {
     match cursor {
         Some(cursor) => Ok(Some(cursor)),
         None => Err(invalid(
-            "'cursor' is not one that this server gave".to_owned(),
+            "'cursor' is not a cursor of this server".to_owned(),
         )),
     }
 }
 
 pub(super) fn cursor_text(cursor: &Cursor) -> Result<String, ApiError> {
-    // Strings and finite numbers, which JSON has.
+    // Strings and finite numbers, which JSON can represent.
     let json = serde_json::to_vec(cursor).map_err(|_| EngineError::Interrupted)?;
     Ok(URL_SAFE_NO_PAD.encode(json))
 }
 
-/// The metadata's `fields` alone, each a name or a path with dots.
+/// The metadata's `fields` only, each a name or a dotted path.
 pub(super) fn picked(metadata: &Map<String, Value>, fields: &[String]) -> Map<String, Value> {
     let mut picked = Map::new();
     for field in fields {
@@ -251,7 +253,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_of_every_shape_are_read() {
+    fn sort_keys_of_every_form_are_parsed() {
         let here = Point { lat: 1.0, lon: 2.0 };
         for (sort, expected) in [
             (json!("year"), Order::default().by("year", false)),

@@ -7,7 +7,7 @@ fn parsed(json: Value) -> DataRequest {
 }
 
 #[test]
-fn both_spellings_and_both_shapes_are_read() {
+fn both_cases_and_both_forms_are_parsed() {
     let short = parsed(json!({ "data": [{ "text": "a" }], "execEndpoint": "/rank" }));
     let long = parsed(json!({
         "header": { "request_id": "r", "exec_endpoint": "/rank" },
@@ -30,7 +30,7 @@ fn both_spellings_and_both_shapes_are_read() {
 }
 
 #[test]
-fn of_several_contents_docarray_s_counts() {
+fn of_several_contents_docarray_s_is_kept() {
     let request = parsed(json!({ "data": [
         { "text": "a", "blob": "aGk=" },
         { "text": "", "blob": "aGk=" },
@@ -48,7 +48,7 @@ fn of_several_contents_docarray_s_counts() {
 }
 
 #[test]
-fn what_lies_below_knows_how_deep() {
+fn nested_documents_have_their_depth() {
     let request = parsed(json!({ "data": [{
         "id": "r",
         "matches": [{ "matches": [{}] }, { "adjacency": 7 }],
@@ -65,12 +65,12 @@ fn what_lies_below_knows_how_deep() {
 }
 
 #[test]
-fn what_is_wrong_is_refused() {
+fn invalid_requests_are_refused() {
     for json in [
         json!({ "data": [{ "blob": "*" }] }),
         json!({ "data": "a" }),
         json!({ "data": [1] }),
-        // What serde takes for a document's fields in their order.
+        // serde would read a list as a document's fields in their order.
         json!({ "data": [["posid"]] }),
         json!({ "data": { "docs": [["posid"]] } }),
         json!([]),
@@ -83,7 +83,7 @@ fn what_is_wrong_is_refused() {
 }
 
 #[test]
-fn the_first_key_tells_the_protocols_apart() {
+fn the_first_key_distinguishes_the_protocols() {
     for theirs in [
         r#"{"data": ["#,
         r#" {"header":"#,

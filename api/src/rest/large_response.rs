@@ -1,5 +1,5 @@
-//! Answers that may be large are written as JSON on the pool for blocking work: the threads that
-//! serve HTTP have others to answer meanwhile.
+//! Serialises large responses on the thread pool for blocking work, so the threads that serve HTTP
+//! stay free.
 
 use actix_web::HttpResponse;
 use serde::Serialize;

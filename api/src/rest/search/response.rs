@@ -1,4 +1,4 @@
-//! What a search answers, as JSON.
+//! A search's response as JSON.
 
 use std::collections::BTreeMap;
 
@@ -14,15 +14,15 @@ use crate::http::error::ApiError;
 use crate::rest::documents::wire::DocumentAnswer;
 use crate::rest::search::view::{cursor_text, picked};
 
-/// What of an answer is shown.
+/// The optional parts of the response.
 pub(super) struct Shown {
     pub(super) explain: bool,
-    /// Of the metadata; all of it where absent.
+    /// The metadata to show; all of it if absent.
     pub(super) fields: Option<Vec<String>>,
 }
 
 #[derive(Serialize)]
-pub(super) struct AnswerBody {
+pub(super) struct ResponseBody {
     hits: Vec<HitBody>,
     total: Total,
     took_ms: f64,
@@ -70,8 +70,8 @@ struct Explanation {
     parts: Vec<PartBody>,
 }
 
-/// What one list says of a hit; all but its name and weight are null where it did not find it,
-/// which says nothing against the hit.
+/// A hit's place in one ranked list. If the list does not contain the hit, all fields except its
+/// name and weight are null.
 #[derive(Serialize)]
 struct PartBody {
     list: &'static str,
@@ -83,7 +83,7 @@ struct PartBody {
     contribution: f64,
 }
 
-impl AnswerBody {
+impl ResponseBody {
     pub(super) fn new(
         base: &BasePath,
         name: &CollectionName,
@@ -116,7 +116,7 @@ impl AnswerBody {
 }
 
 impl HitBody {
-    /// Explained by the lists that were asked, where that is wanted.
+    /// `lists` are those of the query, which the explanation covers.
     fn new(
         base: &BasePath,
         name: &CollectionName,
@@ -137,7 +137,7 @@ impl HitBody {
                 VectorKind::Image => "image",
                 VectorKind::Text => "text",
             };
-            // A long text has several; the first stands for it.
+            // A long text has several vectors; show the first.
             vectors.entry(kind).or_insert(vector);
         }
         let document = DocumentAnswer::new(base, name, hit.document);
