@@ -1,5 +1,5 @@
-// clipdb's REST API as this page uses it: one place that sends, attaches the key, and turns every
-// failure into a `Problem` (the server said no, and why) or an `Unreachable` (it said nothing).
+// clipdb's REST API for this page: sends requests, attaches the key, and turns every failure into a
+// `Problem` (the server refused, with a reason) or an `Unreachable` (no response).
 
 const KEY = "clipdb-key";
 let key = sessionStorage.getItem(KEY);
@@ -9,7 +9,7 @@ let asking = null;
 /** What the server refused, in its own words: problem+json's `status`, `code` and `detail`. */
 export class Problem extends Error {
   constructor(status, { title, detail, code } = {}) {
-    const words = detail || title || `the server answered ${status}`;
+    const words = detail || title || `the server responded with ${status}`;
     super(words[0].toUpperCase() + words.slice(1));
     this.status = status;
     this.code = code;
@@ -132,7 +132,7 @@ export async function imageSource(path) {
 }
 
 /**
- * Adds documents. `body` is a FormData or NDJSON text; `sent(share)` hears how much of it has left.
+ * Adds documents. `body` is a FormData or NDJSON text; `sent(share)` is called with the share that was sent.
  * XMLHttpRequest because fetch does not report what it has sent.
  */
 export async function addDocuments(name, body, { sent, signal }) {

@@ -25,7 +25,7 @@ export async function* batches(files) {
     } else if (NDJSON.test(file.name) || TEXT.test(file.name)) {
       yield* lineBatches(file);
     } else {
-      yield { refused: file.name, why: "Only pictures, .txt and .ndjson files can be added." };
+      yield { refused: file.name, why: "Only images, .txt and .ndjson files can be added." };
     }
   }
   if (pictures.length) yield pictureBatch(pictures);

@@ -63,7 +63,7 @@ export class Details {
       found.image ? element("div.plate", {}, picture(found.image, { alt: name })) : null,
       element("div.about", {},
         element("div.about-head", {},
-          element("h2", { id: "details-title" }, named ? name : found.image ? "Picture and text" : "Text"),
+          element("h2", { id: "details-title" }, named ? name : found.image ? "Image and text" : "Text"),
           this.#turner(-1, "Previous", "m14 6-6 6 6 6"),
           this.#turner(1, "Next", "m10 6 6 6-6 6"),
           element("button.icon", { type: "button", "aria-label": "Close", onclick: () => this.close() },
@@ -71,7 +71,7 @@ export class Details {
         found.text ? element("p.full-text", {}, found.text) : null,
         found.passage && found.passage !== found.text ? element("p.full-text.soft", {}, String(found.passage)) : null,
         metadata(found),
-        found.explain ? element("section", {}, element("h3", {}, "Why it is here"), explanation(found)) : null,
+        found.explain ? element("section", {}, element("h3", {}, "Score"), explanation(found)) : null,
         this.#deeds(found)),
     ].filter(Boolean);
   }
@@ -92,7 +92,7 @@ export class Details {
     const sure = () => {
       const keep = element("button", { type: "button", onclick: usual }, "Keep");
       deeds.replaceChildren(
-        element("p", { role: "alert" }, "Delete this document for good?"),
+        element("p", { role: "alert" }, "Delete this document permanently?"),
         element("button.danger.sure", { type: "button", onclick: remove }, "Delete it"),
         keep);
       keep.focus();
@@ -123,7 +123,7 @@ const rows = (pairs) => pairs.map(([name, value]) => element("div", {}, element(
 function kept({ image_info: image, created_at: created, updated_at: updated, truncated }) {
   const when = (milliseconds) => new Date(milliseconds).toLocaleString();
   return [
-    image ? ["picture", `${image.width} × ${image.height}, ${image.media_type.replace("image/", "").toUpperCase()}, ${size(image.bytes)}`] : null,
+    image ? ["image", `${image.width} × ${image.height}, ${image.media_type.replace("image/", "").toUpperCase()}, ${size(image.bytes)}`] : null,
     truncated ? ["text", "over 1,000 passages: its end is found by keywords only"] : null,
     created ? ["added", when(created)] : null,
     updated && updated !== created ? ["replaced", when(updated)] : null,

@@ -1,5 +1,5 @@
-// Files that arrive by hand: dragged over the window (two targets that cover it, so that nobody
-// adds a picture who meant to search by it) or pasted.
+// Files that are dragged over the window or pasted. Two targets cover the window, to distinguish
+// searching by an image from adding it.
 
 const FILES = "Files";
 

@@ -1,5 +1,4 @@
-// Values that tell documents apart, each with how many of the result have it; pressing one keeps
-// the documents that have it.
+// Values of fields, each with its number of results; pressing one filters by it.
 
 import { element } from "./element.js";
 
@@ -38,7 +37,7 @@ function valuesOf(object, prefix = "") {
 const isShort = (value) => typeof value === "boolean" || Number.isInteger(value)
   || (typeof value === "string" && value !== "" && value.length <= LONGEST);
 
-/** `filters` is a Map of the fields that are kept to one value; `press(field, value)` is heard. */
+/** `filters` is a Map of the fields that are kept to one value; `press(field, value)` is called. */
 export function facetRows(facets, filters, press) {
   const fields = new Set([...filters.keys(), ...Object.keys(facets)]);
   return [...fields].map((field) => row(field, facets[field] ?? [], filters, press)).filter(Boolean);

@@ -122,7 +122,7 @@ function describe(answer) {
   at("nothing").hidden = !none || everything;
   at("nothing").textContent = question.mode === "keyword" && question.pin === null && !question.empty
     ? "No document has these words. Hybrid looks for their meaning too."
-    : "Nothing was found.";
+    : "No results.";
   document.title = question.words.trim() === "" ? "clipdb" : `${question.words.trim()} – clipdb`;
   const rows = facetRows(answer.facets ?? {}, question.filters, keep);
   at("facets").replaceChildren(...rows);
@@ -151,20 +151,20 @@ function showEmpty() {
   at("nothing").hidden = true;
 }
 
-/** Says what went wrong; only errors that the page knows end here, all others are its own faults. */
+/** Shows a known error; any other error is a bug of the page. */
 function complain(error) {
   const unreachable = error instanceof api.Unreachable;
   if (!unreachable && !(error instanceof api.Problem)) throw error;
   const passing = unreachable || error.status === 503;
-  tell(element("p", {}, element("strong", {}, unreachable ? "No answer. " : ""), error.message,
-    unreachable ? " It may have been stopped; this page goes on by itself when it is back." : ""),
+  notify(element("p", {}, element("strong", {}, unreachable ? "No response. " : ""), error.message,
+    unreachable ? " It may have been stopped; this page continues when it is back." : ""),
   element("button.plain", { type: "button", onclick: resume }, "Try again"));
-  // What is shown answers an older question.
+  // The results belong to an older question.
   document.body.classList.add("stale");
   if (passing) retrying = setInterval(async () => (await api.ready()) && resume(), RETRY_MS);
 }
 
-function tell(...content) {
+function notify(...content) {
   clearInterval(retrying);
   notice.replaceChildren(...content);
   notice.hidden = false;
@@ -235,10 +235,10 @@ function pin(what) {
   pinned.hidden = what === null;
   if (what === null) {
     pinned.replaceChildren();
-    words.placeholder = "Find pictures and texts";
+    words.placeholder = "Find images and texts";
     return;
   }
-  words.placeholder = "Add words to it";
+  words.placeholder = "Add words";
   const label = what.kind === "file" ? `Searching by ${what.name}` : `More like ${what.name.slice(0, 120)}`;
   const face = what.image
     ? picture(what.image, { alt: label, width: 160 })
@@ -261,7 +261,7 @@ async function like(found) {
 
 async function searchBy(file) {
   if (!file) return;
-  if (!isPicture(file)) return tell(element("p", {}, `${file.name} is not a picture, so it cannot be searched by.`));
+  if (!isPicture(file)) return notify(element("p", {}, `${file.name} is not an image, so you cannot search by it.`));
   words.value = question.words = "";
   pin({ kind: "file", name: file.name, base64: await base64(file), url: URL.createObjectURL(file) });
   await ask({ remember: true });

@@ -22,7 +22,7 @@ export function card(found, best, actions) {
     : element("span.passage", {}, element("span", {}, found.text ?? ""));
   const open = element("button.open", {
     type: "button",
-    "aria-label": `${found.image ? "Picture" : "Text"}: ${name.slice(0, 160)}${scored ? `, score ${figure(found.score)}` : ""}`,
+    "aria-label": `${found.image ? "Image" : "Text"}: ${name.slice(0, 160)}${scored ? `, score ${figure(found.score)}` : ""}`,
     onclick: () => actions.open(found),
   }, face, found.image ? element("span.caption", {}, name) : null);
   return element(`li.card.${found.image ? "of-picture" : "of-text"}`, { data: { id: found.id } },

@@ -2,7 +2,7 @@
 
 import { element } from "./element.js";
 
-export const LISTS = { image: "picture", text: "text", keyword: "keyword" };
+export const LISTS = { image: "image", text: "text", keyword: "keyword" };
 
 /** Fused scores live near 0.03 and cosines near 0.3: three figures that count, either way. */
 export function figure(score) {

@@ -156,7 +156,7 @@ class Progress {
 
   finish(stopped) {
     const { tray, title, button, share, bar } = this.#parts;
-    title.textContent = stopped ? "Stopped" : this.#failures ? "Done, but not all of it" : "Done";
+    title.textContent = stopped ? "Stopped" : this.#failures ? "Done, with failures" : "Done";
     tray.dataset.state = stopped || this.#failures ? "partly" : "done";
     bar.setAttribute("aria-label", title.textContent);
     share.hidden = stopped;

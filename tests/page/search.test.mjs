@@ -248,7 +248,7 @@ describe("searching", () => {
     await firstIs(page, "sun");
     await drop(page, "[data-drop=search]", [{ name: "notes.txt", type: "text/plain", base64: btoa("words") }]);
     await page.locator("#notice").waitFor();
-    assert.match(await page.textContent("#notice"), /notes\.txt is not a picture/);
+    assert.match(await page.textContent("#notice"), /notes\.txt is not an image/);
     await drop(page, "[data-drop=search]", [{ name: "broken.png", type: "image/png", base64: btoa("no pixels in here") }]);
     await page.waitForFunction(() => !document.getElementById("notice").textContent.includes("notes.txt"));
     assert.ok((await page.textContent("#notice")).length > 20, "the server's reason is shown");
