@@ -15,5 +15,5 @@ pub use http::base_path::BasePath;
 pub use http::callers::Hosts;
 pub use http::error::ApiError;
 pub use http::pace::Pace;
-pub use http::state::{ApiKey, ClipAsServiceSettings, RestSettings, RestState};
+pub use http::state::{ApiKey, ClipAsServiceSettings, HttpSettings, HttpState};
 pub use http::tls::TlsIdentity;

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use clap::Args;
 use clipdb_api::engine::{EncoderSettings, EngineSettings, ImageLimits, UrlIngestSettings};
-use clipdb_api::{ClipAsServiceSettings, Hosts, Pace, RestSettings, TlsIdentity};
+use clipdb_api::{ClipAsServiceSettings, Hosts, Pace, HttpSettings, TlsIdentity};
 use serde::{Deserialize, Serialize};
 
 pub use models::ModelConfiguration;
@@ -360,7 +360,7 @@ pub struct Configuration {
     pub models: Vec<ModelConfiguration>,
     pub model_cache: PathBuf,
     pub engine: EngineSettings,
-    pub rest: RestSettings,
+    pub rest: HttpSettings,
     pub search_threads: std::num::NonZeroUsize,
     pub index_threads: std::num::NonZeroUsize,
     pub workers: usize,
@@ -517,7 +517,7 @@ impl Settings {
             thumbnail_memory: encoder.decode_memory,
             ..EngineSettings::default()
         };
-        let rest = RestSettings {
+        let rest = HttpSettings {
             api_key,
             cors_origins: self.cors_origin,
             hosts,

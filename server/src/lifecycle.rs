@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clipdb_api::RestState;
+use clipdb_api::HttpState;
 use clipdb_api::app::{self, ProtocolStatistics};
 use clipdb_api::clip_as_service::grpc;
 use clipdb_api::engine::{
@@ -91,7 +91,7 @@ async fn serve_until_stopped(
         Arc::new(Statistics::new().map_err(|error| StartError::Metrics(error.to_string()))?);
     let protocols = ProtocolStatistics::new(statistics.registry())
         .map_err(|error| StartError::Metrics(error.to_string()))?;
-    let state = Arc::new(RestState::new(
+    let state = Arc::new(HttpState::new(
         configuration.rest.clone(),
         Arc::clone(&statistics),
     ));
@@ -191,7 +191,7 @@ async fn serve_until_stopped(
 /// Loads the models, then opens the data with them. Blocks.
 fn open_engine(
     configuration: &Configuration,
-    state: &RestState,
+    state: &HttpState,
     statistics: Arc<Statistics>,
 ) -> Result<Arc<Engine>, StartError> {
     state.starting("the model is being loaded");

@@ -9,7 +9,7 @@ use actix_web::{ResponseError, web};
 
 use crate::clip_as_service::{http, websocket};
 use crate::http::error::ApiError;
-use crate::http::state::RestState;
+use crate::http::state::HttpState;
 use crate::rest::openai;
 use crate::rest::openai::OpenAiProblem;
 use crate::rest::page;
@@ -38,7 +38,7 @@ fn is_public(request: &ServiceRequest) -> bool {
 }
 
 fn has_key(request: &ServiceRequest) -> bool {
-    let Some(state) = request.app_data::<web::Data<RestState>>() else {
+    let Some(state) = request.app_data::<web::Data<HttpState>>() else {
         return false;
     };
     let given = request

@@ -10,14 +10,14 @@ use actix_web::middleware::Next;
 use actix_web::{HttpResponse, web};
 
 use crate::clip_as_service::websocket;
-use crate::http::state::RestState;
+use crate::http::state::HttpState;
 
 /// Removes the base path from a request's path, and adds it to the path of a `Location`.
 pub(super) async fn strip(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    let state = request.app_data::<web::Data<RestState>>().cloned();
+    let state = request.app_data::<web::Data<HttpState>>().cloned();
     let base = match &state {
         Some(state) if !state.settings.base_path.as_str().is_empty() => &state.settings.base_path,
         _ => return Ok(next.call(request).await?.map_into_boxed_body()),

@@ -9,7 +9,7 @@ use actix_web::{ResponseError, web};
 use crate::clip_as_service::websocket;
 use crate::http::callers::{Sender, check_origin};
 use crate::http::error::ApiError;
-use crate::http::state::RestState;
+use crate::http::state::HttpState;
 use crate::rest::openai::{self, OpenAiProblem};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -33,7 +33,7 @@ pub(super) async fn admit(
 }
 
 fn check(request: &ServiceRequest) -> Result<(), ApiError> {
-    let Some(state) = request.app_data::<web::Data<RestState>>() else {
+    let Some(state) = request.app_data::<web::Data<HttpState>>() else {
         return Err(ApiError::Starting("no state".to_owned()));
     };
     let headers = request.headers();

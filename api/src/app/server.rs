@@ -18,7 +18,7 @@ use crate::clip_as_service::{self, websocket};
 use crate::http::error::ApiError;
 use crate::http::peer;
 use crate::http::resource::resource;
-use crate::http::state::{RestSettings, RestState};
+use crate::http::state::{HttpSettings, HttpState};
 use crate::http::tls::TlsIdentity;
 use crate::rest::{self, page};
 
@@ -35,7 +35,7 @@ const FIRST_REQUEST_SECONDS: u64 = 5;
 /// Binds `address` and returns the server, to be awaited, with the address that it is bound to.
 /// At most `max_connections` are open at once.
 pub fn bind(
-    state: Arc<RestState>,
+    state: Arc<HttpState>,
     statistics: &ProtocolStatistics,
     address: SocketAddr,
     tls: Option<&TlsIdentity>,
@@ -99,7 +99,7 @@ fn routes(config: &mut web::ServiceConfig) {
     config.service(resource("/", websocket::upgrade()).route(web::get().to(page::index)));
 }
 
-fn cors(settings: &RestSettings) -> Cors {
+fn cors(settings: &HttpSettings) -> Cors {
     let base = Cors::default()
         .allow_any_method()
         .allow_any_header()

@@ -10,7 +10,7 @@ use crate::clip_as_service::{self, CallStatistics};
 use crate::http::body::{self, FullBody};
 use crate::http::error::ApiError;
 use crate::http::resource::resource;
-use crate::http::state::{Open, RestState};
+use crate::http::state::{Open, HttpState};
 use crate::rest::{encode, path, rank, search};
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
@@ -91,7 +91,7 @@ async fn respond_to_search(
 }
 
 /// The server's state, and the metrics of CLIP-as-service's calls.
-type Context = (web::Data<RestState>, web::Data<CallStatistics>);
+type Context = (web::Data<HttpState>, web::Data<CallStatistics>);
 
 /// A JSON body once its protocol is known.
 enum Read {

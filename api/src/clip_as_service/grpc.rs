@@ -34,7 +34,7 @@ use crate::clip_as_service::metrics::CallStatistics;
 use crate::http::callers::{Sender, check_origin};
 use crate::http::error::ApiError;
 use crate::http::problem;
-use crate::http::state::RestState;
+use crate::http::state::HttpState;
 use crate::http::tls::TlsIdentity;
 use crate::http::trace_context::TRACEPARENT;
 
@@ -67,7 +67,7 @@ impl GrpcServer {
 /// Binds `address` and serves on threads of its own until `state` is stopping, at most
 /// `max_connections` at once.
 pub fn bind(
-    state: Arc<RestState>,
+    state: Arc<HttpState>,
     statistics: CallStatistics,
     address: SocketAddr,
     tls: Option<&TlsIdentity>,
@@ -99,7 +99,7 @@ pub fn bind(
 }
 
 async fn serve(
-    state: Arc<RestState>,
+    state: Arc<HttpState>,
     statistics: CallStatistics,
     listener: std::net::TcpListener,
     tls: Option<Identity>,
@@ -141,7 +141,7 @@ async fn serve(
 
 #[derive(Clone)]
 struct JinaRpc {
-    state: Arc<RestState>,
+    state: Arc<HttpState>,
     statistics: CallStatistics,
     open_streams: Arc<watch::Sender<usize>>,
 }
@@ -222,7 +222,7 @@ impl Service<HttpRequest<Body>> for JinaRpc {
 }
 
 /// Returns the same response to every client, once the models are loaded.
-struct ReadyService<T>(Arc<RestState>, fn() -> T);
+struct ReadyService<T>(Arc<HttpState>, fn() -> T);
 
 impl<T: Send + 'static> UnaryService<()> for ReadyService<T> {
     type Response = T;
@@ -300,7 +300,7 @@ impl CallService {
 }
 
 /// The rules of HTTP apply: over TLS a browser may send a page's bytes to this listener too.
-fn admit<B>(state: &RestState, request: &HttpRequest<B>) -> Result<(), ApiError> {
+fn admit<B>(state: &HttpState, request: &HttpRequest<B>) -> Result<(), ApiError> {
     let authority = request
         .uri()
         .authority()
@@ -347,7 +347,7 @@ fn with_setting(status: Status, limit: usize) -> Status {
 }
 
 /// The plain key, which the client sends, or `Bearer KEY`.
-fn has_key(state: &RestState, metadata: &MetadataMap) -> bool {
+fn has_key(state: &HttpState, metadata: &MetadataMap) -> bool {
     let given = metadata
         .get("authorization")
         .and_then(|value| value.to_str().ok());

@@ -18,7 +18,7 @@ use crate::http::body;
 use crate::http::error::ApiError;
 use crate::http::resource::resource;
 use crate::http::state::Open;
-use crate::http::state::RestState;
+use crate::http::state::HttpState;
 use clipdb_engine::{Engine, blocking};
 
 pub(crate) use crate::clip_as_service::endpoint::refused;
@@ -43,7 +43,7 @@ pub(crate) fn is_call_path(path: &str) -> bool {
 
 async fn post(
     Open(engine): Open,
-    state: web::Data<RestState>,
+    state: web::Data<HttpState>,
     statistics: web::Data<CallStatistics>,
     request: HttpRequest,
     payload: web::Payload,
@@ -57,7 +57,7 @@ async fn post(
 /// any other status means that the body was not a request.
 pub(crate) async fn respond(
     engine: Arc<Engine>,
-    state: &RestState,
+    state: &HttpState,
     statistics: &CallStatistics,
     request: &HttpRequest,
     json: Bytes,

@@ -33,7 +33,7 @@ use crate::clip_as_service::meter::Shares;
 use crate::clip_as_service::metrics::CallStatistics;
 use crate::http::error::ApiError;
 use crate::http::problem;
-use crate::http::state::RestState;
+use crate::http::state::HttpState;
 
 /// An idle connection is pinged after this time, and closed after as much time without a reply.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -91,7 +91,7 @@ pub(crate) async fn disable_compression<B: MessageBody>(
 }
 
 async fn open(
-    state: web::Data<RestState>,
+    state: web::Data<HttpState>,
     statistics: web::Data<CallStatistics>,
     request: HttpRequest,
     payload: web::Payload,
@@ -109,7 +109,7 @@ async fn open(
 }
 
 async fn open_dry_run(
-    state: web::Data<RestState>,
+    state: web::Data<HttpState>,
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, actix_web::Error> {
@@ -125,7 +125,7 @@ async fn open_dry_run(
 }
 
 async fn connect(
-    state: &RestState,
+    state: &HttpState,
     request: &HttpRequest,
     payload: web::Payload,
 ) -> Result<(Arc<Engine>, HttpResponse, Frames), actix_web::Error> {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer};
 use crate::http::body_reader::BodyReader;
 use crate::http::error::ApiError;
 use crate::http::exact_json::check_whole_numbers;
-use crate::http::state::RestSettings;
+use crate::http::state::HttpSettings;
 use crate::http::strict_json;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -36,7 +36,7 @@ impl FullBody {
 /// Reads the body to its end, at most `max_body_bytes`, and decodes its encoding.
 pub(crate) async fn read_full(
     engine: &Engine,
-    settings: &RestSettings,
+    settings: &HttpSettings,
     request: &HttpRequest,
     payload: web::Payload,
 ) -> Result<FullBody, ApiError> {
@@ -50,7 +50,7 @@ pub(crate) async fn read_full(
 /// The same for a route that accepts JSON only; removes the byte order mark.
 pub(crate) async fn read_json_text(
     engine: &Engine,
-    settings: &RestSettings,
+    settings: &HttpSettings,
     request: &HttpRequest,
     payload: web::Payload,
 ) -> Result<FullBody, ApiError> {
@@ -110,7 +110,7 @@ pub(crate) fn is_ndjson(media_type: &str) -> bool {
 /// Parses a JSON body as `T`; also returns its share of the memory budget.
 pub(crate) async fn read_json<T: DeserializeOwned + Send + 'static>(
     engine: &Engine,
-    settings: &RestSettings,
+    settings: &HttpSettings,
     request: &HttpRequest,
     payload: web::Payload,
 ) -> Result<(T, Share), ApiError> {
@@ -121,7 +121,7 @@ pub(crate) async fn read_json<T: DeserializeOwned + Send + 'static>(
 /// The same for data that is stored: refuses numbers that would lose digits.
 pub(crate) async fn read_strict_json<T: DeserializeOwned + Send + 'static>(
     engine: &Engine,
-    settings: &RestSettings,
+    settings: &HttpSettings,
     request: &HttpRequest,
     payload: web::Payload,
 ) -> Result<(T, Share), ApiError> {

@@ -15,7 +15,7 @@ use crate::http::pace::Pace;
 use clipdb_engine::{CollectionName, Engine, Statistics};
 
 #[derive(Debug, Clone)]
-pub struct RestSettings {
+pub struct HttpSettings {
     pub api_key: Option<ApiKey>,
     /// Origins that browsers may call from; `*` is any. Empty: only the server's own page.
     pub cors_origins: Vec<String>,
@@ -32,7 +32,7 @@ pub struct RestSettings {
     pub clip_as_service: ClipAsServiceSettings,
 }
 
-impl RestSettings {
+impl HttpSettings {
     /// Whether the `Authorization` header `given` is valid: `Bearer KEY`, and if `bare`, the key
     /// alone, which CLIP-as-service's clients send. Every request is if no key is set.
     pub fn admits(&self, given: Option<&str>, bare: bool) -> bool {
@@ -49,7 +49,7 @@ impl RestSettings {
     }
 }
 
-impl Default for RestSettings {
+impl Default for HttpSettings {
     fn default() -> Self {
         Self {
             api_key: None,
@@ -99,16 +99,16 @@ impl std::fmt::Debug for ApiKey {
     }
 }
 
-pub struct RestState {
+pub struct HttpState {
     engine: OnceLock<Arc<Engine>>,
     stage: RwLock<&'static str>,
     stopping: watch::Sender<bool>,
-    pub settings: RestSettings,
+    pub settings: HttpSettings,
     pub statistics: Arc<Statistics>,
 }
 
-impl RestState {
-    pub fn new(settings: RestSettings, statistics: Arc<Statistics>) -> Self {
+impl HttpState {
+    pub fn new(settings: HttpSettings, statistics: Arc<Statistics>) -> Self {
         Self {
             engine: OnceLock::new(),
             stage: RwLock::new("loading"),
@@ -155,7 +155,7 @@ impl RestState {
 /// The base path of the server that received `request`.
 pub(crate) fn base_path(request: &HttpRequest) -> BasePath {
     request
-        .app_data::<web::Data<RestState>>()
+        .app_data::<web::Data<HttpState>>()
         .map(|state| state.settings.base_path.clone())
         .unwrap_or_default()
 }
@@ -168,7 +168,7 @@ impl FromRequest for Open {
     type Future = Ready<Result<Self, ApiError>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let engine = match request.app_data::<web::Data<RestState>>() {
+        let engine = match request.app_data::<web::Data<HttpState>>() {
             Some(state) => state.engine(),
             None => Err(ApiError::Starting("no state".to_owned())),
         };

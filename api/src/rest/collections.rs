@@ -17,7 +17,7 @@ use crate::http::body;
 use crate::http::error::ApiError;
 use crate::http::query_string;
 use crate::http::resource::resource;
-use crate::http::state::{Open, RestState};
+use crate::http::state::{Open, HttpState};
 use crate::rest::path::collection_name;
 
 /// The most fields that a collection may declare.
@@ -116,7 +116,7 @@ async fn list(Open(engine): Open) -> Result<HttpResponse, ApiError> {
 
 async fn create(
     Open(engine): Open,
-    state: web::Data<RestState>,
+    state: web::Data<HttpState>,
     name: web::Path<String>,
     request: HttpRequest,
     payload: web::Payload,

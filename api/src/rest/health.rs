@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::http::error::ApiError;
 use crate::http::resource::resource;
-use crate::http::state::{Open, RestState};
+use crate::http::state::{Open, HttpState};
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config
@@ -16,7 +16,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
 }
 
 /// The process is alive; `degraded` if it does not serve all its collections, or accepts no writes.
-async fn health(state: web::Data<RestState>) -> HttpResponse {
+async fn health(state: web::Data<HttpState>) -> HttpResponse {
     let engine = state.engine().ok();
     let (damaged, unavailable) = engine
         .as_ref()
@@ -57,7 +57,7 @@ async fn ready(Open(engine): Open) -> Result<HttpResponse, ApiError> {
     Ok(HttpResponse::Ok().json(json!({ "status": "ready", "models": models })))
 }
 
-async fn metrics(state: web::Data<RestState>) -> Result<HttpResponse, ApiError> {
+async fn metrics(state: web::Data<HttpState>) -> Result<HttpResponse, ApiError> {
     let mut text = state
         .statistics
         .render()

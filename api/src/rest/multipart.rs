@@ -12,7 +12,7 @@ use memchr::memmem;
 
 use crate::http::body;
 use crate::http::error::ApiError;
-use crate::http::state::RestSettings;
+use crate::http::state::HttpSettings;
 use crate::rest::disposition;
 use crate::rest::disposition::Disposition;
 use clipdb_engine::{Engine, Share, blocking};
@@ -131,7 +131,7 @@ impl Files {
 /// Reads all parts of the body; also returns their share of the memory budget.
 pub(in crate::rest) async fn read(
     engine: &Engine,
-    settings: &RestSettings,
+    settings: &HttpSettings,
     request: &HttpRequest,
     payload: web::Payload,
 ) -> Result<(Vec<FilePart>, Share), ApiError> {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::http::error::ApiError;
 use crate::http::resource::resource;
-use crate::http::state::RestState;
+use crate::http::state::HttpState;
 use crate::rest::conditional::Version;
 
 static PAGE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/page");
@@ -49,7 +49,7 @@ pub(crate) fn is_page_file(path: &str) -> bool {
 }
 
 /// The OpenAPI description, with the names of the loaded models.
-async fn openapi(request: HttpRequest, state: web::Data<RestState>) -> HttpResponse {
+async fn openapi(request: HttpRequest, state: web::Data<HttpState>) -> HttpResponse {
     let Ok(engine) = state.engine() else {
         return embedded(
             &request,

@@ -17,7 +17,7 @@ use crate::http::body;
 use crate::http::body_reader::BodyReader;
 use crate::http::error::ApiError;
 use crate::http::resource::resource;
-use crate::http::state::{Open, RestState};
+use crate::http::state::{Open, HttpState};
 use crate::rest::conditional::{ByteRange, Version, last_modified};
 use crate::rest::file_stream;
 use crate::rest::path::{self, collection_name};
@@ -139,7 +139,7 @@ struct RestoreBody {
 
 async fn restore(
     Open(engine): Open,
-    state: web::Data<RestState>,
+    state: web::Data<HttpState>,
     name: web::Path<String>,
     request: HttpRequest,
     payload: web::Payload,

@@ -8,7 +8,7 @@ use crate::http::body;
 use crate::http::body::is_ndjson;
 use crate::http::error::ApiError;
 use crate::http::peer::Peer;
-use crate::http::state::RestSettings;
+use crate::http::state::HttpSettings;
 use crate::rest::documents::reader::DocumentReader;
 use crate::rest::documents::{background, ndjson, results};
 use crate::rest::{multipart, tasks};
@@ -19,7 +19,7 @@ const ACCEPTED: &str = "application/json, application/x-ndjson, multipart/form-d
 pub(super) async fn ingest(
     engine: &Arc<Engine>,
     collection: &Arc<Collection>,
-    settings: &RestSettings,
+    settings: &HttpSettings,
     request: &HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {

@@ -22,7 +22,7 @@ use crate::http::body;
 use crate::http::error::ApiError;
 use crate::http::exact_json::UniqueMap;
 use crate::http::query_string;
-use crate::http::state::{Open, RestState};
+use crate::http::state::{Open, HttpState};
 use crate::rest::multipart::Files;
 use crate::rest::path::{self, collection_name};
 
@@ -50,7 +50,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
 
 async fn add_to_default(
     Open(engine): Open,
-    state: web::Data<RestState>,
+    state: web::Data<HttpState>,
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
@@ -62,7 +62,7 @@ async fn add_to_default(
 
 async fn add(
     Open(engine): Open,
-    state: web::Data<RestState>,
+    state: web::Data<HttpState>,
     name: web::Path<String>,
     request: HttpRequest,
     payload: web::Payload,
@@ -78,7 +78,7 @@ async fn add(
 
 async fn put(
     Open(engine): Open,
-    state: web::Data<RestState>,
+    state: web::Data<HttpState>,
     path: web::Path<(String, String)>,
     request: HttpRequest,
     payload: web::Payload,
@@ -139,7 +139,7 @@ fn change<A, B>(
 
 async fn patch(
     Open(engine): Open,
-    state: web::Data<RestState>,
+    state: web::Data<HttpState>,
     path: web::Path<(String, String)>,
     request: HttpRequest,
     payload: web::Payload,

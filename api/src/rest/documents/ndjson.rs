@@ -11,7 +11,7 @@ use futures_util::{Stream, stream};
 use crate::http::body::without_byte_order_mark;
 use crate::http::body_reader::BodyReader;
 use crate::http::error::ApiError;
-use crate::http::state::RestSettings;
+use crate::http::state::HttpSettings;
 use crate::rest::documents::batch;
 use crate::rest::documents::wire::{self, failed};
 use crate::rest::multipart::Files;
@@ -23,7 +23,7 @@ const CHUNK: usize = 64 << 10;
 /// the body ends early, the stream ends after the last complete line.
 pub(super) async fn read(
     engine: &Arc<Engine>,
-    settings: &RestSettings,
+    settings: &HttpSettings,
     request: &HttpRequest,
     payload: web::Payload,
 ) -> Result<impl Stream<Item = Incoming> + use<>, ApiError> {

@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::http::body;
 use crate::http::data_uri::decode_base64;
 use crate::http::error::ApiError;
-use crate::http::state::{Open, RestState};
+use crate::http::state::{Open, HttpState};
 use crate::rest::large_response;
 use crate::rest::openai::OpenAiProblem;
 
@@ -87,7 +87,7 @@ struct Usage {
 
 pub(super) async fn create(
     opened: Result<Open, ApiError>,
-    state: web::Data<RestState>,
+    state: web::Data<HttpState>,
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, OpenAiProblem> {
