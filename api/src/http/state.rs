@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest, web};
 use parking_lot::RwLock;
+use subtle::ConstantTimeEq;
 use tokio::sync::watch;
 
 use crate::http::base_path::BasePath;
@@ -82,14 +83,7 @@ impl ApiKey {
     }
 
     pub fn matches(&self, given: &str) -> bool {
-        let given = given.as_bytes();
-        let same_length = given.len() == self.0.len();
-        let differing = self
-            .0
-            .iter()
-            .zip(given)
-            .fold(0u8, |all, (ours, theirs)| all | (ours ^ theirs));
-        same_length && differing == 0
+        self.0.ct_eq(given.as_bytes()).into()
     }
 }
 
@@ -173,5 +167,36 @@ impl FromRequest for Open {
             None => Err(ApiError::Starting("no state".to_owned())),
         };
         ready(engine.map(Open))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_accepted_as_a_bearer_token_or_bare() {
+        let settings = HttpSettings {
+            api_key: Some(ApiKey::new("secret")),
+            ..HttpSettings::default()
+        };
+        for (given, as_bearer, as_bare) in [
+            (Some("Bearer secret"), true, true),
+            (Some("bearer  secret "), true, true),
+            (Some("secret"), false, true),
+            (Some(" secret "), false, true),
+            (Some("Basic secret"), false, false),
+            (Some("Bearer secre"), false, false),
+            (Some("Bearer secrets"), false, false),
+            (Some("Bearer Secret"), false, false),
+            (Some("Bearer "), false, false),
+            (Some(""), false, false),
+            (None, false, false),
+        ] {
+            assert_eq!(settings.admits(given, false), as_bearer, "{given:?}");
+            assert_eq!(settings.admits(given, true), as_bare, "{given:?}");
+        }
+        assert!(HttpSettings::default().admits(None, false));
+        assert_eq!(format!("{:?}", ApiKey::new("secret")), "ApiKey(…)");
     }
 }
