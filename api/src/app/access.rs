@@ -48,3 +48,44 @@ fn has_key(request: &ServiceRequest) -> bool {
     let bare = http::is_call_path(request.path()) || websocket::is_upgrade(request.headers());
     state.settings.admits(given, bare)
 }
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    #[test]
+    fn only_health_and_the_page_are_public() {
+        let public = |path: &str, upgrade: bool| {
+            let request = TestRequest::with_uri(path);
+            let request = match upgrade {
+                true => request.insert_header((header::UPGRADE, "websocket")),
+                false => request,
+            };
+            is_public(&request.to_srv_request())
+        };
+        for path in [
+            "/health",
+            "/ready",
+            "/",
+            "/docs",
+            "/favicon.ico",
+            "/page/page.js",
+        ] {
+            assert!(public(path, false), "{path}");
+        }
+        for path in [
+            "/metrics",
+            "/openapi.json",
+            "/collections",
+            "/healthy",
+            "/pages",
+            "/search",
+            "/v1/models",
+        ] {
+            assert!(!public(path, false), "{path}");
+        }
+        assert!(!public("/", true), "CLIP-as-service's WebSocket");
+    }
+}

@@ -60,3 +60,21 @@ fn with_path(uri: &Uri, path_and_query: &str) -> Option<Uri> {
     parts.path_and_query = Some(PathAndQuery::from_str(path_and_query).ok()?);
     Uri::from_parts(parts).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_path_and_query_of_a_uri_are_replaced() {
+        for (uri, path, expected) in [
+            ("/a/b?c=1", "/b?c=1", "/b?c=1"),
+            ("http://host:1/a/b", "/b", "http://host:1/b"),
+            ("/a/", "/", "/"),
+        ] {
+            let uri: Uri = uri.parse().unwrap();
+            assert_eq!(with_path(&uri, path).unwrap().to_string(), expected);
+        }
+        assert!(with_path(&Uri::from_static("/a"), "/ b").is_none());
+    }
+}

@@ -92,3 +92,29 @@ fn request_id(request: &ServiceRequest) -> String {
         _ => uuid::Uuid::now_v7().simple().to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    #[test]
+    fn a_client_s_id_is_kept_if_it_is_short_and_printable() {
+        let id = |given: &str| {
+            let request = TestRequest::get().insert_header((REQUEST_ID, given));
+            request_id(&request.to_srv_request())
+        };
+        let longest = "x".repeat(64);
+        for given in ["a", "7d3c-1", "~!", &longest] {
+            assert_eq!(id(given), given);
+        }
+        for given in ["", "a b", "ü", &"x".repeat(65)] {
+            let made = id(given);
+            assert_eq!(made.len(), 32, "{given}");
+            assert_ne!(made, id(given));
+        }
+        let none = request_id(&TestRequest::get().to_srv_request());
+        assert_eq!(none.len(), 32);
+    }
+}

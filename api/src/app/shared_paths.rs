@@ -10,7 +10,7 @@ use crate::clip_as_service::{self, CallStatistics};
 use crate::http::body::{self, FullBody};
 use crate::http::error::ApiError;
 use crate::http::resource::resource;
-use crate::http::state::{Open, HttpState};
+use crate::http::state::{HttpState, Open};
 use crate::rest::{encode, path, rank, search};
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {

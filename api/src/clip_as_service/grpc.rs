@@ -362,3 +362,46 @@ fn in_flight(metadata: &MetadataMap) -> usize {
         .and_then(|value| value.parse().ok())
         .map_or(IN_FLIGHT, |wanted: usize| wanted.clamp(1, MOST_IN_FLIGHT))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_client_chooses_how_many_requests_execute_at_once() {
+        for (given, expected) in [
+            (None, IN_FLIGHT),
+            (Some("7"), 7),
+            (Some("0"), 1),
+            (Some("5000"), MOST_IN_FLIGHT),
+            (Some("-1"), IN_FLIGHT),
+            (Some("many"), IN_FLIGHT),
+        ] {
+            let mut metadata = MetadataMap::new();
+            if let Some(given) = given {
+                metadata.insert("__prefetch__", given.parse().unwrap());
+            }
+            assert_eq!(in_flight(&metadata), expected, "{given:?}");
+        }
+    }
+
+    #[test]
+    fn errors_have_grpc_s_codes() {
+        for (error, code) in [
+            (ApiError::Unauthorized, Code::Unauthenticated),
+            (ApiError::SlowBody(String::new()), Code::DeadlineExceeded),
+            (ApiError::ForeignHost(String::new()), Code::PermissionDenied),
+            (
+                ApiError::ForeignOrigin(String::new()),
+                Code::PermissionDenied,
+            ),
+            (ApiError::Starting(String::new()), Code::Unavailable),
+        ] {
+            assert_eq!(Status::from(error).code(), code);
+        }
+        let large = with_setting(Status::out_of_range("too long"), 7);
+        assert!(large.message().contains("max_body_bytes"), "{large}");
+        let other = with_setting(Status::internal("broken"), 7);
+        assert_eq!(other.message(), "broken");
+    }
+}

@@ -17,8 +17,8 @@ use crate::clip_as_service::websocket;
 use crate::http::body;
 use crate::http::error::ApiError;
 use crate::http::resource::resource;
-use crate::http::state::Open;
 use crate::http::state::HttpState;
+use crate::http::state::Open;
 use clipdb_engine::{Engine, blocking};
 
 pub(crate) use crate::clip_as_service::endpoint::refused;

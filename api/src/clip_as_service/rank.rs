@@ -97,3 +97,52 @@ fn order(document: &mut Document, query: &Encoded, candidates: &[Encoded], logit
         })
         .collect();
 }
+
+#[cfg(test)]
+mod tests {
+    use clipdb_engine::Embedding;
+
+    use super::*;
+
+    fn encoded(vector: &[f32]) -> Encoded {
+        Encoded {
+            embedding: Embedding::normalised(vector.to_vec()).unwrap(),
+            truncated: false,
+            tokens: 1,
+        }
+    }
+
+    #[test]
+    fn matches_are_ordered_by_similarity_with_both_scores() {
+        let named = |id: &str| Document {
+            id: id.to_owned(),
+            ..Document::default()
+        };
+        let mut document = Document {
+            matches: vec![named("far"), named("near"), named("middle")],
+            ..Document::default()
+        };
+        let candidates = [[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]].map(|vector| encoded(&vector));
+        order(&mut document, &encoded(&[1.0, 0.0]), &candidates, 100.0);
+        let ids: Vec<&str> = document
+            .matches
+            .iter()
+            .map(|found| found.id.as_str())
+            .collect();
+        assert_eq!(ids, ["near", "middle", "far"]);
+        let score = |at: usize, name: &str| document.matches[at].scores[name].value;
+        assert!((score(0, "clip_score_cosine") - 1.0).abs() < 1e-6);
+        assert!(score(2, "clip_score_cosine").abs() < 1e-6);
+        let sum: f32 = (0..3).map(|at| score(at, "clip_score")).sum();
+        assert!((sum - 1.0).abs() < 1e-5, "{sum}");
+    }
+
+    #[test]
+    fn an_empty_document_can_not_be_ranked() {
+        let document = Document::default();
+        for found in [None, Some(None)] {
+            assert!(super::encoded(&document, found).is_err());
+        }
+        assert!(super::encoded(&document, Some(Some(encoded(&[1.0])))).is_ok());
+    }
+}

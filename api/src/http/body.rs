@@ -147,3 +147,58 @@ where
 {
     Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    #[test]
+    fn a_media_type_is_compared_without_its_parameters() {
+        for (given, expected) in [
+            ("application/json", "application/json"),
+            ("Application/JSON; charset=utf-8", "application/json"),
+            (" text/plain ;a", "text/plain"),
+            ("", ""),
+        ] {
+            let request = TestRequest::post().insert_header((header::CONTENT_TYPE, given));
+            assert_eq!(media_type(&request.to_http_request()), expected);
+        }
+        assert_eq!(media_type(&TestRequest::post().to_http_request()), "");
+        for kind in [
+            "application/x-ndjson",
+            "application/ndjson",
+            "application/jsonl",
+        ] {
+            assert!(is_ndjson(kind));
+        }
+        assert!(!is_ndjson("application/json"));
+    }
+
+    #[test]
+    fn a_length_is_known_unless_the_body_is_compressed() {
+        let length = |headers: &[(header::HeaderName, &'static str)]| {
+            let request = headers.iter().fold(TestRequest::post(), |request, header| {
+                request.insert_header(header.clone())
+            });
+            announced_length(&request.to_http_request(), 100)
+        };
+        let announced = (header::CONTENT_LENGTH, "7");
+        assert_eq!(length(std::slice::from_ref(&announced)).unwrap(), 7);
+        assert_eq!(
+            length(&[announced, (header::CONTENT_ENCODING, "gzip")]).unwrap(),
+            100
+        );
+        assert_eq!(length(&[]).unwrap(), 100);
+        assert_eq!(length(&[(header::CONTENT_LENGTH, "x")]).unwrap(), 100);
+        assert!(length(&[(header::CONTENT_LENGTH, "101")]).is_err());
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_removed() {
+        let bytes = Bytes::from_static(b"\xef\xbb\xbf{}");
+        assert_eq!(without_byte_order_mark(bytes), "{}");
+        assert_eq!(without_byte_order_mark(Bytes::from_static(b"{}")), "{}");
+    }
+}

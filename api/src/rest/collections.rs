@@ -17,7 +17,7 @@ use crate::http::body;
 use crate::http::error::ApiError;
 use crate::http::query_string;
 use crate::http::resource::resource;
-use crate::http::state::{Open, HttpState};
+use crate::http::state::{HttpState, Open};
 use crate::rest::path::collection_name;
 
 /// The most fields that a collection may declare.
@@ -202,4 +202,60 @@ async fn recall(
 async fn check(Open(engine): Open, name: web::Path<String>) -> Result<HttpResponse, ApiError> {
     let collection = engine.collection(&collection_name(&name)?)?;
     Ok(HttpResponse::Ok().json(engine.agreement(&collection).await?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::problem;
+
+    fn wanted(json: &str) -> Result<Wanted, &'static str> {
+        body::parse::<Definition>(json.as_bytes())
+            .and_then(Definition::into_wanted)
+            .map_err(|error| problem::code(&error))
+    }
+
+    #[test]
+    fn a_definition_is_checked() {
+        let definition = r#"{"model": "none", "dim": 3, "fields": {"a.b": {"type": "number"}}}"#;
+        let found = wanted(definition).unwrap();
+        assert_eq!((found.model.as_deref(), found.dim), (Some("none"), Some(3)));
+        assert_eq!(found.fields.len(), 1);
+        assert!(wanted(r#"{"fields": null}"#).unwrap().fields.is_empty());
+        let long = "x".repeat(FIELD_PATH + 1);
+        let many: Vec<String> = (0..=FIELDS)
+            .map(|at| format!(r#""f{at}": {{"type": "number"}}"#))
+            .collect();
+        for (json, code) in [
+            (
+                r#"{"fields": {"": {"type": "number"}}}"#.to_owned(),
+                "invalid_field",
+            ),
+            (
+                r#"{"fields": {"$a": {"type": "number"}}}"#.to_owned(),
+                "invalid_field",
+            ),
+            (
+                format!(r#"{{"fields": {{"{long}": {{"type": "number"}}}}}}"#),
+                "invalid_field",
+            ),
+            (
+                format!(r#"{{"fields": {{{}}}}}"#, many.join(",")),
+                "invalid_field",
+            ),
+            (
+                r#"{"fields": {"a": {"type": "words"}}}"#.to_owned(),
+                "invalid_field",
+            ),
+            (
+                r#"{"fields": {"a": {"kind": "number"}}}"#.to_owned(),
+                "unknown_field",
+            ),
+            (r#"{"name": "a"}"#.to_owned(), "unknown_field"),
+            ("{".to_owned(), "invalid_json"),
+        ] {
+            let shown = &json[..json.len().min(60)];
+            assert_eq!(wanted(&json).err(), Some(code), "{shown}");
+        }
+    }
 }

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::http::error::ApiError;
 use crate::http::resource::resource;
-use crate::http::state::{Open, HttpState};
+use crate::http::state::{HttpState, Open};
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config

@@ -46,3 +46,44 @@ impl InputBody {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::{body, problem};
+
+    #[test]
+    fn an_input_is_a_text_or_an_image() {
+        let input = |json: &str| {
+            body::parse::<InputBody>(json.as_bytes())
+                .and_then(InputBody::resolve)
+                .map_err(|error| problem::code(&error))
+        };
+        assert!(matches!(input(r#"{"text": "a"}"#), Ok(Input::Text(text)) if text == "a"));
+        let image = input(r#"{"image": {"base64": "aGk="}}"#);
+        assert!(matches!(image, Ok(Input::Image(_))));
+        for (json, code) in [
+            ("{}", "invalid_field"),
+            (r#"{"text": "a", "image": {"base64": ""}}"#, "invalid_field"),
+            (r#"{"image": {"id": "a"}}"#, "invalid_field"),
+            (r#"{"image": {}}"#, "invalid_field"),
+            (r#"{"image": {"file": "a"}}"#, "missing_part"),
+            (r#"{"image": {"base64": "*"}}"#, "invalid_base64"),
+            (r#"{"vector": [1]}"#, "unknown_field"),
+        ] {
+            assert_eq!(input(json).err(), Some(code), "{json}");
+        }
+    }
+
+    #[test]
+    fn the_number_of_inputs_is_limited() {
+        for (count, is_allowed) in [
+            (0, false),
+            (1, true),
+            (MAX_INPUTS, true),
+            (MAX_INPUTS + 1, false),
+        ] {
+            assert_eq!(check_count("inputs", count).is_ok(), is_allowed, "{count}");
+        }
+    }
+}

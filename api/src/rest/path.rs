@@ -33,3 +33,27 @@ pub(super) fn snapshot(path: &(String, String)) -> Result<(CollectionName, Snaps
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::problem;
+
+    #[test]
+    fn names_and_ids_of_a_path_are_checked() {
+        assert_eq!(collection_name("a-1").unwrap().to_string(), "a-1");
+        for name in ["", "A B", "a/b"] {
+            let error = collection_name(name).unwrap_err();
+            assert_eq!(problem::code(&error), "invalid_collection_name", "{name}");
+        }
+        let path = |name: &str, id: &str| (name.to_owned(), id.to_owned());
+        for (path, code) in [
+            (path("a b", "x"), "invalid_collection_name"),
+            (path("a", "../x"), "snapshot_not_found"),
+            (path("a", ""), "snapshot_not_found"),
+        ] {
+            let error = snapshot(&path).unwrap_err();
+            assert_eq!(problem::code(&error), code, "{path:?}");
+        }
+    }
+}

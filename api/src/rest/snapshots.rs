@@ -17,7 +17,7 @@ use crate::http::body;
 use crate::http::body_reader::BodyReader;
 use crate::http::error::ApiError;
 use crate::http::resource::resource;
-use crate::http::state::{Open, HttpState};
+use crate::http::state::{HttpState, Open};
 use crate::rest::conditional::{ByteRange, Version, last_modified};
 use crate::rest::file_stream;
 use crate::rest::path::{self, collection_name};

@@ -22,7 +22,7 @@ use crate::http::body;
 use crate::http::error::ApiError;
 use crate::http::exact_json::UniqueMap;
 use crate::http::query_string;
-use crate::http::state::{Open, HttpState};
+use crate::http::state::{HttpState, Open};
 use crate::rest::multipart::Files;
 use crate::rest::path::{self, collection_name};
 

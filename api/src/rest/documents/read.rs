@@ -162,3 +162,22 @@ pub(super) async fn image(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_is_an_id() {
+        for id in ["a", "ü/ b", "0193"] {
+            let cursor = URL_SAFE_NO_PAD.encode(id);
+            assert_eq!(cursor_id(&cursor).unwrap().as_str(), id);
+        }
+        for cursor in ["?", "YQ==", "", &URL_SAFE_NO_PAD.encode([0xff, 0xfe])] {
+            assert!(
+                matches!(cursor_id(cursor), Err(ApiError::InvalidField(_))),
+                "{cursor}"
+            );
+        }
+    }
+}

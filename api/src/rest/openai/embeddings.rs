@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::http::body;
 use crate::http::data_uri::decode_base64;
 use crate::http::error::ApiError;
-use crate::http::state::{Open, HttpState};
+use crate::http::state::{HttpState, Open};
 use crate::rest::large_response;
 use crate::rest::openai::OpenAiProblem;
 
@@ -277,5 +277,32 @@ mod tests {
             STANDARD.decode(text).unwrap(),
             [154, 153, 25, 63, 205, 204, 76, 191]
         );
+    }
+
+    #[test]
+    fn ignored_fields_and_a_replaced_model_are_named() {
+        let fields = |names: &[&str]| -> BTreeMap<String, IgnoredAny> {
+            let names = names.iter().map(|name| (*name).to_owned());
+            names.map(|name| (name, IgnoredAny)).collect()
+        };
+        assert_eq!(warning(&fields(&[]), None, "m"), None);
+        let one = warning(&fields(&["truncate"]), None, "m").unwrap();
+        assert_eq!(one, "ignored: 'truncate'");
+        let both = warning(&fields(&["ü"]), Some("text-embedding-3-small"), "m").unwrap();
+        assert_eq!(
+            both,
+            "model 'text-embedding-3-small' is OpenAI's: 'm' was used; ignored: '?'"
+        );
+        let many = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"];
+        let many = warning(&fields(&many), None, "m").unwrap();
+        assert!(many.ends_with("'h' and 2 more"), "{many}");
+        for (name, is_theirs) in [
+            ("text-embedding-ada-002", true),
+            ("openai/text-embedding-3-large", true),
+            ("clip-vit", false),
+            ("my/text-embedding-x", false),
+        ] {
+            assert_eq!(is_openai_s(name), is_theirs, "{name}");
+        }
     }
 }

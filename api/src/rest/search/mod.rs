@@ -13,7 +13,7 @@ use crate::http::body::{self as request_body, FullBody};
 use crate::http::error::ApiError;
 use crate::http::exact_json::UniqueValue;
 use crate::http::query_string;
-use crate::http::state::{Open, HttpSettings, base_path};
+use crate::http::state::{HttpSettings, Open, base_path};
 use crate::rest::documents::wire::ImageBody;
 use crate::rest::multipart;
 use crate::rest::multipart::{FilePart, Files};
