@@ -82,7 +82,7 @@ struct StrictDeserializer<'s, D> {
     slot: &'s Slot,
 }
 
-impl<'s, D> StrictDeserializer<'s, D> {
+impl<D> StrictDeserializer<'_, D> {
     /// JSON describes itself, so the source decides by what it finds.
     fn expect<'de, V: Visitor<'de>>(
         self,
