@@ -64,7 +64,10 @@ impl<'de> MapAccess<'de> for Pairs<'de> {
         }
     }
 
-    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, QueryError> {
+    fn next_value_seed<V: DeserializeSeed<'de>>(
+        &mut self,
+        seed: V,
+    ) -> Result<V::Value, QueryError> {
         // serde asks for a value after its name only.
         let (name, value) = self.current.take().unwrap_or_default();
         seed.deserialize(Parameter(value))
