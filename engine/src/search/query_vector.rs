@@ -10,7 +10,7 @@ use clipdb_storage::{CollectionStore, DocumentId};
 use crate::blocking::blocking;
 use crate::collection::collection::Collection;
 use crate::collection::rows;
-use crate::documents::ingest::only;
+use crate::documents::ingest::expect_one;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::search::query::{Content, Part};
@@ -49,7 +49,7 @@ impl Engine {
             Content::Text(text) => {
                 self.check_text(text)?;
                 let encoder = self.models.of(collection.definition())?;
-                let text = only(
+                let text = expect_one(
                     encoder
                         .texts_as(vec![text.clone()], TextRole::Query, Priority::Search)
                         .await?,
