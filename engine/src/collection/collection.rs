@@ -201,9 +201,9 @@ impl Collection {
     }
 
     /// Finishes accepted writes and saves the indexes. Blocks.
-    pub(crate) fn close(&self, why: CloseReason) {
+    pub(crate) fn close(&self, reason: CloseReason) {
         self.readiness.cancel();
-        self.committer.close(why);
-        self.index.close(why);
+        self.committer.close(reason);
+        self.index.close(reason);
     }
 }

@@ -143,10 +143,10 @@ impl Committer {
 
     async fn send(self: &Arc<Self>, work: Work) -> Result<(), EngineError> {
         let sender = self.sender.lock().clone();
-        let sender = sender.map_err(|why| why.error(&self.name))?;
+        let sender = sender.map_err(|reason| reason.error(&self.name))?;
         if sender.send(work).await.is_err() {
-            let why = self.sender.lock().as_ref().err().copied();
-            return Err(why.unwrap_or(CloseReason::Stopping).error(&self.name));
+            let reason = self.sender.lock().as_ref().err().copied();
+            return Err(reason.unwrap_or(CloseReason::Stopping).error(&self.name));
         }
         self.wait_for_thread();
         Ok(())
@@ -191,8 +191,8 @@ impl Committer {
     }
 
     /// Accepts no more writes and finishes the accepted ones, on this thread. Blocks.
-    pub(crate) fn close(self: &Arc<Self>, why: CloseReason) {
-        *self.sender.lock() = Err(why);
+    pub(crate) fn close(self: &Arc<Self>, reason: CloseReason) {
+        *self.sender.lock() = Err(reason);
         let mut turn = self.turn.lock();
         turn.receiver.close();
         for _ in 0..MOST_PANICS {

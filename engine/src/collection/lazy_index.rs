@@ -75,8 +75,8 @@ impl LazyIndex {
             });
         }
         let closed = self.changing.lock();
-        if let Some(why) = *closed {
-            return Err(why.error(&self.store.definition().name));
+        if let Some(reason) = *closed {
+            return Err(reason.error(&self.store.definition().name));
         }
         // Another thread may have opened it while this one waited.
         if let Some(index) = self.get() {
@@ -97,8 +97,8 @@ impl LazyIndex {
     /// that commits may call it, so that no commit happens in between. Blocks.
     pub(crate) fn reopen(&self) -> Result<Arc<CollectionIndex>, EngineError> {
         let closed = self.changing.lock();
-        if let Some(why) = *closed {
-            return Err(why.error(&self.store.definition().name));
+        if let Some(reason) = *closed {
+            return Err(reason.error(&self.store.definition().name));
         }
         if let Some(lost) = self.open.write().take() {
             lost.abandon();
@@ -162,14 +162,14 @@ impl LazyIndex {
     }
 
     /// Closes the index for good, and saves it unless the collection was dropped. Blocks.
-    pub(crate) fn close(&self, why: CloseReason) {
+    pub(crate) fn close(&self, reason: CloseReason) {
         let mut closed = self.changing.lock();
-        *closed = Some(why);
+        *closed = Some(reason);
         let Some(index) = self.open.write().take() else {
             return;
         };
         index.stop_building();
-        if why != CloseReason::Dropped
+        if reason != CloseReason::Dropped
             && let Err(error) = index.save()
         {
             tracing::warn!(%error, "could not write the newest vectors to disk; the next startup reads them from the documents");

@@ -1,5 +1,5 @@
-//! The vector that a query is compared by: its parts embedded, ahead of any ingest, and
-//! summed by weight.
+//! Computes the vector of a query: its parts are embedded, with priority over ingest, and summed by
+//! weight.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::search::query::{Content, Part};
 use crate::search::timings::SearchTimings;
 
 impl Engine {
-    /// The weighted sum of the parts' unit vectors, of length 1.
+    /// The weighted sum of the parts' unit vectors, normalised to length 1.
     pub(crate) async fn query_vector(
         &self,
         collection: &Arc<Collection>,
@@ -80,7 +80,7 @@ impl Engine {
                 }
                 unit_length(vector.clone()).ok_or_else(|| EngineError::NoDirection {
                     kind: "query",
-                    reason: "its length is zero, or next to it".to_owned(),
+                    reason: "its length is zero or almost zero".to_owned(),
                 })
             }
         }
