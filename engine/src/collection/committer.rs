@@ -572,7 +572,7 @@ fn changed_keys(outcomes: &[Outcome]) -> (Vec<RowId>, Vec<DocumentKey>) {
             Outcome::NotFound | Outcome::NothingLeft | Outcome::Refused => {}
         }
     }
-    let replaced_keys: HashSet<DocumentKey> = removed.iter().copied().collect();
-    added.retain(|key| !replaced_keys.contains(key));
+    let removed_keys: HashSet<DocumentKey> = removed.iter().copied().collect();
+    added.retain(|key| !removed_keys.contains(key));
     (removed.into_iter().map(rows::row_id).collect(), added)
 }
