@@ -1,13 +1,11 @@
-//! Where blocking work runs: FFI, synchronous I/O, decoding and held locks stay off the async
-//! threads.
+//! Runs blocking work (FFI, synchronous I/O, decoding, held locks) off the async threads.
 
 use crate::error::EngineError;
 
-/// Runs `work` on tokio's pool for blocking work, within the caller's tracing span, and waits for
-/// it.
+/// Runs `work` on tokio's blocking pool, within the caller's tracing span, and waits for its result.
 ///
 /// # Errors
-/// [`EngineError::Interrupted`]: `work` panicked, or the runtime is shutting down.
+/// [`EngineError::Interrupted`] if `work` panicked or the runtime is shutting down.
 pub async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, EngineError> {

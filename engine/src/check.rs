@@ -1,5 +1,5 @@
-//! A data folder verified while no server uses it: documents and pictures by `clipdb-storage`,
-//! then each collection's indexes against its documents.
+//! Verifies a data folder that no server uses: `clipdb-storage` checks documents and images, then
+//! each collection's indexes are compared with its documents.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use clipdb_storage::{
     CheckMode, CheckReport, Finding, FindingKind, FindingSubject, Store, StoreOptions,
 };
 
-use crate::collection::closed::Closed;
+use crate::collection::closed::CloseReason;
 use crate::collection::collection::Collection;
 use crate::collection::definition::index_configuration;
 use crate::collection::rows;
@@ -20,11 +20,11 @@ use crate::error::EngineError;
 use crate::metrics::statistics::Statistics;
 use crate::settings::EngineSettings;
 
-/// Verifies the folder `settings.data`. [`CheckMode::Repair`] also repairs what can be repaired
-/// without loss, and brings every index up to date.
+/// Verifies the folder `settings.data`. [`CheckMode::Repair`] also makes every repair that loses no
+/// data and brings every index up to date. Blocks.
 ///
 /// # Errors
-/// The folder cannot be looked at. What is damaged in it is no error but a finding.
+/// The folder cannot be read. Corrupt data in it is a finding, not an error.
 pub fn check_folder(
     settings: &EngineSettings,
     mode: CheckMode,
@@ -39,7 +39,7 @@ pub fn check_folder(
             || matches!(finding.kind, FindingKind::Leftover | FindingKind::Derived)
             || finding.subject == FindingSubject::ImageFile
     };
-    // Indexes of documents that are not whole say nothing.
+    // Indexes can only be compared with intact documents.
     if checked.findings.iter().all(servable) {
         let store = Store::open(&settings.data, &options)?;
         let statistics =
@@ -55,7 +55,7 @@ pub fn check_folder(
             if let Some((shared, ..)) = &shared {
                 bring_up_to_date(collection, folder, shared)?;
                 for finding in &mut findings {
-                    finding.repaired = Some("made anew from the documents".to_owned());
+                    finding.repaired = Some("rebuilt from the documents".to_owned());
                 }
             }
             checked.findings.append(&mut findings);
@@ -71,9 +71,9 @@ fn bring_up_to_date(
 ) -> Result<(), EngineError> {
     let collection = Collection::new(store, folder, shared)?;
     collection.open()?;
-    let done = collection.wait_until_searchable(None);
-    collection.close(Closed::Stopping);
-    done
+    let outcome = collection.wait_until_searchable(None);
+    collection.close(CloseReason::Stopping);
+    outcome
 }
 
 fn check_index(
@@ -83,19 +83,21 @@ fn check_index(
     let live: BTreeSet<_> = store.live_keys()?.into_iter().map(rows::row_id).collect();
     let definition = store.definition();
     let found = CollectionIndex::inspect(folder, &index_configuration(definition)?);
-    let judge = |what: &str, held: Result<SavedIndex, Reason>| {
+    let finding = |what: &str, held: Result<SavedIndex, Reason>| {
         let (kind, reason) = match held {
-            Err(Reason::Missing) => (FindingKind::Note, "there is none yet".to_owned()),
+            Err(Reason::Missing) => (FindingKind::Note, "it does not exist yet".to_owned()),
             Err(Reason::Format(format)) => (FindingKind::Note, format),
             Err(Reason::Corrupt(damage)) => (FindingKind::Derived, damage),
             Ok(SavedIndex { sequence, .. }) if sequence != Some(store.sequence()) => {
-                let behind = "it is behind the documents, which the next start mends".to_owned();
+                let behind =
+                    "it is behind the documents; the next startup brings it up to date".to_owned();
                 (FindingKind::Note, behind)
             }
             Ok(held) if held.rows.iter().copied().ne(live.iter().copied()) => {
-                let (is, due) = (held.rows.len(), live.len());
-                let reason =
-                    format!("it holds other versions than the documents ({is}, not {due})");
+                let (indexed, stored) = (held.rows.len(), live.len());
+                let reason = format!(
+                    "it has {indexed} versions, which differ from the {stored} stored documents"
+                );
                 (FindingKind::Derived, reason)
             }
             Ok(_) => return None,
@@ -104,8 +106,8 @@ fn check_index(
         Some(Finding::new(kind, what, reason).of(&definition.name))
     };
     Ok([
-        judge("vector", found.vectors),
-        judge("keyword", found.words),
+        finding("vector", found.vectors),
+        finding("keyword", found.words),
     ]
     .into_iter()
     .flatten()

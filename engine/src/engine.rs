@@ -1,8 +1,8 @@
-//! The open database: collections by name, the loaded models and the limits they share.
+//! The open database: collections by name, the loaded models and their shared limits.
 //!
 //! Invariants: only a collection's committer acknowledges a write, once the write is durable and
-//! searchable; nothing that blocks runs on an async thread (see [`crate::blocking`]); a vector is
-//! only ever compared with vectors of its own model.
+//! searchable; blocking work never runs on an async thread (see [`crate::blocking`]); a vector is
+//! only compared with vectors of the same model.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -15,7 +15,7 @@ use clipdb_storage::{CollectionName, CollectionStore, Stopped, Store};
 use parking_lot::{Mutex, RwLock};
 
 use crate::blocking::blocking;
-use crate::collection::closed::Closed;
+use crate::collection::closed::CloseReason;
 use crate::collection::collection::Collection;
 use crate::collection::damage::DamageReport;
 use crate::collection::definition::{self, Wanted};
@@ -32,45 +32,54 @@ use crate::settings::EngineSettings;
 use crate::tasks::{Task, Tasks};
 use crate::url_fetch::Fetcher;
 
+/// The open database. Shared as an `Arc`; every method may be called from any thread.
 pub struct Engine {
     pub(crate) store: Store,
     pub(crate) models: Models,
     pub(crate) collections: RwLock<BTreeMap<CollectionName, CollectionSlot>>,
-    /// Held by whoever makes or drops a collection: a name is free only once all of the
+    /// Held while a collection is created or dropped: a name is free only once everything of the
     /// collection that had it is gone.
     pub(crate) defining: Mutex<()>,
     pub(crate) settings: EngineSettings,
     pub(crate) shared: Arc<Shared>,
-    /// Ends its threads when the engine is dropped.
+    /// Joins its threads when the engine is dropped.
     pub(crate) _pool: Pool,
-    /// What committers report, until somebody listens.
+    /// Reports from committers, until [`Engine::open`] starts the thread that receives them.
     pub(crate) damage_reports: Mutex<Option<Receiver<DamageReport>>>,
     pub(crate) statistics: Arc<Statistics>,
-    /// None where URL ingest is off.
+    /// `None` if URL ingest is disabled.
     pub(crate) fetcher: Option<Fetcher>,
-    /// What requests may hold in memory, all together.
-    pub(crate) under_way: Memory,
+    /// The memory budget of all requests together.
+    pub(crate) request_memory: Memory,
     pub(crate) thumbnails: Thumbnails,
     pub(crate) tasks: Tasks,
 }
 
 impl Engine {
+    /// The loaded models.
     pub fn models(&self) -> &Models {
         &self.models
     }
 
-    /// The newest last.
+    /// All tasks that are remembered, the newest last.
     pub fn tasks(&self) -> Vec<Arc<Task>> {
         self.tasks.all()
     }
 
+    /// The task `id`.
+    ///
+    /// # Errors
+    /// [`EngineError::TaskNotFound`].
     pub fn task(&self, id: &str) -> Result<Arc<Task>, EngineError> {
         self.tasks
             .find(id)
             .ok_or_else(|| EngineError::TaskNotFound(id.to_owned()))
     }
 
-    /// Ends a task that is under way, forgets one that has ended. Says whether it was under way.
+    /// Cancels a running task, or forgets a finished one. Returns whether it was running.
+    ///
+    /// # Errors
+    /// [`EngineError::TaskNotFound`].
     pub fn end_task(&self, id: &str) -> Result<bool, EngineError> {
         let task = self.task(id)?;
         let running = task.is_running();
@@ -82,40 +91,47 @@ impl Engine {
         Ok(running)
     }
 
+    /// The settings that the engine was opened with.
     pub fn settings(&self) -> &EngineSettings {
         &self.settings
     }
 
+    /// The engine's counters and their registry.
     pub fn statistics(&self) -> &Statistics {
         &self.statistics
     }
 
-    /// Blocks: a file is read of each collection that is not open.
+    /// Summaries of all collections, ordered by name. Blocks: reads a file of each collection whose
+    /// indexes are not open.
     pub fn collections(&self) -> Vec<CollectionSummary> {
         let all: Vec<CollectionSlot> = self.collections.read().values().cloned().collect();
         all.iter().map(CollectionSlot::summary).collect()
     }
 
-    /// Sums that no index is opened for.
+    /// Totals over all collections; opens no index.
     pub fn overview(&self) -> Overview {
         slot::overview(&self.collections.read())
     }
 
-    /// How many collections are damaged and not served.
+    /// The number of corrupt collections, which are offline.
     pub fn damaged(&self) -> usize {
         slot::damaged(&self.collections.read())
     }
 
-    /// How many collections have lost their search index and could not make it again.
+    /// The number of collections whose search index is lost and could not be rebuilt.
     pub fn unavailable(&self) -> usize {
         slot::unavailable(&self.collections.read())
     }
 
-    /// Why nothing is written, while that is so.
+    /// Why storage refuses writes, or `None` if it accepts them.
     pub fn storage_stopped(&self) -> Option<Stopped> {
         self.store.stopped()
     }
 
+    /// The collection `name`.
+    ///
+    /// # Errors
+    /// [`EngineError::CollectionNotFound`], or [`EngineError::Storage`] if the collection is corrupt.
     pub fn collection(&self, name: &CollectionName) -> Result<Arc<Collection>, EngineError> {
         self.collections
             .read()
@@ -125,8 +141,12 @@ impl Engine {
             .cloned()
     }
 
-    /// Makes the collection. The flag tells whether it is new. The same definition twice is
-    /// no change.
+    /// Creates the collection and returns it with `true`, or returns an existing one of the same
+    /// definition with `false`.
+    ///
+    /// # Errors
+    /// [`EngineError::CollectionDiffers`], [`EngineError::TooManyCollections`],
+    /// [`EngineError::InvalidField`], the errors of [`Models::chosen`], or those of storage.
     pub async fn create_collection(
         self: &Arc<Self>,
         name: CollectionName,
@@ -136,7 +156,7 @@ impl Engine {
             && wanted.is_anything()
             && let Ok(existing) = self.collection(&name)
         {
-            // Whoever fills it waits for nobody who makes or drops another.
+            // Writers need not wait while other collections are created or dropped.
             return Ok((existing, false));
         }
         let engine = Arc::clone(self);
@@ -148,12 +168,12 @@ impl Engine {
         name: CollectionName,
         wanted: Wanted,
     ) -> Result<(Arc<Collection>, bool), EngineError> {
-        let _alone = self.defining.lock();
+        let _guard = self.defining.lock();
         let existing = match self.collections.read().get(&name) {
-            Some(served) => Some(Arc::clone(served.open()?)),
+            Some(slot) => Some(Arc::clone(slot.open()?)),
             None => None,
         };
-        // The default collection is filled whatever it was made as.
+        // Documents go to the default collection whatever its definition is.
         let any = wanted.is_anything() && name == CollectionName::default();
         if let Some(existing) = existing.as_ref().filter(|_| any) {
             return Ok((Arc::clone(existing), false));
@@ -169,59 +189,65 @@ impl Engine {
         }
         self.store.create_collection(definition)?;
         let collection = self.make_collection(self.store.collection(&name)?)?;
-        self.serve(name, CollectionSlot::Open(Arc::clone(&collection)));
+        self.insert_slot(name, CollectionSlot::Open(Arc::clone(&collection)));
         Ok((collection, true))
     }
 
-    /// Removes the collection with all that it holds; durable when it returns.
+    /// Deletes the collection and everything in it. The deletion is durable on return.
+    ///
+    /// # Errors
+    /// [`EngineError::CollectionNotFound`], or storage failed.
     pub async fn drop_collection(
         self: &Arc<Self>,
         name: CollectionName,
     ) -> Result<(), EngineError> {
         let engine = Arc::clone(self);
         blocking(move || {
-            let _alone = engine.defining.lock();
-            let served = engine
+            let _guard = engine.defining.lock();
+            let slot = engine
                 .collections
                 .write()
                 .remove(&name)
                 .ok_or_else(|| EngineError::CollectionNotFound(name.clone()))?;
-            if let CollectionSlot::Open(collection) = &served {
-                collection.close(Closed::Dropped);
+            if let CollectionSlot::Open(collection) = &slot {
+                collection.close(CloseReason::Dropped);
             }
             engine.store.drop_collection(&name)?;
-            engine.remove_index(&served);
+            engine.remove_index(&slot);
             Ok(())
         })
         .await?
     }
 
-    /// Waits until `bytes` more may be under way in memory.
+    /// Waits for `bytes` of the memory budget of requests.
+    ///
+    /// # Errors
+    /// [`EngineError::Overloaded`] if the memory is not freed in time.
     pub async fn admit(&self, bytes: usize) -> Result<Share, EngineError> {
-        self.under_way.share(bytes).await
+        self.request_memory.share(bytes).await
     }
 
-    /// A share of that memory which takes up to `most` bytes as they come.
+    /// An empty share of the memory budget that may grow to `most` bytes.
     pub fn admit_growing(&self, most: usize) -> Share {
-        self.under_way.growing(most)
+        self.request_memory.growing(most)
     }
 
-    /// Finishes accepted writes, saves the indexes. Blocks.
+    /// Finishes accepted writes and saves the indexes. Blocks.
     pub fn close(&self) {
         self.tasks.close();
         let collections = std::mem::take(&mut *self.collections.write());
-        for_each(collections.into_values(), |served| {
-            if let CollectionSlot::Open(collection) = served {
-                collection.close(Closed::Stopping);
+        for_each(collections.into_values(), |slot| {
+            if let CollectionSlot::Open(collection) = slot {
+                collection.close(CloseReason::Stopping);
             }
         });
     }
 
-    pub(crate) fn serve(&self, name: CollectionName, served: CollectionSlot) {
-        self.collections.write().insert(name, served);
+    pub(crate) fn insert_slot(&self, name: CollectionName, slot: CollectionSlot) {
+        self.collections.write().insert(name, slot);
     }
 
-    /// The collection of a store; its indexes are not opened yet.
+    /// A collection over `store`, with its indexes closed.
     pub(crate) fn make_collection(
         &self,
         store: CollectionStore,
@@ -231,10 +257,10 @@ impl Engine {
         Ok(Arc::new(Collection::new(store, folder, &self.shared)?))
     }
 
-    /// Deletes the index folder of a collection that is closed and no more. Only its own: others may
-    /// belong to collections that are just being restored, which no name leads to yet.
-    pub(crate) fn remove_index(&self, served: &CollectionSlot) {
-        remove_folder(&self.index_root().join(served.index_folder()));
+    /// Deletes the index folder of a collection that is closed and deleted. It may not delete other
+    /// folders: they may belong to collections that are being restored and have no slot yet.
+    pub(crate) fn remove_index(&self, slot: &CollectionSlot) {
+        remove_folder(&self.index_root().join(slot.index_folder()));
     }
 
     pub(crate) fn index_root(&self) -> PathBuf {
@@ -246,7 +272,7 @@ pub(crate) fn remove_folder(folder: &Path) {
     if let Err(error) = std::fs::remove_dir_all(folder)
         && error.kind() != ErrorKind::NotFound
     {
-        tracing::warn!(%error, folder = %folder.display(), "an old index folder could not be removed; the next start tries again");
+        tracing::warn!(%error, folder = %folder.display(), "could not remove an old index folder; the next startup tries again");
     }
 }
 

@@ -1,17 +1,19 @@
-//! What a client sent, as an error quotes it: a piece of it, since a value may be as large
-//! as a request.
+//! Excerpts of client input for error messages: a value may be as large as a request, so only its
+//! beginning is quoted.
 
 use std::fmt;
 
-/// Characters of one value in an error.
+/// The most characters of one value in an error.
 const VALUE: usize = 100;
-/// Characters of a whole error: what happened, and what to do, which stands last.
+/// Characters that are kept from the beginning of a message, which says what happened.
 const HEAD: usize = 700;
+/// Characters that are kept from the end of a message, which says what to do.
 const TAIL: usize = 300;
 
+/// Displays an excerpt of a value; see [`quoted`].
 pub struct Quoted<'a>(&'a str);
 
-/// The value's beginning, which says that there is more.
+/// The first 100 characters of `value`; a longer value ends with `…`.
 pub fn quoted(value: &str) -> Quoted<'_> {
     Quoted(value)
 }
@@ -25,8 +27,8 @@ impl fmt::Display for Quoted<'_> {
     }
 }
 
-/// A message without its middle, where it is longer than what anybody reads: libraries quote
-/// whole values.
+/// `message` with at most 1,001 characters: the middle of a longer one is replaced by `…`. Libraries
+/// quote complete values in their errors.
 pub fn bounded(message: String) -> String {
     let Some((head, _)) = message.char_indices().nth(HEAD) else {
         return message;
@@ -44,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_is_quoted_by_its_beginning() {
+    fn a_long_value_is_cut_after_its_beginning() {
         assert_eq!(quoted("short").to_string(), "short");
         assert_eq!(quoted(&"é".repeat(VALUE)).to_string(), "é".repeat(VALUE));
         let long = quoted(&"é".repeat(1000)).to_string();
@@ -52,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_keeps_its_ends() {
+    fn a_long_message_keeps_its_beginning_and_its_end() {
         let whole = "é".repeat(HEAD + TAIL);
         assert_eq!(bounded(whole.clone()), whole);
         let long = bounded(format!(

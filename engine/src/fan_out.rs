@@ -1,11 +1,11 @@
-//! The same work on many things at once, on a few threads.
+//! Runs the same work for many items in parallel, on a few threads.
 
 use parking_lot::Mutex;
 
-/// Threads at most: the work waits for the disk.
+/// The most threads. The work is bound by the disk, so the number of cores does not matter.
 const MOST_THREADS: usize = 8;
 
-/// Does `work` with each, on a few threads: most of it waits for the disk.
+/// Calls `work` once for each of `all`, in parallel, and returns when every call has.
 pub(crate) fn for_each<T: Send>(
     all: impl ExactSizeIterator<Item = T> + Send,
     work: impl Fn(T) + Sync,
@@ -14,7 +14,7 @@ pub(crate) fn for_each<T: Send>(
     let all = Mutex::new(all);
     let next = || all.lock().next();
     std::thread::scope(|scope| {
-        // Where no thread is to be had, this one does all.
+        // If no thread can be spawned, this one does all the work.
         for _ in 1..threads {
             let spawned = std::thread::Builder::new().spawn_scoped(scope, || {
                 while let Some(one) = next() {

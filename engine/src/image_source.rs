@@ -1,19 +1,21 @@
-//! A picture as a request gives it: its bytes, or where they are.
+//! An image in a request: its bytes or its URL.
 
 use bytes::Bytes;
 
 use crate::engine::Engine;
 use crate::error::EngineError;
 
+/// An image in a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ImageSource {
+    /// The encoded file, such as a PNG or a JPEG.
     Bytes(Bytes),
-    /// Fetched when it is needed, where URL ingest is enabled.
+    /// An http or https URL, fetched when the image is needed if URL ingest is enabled.
     Url(String),
 }
 
 impl ImageSource {
-    /// What it holds in memory.
+    /// The bytes that it occupies in memory.
     pub(crate) fn len(&self) -> usize {
         match self {
             Self::Bytes(bytes) => bytes.len(),
@@ -29,7 +31,7 @@ impl From<Bytes> for ImageSource {
 }
 
 impl Engine {
-    /// The picture's bytes.
+    /// The image's bytes, fetched if `source` is a URL.
     pub(crate) async fn image_bytes(&self, source: ImageSource) -> Result<Bytes, EngineError> {
         match source {
             ImageSource::Bytes(bytes) => Ok(bytes),

@@ -1,10 +1,13 @@
-//! clipdb's engine: what a document and a query go through, without any protocol.
+//! clipdb's engine: ingest, search and inference, independent of any protocol.
 //!
-//! Only this crate knows storage, index and embed at once. A protocol parses a request into one of
-//! the types below, calls one function of [`Engine`], and maps the result or the [`EngineError`].
+//! This is the only crate that uses storage, index and embed together. A protocol parses a request
+//! into one of the types below, calls one method of [`Engine`], and maps the result or the
+//! [`EngineError`].
 //!
-//! A reader needs three types: [`Engine`], the open database; [`Draft`], a document on its way in;
-//! and [`Query`], a search on its way in.
+//! Start with three types: [`Engine`], the open database; [`Draft`], a document to be ingested; and
+//! [`Query`], a search request.
+
+#![warn(missing_docs)]
 
 mod blocking;
 mod check;
@@ -62,7 +65,7 @@ pub use snapshots::ArchiveSource;
 pub use tasks::{Task, TaskError, TaskKind, TaskState, TaskView};
 pub use url_fetch::UrlIngestSettings;
 
-// The vocabulary of the crates below, which protocols speak without knowing those crates.
+// Types of the lower crates that appear in this crate's API: protocols depend on the engine alone.
 pub use clipdb_embed::image::{ImageLimits, png};
 pub use clipdb_embed::{
     Devices, EmbedError, Embedding, Encoder, EncoderSettings, ImageError, ModelCard, ModelSource,

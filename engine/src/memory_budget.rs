@@ -1,10 +1,10 @@
-//! A bound on what requests hold in memory, counted as it comes.
+//! A budget for the memory that requests hold, charged as their bytes arrive.
 //!
-//! A body takes memory chunk by chunk, so one that announces much and sends little holds
-//! little. Half-read bodies can't block each other for ever: memory is granted only while an
-//! order is left in which each of them could be read to its end, one after the other (the
-//! banker's algorithm), and a wait for memory is bounded. What is sealed, read to its end,
-//! counts as memory that will be free, since it is worked off without needing more.
+//! A body takes memory chunk by chunk, so a body that announces many bytes and sends few holds
+//! few. Partly read bodies cannot deadlock: memory is granted only while some order remains in
+//! which each of them could be read to its end, one after the other (the banker's algorithm,
+//! Dijkstra 1965), and every wait for memory is bounded. A sealed share, whose body has been read,
+//! counts as memory that will be freed, since its request needs no more to finish.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,20 +17,20 @@ use tokio::time::Instant;
 
 use crate::error::EngineError;
 
-/// The beginning of each share, for which an eighth of the memory is set aside: small requests
-/// are served while large ones wait.
+/// The largest share, in bytes, that may use the eighth of the memory reserved for small shares:
+/// small requests proceed while large ones wait.
 const SMALL: usize = 64 << 10;
-/// Large shares grow by no less, so that few decisions are taken.
+/// Large shares grow by at least this many bytes, so that few decisions are needed.
 const STEP: usize = 256 << 10;
 /// How long a share waits for memory before its request is refused.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Memory that is handed out in shares.
+/// A memory budget that is granted in shares. Clones refer to the same budget.
 #[derive(Clone)]
 pub struct Memory(Arc<Ledger>);
 
 struct Ledger {
-    /// In bytes, without what is set aside for small shares.
+    /// The budget in bytes, without the part reserved for small shares.
     all: usize,
     state: Mutex<State>,
     freed: Notify,
@@ -43,27 +43,28 @@ struct State {
     next: u64,
 }
 
-/// A share that is not sealed.
+/// A share that is not sealed yet.
 struct Growth {
     held: usize,
-    /// What it may yet take.
+    /// The bytes that it may still take.
     remaining: usize,
 }
 
-/// A part of the memory; freed when it is dropped.
+/// A part of the memory budget, freed when it is dropped.
 pub struct Share {
     ledger: Arc<Ledger>,
-    /// `None` once it is sealed.
+    /// Its key among the growing shares; `None` once it is sealed.
     growing: Option<u64>,
-    /// The bytes that it stands for.
+    /// The bytes that it accounts for.
     counted: usize,
-    /// The most that it takes, however many bytes it stands for.
+    /// The most memory that it takes, however many bytes it accounts for.
     most: usize,
     held: usize,
     held_as_small: usize,
 }
 
 impl Memory {
+    /// A budget of `bytes`.
     pub fn new(bytes: usize) -> Self {
         let for_small = bytes / 8;
         let all = bytes - for_small;
@@ -79,10 +80,10 @@ impl Memory {
         }))
     }
 
-    /// A share of `bytes`; of all there are where they are more.
+    /// Waits for a sealed share of `bytes`, or of the complete budget if `bytes` is larger.
     ///
     /// # Errors
-    /// [`EngineError::Overloaded`]: there was no memory for too long.
+    /// [`EngineError::Overloaded`] if the memory is not freed within 60 seconds.
     pub async fn share(&self, bytes: usize) -> Result<Share, EngineError> {
         let mut share = self.growing(bytes);
         share.grow(bytes).await?;
@@ -113,7 +114,7 @@ impl Memory {
 }
 
 impl State {
-    /// Whether every growing share could be read to its end, one after the other.
+    /// Whether the body of every growing share could be read to its end, one after the other.
     fn is_safe(&self, all: usize) -> bool {
         let held: usize = self.growing.values().map(|growth| growth.held).sum();
         let mut available = all.saturating_sub(held);
@@ -127,18 +128,18 @@ impl State {
         let mut growing: Vec<_> = self.growing.values().collect();
         growing.sort_unstable_by_key(|growth| growth.remaining);
         growing.into_iter().all(|growth| {
-            let ends = growth.remaining <= available;
+            let completes = growth.remaining <= available;
             available += growth.held;
-            ends
+            completes
         })
     }
 }
 
 impl Share {
-    /// Takes memory for `bytes` more; waits for it where there is none.
+    /// Takes memory for `bytes` more, and waits until it is free.
     ///
     /// # Errors
-    /// [`EngineError::Overloaded`]: there was none for too long.
+    /// [`EngineError::Overloaded`] if the memory is not freed within 60 seconds.
     pub async fn grow(&mut self, bytes: usize) -> Result<(), EngineError> {
         match self.add(bytes) {
             true => Ok(()),
@@ -146,34 +147,34 @@ impl Share {
         }
     }
 
-    /// Stands for `bytes` more; returns whether it has the memory for them.
+    /// Accounts for `bytes` more, and returns whether it holds the memory for them.
     pub fn add(&mut self, bytes: usize) -> bool {
         self.counted += bytes;
         self.try_take()
     }
 
-    /// Waits for the memory that it has not got.
+    /// Waits until it holds the memory for all bytes that it accounts for.
     ///
     /// # Errors
-    /// As of [`grow`](Self::grow).
+    /// Those of [`grow`](Self::grow).
     pub async fn settled(&mut self) -> Result<(), EngineError> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         let ledger = Arc::clone(&self.ledger);
         loop {
             let freed = ledger.freed.notified();
             tokio::pin!(freed);
-            // Listens before it looks, so that nothing is freed unheard in between.
+            // Subscribes before it checks, so that no notification is lost in between.
             freed.as_mut().enable();
             if self.try_take() {
                 return Ok(());
             }
             if tokio::time::timeout_at(deadline, freed).await.is_err() {
-                return Err(EngineError::Overloaded(PATIENCE.as_secs()));
+                return Err(EngineError::Overloaded(TIMEOUT.as_secs()));
             }
         }
     }
 
-    /// Whether it holds what it has to.
+    /// Takes the missing memory if it is free; returns whether none is missing.
     fn try_take(&mut self) -> bool {
         let target = self.counted.min(self.most);
         let Some(wanted) = target.checked_sub(self.held + self.held_as_small) else {
@@ -221,7 +222,7 @@ impl Share {
         false
     }
 
-    /// It grows no more; what it does not need is free.
+    /// Ends its growth and frees the memory that it does not need.
     pub fn seal(&mut self) {
         if let Some(id) = self.growing.take() {
             self.ledger.state.lock().growing.remove(&id);
@@ -229,7 +230,7 @@ impl Share {
         self.shrink_to(self.counted);
     }
 
-    /// Stands for no more than `bytes` from now on.
+    /// Accounts for at most `bytes` from now on, and frees the rest.
     pub fn shrink_to(&mut self, bytes: usize) {
         self.counted = self.counted.min(bytes);
         let held = self.held + self.held_as_small;
@@ -256,7 +257,7 @@ impl Share {
         self.ledger.freed.notify_waiters();
     }
 
-    /// A sealed share of `bytes` of those that this one stands for.
+    /// Moves up to `bytes` of this share to a new, sealed one.
     pub fn cut(&mut self, bytes: usize) -> Share {
         let bytes = bytes.min(self.counted);
         let small = bytes.min(self.held_as_small);
@@ -281,11 +282,12 @@ impl Share {
         }
     }
 
-    /// `bytes`, whose last copy frees the share; what they do not need of it is free now.
+    /// Ties the share to `bytes`: the last copy of them frees it. Memory that they do not need is
+    /// freed immediately.
     pub fn held_by(mut self, bytes: Bytes) -> Bytes {
         self.seal();
         self.shrink_to(bytes.len());
-        Bytes::from_owner(Held {
+        Bytes::from_owner(AccountedBytes {
             bytes,
             _share: self,
         })
@@ -306,12 +308,12 @@ impl Drop for Share {
     }
 }
 
-struct Held {
+struct AccountedBytes {
     bytes: Bytes,
     _share: Share,
 }
 
-impl AsRef<[u8]> for Held {
+impl AsRef<[u8]> for AccountedBytes {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
     }
@@ -324,7 +326,7 @@ mod tests {
     const SOON: Duration = Duration::from_millis(20);
     const MIB: usize = 1 << 20;
 
-    /// So many bytes for large shares.
+    /// A budget with `large` bytes for large shares.
     fn memory(large: usize) -> Memory {
         let memory = Memory::new(large / 7 * 8);
         assert_eq!(memory.0.all, large);
@@ -336,7 +338,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn more_than_there_is_is_all_of_it() {
+    async fn a_share_larger_than_the_budget_is_all_of_it() {
         let memory = memory(7 * MIB);
         let all = memory.share(1 << 30).await.unwrap();
         assert!(waits(memory.share(MIB)).await);
@@ -353,14 +355,14 @@ mod tests {
         let _second = memory.share(4 * MIB).await.unwrap();
         let copy = held.slice(1..2);
         drop(held);
-        assert!(waits(memory.share(MIB)).await, "a copy holds all of it");
+        assert!(waits(memory.share(MIB)).await, "a copy keeps all of it");
         assert_eq!(copy[0], 7);
         drop(copy);
         assert!(memory.share(3 * MIB).await.is_ok());
     }
 
     #[tokio::test]
-    async fn what_is_announced_holds_nothing() {
+    async fn announced_bytes_hold_no_memory() {
         let memory = memory(7 * MIB);
         let mut announced: Vec<Share> = (0..500).map(|_| memory.growing(7 * MIB)).collect();
         for share in &mut announced {
@@ -373,7 +375,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn bodies_that_are_half_read_never_block_each_other() {
+    async fn partly_read_bodies_never_deadlock() {
         let memory = memory(7 * MIB);
         let read = |memory: Memory| async move {
             let mut share = memory.growing(5 * MIB);
@@ -391,7 +393,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn small_shares_are_served_while_large_ones_hold_everything() {
+    async fn small_shares_are_granted_while_large_ones_hold_all_other_memory() {
         let memory = memory(7 * MIB);
         let _all = memory.share(7 * MIB).await.unwrap();
         assert!(waits(memory.share(SMALL + 1)).await);

@@ -1,4 +1,4 @@
-//! The loaded models. Each collection names the one whose vectors it holds.
+//! The loaded models. Each collection names the model that its vectors come from.
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -8,7 +8,8 @@ use clipdb_storage::CollectionDefinition;
 
 use crate::error::EngineError;
 
-/// The first one is the default. There may be none: collections of given vectors need no model.
+/// The loaded models, of which the first is the default. There may be none: a collection whose
+/// vectors come from its clients needs no model.
 #[derive(Clone)]
 pub struct Models {
     encoders: Arc<[Encoder]>,
@@ -16,8 +17,10 @@ pub struct Models {
 }
 
 impl Models {
+    /// Takes the loaded `encoders`; the first becomes the default.
+    ///
     /// # Errors
-    /// [`EngineError::ModelTwice`]: two models have the same name.
+    /// [`EngineError::ModelTwice`] if two models have the same name.
     pub fn new(encoders: Vec<Encoder>) -> Result<Self, EngineError> {
         let models = Self {
             encoders: encoders.into(),
@@ -35,30 +38,36 @@ impl Models {
         Ok(models)
     }
 
+    /// The model that is used when a request names none.
+    ///
     /// # Errors
-    /// [`EngineError::NoModel`]: none is loaded.
+    /// [`EngineError::NoModel`] if none is loaded.
     pub fn default_model(&self) -> Result<&Encoder, EngineError> {
         self.encoders.first().ok_or(EngineError::NoModel)
     }
 
+    /// All models, the default first.
     pub fn all(&self) -> &[Encoder] {
         &self.encoders
     }
 
-    /// What each has counted, by its name.
+    /// Each model's name and counters.
     pub fn statistics(&self) -> impl Iterator<Item = (&str, QueueStatistics)> {
         let encoders = self.encoders.iter();
         encoders.map(|encoder| (encoder.card().name.as_str(), encoder.statistics()))
     }
 
-    /// When they were loaded, in seconds since 1970.
+    /// When the models were loaded, in seconds since the Unix epoch.
     pub fn loaded_at(&self) -> u64 {
         self.loaded_at
             .duration_since(UNIX_EPOCH)
             .map_or(0, |since| since.as_secs())
     }
 
-    /// The one that is named, or the default.
+    /// The model called `name`, or the default if it is `None`.
+    ///
+    /// # Errors
+    /// [`EngineError::UnknownModel`] or [`EngineError::NoModel`].
     pub fn chosen(&self, name: Option<&str>) -> Result<&Encoder, EngineError> {
         match name {
             Some(name) => self.named(name),
@@ -66,6 +75,10 @@ impl Models {
         }
     }
 
+    /// The model called `name`.
+    ///
+    /// # Errors
+    /// [`EngineError::UnknownModel`] if it is not loaded.
     pub fn named(&self, name: &str) -> Result<&Encoder, EngineError> {
         self.find(name).ok_or_else(|| EngineError::UnknownModel {
             wanted: name.into(),
@@ -73,7 +86,11 @@ impl Models {
         })
     }
 
-    /// The model that made the collection's vectors: the same name and the same weights.
+    /// The model that embedded the collection's vectors: the same name and the same weights.
+    ///
+    /// # Errors
+    /// [`EngineError::CollectionWithoutModel`], [`EngineError::ModelNotLoaded`], or
+    /// [`EngineError::ModelChanged`] if the weights differ.
     pub fn of(&self, collection: &CollectionDefinition) -> Result<&Encoder, EngineError> {
         if collection.model == crate::collection::definition::NO_MODEL {
             return Err(EngineError::CollectionWithoutModel(collection.name.clone()));

@@ -1,4 +1,5 @@
-//! How much of what an exact search finds a collection's index finds, on its own vectors.
+//! Measures the recall of a collection's index against exact search, with stored vectors as
+//! queries.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,46 +11,63 @@ use crate::collection::collection::Collection;
 use crate::engine::Engine;
 use crate::error::EngineError;
 
-/// What to measure.
+/// Parameters of a recall measurement.
 #[derive(Debug, Clone, Copy)]
 pub struct RecallRequest {
-    /// Hits of each query.
+    /// Hits per query.
     pub k: usize,
-    /// Queries of each kind of vectors: stored vectors, taken evenly from all.
+    /// Queries per kind of vector: stored vectors, sampled evenly.
     pub queries: usize,
+    /// Candidates that a graph search keeps; `None`: the collection's setting.
     pub ef: Option<usize>,
+    /// Inverted lists that a search reads; `None`: the collection's setting.
     pub nprobe: Option<usize>,
 }
 
+/// The recall of a collection's index.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Recall {
+    /// Hits per query.
     pub k: usize,
+    /// Of the image vectors; `None` if there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<KindRecall>,
+    /// Of the text vectors; `None` if there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<KindRecall>,
 }
 
-/// Of one kind of vectors.
+/// The recall for one kind of vector.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct KindRecall {
+    /// The kind of index that is used for this number of vectors.
     pub built_as: BuiltKind,
+    /// Vectors in the index.
     pub vectors: usize,
+    /// Queries that were measured.
     pub queries: usize,
-    /// The share of the exact search's hits that the index finds too.
+    /// The fraction of the exact search's hits that the index also finds.
     pub recall: f64,
-    pub index: Spent,
-    pub exact: Spent,
+    /// The latency of the index.
+    pub index: Latency,
+    /// The latency of exact search.
+    pub exact: Latency,
 }
 
-/// Milliseconds of one search inside the index.
+/// The latency of one search inside the index, in milliseconds.
 #[derive(Debug, Clone, Copy, serde::Serialize)]
-pub struct Spent {
+pub struct Latency {
+    /// The median.
     pub p50_ms: f64,
+    /// The 99th percentile.
     pub p99_ms: f64,
 }
 
 impl Engine {
+    /// Measures the recall of both of the collection's vector indexes against exact search.
+    ///
+    /// # Errors
+    /// The collection cannot be searched.
     pub async fn recall(
         &self,
         collection: &Arc<Collection>,
@@ -69,7 +87,7 @@ impl Engine {
     }
 }
 
-/// `None` where there are no such vectors.
+/// `None` if there are no such vectors.
 fn measure(
     index: &CollectionIndex,
     kind: VectorKind,
@@ -89,7 +107,7 @@ fn measure(
         exact: true,
         ..Nearest::default()
     };
-    let ask = |query: &[f32], how: &Nearest<'_>, spent: &mut Vec<Duration>| {
+    let search = |query: &[f32], how: &Nearest<'_>, spent: &mut Vec<Duration>| {
         let started = Instant::now();
         let hits = index.nearest(query, kind, request.k, how)?;
         spent.push(started.elapsed());
@@ -98,8 +116,8 @@ fn measure(
     let (mut by_index, mut by_scan) = (Vec::new(), Vec::new());
     let (mut found, mut wanted) = (0, 0);
     for query in &queries {
-        let best = ask(query, &exact, &mut by_scan)?;
-        let hits = ask(query, &usual, &mut by_index)?;
+        let best = search(query, &exact, &mut by_scan)?;
+        let hits = search(query, &usual, &mut by_index)?;
         wanted += best.len();
         found += hits.iter().filter(|row| best.contains(row)).count();
     }
@@ -108,18 +126,18 @@ fn measure(
         vectors,
         queries: queries.len(),
         recall: found as f64 / wanted.max(1) as f64,
-        index: Spent::of(by_index),
-        exact: Spent::of(by_scan),
+        index: Latency::of(by_index),
+        exact: Latency::of(by_scan),
     }))
 }
 
-impl Spent {
+impl Latency {
     fn of(mut durations: Vec<Duration>) -> Self {
         durations.sort_unstable();
-        let at = |share: usize| {
-            let place = (durations.len() * share / 100).min(durations.len().saturating_sub(1));
+        let at = |percent: usize| {
+            let position = (durations.len() * percent / 100).min(durations.len().saturating_sub(1));
             durations
-                .get(place)
+                .get(position)
                 .map_or(0.0, |spent| (spent.as_secs_f64() * 1e5).round() / 1e2)
         };
         Self {

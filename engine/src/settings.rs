@@ -1,4 +1,4 @@
-//! The engine's limits and sizes. The server's configuration fills them in.
+//! The engine's settings. The server fills them in from its configuration.
 
 use std::num::NonZero;
 use std::path::PathBuf;
@@ -8,40 +8,41 @@ use clipdb_embed::image::ImageLimits;
 
 use crate::url_fetch::UrlIngestSettings;
 
+/// The engine's limits and sizes.
 #[derive(Debug, Clone)]
 pub struct EngineSettings {
-    /// The one folder of data.
+    /// The data folder, which holds everything that the engine stores.
     pub data: PathBuf,
     /// sled's page cache, in bytes.
     pub cache_bytes: u64,
-    /// Writes are refused while the disk has less left, in bytes.
+    /// Writes are refused while the disk has less free space, in bytes.
     pub disk_reserve_bytes: u64,
-    /// How long a start waits for search indexes that lack documents, before it serves what can be
-    /// read.
+    /// How long startup waits for search indexes that lack documents before the server accepts
+    /// requests; a search that opens an index waits as long.
     pub start_patience: Duration,
-    /// The most collections.
+    /// The most collections that may exist.
     pub max_collections: usize,
-    /// Collections whose indexes are open at once; those that were used last.
+    /// The most collections whose indexes are open at once: the most recently used ones.
     pub open_collections: usize,
-    /// Threads that commit writes, of all collections together.
+    /// Threads that commit writes, shared by all collections.
     pub commit_threads: usize,
-    /// The most documents that one group commits together.
+    /// The most documents in one group commit.
     pub group_documents: usize,
-    /// The most bytes of pictures and texts that one group holds.
+    /// The most bytes of images, texts and vectors in one group commit.
     pub group_bytes: usize,
-    /// Bytes of documents that may be under way in all requests together.
+    /// The memory budget for the documents of all requests together, in bytes.
     pub ingest_bytes: usize,
     /// The longest text of a document or a query, in bytes.
     pub max_text_bytes: usize,
-    /// The most different metadata fields that the documents of a collection have.
+    /// The most distinct metadata fields in the documents of one collection.
     pub max_fields: usize,
-    /// Whether and from where pictures are fetched.
+    /// Whether and from where images are fetched.
     pub url_ingest: UrlIngestSettings,
-    /// What a stored picture may need when its thumbnail is drawn.
+    /// The limits on decoding a stored image for its thumbnail.
     pub image_limits: ImageLimits,
-    /// Thumbnails that are drawn at the same time.
+    /// Thumbnails that are rendered at the same time.
     pub thumbnail_threads: usize,
-    /// Bytes that drawing thumbnails may take, all together.
+    /// The memory budget for rendering thumbnails, in bytes.
     pub thumbnail_memory: u64,
 }
 

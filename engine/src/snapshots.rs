@@ -1,5 +1,5 @@
-//! Snapshots and restores, as tasks. A restored collection is indexed before its name leads to
-//! it, so that searches go from the old one to the new one in one step.
+//! Snapshots and restores, as tasks. A restored collection is indexed before it gets its slot, so
+//! searches switch from the old collection to the new one in one step.
 
 use std::fs::File;
 use std::io::{BufReader, Seek};
@@ -10,7 +10,7 @@ use clipdb_storage::{CollectionName, SnapshotId, SnapshotInfo, SnapshotStore, St
 use serde_json::Value;
 
 use crate::blocking::blocking;
-use crate::collection::closed::Closed;
+use crate::collection::closed::CloseReason;
 use crate::collection::collection::Collection;
 use crate::collection::definition::NO_MODEL;
 use crate::collection::definition::check_restorable;
@@ -19,22 +19,29 @@ use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::tasks::{Task, TaskKind};
 
-/// Where an archive to be restored comes from.
+/// The source of an archive to be restored.
 pub enum ArchiveSource {
+    /// A snapshot of the server.
     Snapshot {
+        /// The collection that it was taken of.
         collection: CollectionName,
+        /// Its id.
         id: SnapshotId,
     },
-    /// A file that is removed afterwards.
+    /// An uploaded file, which is deleted after the restore.
     Upload(PathBuf),
 }
 
 impl Engine {
+    /// The store of snapshots.
     pub fn shelf(&self) -> &SnapshotStore {
         self.store.snapshots()
     }
 
-    /// Begins a snapshot of the collection as it is now.
+    /// Starts a task that takes a snapshot of the collection in its present state.
+    ///
+    /// # Errors
+    /// Those of [`Engine::collection`], [`EngineError::TooManyTasks`] or [`EngineError::Stopping`].
     pub fn begin_snapshot(
         self: &Arc<Self>,
         name: &CollectionName,
@@ -44,11 +51,14 @@ impl Engine {
         self.tasks
             .start(TaskKind::Snapshot, name.clone(), move |task| {
                 let info = engine.shelf().take(&collection.store, task)?;
-                Ok(described(&info))
+                Ok(to_json(&info))
             })
     }
 
-    /// Those of the collection, which may be gone by now; an error where there never was one.
+    /// The snapshots of collection `name`, which may have been deleted since.
+    ///
+    /// # Errors
+    /// Those of [`Engine::collection`] if there is no snapshot either, or storage failed.
     pub async fn snapshots(
         self: &Arc<Self>,
         name: CollectionName,
@@ -64,7 +74,10 @@ impl Engine {
         .await?
     }
 
-    /// The snapshot and its archive, to be read.
+    /// A snapshot's description and its archive, opened for reading.
+    ///
+    /// # Errors
+    /// [`EngineError::SnapshotNotFound`], or storage failed.
     pub async fn open_snapshot(
         self: &Arc<Self>,
         name: CollectionName,
@@ -74,6 +87,10 @@ impl Engine {
         blocking(move || engine.find_snapshot(&name, &id)).await?
     }
 
+    /// Deletes a snapshot.
+    ///
+    /// # Errors
+    /// [`EngineError::SnapshotNotFound`], or storage failed.
     pub async fn remove_snapshot(
         self: &Arc<Self>,
         name: CollectionName,
@@ -87,8 +104,11 @@ impl Engine {
         .await?
     }
 
-    /// Begins to restore an archive as the collection `name`, in the place of one of the same
-    /// definition where there is one.
+    /// Starts a task that restores an archive as the collection `name`, replacing an existing one if
+    /// its definition is the same.
+    ///
+    /// # Errors
+    /// [`EngineError::TooManyTasks`] or [`EngineError::Stopping`]; the task reports all others.
     pub fn begin_restore(
         self: &Arc<Self>,
         name: CollectionName,
@@ -105,7 +125,7 @@ impl Engine {
                 if let Some(path) = upload
                     && let Err(error) = std::fs::remove_file(&path)
                 {
-                    tracing::warn!(path = %path.display(), %error, "an uploaded snapshot is removed at the next start");
+                    tracing::warn!(path = %path.display(), %error, "could not delete an uploaded snapshot; the next startup deletes it");
                 }
                 restored
             })
@@ -129,7 +149,7 @@ impl Engine {
         definition.name = name.clone();
         check_restorable(&definition)?;
         if definition.model != NO_MODEL {
-            // Vectors of a model that is not loaded could be compared with nothing.
+            // Without its model loaded, the collection could not be searched by meaning.
             self.models.of(&definition)?;
         }
         file.rewind().map_err(|error| StorageError::BadSnapshot {
@@ -137,18 +157,18 @@ impl Engine {
         })?;
         let archive = BufReader::with_capacity(1 << 18, file);
         let incoming = self.store.restore(archive, definition, task)?;
-        let restored = Unserved::new(self, self.make_collection(incoming.collection().clone())?);
+        let restored = Unpublished::new(self, self.make_collection(incoming.collection().clone())?);
         restored.collection.open()?;
         restored.collection.wait_until_searchable(None)?;
         if task.is_cancelled() {
             return Err(EngineError::TaskCancelled(task.id.clone()));
         }
-        // No other task may replace or drop what is replaced here.
-        let _alone = self.defining.lock();
+        // No other task may replace or drop the collection that is replaced here.
+        let _guard = self.defining.lock();
         let replaced = Replaced::close(self, &name);
         self.store.adopt(incoming)?;
         let collection = restored.keep();
-        self.serve(name, CollectionSlot::Open(Arc::clone(&collection)));
+        self.insert_slot(name, CollectionSlot::Open(Arc::clone(&collection)));
         replaced.remove();
         serde_json::to_value(collection.summary()).map_err(|_| EngineError::Interrupted)
     }
@@ -166,14 +186,14 @@ impl Engine {
     }
 }
 
-/// A restored collection that no name leads to yet. Unless it is kept, dropping it removes it.
-struct Unserved<'a> {
+/// A restored collection that has no slot yet. Dropping this deletes it, unless it was kept.
+struct Unpublished<'a> {
     engine: &'a Engine,
     collection: Arc<Collection>,
     is_kept: bool,
 }
 
-impl<'a> Unserved<'a> {
+impl<'a> Unpublished<'a> {
     fn new(engine: &'a Engine, collection: Arc<Collection>) -> Self {
         Self {
             engine,
@@ -188,18 +208,18 @@ impl<'a> Unserved<'a> {
     }
 }
 
-impl Drop for Unserved<'_> {
+impl Drop for Unpublished<'_> {
     fn drop(&mut self) {
         if !self.is_kept {
-            self.collection.close(Closed::Dropped);
+            self.collection.close(CloseReason::Dropped);
             let slot = CollectionSlot::Open(Arc::clone(&self.collection));
             self.engine.remove_index(&slot);
         }
     }
 }
 
-/// The collection that a restore replaces, closed: its writers are asked to send again. Unless it
-/// is removed, dropping this serves it again. Held together with the engine's lock of makers.
+/// The closed collection that a restore replaces: its writers are asked to send again. Dropping
+/// this opens it again, unless it was removed. Held together with `Engine::defining`.
 struct Replaced<'a> {
     engine: &'a Engine,
     slot: Option<CollectionSlot>,
@@ -209,12 +229,12 @@ impl<'a> Replaced<'a> {
     fn close(engine: &'a Engine, name: &CollectionName) -> Self {
         let slot = engine.collections.read().get(name).cloned();
         if let Some(CollectionSlot::Open(replaced)) = &slot {
-            replaced.close(Closed::Replaced);
+            replaced.close(CloseReason::Replaced);
         }
         Self { engine, slot }
     }
 
-    /// Another collection has its name now.
+    /// Deletes its index, once the new collection has its slot.
     fn remove(mut self) {
         if let Some(slot) = self.slot.take() {
             self.engine.remove_index(&slot);
@@ -228,14 +248,16 @@ impl Drop for Replaced<'_> {
             return;
         };
         let name = replaced.definition().name.clone();
-        let again = match self.engine.store.collection(&name) {
+        let reopened = match self.engine.store.collection(&name) {
             Ok(store) => self.engine.make_collection(store),
             Err(error) => Err(error.into()),
         };
-        match again {
-            Ok(again) => self.engine.serve(name, CollectionSlot::Open(again)),
+        match reopened {
+            Ok(collection) => self
+                .engine
+                .insert_slot(name, CollectionSlot::Open(collection)),
             Err(error) => {
-                tracing::error!(collection = %name, %error, "a collection could not be opened again after a restore in its place failed; restart the server");
+                tracing::error!(collection = %name, %error, "could not reopen a collection after the restore that would have replaced it failed; restart the server");
             }
         }
     }
@@ -248,8 +270,8 @@ fn not_found(name: &CollectionName, id: &SnapshotId) -> EngineError {
     }
 }
 
-/// The snapshot as JSON; it is made of strings and numbers alone.
-fn described(info: &SnapshotInfo) -> Value {
+/// The snapshot as JSON. It consists of strings and numbers, so this cannot fail.
+fn to_json(info: &SnapshotInfo) -> Value {
     serde_json::to_value(info).unwrap_or_default()
 }
 

@@ -1,4 +1,4 @@
-//! The engine's start, and what it goes on to watch.
+//! Startup of the engine, and the thread that takes corrupt collections offline.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -10,7 +10,7 @@ use clipdb_embed::Thumbnails;
 use clipdb_storage::{CollectionName, DamagedCollection, Store, StoreOptions};
 use parking_lot::{Mutex, RwLock};
 
-use crate::collection::closed::Closed;
+use crate::collection::closed::CloseReason;
 use crate::collection::collection::Collection;
 use crate::collection::damage::DamageReport;
 use crate::collection::shared::Shared;
@@ -26,16 +26,19 @@ use crate::settings::EngineSettings;
 use crate::tasks::Tasks;
 use crate::url_fetch::Fetcher;
 
-/// More of tantivy's writers than threads that commit.
+/// Open tantivy writers beyond one for each commit thread.
 const SPARE_WRITERS: usize = 4;
 
-/// How long a start opens indexes that it need not open.
+/// How long startup opens indexes that could also be opened later.
 const HEAD_START: Duration = Duration::from_millis(500);
 
 impl Engine {
-    /// Opens the data folder, migrates it, opens as many indexes as may be open and begins to bring
-    /// them up to date with the stored documents; waits for that as long as the settings say. A
-    /// collection that is damaged is not served, and the others are. Blocks.
+    /// Opens and migrates the data folder, opens as many indexes as the settings allow and begins to
+    /// bring them up to date with the stored documents; waits at most `start_patience` for that. A
+    /// corrupt collection goes offline and the others stay up. Blocks.
+    ///
+    /// # Errors
+    /// The folder cannot be opened, or a thread cannot be spawned.
     pub fn open(
         settings: EngineSettings,
         models: Models,
@@ -56,7 +59,7 @@ impl Engine {
             models,
             collections: RwLock::default(),
             defining: Mutex::default(),
-            under_way: Memory::new(settings.ingest_bytes),
+            request_memory: Memory::new(settings.ingest_bytes),
             thumbnails: Thumbnails::new(
                 settings.thumbnail_threads,
                 settings.thumbnail_memory,
@@ -72,7 +75,7 @@ impl Engine {
         };
         engine.open_collections()?;
         for damaged in engine.store.damaged() {
-            engine.serve_damaged(damaged);
+            engine.insert_damaged(damaged);
         }
         engine.sweep_index_folders();
         let engine = Arc::new(engine);
@@ -82,8 +85,8 @@ impl Engine {
         Ok(engine)
     }
 
-    /// All are served; as many as may be open are opened, the largest first, since they take
-    /// longest to open when somebody waits for them.
+    /// Gives every collection a slot and opens as many as may be open, the largest first: they take
+    /// longest to open when a request waits for them.
     fn open_collections(&self) -> Result<(), EngineError> {
         let mut all = Vec::new();
         for definition in self.store.collections() {
@@ -91,17 +94,17 @@ impl Engine {
         }
         for collection in &all {
             let name = collection.definition().name.clone();
-            self.serve(name, CollectionSlot::Open(Arc::clone(collection)));
+            self.insert_slot(name, CollectionSlot::Open(Arc::clone(collection)));
         }
         let most = self.settings.open_collections;
-        let have_to = all.len() <= most;
+        let fits_all = all.len() <= most;
         all.sort_by_key(|collection| std::cmp::Reverse(collection.store.len()));
         all.truncate(most);
-        let enough = Instant::now() + HEAD_START;
+        let head_start_ends = Instant::now() + HEAD_START;
         let failed = Mutex::new(Vec::new());
         for_each(all.iter(), |collection| {
-            // Where not all are opened, those that are only save their first users a moment.
-            if (have_to || Instant::now() < enough)
+            // If not all can stay open, opening one now only saves its first request some time.
+            if (fits_all || Instant::now() < head_start_ends)
                 && let Err(error) = collection.open()
             {
                 failed.lock().push((Arc::clone(collection), error));
@@ -119,14 +122,14 @@ impl Engine {
                 return Err(error);
             };
             let name = &collection.definition().name;
-            collection.close(Closed::Stopping);
+            collection.close(CloseReason::Stopping);
             self.store.set_damaged(name, reason);
         }
         Ok(())
     }
 
-    /// Waits, on a thread of its own, for reports of collections whose documents turn out to be
-    /// damaged while their indexes are made: they are no longer served.
+    /// Spawns a thread that receives reports of collections whose documents turn out to be corrupt
+    /// while their indexes are rebuilt, and takes them offline.
     fn watch_damage(self: &Arc<Self>) -> Result<(), EngineError> {
         let Some(reports) = self.damage_reports.lock().take() else {
             return Ok(());
@@ -139,50 +142,50 @@ impl Engine {
                     let Some(engine) = engine.upgrade() else {
                         return;
                     };
-                    engine.serve_no_longer(report);
+                    engine.take_offline(report);
                 }
             })
             .map_err(EngineError::Thread)?;
         Ok(())
     }
 
-    fn serve_no_longer(&self, report: DamageReport) {
-        let _alone = self.defining.lock();
-        let Some(collection) = self.numbered(report.number) else {
+    fn take_offline(&self, report: DamageReport) {
+        let _guard = self.defining.lock();
+        let Some(collection) = self.find_by_number(report.number) else {
             return;
         };
-        // Its writers are told to send again: then they hear what is damaged.
-        collection.close(Closed::Replaced);
+        // Its writers are asked to send again, and then get the error of a corrupt collection.
+        collection.close(CloseReason::Replaced);
         let name = &collection.definition().name;
         self.store.set_damaged(name, report.reason);
         let damaged = self.store.damaged();
         let mut damaged = damaged.into_iter();
         if let Some(damaged) = damaged.find(|damaged| damaged.definition().name == *name) {
-            self.serve_damaged(damaged);
+            self.insert_damaged(damaged);
         }
     }
 
-    /// The collection of this number, where it is served.
-    fn numbered(&self, number: u64) -> Option<Arc<Collection>> {
+    /// The collection with this number, if it is online.
+    fn find_by_number(&self, number: u64) -> Option<Arc<Collection>> {
         let collections = self.collections.read();
-        let mut open = collections.values().filter_map(|served| served.open().ok());
+        let mut open = collections.values().filter_map(|slot| slot.open().ok());
         open.find(|open| open.store.number() == number).cloned()
     }
 
-    fn serve_damaged(&self, damaged: DamagedCollection) {
-        tracing::error!(error = %damaged.error(), "a collection is not served");
+    fn insert_damaged(&self, damaged: DamagedCollection) {
+        tracing::error!(error = %damaged.error(), "a collection is corrupt and offline");
         let name: CollectionName = damaged.definition().name.clone();
-        self.serve(name, CollectionSlot::Damaged(damaged));
+        self.insert_slot(name, CollectionSlot::Damaged(damaged));
     }
 
-    /// Deletes index folders of collections that are no more: a crash may leave one. At the start,
-    /// when nothing else makes any.
+    /// Deletes index folders of collections that no longer exist: a crash may leave one. Runs at
+    /// startup only, when nothing else creates such folders.
     fn sweep_index_folders(&self) {
         let live: BTreeSet<OsString> = self
             .collections
             .read()
             .values()
-            .map(|served| served.index_folder().into())
+            .map(|slot| slot.index_folder().into())
             .collect();
         let Ok(entries) = std::fs::read_dir(self.index_root()) else {
             return;

@@ -1,5 +1,5 @@
-//! Long work: what is under way and what came of it. Tasks live in memory: a restart forgets
-//! them, and what they had not finished was never begun, as far as the data goes.
+//! Long-running work, its progress and its outcome. Tasks live in memory, so a restart forgets
+//! them; unfinished snapshots and restores leave no data behind.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,36 +14,48 @@ use tokio::sync::watch;
 
 use crate::error::EngineError;
 
-/// Tasks that may be under way at once: each has a thread.
+/// The most tasks that run at once; each has its own thread.
 const MOST_RUNNING: usize = 32;
-/// Finished tasks that are remembered.
+/// The most finished tasks that are remembered.
 const MOST_FINISHED: usize = 1_000;
-/// Failures of single documents that a task keeps; the others are counted.
+/// The most errors that a task keeps; further failures are only counted.
 const MOST_ERRORS: usize = 100;
 
+/// The kind of work that a task does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TaskKind {
+    /// Ingests documents.
     Documents,
+    /// Takes a snapshot of a collection.
     Snapshot,
+    /// Restores a collection from an archive.
     Restore,
 }
 
+/// The state of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TaskState {
+    /// It has not ended.
     Running,
+    /// It ended; single documents may have failed.
     Done,
+    /// It ended with an error.
     Failed,
+    /// It was cancelled before it ended.
     Cancelled,
 }
 
-/// One piece of long work.
+/// One long-running piece of work on a collection.
 pub struct Task {
+    /// A UUID of version 7, so ids sort by creation time.
     pub id: String,
+    /// The kind of work.
     pub kind: TaskKind,
+    /// The collection that it works on.
     pub collection: CollectionName,
-    /// Unix milliseconds.
+    /// When it was created, in Unix milliseconds.
     pub created_at: u64,
     done: AtomicU64,
     total: AtomicU64,
@@ -54,10 +66,12 @@ pub struct Task {
     finished: watch::Sender<bool>,
 }
 
-/// What went wrong, and with which document where it was one.
+/// An error of a task.
 #[derive(Clone)]
 pub struct TaskError {
+    /// The id of the document that failed; `None` if the document has none or the task itself failed.
     pub id: Option<String>,
+    /// The reason.
     pub error: Arc<EngineError>,
 }
 
@@ -68,28 +82,36 @@ struct Outcome {
     finished_at: u64,
 }
 
-/// A task as it is at a moment.
+/// A task's state at one moment.
 pub struct TaskView {
+    /// Whether it runs, and how it ended otherwise.
     pub state: TaskState,
+    /// Documents processed until now, failed ones included.
     pub done: u64,
+    /// Documents known until now that are to be processed.
     pub total: u64,
+    /// Documents that failed.
     pub failed: u64,
+    /// The first 100 errors; the error that ended the task comes last.
     pub errors: Vec<TaskError>,
+    /// The result as JSON; null unless the task is done.
     pub result: Value,
+    /// When it ended, in Unix milliseconds.
     pub finished_at: Option<u64>,
 }
 
 #[derive(Default)]
-pub(crate) struct Tasks(Mutex<Known>);
+pub(crate) struct Tasks(Mutex<TaskList>);
 
 #[derive(Default)]
-struct Known {
+struct TaskList {
     tasks: BTreeMap<String, Arc<Task>>,
     threads: Vec<JoinHandle<()>>,
     closed: bool,
 }
 
 impl Task {
+    /// A copy of its present state.
     pub fn view(&self) -> TaskView {
         let outcome = self.outcome.lock().clone();
         let errors = self.errors.lock().clone();
@@ -106,47 +128,53 @@ impl Task {
         }
     }
 
-    /// Asks for its end; it comes at the next document.
+    /// Asks it to stop, which it does at its next document.
     pub fn cancel(&self) {
         self.cancelled.store(true, Ordering::Release);
     }
 
+    /// Whether it was asked to stop.
     pub fn is_cancelled(&self) -> bool {
         self.cancelled.load(Ordering::Acquire)
     }
 
+    /// Whether it has not ended.
     pub fn is_running(&self) -> bool {
         self.outcome.lock().is_none()
     }
 
-    /// One more document is to be done.
+    /// Adds one document to the total.
     pub fn expect_one(&self) {
         self.expect(1);
     }
 
+    /// Adds `documents` to the total.
     pub fn expect(&self, documents: usize) {
         self.total.fetch_add(documents as u64, Ordering::AcqRel);
     }
 
-    /// One more document is done, well or with this error.
+    /// Counts one more document as done, and keeps its error if it failed.
     pub fn one_done(&self, id: Option<String>, outcome: Result<(), EngineError>) {
         if let Err(error) = outcome {
             self.failed.fetch_add(1, Ordering::AcqRel);
-            self.note(id, error);
+            self.keep_error(id, error);
         }
         self.done.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// How many documents were stored and how many were not.
-    pub(crate) fn counted(&self) -> Value {
+    /// The numbers of stored and of failed documents, as JSON.
+    pub(crate) fn counts(&self) -> Value {
         let view = self.view();
         serde_json::json!({ "stored": view.done - view.failed, "failed": view.failed })
     }
 
-    /// Comes when it has ended: its result, or why there is none.
+    /// Waits for its end and returns its result.
+    ///
+    /// # Errors
+    /// [`EngineError::TaskCancelled`], or the error that ended it.
     pub async fn ended(&self) -> Result<Value, EngineError> {
         let mut finished = self.finished.subscribe();
-        // The sender is this task's own.
+        // The task owns the sender, so this cannot fail.
         let _ = finished.wait_for(|finished| *finished).await;
         let view = self.view();
         match view.state {
@@ -160,7 +188,7 @@ impl Task {
         }
     }
 
-    fn note(&self, id: Option<String>, error: EngineError) {
+    fn keep_error(&self, id: Option<String>, error: EngineError) {
         let mut errors = self.errors.lock();
         if errors.len() < MOST_ERRORS {
             errors.push(TaskError {
@@ -176,9 +204,9 @@ impl Task {
             Ok(result) => (TaskState::Done, result),
             Err(error) => {
                 tracing::warn!(task = self.id, kind = ?self.kind, %error, "a task failed");
-                // The last one says why the whole ended.
+                // The last error is the one that ended the task.
                 self.errors.lock().truncate(MOST_ERRORS - 1);
-                self.note(None, error);
+                self.keep_error(None, error);
                 (TaskState::Failed, Value::Null)
             }
         };
@@ -200,7 +228,7 @@ impl Progress for Task {
 }
 
 impl Tasks {
-    /// Does `work` on a thread of its own.
+    /// Runs `work` on its own thread.
     pub(crate) fn start(
         &self,
         kind: TaskKind,
@@ -220,31 +248,31 @@ impl Tasks {
             outcome: Mutex::default(),
             finished: watch::Sender::new(false),
         });
-        let mut known = self.0.lock();
-        if known.closed {
+        let mut list = self.0.lock();
+        if list.closed {
             return Err(EngineError::Stopping);
         }
-        known.forget_old();
-        let running = known.tasks.values().filter(|task| task.is_running());
+        list.forget_old();
+        let running = list.tasks.values().filter(|task| task.is_running());
         if running.count() >= MOST_RUNNING {
             return Err(EngineError::TooManyTasks(MOST_RUNNING));
         }
-        let own = Arc::clone(&task);
+        let running_task = Arc::clone(&task);
         let thread = std::thread::Builder::new()
             .name(format!("task-{kind:?}").to_lowercase())
             .spawn(move || {
-                let work = std::panic::AssertUnwindSafe(|| work(&own));
+                let work = std::panic::AssertUnwindSafe(|| work(&running_task));
                 let result = std::panic::catch_unwind(work);
-                own.end(result.unwrap_or(Err(EngineError::Interrupted)));
+                running_task.end(result.unwrap_or(Err(EngineError::Interrupted)));
             })
             .map_err(EngineError::Thread)?;
-        known.threads.retain(|thread| !thread.is_finished());
-        known.threads.push(thread);
-        known.tasks.insert(task.id.clone(), Arc::clone(&task));
+        list.threads.retain(|thread| !thread.is_finished());
+        list.threads.push(thread);
+        list.tasks.insert(task.id.clone(), Arc::clone(&task));
         Ok(task)
     }
 
-    /// The newest last.
+    /// All tasks, the newest last.
     pub(crate) fn all(&self) -> Vec<Arc<Task>> {
         self.0.lock().tasks.values().cloned().collect()
     }
@@ -257,33 +285,34 @@ impl Tasks {
         self.0.lock().tasks.remove(id);
     }
 
-    /// Takes no more, cancels copies, finishes accepted documents. Blocks.
+    /// Accepts no more tasks, cancels snapshots and restores, and waits until accepted documents are
+    /// ingested. Blocks.
     pub(crate) fn close(&self) {
         let threads = {
-            let mut known = self.0.lock();
-            known.closed = true;
-            for task in known.tasks.values() {
+            let mut list = self.0.lock();
+            list.closed = true;
+            for task in list.tasks.values() {
                 if task.is_running() && task.kind != TaskKind::Documents {
                     task.cancel();
                 }
             }
-            std::mem::take(&mut known.threads)
+            std::mem::take(&mut list.threads)
         };
         for thread in threads {
-            // A panic of the work was caught and told by the task.
+            // The task caught and reported any panic of its work.
             let _ = thread.join();
         }
     }
 }
 
-impl Known {
+impl TaskList {
     fn forget_old(&mut self) {
         let finished: Vec<String> = (self.tasks.values())
             .filter(|task| !task.is_running())
             .map(|task| task.id.clone())
             .collect();
-        let many = finished.len().saturating_sub(MOST_FINISHED);
-        for id in &finished[..many] {
+        let surplus = finished.len().saturating_sub(MOST_FINISHED);
+        for id in &finished[..surplus] {
             self.tasks.remove(id);
         }
     }

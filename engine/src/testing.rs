@@ -1,4 +1,5 @@
-//! An engine for tests: no model, collections of given vectors, a data folder of its own.
+//! An engine for tests, without a model: documents bring their vectors. Each engine has its own
+//! temporary data folder.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::ops::Deref;
@@ -24,7 +25,7 @@ use crate::search::search::Answer;
 use crate::search::view::View;
 use crate::settings::EngineSettings;
 
-/// The dimensions of collections that tests make.
+/// The dimensions of the collections in tests.
 pub(crate) const DIM: usize = 4;
 
 pub(crate) struct TestEngine {
@@ -80,7 +81,7 @@ impl TestEngine {
         self.folder
     }
 
-    /// Closes the engine where it may block.
+    /// Closes the engine on the blocking pool.
     pub(crate) async fn close(&self) {
         let engine = Arc::clone(&self.engine);
         blocking(move || engine.close()).await.unwrap();
@@ -117,14 +118,14 @@ impl TestEngine {
             .await
     }
 
-    /// Stores documents that a test does not expect to fail.
+    /// Stores documents; panics if one fails.
     pub(crate) async fn store(&self, collection: &Arc<Collection>, drafts: Vec<Draft>) {
         for outcome in self.put(collection, drafts).await {
             outcome.unwrap();
         }
     }
 
-    /// The ids that a search finds.
+    /// The ids of a search's hits, in their order.
     pub(crate) async fn found(&self, collection: &Arc<Collection>, query: Query) -> Vec<String> {
         ids(&self.search(collection, query).await.unwrap())
     }
@@ -160,7 +161,7 @@ pub(crate) fn with_image(id: &str, vector: [f32; DIM]) -> Draft {
     }
 }
 
-/// A document with words and their vector.
+/// A document with a text and a text vector.
 pub(crate) fn with_text(id: &str, text: &str, vector: [f32; DIM]) -> Draft {
     Draft {
         id: Some(id_of(id)),
@@ -186,7 +187,7 @@ pub(crate) fn object(value: Value) -> Map<String, Value> {
     }
 }
 
-/// A search of everything in one mode, ten hits.
+/// A search of all documents in one mode, for ten hits.
 pub(crate) fn query(mode: Mode) -> Query {
     Query {
         parts: Vec::new(),

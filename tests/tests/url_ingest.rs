@@ -183,7 +183,7 @@ fn only_the_document_with_the_bad_url_fails_with_a_reason() {
         ("http://user:secret@127.0.0.1/", "password"),
         ("file:///etc/passwd", "neither http nor https"),
         ("gopher://127.0.0.1/", "neither http nor https"),
-        ("red-apple.png", "no URL"),
+        ("red-apple.png", "not a valid URL"),
     ] {
         let code = match url {
             "http://localhost/" => "url_not_fetched",

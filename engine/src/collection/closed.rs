@@ -1,20 +1,20 @@
-//! Why a collection is closed for good.
+//! The reasons for closing a collection for good.
 
 use clipdb_storage::CollectionName;
 
 use crate::error::EngineError;
 
-/// Why a collection takes no more work.
+/// Why a collection accepts no more work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Closed {
+pub(crate) enum CloseReason {
     Stopping,
     Dropped,
-    /// A restore took its collection's place.
+    /// A restore replaced it.
     Replaced,
 }
 
-impl Closed {
-    /// What whoever uses it afterwards is answered.
+impl CloseReason {
+    /// The error of every later use of the collection.
     pub(crate) fn error(self, name: &CollectionName) -> EngineError {
         match self {
             Self::Stopping => EngineError::Stopping,

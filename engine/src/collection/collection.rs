@@ -1,5 +1,5 @@
-//! One collection: its documents, its committer, and its indexes, which are open while they are
-//! used.
+//! One collection: its documents, its committer, and its indexes, which are open only while they
+//! are in use.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use clipdb_index::{CollectionIndex, Fields, VectorKind};
 use clipdb_storage::{CollectionDefinition, CollectionStore, Outcome, Write};
 use tokio::sync::oneshot;
 
-use crate::collection::closed::Closed;
+use crate::collection::closed::CloseReason;
 use crate::collection::committer::{Committer, GroupCommit, Ticket};
 use crate::collection::definition::{analyzer_name, declared, index_configuration};
 use crate::collection::lazy_index::LazyIndex;
@@ -19,25 +19,26 @@ use crate::collection::summary::{CollectionSummary, OpenSummary};
 use crate::collection::vector_index;
 use crate::error::EngineError;
 
+/// A collection of documents that share a model and a definition.
 pub struct Collection {
     pub(crate) store: CollectionStore,
     fields: Fields,
     index: Arc<LazyIndex>,
     committer: Arc<Committer>,
     readiness: Arc<Readiness>,
-    /// Held by the one request that opens the indexes, while others wait.
+    /// Held by the request that opens the indexes, while other requests wait.
     opening: tokio::sync::Mutex<()>,
     shared: Arc<Shared>,
 }
 
 impl Collection {
-    /// A collection whose indexes lie in `folder`; they are not opened yet.
+    /// A collection whose indexes are in `folder`; does not open them.
     pub(crate) fn new(
         store: CollectionStore,
         folder: PathBuf,
         shared: &Arc<Shared>,
     ) -> Result<Self, EngineError> {
-        // What this program cannot index is told now and not by the first search.
+        // A definition that this version cannot index fails here rather than in the first search.
         index_configuration(store.definition())?;
         let readiness = Arc::new(Readiness::new(store.definition().name.clone()));
         let index = Arc::new(LazyIndex::new(
@@ -63,6 +64,7 @@ impl Collection {
         })
     }
 
+    /// Its definition, as it was created.
     pub fn definition(&self) -> &CollectionDefinition {
         self.store.definition()
     }
@@ -72,7 +74,7 @@ impl Collection {
         &self.fields
     }
 
-    /// Reads a small file where the indexes are not open.
+    /// A summary for lists of collections. Blocks: reads a small file if the indexes are not open.
     pub fn summary(&self) -> CollectionSummary {
         let definition = self.definition();
         let index = self.index.get();
@@ -102,31 +104,34 @@ impl Collection {
         }))
     }
 
-    /// Whether its search index could not be made.
+    /// Whether its search index is lost and could not be rebuilt.
     pub(crate) fn is_unavailable(&self) -> bool {
         self.readiness.is_lost()
     }
 
-    /// The indexes where they are open.
+    /// The indexes, if they are open.
     pub(crate) fn open_index(&self) -> Option<Arc<CollectionIndex>> {
         self.index.get()
     }
 
-    /// Opens the indexes where they are not and begins to bring them up to date. Blocks.
+    /// Opens the indexes if they are not open, and begins to bring them up to date. Blocks.
     pub(crate) fn open(&self) -> Result<Arc<CollectionIndex>, EngineError> {
         self.committer.open_index()
     }
 
-    /// Opens the indexes where they are not, for work that is about to use them on a thread that
-    /// may block. Waits a moment for what they lack. One request opens them, others wait here and
-    /// hold no thread.
+    /// Opens the indexes if they are not open, before work on a blocking thread uses them. Waits up
+    /// to `start_patience` until they have all documents. One request opens them; the others wait
+    /// here without holding a thread.
+    ///
+    /// # Errors
+    /// The indexes cannot be opened or brought up to date.
     pub async fn wake(self: &Arc<Self>) -> Result<(), EngineError> {
         let patience = self.shared.settings.start_patience;
         let is_awake = || self.index.is_open() && self.readiness.due(patience).is_none();
         if is_awake() {
             return Ok(());
         }
-        let _alone = self.opening.lock().await;
+        let _guard = self.opening.lock().await;
         if is_awake() {
             return Ok(());
         }
@@ -136,19 +141,20 @@ impl Collection {
         let collection = Arc::clone(self);
         tokio::task::spawn_blocking(move || {
             let begun = Instant::now();
-            let done = collection.open().and_then(|_| {
+            let outcome = collection.open().and_then(|_| {
                 let due = collection.readiness.due(patience);
                 collection.wait_until_searchable(Some(due.unwrap_or(begun + patience)))
             });
-            // Nobody waits any more where the client has gone.
-            let _ = reply.send(done);
+            // The receiver is gone if the client disconnected.
+            let _ = reply.send(outcome);
             collection.shared.open_indexes.trim();
             drop(permit);
         });
         opened.await.map_err(|_| EngineError::Interrupted)?
     }
 
-    /// Blocks until the indexes are up to date, or until `deadline`; an error where they cannot be.
+    /// Blocks until the indexes are up to date, or until `deadline`; fails if they cannot be brought
+    /// up to date.
     pub(crate) fn wait_until_searchable(
         &self,
         deadline: Option<Instant>,
@@ -156,17 +162,20 @@ impl Collection {
         self.readiness.wait(deadline)
     }
 
-    /// Asks for one segment of each kind of vectors, made in the background. Blocks while a
-    /// group is being written.
+    /// Starts merging each kind of vector into one segment, in the background. Blocks while a group
+    /// is being committed.
+    ///
+    /// # Errors
+    /// The indexes cannot be opened, or lack documents.
     pub fn compact(&self) -> Result<(), EngineError> {
         self.searchable()?.compact();
         Ok(())
     }
 
-    /// The indexes, unless they lack documents. Opens them where they are not, and then blocks;
-    /// see [`Collection::wake`].
+    /// The indexes, unless they lack documents. Blocks if they have to be opened; see
+    /// [`Collection::wake`].
     pub(crate) fn searchable(&self) -> Result<Arc<CollectionIndex>, EngineError> {
-        if self.readiness.try_again() {
+        if self.readiness.should_retry() {
             self.committer.reconcile();
         }
         let index = self.open()?;
@@ -183,7 +192,7 @@ impl Collection {
         self.submit(write).await?.wait().await
     }
 
-    /// Does `work` while no write is half-way; see [`Committer::between_groups`].
+    /// Runs `work` while no write is in progress; see [`Committer::between_groups`].
     pub(crate) async fn between_groups<T: Send + 'static>(
         &self,
         work: impl FnOnce(&CollectionIndex) -> T + Send + 'static,
@@ -192,9 +201,9 @@ impl Collection {
     }
 
     /// Finishes accepted writes and saves the indexes. Blocks.
-    pub(crate) fn close(&self, why: Closed) {
-        self.readiness.give_up();
-        self.committer.close(why);
-        self.index.close(why);
+    pub(crate) fn close(&self, reason: CloseReason) {
+        self.readiness.cancel();
+        self.committer.close(reason);
+        self.index.close(reason);
     }
 }

@@ -1,8 +1,8 @@
-//! A collection's writes, in groups that are made durable and searchable: image files and one
-//! sled batch, flushed; then FAISS; then a tantivy commit; then everybody in the group is
-//! answered. The threads are the pool's, one at a time for a collection.
+//! Commits a collection's writes in groups: image files and one sled batch, flushed; then FAISS;
+//! then a tantivy commit; then every writer in the group is answered. The pool's threads run it, one
+//! at a time for each collection.
 //!
-//! Whatever waits when a thread is free forms the next group, so a lone write
+//! The writes that are queued when a thread becomes free form the next group, so a single write
 //! pays for one flush and a thousand concurrent writes share one.
 
 use std::collections::HashSet;
@@ -16,7 +16,7 @@ use clipdb_storage::{CollectionName, CollectionStore, DocumentKey, FieldUpdate, 
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::collection::closed::Closed;
+use crate::collection::closed::CloseReason;
 use crate::collection::damage::DamageReport;
 use crate::collection::field_limit::FieldLimit;
 use crate::collection::lazy_index::LazyIndex;
@@ -27,28 +27,33 @@ use crate::collection::rows;
 use crate::collection::shared::Shared;
 use crate::error::EngineError;
 
-/// Panics after which a closing committer leaves the rest of its queue: their writers are answered
-/// that they were interrupted.
+/// Panics after which a closing committer abandons its queue: the remaining writers get
+/// [`EngineError::Interrupted`].
 const MOST_PANICS: usize = 100;
 
-/// A write on its way; resolves once it is durable and searchable.
+/// A submitted write, which resolves once it is durable and searchable.
 pub struct Ticket(oneshot::Receiver<Result<Outcome, EngineError>>);
 
 impl Ticket {
+    /// Waits until the write is durable and searchable, and returns its outcome.
+    ///
+    /// # Errors
+    /// The write was refused, its group failed, or the committer panicked
+    /// ([`EngineError::Interrupted`]).
     pub async fn wait(self) -> Result<Outcome, EngineError> {
         self.0.await.unwrap_or(Err(EngineError::Interrupted))
     }
 }
 
-struct Entry {
+struct QueuedWrite {
     write: Write,
     bytes: usize,
     reply: oneshot::Sender<Result<Outcome, EngineError>>,
 }
 
 enum Work {
-    Write(Box<Entry>),
-    /// Done between two groups, when documents and indexes agree.
+    Write(Box<QueuedWrite>),
+    /// Runs between two groups, when documents and indexes agree.
     Between(Between),
 }
 
@@ -57,12 +62,12 @@ type Between = Box<dyn FnOnce(Result<&CollectionIndex, EngineError>) + Send>;
 /// A collection's queue of writes; closing it finishes what was accepted.
 pub(crate) struct Committer {
     name: CollectionName,
-    sender: Mutex<Result<mpsc::Sender<Work>, Closed>>,
-    /// Held by the thread that commits.
-    turn: Mutex<Turn>,
-    /// Whether it waits for a thread or has one.
+    sender: Mutex<Result<mpsc::Sender<Work>, CloseReason>>,
+    /// Locked by the thread that commits.
+    turn: Mutex<CommitState>,
+    /// Whether it waits for a thread or is running on one.
     queued: AtomicBool,
-    /// Whether the indexes have to be brought to agree with the documents, before any write.
+    /// Whether the indexes have to be reconciled with the documents before the next write.
     reconcile: AtomicBool,
     pool: Arc<Queue>,
     index: Arc<LazyIndex>,
@@ -70,9 +75,9 @@ pub(crate) struct Committer {
     open_indexes: Arc<OpenIndexes>,
 }
 
-struct Turn {
+struct CommitState {
     receiver: mpsc::Receiver<Work>,
-    /// What came behind a group and is no write: it may take long.
+    /// Work that followed a group in the queue and is not a write; it may take long.
     next: Option<Between>,
     commit: GroupCommit,
     /// Whether the last turn ended with a panic.
@@ -82,7 +87,7 @@ struct Turn {
 impl Committer {
     pub(crate) fn new(commit: GroupCommit) -> Arc<Self> {
         let shared = &commit.shared;
-        // Twice a group: the next one gathers while one is being committed.
+        // Twice a group, so that the next one can queue while one is being committed.
         let (sender, receiver) = mpsc::channel(2 * shared.settings.group_documents);
         Arc::new(Self {
             name: commit.store.definition().name.clone(),
@@ -93,7 +98,7 @@ impl Committer {
             index: Arc::clone(&commit.index),
             readiness: Arc::clone(&commit.readiness),
             open_indexes: Arc::clone(&shared.open_indexes),
-            turn: Mutex::new(Turn {
+            turn: Mutex::new(CommitState {
                 receiver,
                 next: None,
                 commit,
@@ -106,7 +111,7 @@ impl Committer {
     pub(crate) async fn submit(self: &Arc<Self>, write: Write) -> Result<Ticket, EngineError> {
         let (reply, receiver) = oneshot::channel();
         let bytes = size_of_write(&write);
-        self.send(Work::Write(Box::new(Entry {
+        self.send(Work::Write(Box::new(QueuedWrite {
             write,
             bytes,
             reply,
@@ -115,23 +120,22 @@ impl Committer {
         Ok(Ticket(receiver))
     }
 
-    /// Does `work` between two groups: what it sees holds every write that was answered, and no
-    /// write is half-way.
+    /// Runs `work` between two groups: it sees every acknowledged write, and no write is in progress.
     pub(crate) async fn between_groups<T: Send + 'static>(
         self: &Arc<Self>,
         work: impl FnOnce(&CollectionIndex) -> T + Send + 'static,
     ) -> Result<T, EngineError> {
         let (reply, done) = oneshot::channel();
         self.send(Work::Between(Box::new(move |index| {
-            // Nobody waits any more where the client has gone.
+            // The receiver is gone if the client disconnected.
             let _ = reply.send(index.map(work));
         })))
         .await?;
         done.await.map_err(|_| EngineError::Interrupted)?
     }
 
-    /// Has the indexes brought to agree with the documents: another thread could not tell a
-    /// write on its way from a row too many.
+    /// Schedules a reconciliation of the indexes with the documents. It runs on the committing thread,
+    /// because any other could not distinguish a write in progress from a surplus row.
     pub(crate) fn reconcile(self: &Arc<Self>) {
         self.reconcile.store(true, Ordering::Release);
         self.wait_for_thread();
@@ -139,10 +143,10 @@ impl Committer {
 
     async fn send(self: &Arc<Self>, work: Work) -> Result<(), EngineError> {
         let sender = self.sender.lock().clone();
-        let sender = sender.map_err(|why| why.error(&self.name))?;
+        let sender = sender.map_err(|reason| reason.error(&self.name))?;
         if sender.send(work).await.is_err() {
-            let why = self.sender.lock().as_ref().err().copied();
-            return Err(why.unwrap_or(Closed::Stopping).error(&self.name));
+            let reason = self.sender.lock().as_ref().err().copied();
+            return Err(reason.unwrap_or(CloseReason::Stopping).error(&self.name));
         }
         self.wait_for_thread();
         Ok(())
@@ -159,7 +163,7 @@ impl Committer {
         }
     }
 
-    /// How long a write may take now.
+    /// How long the next job may take in the present state.
     fn length(&self) -> Length {
         let is_short = self.index.is_open()
             && self.readiness.is_searchable()
@@ -171,8 +175,8 @@ impl Committer {
         }
     }
 
-    /// The index, opened where it is not; what it lacks is brought in the background. Blocks; not
-    /// for the thread that commits.
+    /// Opens the index if it is not open; documents that it lacks are added in the background. Blocks.
+    /// The committing thread must not call it.
     pub(crate) fn open_index(self: &Arc<Self>) -> Result<Arc<CollectionIndex>, EngineError> {
         self.index.touch(self.open_indexes.now());
         let opened = self.index.open()?;
@@ -186,16 +190,16 @@ impl Committer {
         Ok(opened.index)
     }
 
-    /// Takes no more writes and finishes those accepted, on this thread. Blocks.
-    pub(crate) fn close(self: &Arc<Self>, why: Closed) {
-        *self.sender.lock() = Err(why);
+    /// Accepts no more writes and finishes the accepted ones, on this thread. Blocks.
+    pub(crate) fn close(self: &Arc<Self>, reason: CloseReason) {
+        *self.sender.lock() = Err(reason);
         let mut turn = self.turn.lock();
         turn.receiver.close();
         for _ in 0..MOST_PANICS {
             let rest = catch_unwind(AssertUnwindSafe(|| turn.finish(self)));
             match rest {
                 Ok(()) => break,
-                Err(_) => turn.note_panic(self),
+                Err(_) => turn.record_panic(self),
             }
         }
         self.open_indexes.remove(&**self);
@@ -215,8 +219,8 @@ impl IndexOwner for Committer {
         let Some(mut turn) = self.turn.try_lock() else {
             return;
         };
-        let idle = turn.is_idle() && !self.reconcile.load(Ordering::Acquire);
-        if idle
+        let is_idle = turn.is_idle() && !self.reconcile.load(Ordering::Acquire);
+        if is_idle
             && self
                 .index
                 .close_if_unused(|| self.open_indexes.remove(self))
@@ -225,8 +229,8 @@ impl IndexOwner for Committer {
         }
     }
 
-    fn take_unverified(&self, index: &CollectionIndex) -> bool {
-        self.index.take_unverified(index)
+    fn claim_verification(&self, index: &CollectionIndex) -> bool {
+        self.index.claim_verification(index)
     }
 
     fn begin_reconcile(self: Arc<Self>) {
@@ -238,11 +242,11 @@ impl IndexOwner for Committer {
 impl Job for Committer {
     fn run(self: Arc<Self>, length: Length) {
         let mut turn = self.turn.lock();
-        match catch_unwind(AssertUnwindSafe(|| turn.take(&self, length))) {
+        match catch_unwind(AssertUnwindSafe(|| turn.run_next(&self, length))) {
             Ok(()) => turn.panicked = false,
-            Err(_) => turn.note_panic(&self),
+            Err(_) => turn.record_panic(&self),
         }
-        // Before it looks: a write that came since then sees this and waits for a thread itself.
+        // Before the queue is checked: a write that arrives later sees this and queues the job itself.
         self.queued.swap(false, Ordering::AcqRel);
         if turn.next.is_some() {
             self.wait_for_thread_of(Length::Long);
@@ -254,18 +258,18 @@ impl Job for Committer {
     }
 }
 
-impl Turn {
+impl CommitState {
     fn is_idle(&self) -> bool {
         self.next.is_none() && self.receiver.is_empty()
     }
 
-    /// Does one thing that is due; only what is short where `length` says so.
-    fn take(&mut self, committer: &Arc<Committer>, length: Length) {
+    /// Runs one pending piece of work; only a short one if `length` is `Short`.
+    fn run_next(&mut self, committer: &Arc<Committer>, length: Length) {
         if length == Length::Short && committer.length() == Length::Long {
             return;
         }
         if committer.reconcile.swap(false, Ordering::AcqRel) {
-            // Logged where it fails; searches then say that there is no index.
+            // A failure is logged there, and searches then fail with `IndexUnavailable`.
             let _ = self.commit.reconcile(committer);
             return;
         }
@@ -277,14 +281,14 @@ impl Turn {
             }
         }
         if length == Length::Long {
-            self.do_between(committer);
+            self.run_between(committer);
         }
     }
 
-    /// Does all that is left, after the receiver was closed.
+    /// Runs all remaining work, after the receiver was closed.
     fn finish(&mut self, committer: &Arc<Committer>) {
         loop {
-            self.do_between(committer);
+            self.run_between(committer);
             match self.receiver.blocking_recv() {
                 Some(Work::Write(first)) => self.commit_group(committer, *first),
                 Some(Work::Between(work)) => self.next = Some(work),
@@ -293,7 +297,7 @@ impl Turn {
         }
     }
 
-    fn do_between(&mut self, committer: &Arc<Committer>) {
+    fn run_between(&mut self, committer: &Arc<Committer>) {
         let Some(work) = self.next.take() else {
             return;
         };
@@ -303,7 +307,7 @@ impl Turn {
         }
     }
 
-    fn commit_group(&mut self, committer: &Arc<Committer>, first: Entry) {
+    fn commit_group(&mut self, committer: &Arc<Committer>, first: QueuedWrite) {
         let (group, after) = self.commit.gather(first, &mut self.receiver);
         self.next = after;
         let started = Instant::now();
@@ -314,15 +318,15 @@ impl Turn {
         statistics.group_committed(documents, started.elapsed());
     }
 
-    /// What the panic left half-way is brought in order before the next write.
-    fn note_panic(&mut self, committer: &Arc<Committer>) {
+    /// Logs a panic and schedules a reconciliation, which runs before the next write.
+    fn record_panic(&mut self, committer: &Arc<Committer>) {
         tracing::error!(
             collection = %committer.name,
-            "a commit panicked; what was acknowledged is safe, and the search index is compared with the documents"
+            "a commit panicked; acknowledged writes are safe, and the search index is reconciled with the documents"
         );
         self.commit.fields = None;
-        committer.readiness.ended(Err(EngineError::Interrupted));
-        // Once: what panics again waits for the next write.
+        committer.readiness.finish(Err(EngineError::Interrupted));
+        // Only once: after a second panic it waits for the next write.
         if !self.panicked {
             committer.reconcile.store(true, Ordering::Release);
         }
@@ -359,19 +363,20 @@ fn size_of_write(write: &Write) -> usize {
     }
 }
 
-/// What a commit needs.
+/// The state that a group commit works on.
 pub(crate) struct GroupCommit {
     pub(crate) store: CollectionStore,
     pub(crate) index: Arc<LazyIndex>,
     pub(crate) readiness: Arc<Readiness>,
     pub(crate) shared: Arc<Shared>,
-    /// Counted when the first write comes, and anew after a group that failed half-way.
+    /// Counted before the first write, and again after a group that failed.
     pub(crate) fields: Option<FieldLimit>,
 }
 
-/// How often an index is made again whose files vanish meanwhile, and the wait before that.
+/// How often an index is rebuilt whose files disappear during the rebuild.
 const TRIES: usize = 3;
-const TRY_AGAIN: Duration = Duration::from_millis(200);
+/// The wait before each further try.
+const RETRY_DELAY: Duration = Duration::from_millis(200);
 
 impl GroupCommit {
     fn open_index(&self, committer: &Arc<Committer>) -> Result<Arc<CollectionIndex>, EngineError> {
@@ -384,12 +389,12 @@ impl GroupCommit {
         Ok(opened.index)
     }
 
-    /// The group that begins with `first`, and what came behind it that is no write.
+    /// The group that begins with `first`, and the work that ended it, if that was not a write.
     fn gather(
         &self,
-        first: Entry,
+        first: QueuedWrite,
         queue: &mut mpsc::Receiver<Work>,
-    ) -> (Vec<Entry>, Option<Between>) {
+    ) -> (Vec<QueuedWrite>, Option<Between>) {
         let mut bytes = first.bytes;
         let mut group = vec![first];
         while group.len() < self.shared.settings.group_documents
@@ -407,7 +412,7 @@ impl GroupCommit {
         (group, None)
     }
 
-    fn commit(&mut self, committer: &Arc<Committer>, group: Vec<Entry>) {
+    fn commit(&mut self, committer: &Arc<Committer>, group: Vec<QueuedWrite>) {
         let (writes, replies): (Vec<_>, Vec<_>) = group
             .into_iter()
             .map(|entry| (entry.write, entry.reply))
@@ -415,7 +420,7 @@ impl GroupCommit {
         match self.make_durable_and_searchable(committer, writes) {
             Ok(outcomes) => {
                 for (reply, outcome) in replies.into_iter().zip(outcomes) {
-                    // The client may have gone; its write stands all the same.
+                    // The client may have disconnected; its write is committed nevertheless.
                     let _ = reply.send(outcome);
                 }
             }
@@ -429,7 +434,7 @@ impl GroupCommit {
         }
     }
 
-    /// What each write came to, or why the group failed.
+    /// Commits `writes` and returns the outcome of each, or the error that failed the group.
     fn make_durable_and_searchable(
         &mut self,
         committer: &Arc<Committer>,
@@ -443,19 +448,19 @@ impl GroupCommit {
             Some(fields) => fields,
             None => FieldLimit::of(&index, self.shared.settings.max_fields)?,
         };
-        let mut asked = false;
+        let mut was_asked = false;
         let mut guard = |before: Option<&_>, after: Option<&_>| {
-            asked = true;
+            was_asked = true;
             fields.allows(before, after)
         };
         let committed = self.store.commit_guarded(writes, &mut guard);
         let refused = fields.take_refused();
-        if committed.is_ok() || !asked {
+        if committed.is_ok() || !was_asked {
             self.fields = Some(fields);
         }
         let committed = committed?;
         let (removed, added) = changed_keys(&committed.outcomes);
-        // A group that failed may turn out to be durable once storage was opened again.
+        // A group that failed may turn out to be durable after storage was reopened.
         let applied = if committed.sequence > index.sequence() + 1 {
             self.reconcile(committer).map(drop)
         } else {
@@ -463,7 +468,7 @@ impl GroupCommit {
         };
         drop(index);
         if let Err(error) = applied {
-            tracing::error!(%error, "the search index took no write: rebuilding it from the stored documents");
+            tracing::error!(%error, "a write to the search index failed; rebuilding it from the stored documents");
             self.reconcile(committer)?;
         }
         let mut refused = refused.into_iter();
@@ -494,30 +499,30 @@ impl GroupCommit {
         Ok(index.apply(removed, &borrowed, sequence)?)
     }
 
-    /// Brings the indexes to agree with the documents; from stored vectors, whatever is missing.
+    /// Reconciles the indexes with the documents, using stored vectors.
     fn reconcile(
         &mut self,
         committer: &Arc<Committer>,
     ) -> Result<Arc<CollectionIndex>, EngineError> {
-        // What is open may be another index afterwards.
+        // Another index may be open afterwards.
         self.fields = None;
         self.readiness.begin();
         let error = match self.bring_up_to_date(committer) {
             Ok(index) => {
-                self.readiness.ended(Ok(()));
+                self.readiness.finish(Ok(()));
                 return Ok(index);
             }
             Err(error) => error,
         };
-        tracing::error!(%error, "the search index could not be rebuilt");
+        tracing::error!(%error, "could not rebuild the search index");
         if let Some(reason) = error.damage() {
-            // Nobody listens while the server starts or stops: the start looks itself.
+            // There is no receiver during startup, which checks for corruption itself, or shutdown.
             let _ = self.shared.damage.send(DamageReport {
                 number: self.store.number(),
                 reason,
             });
         }
-        self.readiness.ended(Err(error));
+        self.readiness.finish(Err(error));
         Err(EngineError::IndexUnavailable(
             self.store.definition().name.clone(),
         ))
@@ -533,17 +538,17 @@ impl GroupCommit {
             if index.is_lost() {
                 tracing::warn!(
                     collection = %committer.name,
-                    "files of the search index are gone: it is made again from the documents"
+                    "files of the search index are missing; rebuilding it from the documents"
                 );
                 drop(index);
                 index = self.index.reopen()?;
             }
             match rows::reconcile(&self.store, &index, &self.readiness) {
                 Ok(()) => return Ok(index),
-                // Whoever removes them may still be at it.
+                // Whatever deletes the files may still be deleting.
                 Err(_) if tries > 1 && index.is_lost() => {
                     tries -= 1;
-                    std::thread::sleep(TRY_AGAIN);
+                    std::thread::sleep(RETRY_DELAY);
                 }
                 Err(error) => return Err(error),
             }
@@ -551,8 +556,8 @@ impl GroupCommit {
     }
 }
 
-/// The index rows to remove and the documents to add, when a group may write one
-/// id several times: only the last version of each is added.
+/// The index rows to remove and the documents to add. A group may write one id several times: only
+/// the last version of each is added.
 fn changed_keys(outcomes: &[Outcome]) -> (Vec<RowId>, Vec<DocumentKey>) {
     let mut removed = Vec::new();
     let mut added = Vec::new();
@@ -567,8 +572,8 @@ fn changed_keys(outcomes: &[Outcome]) -> (Vec<RowId>, Vec<DocumentKey>) {
             Outcome::NotFound | Outcome::NothingLeft | Outcome::Refused => {}
         }
     }
-    let gone: HashSet<DocumentKey> = removed.iter().copied().collect();
-    added.retain(|key| !gone.contains(key));
+    let removed_keys: HashSet<DocumentKey> = removed.iter().copied().collect();
+    added.retain(|key| !removed_keys.contains(key));
     (removed.into_iter().map(rows::row_id).collect(), added)
 }
 

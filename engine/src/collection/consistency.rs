@@ -1,5 +1,5 @@
-//! Whether a collection's documents can all be read, and whether its indexes hold exactly them,
-//! seen between two groups of writes.
+//! Checks between two group commits that all documents of a collection are readable and that its
+//! indexes hold exactly these documents.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,47 +14,55 @@ use crate::collection::rows;
 use crate::engine::Engine;
 use crate::error::EngineError;
 
-/// The most documents that one list of an answer names.
+/// The most ids in one list of the result.
 const NAMED: usize = 100;
 
-/// What comparing sled, FAISS and tantivy, version by version, came to.
+/// The result of comparing sled, FAISS and tantivy, version by version.
 #[derive(Debug, Clone, Serialize)]
 pub struct Agreement {
+    /// Whether every document is readable and both indexes hold exactly the documents.
     pub agrees: bool,
-    /// The group of writes that was the last one.
+    /// The sequence number of the last group commit.
     pub sequence: u64,
-    /// Counted one by one.
+    /// Documents, counted one by one.
     pub documents: usize,
+    /// The vector index compared with the documents.
     pub vectors: Difference,
+    /// The keyword index compared with the documents.
     pub keywords: Difference,
-    pub damaged: Damaged,
+    /// Documents that cannot be read.
+    pub damaged: UnreadableDocuments,
 }
 
 /// Documents that cannot be read.
 #[derive(Debug, Clone, Default, Serialize)]
-pub struct Damaged {
+pub struct UnreadableDocuments {
+    /// The number of such documents.
     pub documents: usize,
     /// The ids of up to 100 of them.
     pub ids: Vec<String>,
-    /// What is wrong with the first.
+    /// Why the first one cannot be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
-/// How far one index is from the documents.
+/// The difference between an index and the documents.
 #[derive(Debug, Clone, Serialize)]
 pub struct Difference {
-    /// Documents that it does not hold.
+    /// Documents that the index lacks.
     pub missing: usize,
-    /// Versions that it holds and that are no document's current one.
+    /// Versions in the index that are not the current version of a document.
     pub extra: usize,
-    /// The ids of up to 100 of the missing ones.
+    /// The ids of up to 100 missing documents.
     pub missing_ids: Vec<String>,
 }
 
 impl Engine {
-    /// Reads all of the collection's documents, then compares them with both of its indexes,
-    /// while writes wait.
+    /// Reads all documents of the collection, then compares them with both indexes while writes
+    /// wait.
+    ///
+    /// # Errors
+    /// Storage or an index cannot be read.
     pub async fn agreement(&self, collection: &Arc<Collection>) -> Result<Agreement, EngineError> {
         let store = collection.store.clone();
         let unreadable = blocking(move || store.unreadable()).await??;
@@ -63,7 +71,7 @@ impl Engine {
             .between_groups(move |index| compare(&store, index))
             .await??;
         agreement.agrees &= unreadable.is_empty();
-        agreement.damaged = Damaged {
+        agreement.damaged = UnreadableDocuments {
             documents: unreadable.len(),
             reason: unreadable.first().map(|(_, reason)| reason.clone()),
             ids: unreadable
@@ -80,14 +88,14 @@ fn compare(store: &CollectionStore, index: &CollectionIndex) -> Result<Agreement
     let live = store.live_keys()?;
     let vectors = Difference::of(store, &live, index.vector_rows())?;
     let keywords = Difference::of(store, &live, index.keyword_rows()?)?;
-    let counted = store.len() == live.len() as u64;
+    let count_agrees = store.len() == live.len() as u64;
     Ok(Agreement {
-        agrees: counted && vectors.is_none() && keywords.is_none(),
+        agrees: count_agrees && vectors.is_empty() && keywords.is_empty(),
         sequence: store.sequence(),
         documents: live.len(),
         vectors,
         keywords,
-        damaged: Damaged::default(),
+        damaged: UnreadableDocuments::default(),
     })
 }
 
@@ -111,7 +119,7 @@ impl Difference {
         })
     }
 
-    fn is_none(&self) -> bool {
+    fn is_empty(&self) -> bool {
         self.missing == 0 && self.extra == 0
     }
 }

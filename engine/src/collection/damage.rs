@@ -2,7 +2,8 @@
 
 /// A collection whose documents are corrupt.
 pub(crate) struct DamageReport {
-    /// The collection's.
+    /// The collection's number.
     pub(crate) number: u64,
+    /// What is corrupt, and how.
     pub(crate) reason: String,
 }

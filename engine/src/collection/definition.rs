@@ -1,4 +1,4 @@
-//! What a collection is asked to be, and whether one that exists is that.
+//! A requested collection definition, its validation, and its comparison with an existing one.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -14,31 +14,32 @@ use crate::collection::vector_index;
 use crate::error::EngineError;
 use crate::models::Models;
 
-/// What a match in a field may be multiplied with.
+/// The boosts that a field may have; the scores of its matches are multiplied by them.
 const BOOSTS: RangeInclusive<f32> = 0.01..=100.0;
 
-/// The declared fields of a collection by their path.
+/// The declared fields of a collection, by path.
 pub type FieldDefinitions = BTreeMap<String, FieldDefinition>;
 
-/// The model of a collection that has none: its documents and queries bring their vectors.
+/// The `model` of a collection without one: its documents and queries bring their vectors.
 pub const NO_MODEL: &str = "none";
 
-/// A collection as a client asks for it.
+/// The definition of a collection that a client requests.
 #[derive(Debug, Clone, Default)]
 pub struct Wanted {
-    /// The default model where none is named.
+    /// The model's name; `None`: the default model.
     pub model: Option<String>,
-    /// Of texts and undeclared metadata; English where none is named.
+    /// The analyzer of texts and of undeclared metadata; `None`: English.
     pub analyzer: Option<String>,
-    /// Needed where there is no model, which would say it.
+    /// The dimensions of its vectors; `None`: those of the model. Required without a model.
     pub dim: Option<usize>,
-    /// How vectors are indexed; by their number where it is not said.
+    /// How vectors are indexed; `None`: chosen by their number.
     pub index: Option<VectorIndex>,
+    /// The declared metadata fields.
     pub fields: FieldDefinitions,
 }
 
 impl Wanted {
-    /// Whether nothing is asked for, as by a first document.
+    /// Whether any definition would do, as for the first document of the default collection.
     pub(crate) fn is_anything(&self) -> bool {
         self.model.is_none()
             && self.dim.is_none()
@@ -47,21 +48,21 @@ impl Wanted {
             && self.fields.is_empty()
     }
 
-    /// Whether its fields can be read as they are declared.
+    /// Validates the analyzers and boosts.
     fn check(&self) -> Result<(), EngineError> {
         for (path, field) in &self.fields {
             if field.kind != FieldKind::String
                 && (field.analyzer.is_some() || field.boost.is_some())
             {
                 return Err(EngineError::InvalidField(format!(
-                    "the field '{path}' has an 'analyzer' or a 'boost', which only fields of the type 'string' have"
+                    "the field '{path}' has an 'analyzer' or a 'boost'; only fields of the type 'string' may have one"
                 )));
             }
             if let Some(boost) = field.boost
                 && !BOOSTS.contains(&boost)
             {
                 return Err(EngineError::InvalidField(format!(
-                    "the 'boost' of the field '{path}' is {boost}; it goes from {} to {}",
+                    "the 'boost' of the field '{path}' is {boost}; it must be between {} and {}",
                     BOOSTS.start(),
                     BOOSTS.end()
                 )));
@@ -72,7 +73,7 @@ impl Wanted {
             .map_err(|error| EngineError::InvalidField(error.to_string()))
     }
 
-    /// The definition that this comes to, checked.
+    /// Validates the request and resolves its defaults.
     pub(crate) fn define(
         self,
         name: CollectionName,
@@ -82,7 +83,7 @@ impl Wanted {
         let definition = if self.model.as_deref() == Some(NO_MODEL) {
             let dim = self.dim.ok_or_else(|| {
                 EngineError::InvalidField(
-                    "a collection with 'model': \"none\" needs 'dim', the length of its vectors"
+                    "a collection with 'model': \"none\" needs 'dim', the number of dimensions of its vectors"
                         .to_owned(),
                 )
             })?;
@@ -91,7 +92,7 @@ impl Wanted {
             let card = models.chosen(self.model.as_deref())?.card();
             if let Some(dim) = self.dim.filter(|dim| *dim != card.dim) {
                 return Err(EngineError::InvalidField(format!(
-                    "'dim' is {dim}; the model '{}' gives vectors of {}",
+                    "'dim' is {dim}; the model '{}' gives vectors of {} dimensions",
                     card.name, card.dim
                 )));
             }
@@ -107,17 +108,17 @@ impl Wanted {
     }
 }
 
-/// Refuses where an existing collection is not the wanted one. Other weights of the same
-/// model are told when they are used.
+/// Fails if an existing collection's definition differs from the requested one. Other weights of
+/// the same model are reported when the model is used.
 pub(crate) fn check_same(
     existing: &CollectionDefinition,
     wanted: &CollectionDefinition,
 ) -> Result<(), EngineError> {
-    let differs = |existing_in_words: String, wanted_in_words: String| {
+    let differs = |existing_part: String, wanted_part: String| {
         Err(EngineError::CollectionDiffers {
             name: existing.name.clone(),
-            existing: existing_in_words,
-            wanted: wanted_in_words,
+            existing: existing_part,
+            wanted: wanted_part,
         })
     };
     if (&existing.model, existing.dim) != (&wanted.model, wanted.dim) {
@@ -129,12 +130,15 @@ pub(crate) fn check_same(
         let described = |index| format!("the index {}", serde_json::json!(index));
         return differs(described(existing.index), described(wanted.index));
     }
-    let (there, asked) = (
+    let (existing_name, wanted_name) = (
         analyzer_name(&existing.analyzer),
         analyzer_name(&wanted.analyzer),
     );
-    if there != asked {
-        return differs(format!("the analyzer '{there}'"), format!("'{asked}'"));
+    if existing_name != wanted_name {
+        return differs(
+            format!("the analyzer '{existing_name}'"),
+            format!("'{wanted_name}'"),
+        );
     }
     if existing.fields != wanted.fields {
         return differs(described(&existing.fields), described(&wanted.fields));
@@ -142,8 +146,8 @@ pub(crate) fn check_same(
     Ok(())
 }
 
-/// Refuses a definition from a snapshot that a client could not have asked for: one that clipdb did
-/// not write, or one of a newer clipdb.
+/// Fails if a client could not have requested the definition of a snapshot: clipdb did not write
+/// it, or a newer version did.
 pub(crate) fn check_restorable(definition: &CollectionDefinition) -> Result<(), EngineError> {
     let wanted = Wanted {
         analyzer: definition.analyzer.clone(),
@@ -161,10 +165,10 @@ pub(crate) fn check_restorable(definition: &CollectionDefinition) -> Result<(), 
         })
 }
 
-/// What the collection's indexes are made for.
+/// The configuration of the collection's indexes.
 ///
 /// # Errors
-/// An analyzer that this program does not know: a newer one made the collection.
+/// The definition names an analyzer that only a newer version of clipdb knows.
 pub(crate) fn index_configuration(
     definition: &CollectionDefinition,
 ) -> Result<Configuration, EngineError> {
@@ -183,7 +187,8 @@ pub(crate) fn index_configuration(
     })
 }
 
-/// How words are read: a field that says nothing of it is read as the rest.
+/// The analyzer and boost of each field; a field that declares neither uses the collection's
+/// analyzer.
 fn text_config(
     analyzer: Option<&str>,
     fields: &FieldDefinitions,
@@ -197,19 +202,19 @@ fn text_config(
         if field.analyzer.is_none() && field.boost.is_none() {
             continue;
         }
-        let own = FieldTextConfig {
+        let field_wording = FieldTextConfig {
             analyzer: match &field.analyzer {
                 Some(name) => name.parse()?,
                 None => analyzer,
             },
             boost: field.boost.unwrap_or(1.0),
         };
-        text_config.fields.insert(path.clone(), own);
+        text_config.fields.insert(path.clone(), field_wording);
     }
     Ok(text_config)
 }
 
-/// The name of the analyzer that a definition means.
+/// The name of the analyzer that a definition refers to, explicitly or by default.
 pub(crate) fn analyzer_name(named: &Option<String>) -> &str {
     named
         .as_deref()
@@ -243,10 +248,10 @@ fn described(fields: &FieldDefinitions) -> String {
         .map(|(path, field)| {
             let mut described = format!("'{path}' {}", field_type(field.kind).name());
             if let Some(analyzer) = &field.analyzer {
-                described.push_str(&format!(" read as {analyzer}"));
+                described.push_str(&format!(" with the analyzer '{analyzer}'"));
             }
             if let Some(boost) = field.boost {
-                described.push_str(&format!(" times {boost}"));
+                described.push_str(&format!(" with the boost {boost}"));
             }
             described
         })

@@ -1,9 +1,8 @@
-//! How many different fields the metadata of a collection's documents may have.
+//! A limit on the distinct metadata fields of a collection's documents.
 //!
-//! Each is a column in every segment of the index: names that are made up for each document
-//! would make every write, merge and search slow in the end. What counts is every path that a
-//! stored document has, objects as well as the fields in them; one that no document has any
-//! more does not count.
+//! Each field is a column in every segment of the index, so a new field name for each document
+//! would eventually make every write, merge and search slow. Every path in a stored document
+//! counts, objects as well as their fields; a path that no document has any longer does not.
 
 use std::collections::HashMap;
 use std::mem;
@@ -11,23 +10,23 @@ use std::mem;
 use clipdb_index::{CollectionIndex, IndexError, field_paths};
 use clipdb_storage::Metadata;
 
-/// New fields that an error names.
+/// The most new fields that an error names.
 const NAMED: usize = 3;
 
-/// Letters of a field's name in an error.
+/// The most characters of a field's name in an error.
 const SHOWN: usize = 40;
 
-/// The documents that have each field, as of the writes so far.
+/// Counts the documents that have each field, kept up to date with every write.
 pub(crate) struct FieldLimit {
     most: usize,
     documents: HashMap<String, u64>,
     refused: Vec<TooManyFields>,
 }
 
-/// Why a document was refused.
+/// The error of a document that would exceed the limit on distinct fields.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "this document would bring {added} ({examples}) to the collection, whose documents have {known} different metadata fields already; 'max_fields' allows {most}: put what varies into a field's value instead of its name, or start the server with a larger --max-fields"
+    "this document would add {added} ({examples}) to the collection, whose documents already have {known} distinct metadata fields; 'max_fields' allows {most}: put the part that varies into a field's value instead of its name, or start the server with a larger --max-fields"
 )]
 pub struct TooManyFields {
     added: String,
@@ -37,7 +36,7 @@ pub struct TooManyFields {
 }
 
 impl FieldLimit {
-    /// Counts what is indexed, which has to agree with what is stored.
+    /// Counts the fields of the indexed documents; the index has to be up to date.
     pub(crate) fn of(index: &CollectionIndex, most: usize) -> Result<Self, IndexError> {
         Ok(Self {
             most,
@@ -46,10 +45,10 @@ impl FieldLimit {
         })
     }
 
-    /// Whether a document may go from the first metadata to the second; then it has.
+    /// Whether a document's metadata may change from `before` to `after`; if so, counts the change.
     ///
-    /// What is above the limit already, since the limit was higher or the collection restored,
-    /// may stay and may shrink.
+    /// A collection may exceed the limit, because the limit was higher or the collection was
+    /// restored: its number of fields may then stay or shrink.
     pub(crate) fn allows(&mut self, before: Option<&Metadata>, after: Option<&Metadata>) -> bool {
         let before: Vec<String> = before.into_iter().flat_map(field_paths).collect();
         let after: Vec<String> = after.into_iter().flat_map(field_paths).collect();
@@ -75,7 +74,7 @@ impl FieldLimit {
         true
     }
 
-    /// Why it refused since it was last asked, in the order of refusals.
+    /// The errors of the documents refused since the last call, in order.
     pub(crate) fn take_refused(&mut self) -> Vec<TooManyFields> {
         mem::take(&mut self.refused)
     }
@@ -129,12 +128,12 @@ mod tests {
     fn metadata(value: Value) -> Metadata {
         match value {
             Value::Object(object) => object,
-            other => panic!("{other} is no object"),
+            other => panic!("{other} is not an object"),
         }
     }
 
     #[test]
-    fn what_documents_have_counts() {
+    fn fields_of_stored_documents_count() {
         let mut limit = FieldLimit {
             most: 4,
             documents: HashMap::new(),
@@ -158,7 +157,7 @@ mod tests {
         );
         let same = metadata(json!({"place.city": "Nice", "tags": null}));
         assert!(limit.allows(None, Some(&same)));
-        // As many go as come.
+        // One field replaces another.
         let swapped = metadata(json!({"place": {"city": "Lyon"}, "tags": ["a", {"c": 1}]}));
         assert!(limit.allows(Some(&place), Some(&swapped)));
         assert!(!limit.allows(
@@ -174,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_above_may_stay_and_shrink() {
+    fn a_collection_above_the_limit_may_stay_or_shrink() {
         let mut limit = FieldLimit {
             most: 1,
             documents: [("a", 2), ("b", 1), ("c", 1)]
@@ -188,7 +187,10 @@ mod tests {
         );
         assert!(limit.allows(None, Some(&metadata(json!({"c": 5})))));
         assert!(!limit.allows(None, Some(&new)));
-        assert!(limit.allows(Some(&old), Some(&new)), "one for another");
+        assert!(
+            limit.allows(Some(&old), Some(&new)),
+            "one field replaces another"
+        );
         assert!(limit.allows(Some(&new), Some(&metadata(json!({"a": 2})))));
         assert_eq!(limit.documents.len(), 2);
     }

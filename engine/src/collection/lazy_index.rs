@@ -1,4 +1,4 @@
-//! A collection's indexes, which lie on disk until they are used.
+//! A collection's indexes, which stay on disk until they are used.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use clipdb_index::{CollectionIndex, SegmentSize, State};
 use clipdb_storage::CollectionStore;
 use parking_lot::{Mutex, RwLock};
 
-use crate::collection::closed::Closed;
+use crate::collection::closed::CloseReason;
 use crate::collection::definition::index_configuration;
 use crate::collection::readiness::Readiness;
 use crate::error::EngineError;
@@ -18,22 +18,22 @@ pub(crate) struct LazyIndex {
     folder: PathBuf,
     readiness: Arc<Readiness>,
     open: RwLock<Option<Arc<CollectionIndex>>>,
-    /// Held by the one who opens or closes it; why it is closed for good.
-    changing: Mutex<Option<Closed>>,
-    /// When it was used last.
+    /// Held while the index is opened or closed; the reason once it is closed for good.
+    changing: Mutex<Option<CloseReason>>,
+    /// When it was last used, by [`OpenIndexes::now`](super::open_indexes::OpenIndexes::now).
     used: AtomicU64,
-    /// Whether every stored vector was read once since the process started.
+    /// Whether the stored vectors have been verified since startup, or are about to be.
     verified: AtomicBool,
 }
 
-/// An index, and whether this call has opened it.
+/// An open index, and whether this call opened it.
 pub(crate) struct Opened {
     pub(crate) index: Arc<CollectionIndex>,
     pub(crate) is_new: bool,
 }
 
-/// What is known of an index without opening it.
-pub(crate) type Peeked = [Vec<SegmentSize>; 2];
+/// The sizes of the segments of images and of texts.
+pub(crate) type SegmentSizes = [Vec<SegmentSize>; 2];
 
 impl LazyIndex {
     pub(crate) fn new(store: CollectionStore, folder: PathBuf, readiness: Arc<Readiness>) -> Self {
@@ -48,7 +48,7 @@ impl LazyIndex {
         }
     }
 
-    /// The index, where it is open.
+    /// The index, if it is open.
     pub(crate) fn get(&self) -> Option<Arc<CollectionIndex>> {
         self.open.read().clone()
     }
@@ -65,8 +65,8 @@ impl LazyIndex {
         self.used.load(Ordering::Relaxed)
     }
 
-    /// The index, opened where it is not. Where it lacks documents the readiness says so from now
-    /// on, and the committer has to bring it up to date. Blocks.
+    /// Opens the index if it is not open. If it lacks documents, marks the collection as catching up;
+    /// the committer has to bring the index up to date. Blocks.
     pub(crate) fn open(&self) -> Result<Opened, EngineError> {
         if let Some(index) = self.get() {
             return Ok(Opened {
@@ -75,10 +75,10 @@ impl LazyIndex {
             });
         }
         let closed = self.changing.lock();
-        if let Some(why) = *closed {
-            return Err(why.error(&self.store.definition().name));
+        if let Some(reason) = *closed {
+            return Err(reason.error(&self.store.definition().name));
         }
-        // Another has opened it meanwhile.
+        // Another thread may have opened it while this one waited.
         if let Some(index) = self.get() {
             return Ok(Opened {
                 index,
@@ -93,12 +93,12 @@ impl LazyIndex {
         })
     }
 
-    /// Opens an index in the place of one whose files are gone, made of what is there of it.
-    /// For the one who writes: nothing is committed meanwhile. Blocks.
+    /// Replaces an index whose files are gone by one opened from the remaining files. Only the thread
+    /// that commits may call it, so that no commit happens in between. Blocks.
     pub(crate) fn reopen(&self) -> Result<Arc<CollectionIndex>, EngineError> {
         let closed = self.changing.lock();
-        if let Some(why) = *closed {
-            return Err(why.error(&self.store.definition().name));
+        if let Some(reason) = *closed {
+            return Err(reason.error(&self.store.definition().name));
         }
         if let Some(lost) = self.open.write().take() {
             lost.abandon();
@@ -124,21 +124,21 @@ impl LazyIndex {
             );
             self.readiness.begin();
         } else if !self.readiness.is_searchable() {
-            // It was lost in memory alone.
-            self.readiness.ended(Ok(()));
+            // Only the state in memory was lost.
+            self.readiness.finish(Ok(()));
         }
         Ok(Arc::new(index))
     }
 
-    /// Whether stored vectors are still to be verified; they are from now on.
-    pub(crate) fn take_unverified(&self, index: &CollectionIndex) -> bool {
+    /// Whether the stored vectors still have to be verified; `true` once only.
+    pub(crate) fn claim_verification(&self, index: &CollectionIndex) -> bool {
         index.has_stored_vectors() && !self.verified.swap(true, Ordering::AcqRel)
     }
 
-    /// Closes it unless somebody uses it; whether it did. `closing` is called before anybody can
-    /// open it again. Blocks.
-    pub(crate) fn close_if_unused(&self, closing: impl FnOnce()) -> bool {
-        let Some(_alone) = self.changing.try_lock() else {
+    /// Closes the index unless it is in use, and returns whether it did. Calls `on_close` before the
+    /// index can be opened again. Blocks.
+    pub(crate) fn close_if_unused(&self, on_close: impl FnOnce()) -> bool {
+        let Some(_guard) = self.changing.try_lock() else {
             return false;
         };
         let index = {
@@ -151,33 +151,34 @@ impl LazyIndex {
             }
             open.take()
         };
-        closing();
-        // Whoever opens it again waits until all of it is on disk.
+        on_close();
+        // `changing` is still held: reopening waits until the index is on disk.
         if let Some(index) = index
             && let Err(error) = index.close()
         {
-            tracing::warn!(collection = %self.store.definition().name, %error, "the newest vectors were not written to disk; they are read from the documents when the index is opened");
+            tracing::warn!(collection = %self.store.definition().name, %error, "could not write the newest vectors to disk; they are read from the documents when the index is opened");
         }
         true
     }
 
-    /// Closes it for good; saved where it may be used again. Blocks.
-    pub(crate) fn close(&self, why: Closed) {
+    /// Closes the index for good, and saves it unless the collection was dropped. Blocks.
+    pub(crate) fn close(&self, reason: CloseReason) {
         let mut closed = self.changing.lock();
-        *closed = Some(why);
+        *closed = Some(reason);
         let Some(index) = self.open.write().take() else {
             return;
         };
         index.stop_building();
-        if why != Closed::Dropped
+        if reason != CloseReason::Dropped
             && let Err(error) = index.save()
         {
-            tracing::warn!(%error, "the newest vectors were not written to disk; the next start reads them from the documents");
+            tracing::warn!(%error, "could not write the newest vectors to disk; the next startup reads them from the documents");
         }
     }
 
-    /// What is known of it from its file of segments; none where that is behind the documents.
-    pub(crate) fn peek(&self) -> Option<Peeked> {
+    /// Its segment sizes, read from the file that lists them; `None` if that file is behind the
+    /// documents.
+    pub(crate) fn peek(&self) -> Option<SegmentSizes> {
         if self.store.is_empty() {
             return Some([Vec::new(), Vec::new()]);
         }

@@ -1,5 +1,5 @@
-//! What a collection is made of: its definition, its slot in the engine, its indexes and the
-//! committer that alone writes to it.
+//! Collections: the definition, the slot in the engine, the indexes, and the committer, which is the
+//! only writer.
 
 pub(crate) mod closed;
 #[allow(clippy::module_inception, reason = "the type that the folder is about")]

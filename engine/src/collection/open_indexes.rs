@@ -1,5 +1,5 @@
-//! Which collections have their indexes open: as many as the settings allow, those that were used
-//! last. The others lie on disk until somebody asks for them.
+//! Limits how many collections have their indexes open: the most recently used ones stay open, the
+//! others stay on disk until a request needs them.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -14,14 +14,14 @@ use tokio::sync::Semaphore;
 pub(crate) trait IndexOwner: Send + Sync {
     fn name(&self) -> &CollectionName;
 
-    /// When the indexes were used last, by [`OpenIndexes::now`].
+    /// When the indexes were last used, by [`OpenIndexes::now`].
     fn used(&self) -> u64;
 
     /// Closes the indexes unless they are in use. Blocks.
     fn close_index_if_unused(&self);
 
-    /// Whether the stored vectors are still to be verified; they are from now on.
-    fn take_unverified(&self, index: &CollectionIndex) -> bool;
+    /// Whether the stored vectors still have to be verified; `true` once only.
+    fn claim_verification(&self, index: &CollectionIndex) -> bool;
 
     /// Refuses searches until the indexes agree with the documents.
     fn begin_reconcile(self: Arc<Self>);
@@ -32,12 +32,12 @@ pub(crate) struct OpenIndexes {
     all: Mutex<Vec<Weak<dyn IndexOwner>>>,
     count: AtomicUsize,
     clock: AtomicU64,
-    /// Indexes that requests open at the same time.
+    /// Limits how many indexes requests open at the same time.
     pub(crate) openers: Arc<Semaphore>,
     verifier: Sender<Unverified>,
 }
 
-/// An index whose stored vectors are to be read once.
+/// An index whose stored vectors have to be verified.
 type Unverified = (Weak<dyn IndexOwner>, Weak<CollectionIndex>);
 
 impl OpenIndexes {
@@ -56,24 +56,24 @@ impl OpenIndexes {
         })
     }
 
-    /// How many are open.
+    /// The number of open indexes.
     pub(crate) fn len(&self) -> usize {
         self.count.load(Ordering::Relaxed)
     }
 
-    /// A moment, for the order in which they were used.
+    /// A logical timestamp, which orders the uses of indexes.
     pub(crate) fn now(&self) -> u64 {
         self.clock.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// It was just opened.
+    /// Registers an index that was just opened.
     pub(crate) fn add(&self, owner: &Arc<dyn IndexOwner>, index: &Arc<CollectionIndex>) {
         let mut all = self.all.lock();
         all.push(Arc::downgrade(owner));
         self.count.store(all.len(), Ordering::Relaxed);
         drop(all);
-        if owner.take_unverified(index) {
-            // The thread ends with this.
+        if owner.claim_verification(index) {
+            // The thread lives as long as `self`, so it receives this.
             let _ = self
                 .verifier
                 .send((Arc::downgrade(owner), Arc::downgrade(index)));
@@ -86,8 +86,8 @@ impl OpenIndexes {
         self.count.store(all.len(), Ordering::Relaxed);
     }
 
-    /// Closes what is open beyond the limit and not in use, what was used last at last. Several may
-    /// do so at once, each with others. Blocks; not for a caller that holds a collection's turn.
+    /// Closes indexes beyond the limit that are not in use, the least recently used first. Several
+    /// threads may trim at once. Blocks; a caller that holds a committer's turn must not call it.
     pub(crate) fn trim(&self) {
         if self.len() <= self.most {
             return;
@@ -99,14 +99,14 @@ impl OpenIndexes {
             if self.len() <= self.most {
                 break;
             }
-            // One that is being written, searched, built or closed is passed over.
+            // Skips an index that is being written, searched, built or closed.
             owner.close_index_if_unused();
         }
     }
 }
 
-/// Reads every stored vector once while collections are served already: at a million vectors that
-/// takes longer than anybody wants to wait for a start.
+/// Verifies all stored vectors in the background, while requests are served: startup would take too
+/// long with a million vectors.
 fn verify_all(unverified: Receiver<Unverified>) {
     for (owner, index) in unverified {
         let (Some(owner), Some(index)) = (owner.upgrade(), index.upgrade()) else {
@@ -115,11 +115,11 @@ fn verify_all(unverified: Receiver<Unverified>) {
         match index.verify() {
             Ok(lost) if lost.is_empty() => {}
             Ok(lost) => {
-                tracing::warn!(collection = %owner.name(), ?lost, "damaged vectors were left out: they are read from the documents");
+                tracing::warn!(collection = %owner.name(), ?lost, "corrupt vectors were left out; they are read from the documents again");
                 owner.begin_reconcile();
             }
             Err(error) => {
-                tracing::warn!(collection = %owner.name(), %error, "the stored vectors could not be verified");
+                tracing::warn!(collection = %owner.name(), %error, "could not verify the stored vectors");
             }
         }
     }

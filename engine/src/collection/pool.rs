@@ -1,9 +1,9 @@
-//! The threads that commit writes, shared by all collections: as many as the machine has cores
-//! for, however many collections there are. A collection is in the queue at most once and gives
-//! its place up after each group, so that all have their turns.
+//! The threads that commit writes, shared by all collections: their number follows from the cores,
+//! not from the number of collections. A collection is in the queue at most once and returns to its
+//! end after each group, which keeps the queue fair.
 //!
 //! Work that may take long (opening an index, bringing one up to date, comparing one with its
-//! documents) is queued apart and never has all of the threads.
+//! documents) has its own queue and never occupies all threads.
 
 use std::collections::VecDeque;
 use std::io;
@@ -12,23 +12,23 @@ use std::thread::JoinHandle;
 
 use parking_lot::{Condvar, Mutex};
 
-/// Threads that long work never has.
+/// Threads that long work never occupies.
 const QUICK_THREADS: usize = 2;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Length {
     /// Commits a group.
     Short,
-    /// May take as long as reading all of a collection.
+    /// May take as long as reading a complete collection.
     Long,
 }
 
 pub(crate) trait Job: Send + Sync {
-    /// Does some of what is due, only what is short where `length` says so. Never panics.
+    /// Does some of the pending work, only short work if `length` is `Short`. Never panics.
     fn run(self: Arc<Self>, length: Length);
 }
 
-/// Where jobs wait for a thread.
+/// Jobs that wait for a thread.
 pub(crate) struct Queue {
     state: Mutex<State>,
     changed: Condvar,
@@ -43,7 +43,7 @@ struct State {
     stopping: bool,
 }
 
-/// Ends its threads when it is dropped, after what is queued.
+/// The threads. Dropping it runs the queued jobs, then joins the threads.
 pub(crate) struct Pool {
     queue: Arc<Queue>,
     threads: Vec<JoinHandle<()>>,
@@ -81,7 +81,7 @@ impl Drop for Pool {
         self.queue.changed.notify_all();
         for thread in self.threads.drain(..) {
             if thread.join().is_err() {
-                tracing::error!("a committing thread panicked; what it had acknowledged is safe");
+                tracing::error!("a commit thread panicked; acknowledged writes are safe");
             }
         }
     }
@@ -108,11 +108,11 @@ impl Queue {
         }
     }
 
-    /// Waits for a job; none when the pool stops and nothing is left to do.
+    /// Waits for a job; `None` once the pool stops and the queues are empty.
     fn next(&self) -> Option<(Arc<dyn Job>, Length)> {
         let mut state = self.state.lock();
         loop {
-            // One thread sees to long work first, so that short work never keeps it waiting.
+            // One thread takes long work first, so that short work never starves it.
             let long_first = state.long_running == 0;
             if (long_first || state.short.is_empty())
                 && state.long_running < self.most_long
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn long_work_never_has_all_threads_and_none_is_lost() {
+    fn long_work_never_occupies_all_threads_and_no_job_is_lost() {
         let pool = Pool::start(4).unwrap();
         let (begun, begins) = mpsc::channel();
         let (release, gate) = mpsc::channel::<()>();

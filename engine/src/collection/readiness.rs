@@ -1,5 +1,5 @@
-//! Whether a collection's indexes hold all of its documents. While they do not, searches are
-//! refused and documents are read: an answer that lacks some would not be told from a whole one.
+//! Tracks whether a collection's indexes hold all of its documents. While they do not, searches are
+//! refused, because a partial result would look complete; documents can be read.
 
 use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -10,19 +10,19 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::error::{CatchingUp, EngineError};
 
-/// Between two attempts to bring lost indexes up to date.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// The interval between two attempts to bring lost indexes up to date.
+const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Shared by the collection and its committer, which brings the indexes up to date.
 pub(crate) struct Readiness {
     collection: CollectionName,
     state: Mutex<State>,
     changed: Condvar,
-    /// Documents read so far to be indexed.
+    /// Documents read until now to be indexed.
     read: AtomicU64,
-    given_up: AtomicBool,
-    /// When indexes that could not be brought up to date may be tried again.
-    again: Mutex<Option<Instant>>,
+    cancelled: AtomicBool,
+    /// When the next attempt to bring lost indexes up to date is due.
+    retry_at: Mutex<Option<Instant>>,
 }
 
 enum State {
@@ -30,7 +30,7 @@ enum State {
     CatchingUp {
         since: Instant,
     },
-    /// They could not be brought up to date, and why, until somebody asks.
+    /// They could not be brought up to date. The reason is taken by the first caller of `wait`.
     Lost(Option<EngineError>),
 }
 
@@ -41,12 +41,12 @@ impl Readiness {
             state: Mutex::new(State::Searchable),
             changed: Condvar::new(),
             read: AtomicU64::new(0),
-            given_up: AtomicBool::new(false),
-            again: Mutex::new(None),
+            cancelled: AtomicBool::new(false),
+            retry_at: Mutex::new(None),
         }
     }
 
-    /// From now on searches are refused, until [`Readiness::ended`].
+    /// Refuses searches until [`Readiness::finish`].
     pub(crate) fn begin(&self) {
         self.read.store(0, Ordering::Relaxed);
         *self.state.lock() = State::CatchingUp {
@@ -54,20 +54,20 @@ impl Readiness {
         };
     }
 
-    /// One more document is read; an error when the collection is closing.
+    /// Counts one more document as read; fails if the collection is closing.
     pub(crate) fn record_progress(&self) -> Result<(), EngineError> {
         self.read.fetch_add(1, Ordering::Relaxed);
-        if self.given_up.load(Ordering::Acquire) {
+        if self.cancelled.load(Ordering::Acquire) {
             return Err(EngineError::Stopping);
         }
         Ok(())
     }
 
-    pub(crate) fn give_up(&self) {
-        self.given_up.store(true, Ordering::Release);
+    pub(crate) fn cancel(&self) {
+        self.cancelled.store(true, Ordering::Release);
     }
 
-    pub(crate) fn ended(&self, outcome: Result<(), EngineError>) {
+    pub(crate) fn finish(&self, outcome: Result<(), EngineError>) {
         *self.state.lock() = match outcome {
             Ok(()) => State::Searchable,
             Err(error) => State::Lost(Some(error)),
@@ -84,8 +84,8 @@ impl Readiness {
         matches!(*self.state.lock(), State::Lost(_))
     }
 
-    /// When requests need no longer wait for what is under way, if it was begun less than
-    /// `patience` ago.
+    /// Until when requests wait for indexes that are catching up; `None` if they are not, or have
+    /// been for longer than `patience`.
     pub(crate) fn due(&self, patience: Duration) -> Option<Instant> {
         let State::CatchingUp { since } = *self.state.lock() else {
             return None;
@@ -93,7 +93,7 @@ impl Readiness {
         Some(since + patience).filter(|due| *due > Instant::now())
     }
 
-    /// Of so many documents, while it lasts.
+    /// How many of the `documents` were read until now, while the indexes are catching up.
     pub(crate) fn progress(&self, documents: u64) -> Option<CatchingUp> {
         matches!(*self.state.lock(), State::CatchingUp { .. }).then(|| CatchingUp {
             read: self.read.load(Ordering::Relaxed),
@@ -101,7 +101,7 @@ impl Readiness {
         })
     }
 
-    /// Whether a search would miss nothing of the `documents`.
+    /// Fails if a search would miss some of the `documents`.
     pub(crate) fn check(&self, documents: u64) -> Result<(), EngineError> {
         if let Some(progress) = self.progress(documents) {
             return Err(EngineError::CatchingUp {
@@ -115,22 +115,22 @@ impl Readiness {
         Err(EngineError::IndexUnavailable(self.collection.clone()))
     }
 
-    /// Whether they could not be brought up to date and are to be tried again: what was missing, a
-    /// file or room on the disk, may be there by now. `true` once in a while.
-    pub(crate) fn try_again(&self) -> bool {
+    /// Whether lost indexes should be brought up to date again: the cause, such as a missing file or
+    /// a full disk, may be gone by now. `true` at most once per [`RETRY_INTERVAL`].
+    pub(crate) fn should_retry(&self) -> bool {
         if !matches!(*self.state.lock(), State::Lost(_)) {
             return false;
         }
-        let mut again = self.again.lock();
+        let mut retry_at = self.retry_at.lock();
         let now = Instant::now();
-        let due = again.is_none_or(|again| again <= now);
+        let due = retry_at.is_none_or(|retry_at| retry_at <= now);
         if due {
-            *again = Some(now + PATIENCE);
+            *retry_at = Some(now + RETRY_INTERVAL);
         }
         due
     }
 
-    /// Blocks until it is known whether the indexes can be searched, or until `deadline`.
+    /// Blocks until the indexes can be searched or are lost, or until `deadline`.
     pub(crate) fn wait(&self, deadline: Option<Instant>) -> Result<(), EngineError> {
         let mut state = self.state.lock();
         while matches!(*state, State::CatchingUp { .. }) {
@@ -158,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn searches_are_refused_until_nothing_is_missing() {
+    fn searches_are_refused_until_every_document_is_indexed() {
         let readiness = Readiness::new("a".parse().unwrap());
         assert!(readiness.check(3).is_ok());
         readiness.begin();
@@ -166,15 +166,15 @@ mod tests {
         assert_eq!(
             readiness.check(3).unwrap_err().to_string(),
             "the search index of collection 'a' is being brought up to date: 1 of at most 3 \
-             documents so far; documents can be read, and searches in a while"
+             documents are done; documents can be read now and searched in a while"
         );
         let soon = Instant::now() + Duration::from_millis(5);
         assert!(readiness.wait(Some(soon)).is_ok());
         assert!(!readiness.is_searchable());
-        readiness.ended(Ok(()));
+        readiness.finish(Ok(()));
         assert!(readiness.check(3).is_ok());
         readiness.begin();
-        readiness.ended(Err(EngineError::Interrupted));
+        readiness.finish(Err(EngineError::Interrupted));
         assert!(matches!(
             readiness.wait(None),
             Err(EngineError::Interrupted)
@@ -183,26 +183,26 @@ mod tests {
             readiness.check(3),
             Err(EngineError::IndexUnavailable(_))
         ));
-        assert!(readiness.try_again(), "at once");
-        assert!(!readiness.try_again(), "and not with every search");
+        assert!(readiness.should_retry(), "immediately");
+        assert!(!readiness.should_retry(), "but not with every search");
     }
 
     #[test]
-    fn requests_wait_for_what_has_just_begun() {
+    fn requests_wait_for_indexes_that_just_began_to_catch_up() {
         let readiness = Readiness::new("a".parse().unwrap());
         let patience = Duration::from_secs(60);
-        assert_eq!(readiness.due(patience), None, "nothing is under way");
+        assert_eq!(readiness.due(patience), None, "nothing is in progress");
         readiness.begin();
         assert!(readiness.due(patience).is_some());
         assert_eq!(readiness.due(Duration::ZERO), None);
-        readiness.ended(Ok(()));
+        readiness.finish(Ok(()));
         assert_eq!(readiness.due(patience), None);
     }
 
     #[test]
-    fn a_closing_collection_is_not_caught_up() {
+    fn a_closing_collection_stops_catching_up() {
         let readiness = Readiness::new("a".parse().unwrap());
-        readiness.give_up();
+        readiness.cancel();
         assert!(matches!(
             readiness.record_progress(),
             Err(EngineError::Stopping)

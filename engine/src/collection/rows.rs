@@ -1,5 +1,5 @@
-//! Stored documents as index rows: the one way from the source of truth to the
-//! derived indexes, for new writes and for recovery alike.
+//! Converts stored documents to index rows. New writes and recovery both use it, so that the indexes
+//! are derived from the documents in one way only.
 
 use clipdb_index::{CollectionIndex, OwnedRow, ReconcileError, RowId, VectorKind};
 use clipdb_storage::{CollectionStore, DocumentKey};
@@ -37,15 +37,15 @@ pub(crate) fn read(store: &CollectionStore, key: DocumentKey) -> Result<OwnedRow
     })
 }
 
-/// Makes the indexes hold exactly the stored documents, from stored vectors:
-/// nothing is embedded again.
+/// Makes the indexes hold exactly the stored documents. Uses the stored vectors, so nothing is
+/// embedded again.
 pub(crate) fn reconcile(
     store: &CollectionStore,
     index: &CollectionIndex,
     readiness: &Readiness,
 ) -> Result<(), EngineError> {
     let live: Vec<RowId> = store.live_keys()?.into_iter().map(row_id).collect();
-    let done = index
+    let reconciled = index
         .reconcile(&live, store.sequence(), |row| {
             readiness.record_progress()?;
             read(store, document_key(row))
@@ -54,7 +54,7 @@ pub(crate) fn reconcile(
             ReconcileError::Fetch { cause, .. } => cause,
             ReconcileError::Index(error) => error.into(),
         })?;
-    tracing::info!(collection = %store.definition().name, ?done, "the search index agrees with the documents");
+    tracing::info!(collection = %store.definition().name, ?reconciled, "the search index agrees with the documents");
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! What all collections of a data folder share: threads, limits and counters.
+//! Threads, limits and counters that all collections of a data folder share.
 
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -19,7 +19,7 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// Starts the threads. The pool's owner ends them, after every collection was closed.
+    /// Starts the threads. The owner of the pool joins them, after all collections were closed.
     pub(crate) fn start(
         settings: &EngineSettings,
         statistics: &Arc<Statistics>,

@@ -1,5 +1,5 @@
-//! What a collection's name leads to: an open collection, or one whose source of truth is
-//! damaged, on which every call fails until it is repaired, restored or dropped.
+//! The slot of a collection in the engine: the open collection, or a corrupt one, for which every
+//! call fails until it is repaired, restored or dropped.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ pub(crate) enum CollectionSlot {
 }
 
 impl CollectionSlot {
-    /// The collection, unless it is damaged.
+    /// The collection, unless it is corrupt.
     pub(crate) fn open(&self) -> Result<&Arc<Collection>, EngineError> {
         match self {
             Self::Open(collection) => Ok(collection),
@@ -41,8 +41,8 @@ impl CollectionSlot {
         }
     }
 
-    /// The name of the folder of its indexes. A collection that takes the name of a dropped one
-    /// must not meet its index.
+    /// The name of its index folder. It has the collection's number, so a new collection with the
+    /// name of a dropped one never opens the old index.
     pub(crate) fn index_folder(&self) -> String {
         match self {
             Self::Open(collection) => {
@@ -57,21 +57,21 @@ pub(crate) fn index_folder(name: &CollectionName, number: u64) -> String {
     format!("{name}-{number}")
 }
 
-/// What the server has, in short.
+/// Totals over all collections.
 #[derive(Debug, Clone, Default)]
 pub struct Overview {
-    /// Collections that are served.
+    /// Collections that are online.
     pub served: usize,
-    /// Documents in them.
+    /// Documents in these collections.
     pub documents: u64,
-    /// Names of those that are damaged.
+    /// The names of corrupt collections, which are offline.
     pub damaged: Vec<String>,
 }
 
 pub(crate) fn overview(all: &BTreeMap<CollectionName, CollectionSlot>) -> Overview {
     let mut overview = Overview::default();
-    for served in all.values() {
-        match served {
+    for slot in all.values() {
+        match slot {
             CollectionSlot::Open(collection) => {
                 overview.served += 1;
                 overview.documents += collection.store.len();
@@ -84,16 +84,18 @@ pub(crate) fn overview(all: &BTreeMap<CollectionName, CollectionSlot>) -> Overvi
     overview
 }
 
-/// How many are not served.
+/// The number of corrupt collections.
 pub(crate) fn damaged(all: &BTreeMap<CollectionName, CollectionSlot>) -> usize {
     all.values()
-        .filter(|served| matches!(served, CollectionSlot::Damaged(_)))
+        .filter(|slot| matches!(slot, CollectionSlot::Damaged(_)))
         .count()
 }
 
-/// How many have lost their search index.
+/// The number of collections whose search index is lost.
 pub(crate) fn unavailable(all: &BTreeMap<CollectionName, CollectionSlot>) -> usize {
     all.values()
-        .filter(|served| matches!(served, CollectionSlot::Open(collection) if collection.is_unavailable()))
+        .filter(
+            |slot| matches!(slot, CollectionSlot::Open(collection) if collection.is_unavailable()),
+        )
         .count()
 }

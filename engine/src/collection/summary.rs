@@ -1,44 +1,58 @@
-//! What a collection shows of itself in lists.
+//! Summaries of collections, for lists.
 
 use crate::collection::definition::FieldDefinitions;
 use crate::collection::vector_index;
 use crate::error::CatchingUp;
 
-/// What `GET /collections` tells of each.
+/// A collection in `GET /collections`.
 #[derive(Debug, Clone, serde::Serialize)]
 #[serde(tag = "status", rename_all = "snake_case")]
 pub enum CollectionSummary {
+    /// The collection is online.
     Open(Box<OpenSummary>),
+    /// The collection is corrupt and offline.
     Damaged(DamagedSummary),
 }
 
-/// What is known of a collection that is not served.
+/// The summary of a corrupt collection.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct DamagedSummary {
+    /// Its name.
     pub name: String,
+    /// The name of its model.
     pub model: String,
+    /// The dimensions of its vectors.
     pub dim: usize,
-    /// What of it is damaged, and how.
+    /// What is corrupt, and how.
     pub reason: String,
+    /// When it was created, in Unix milliseconds.
     pub created_at: u64,
 }
 
-/// What `GET /collections/{name}` tells.
+/// The response of `GET /collections/{name}`.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct OpenSummary {
+    /// Its name.
     pub name: String,
+    /// The name of its model.
     pub model: String,
+    /// The dimensions of its vectors.
     pub dim: usize,
+    /// The number of documents.
     pub documents: u64,
-    /// Vectors of images and of texts; not known of indexes that are not open and lack documents.
+    /// Image vectors; unknown if the indexes are not open and lack documents.
     pub images: Option<usize>,
+    /// Text vectors; unknown if the indexes are not open and lack documents.
     pub texts: Option<usize>,
-    /// Of texts and undeclared metadata.
+    /// The analyzer of texts and undeclared metadata.
     pub analyzer: String,
+    /// The declared metadata fields.
     pub fields: FieldDefinitions,
+    /// The configuration and the segments of the vector index.
     pub index: vector_index::IndexSummary,
-    /// How far the indexes have come, while they lack documents.
+    /// The progress of the indexes, while they lack documents.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub catching_up: Option<CatchingUp>,
+    /// When it was created, in Unix milliseconds.
     pub created_at: u64,
 }

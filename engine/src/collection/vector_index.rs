@@ -1,12 +1,13 @@
-//! A collection's index configuration: what was asked for, checked, as the index takes it.
+//! Validates the vector index settings of a collection's definition and converts them to those of
+//! the index.
 
 use clipdb_index::{BuiltKind, IndexKind, SegmentSize, VectorSettings};
 use clipdb_storage::{VectorIndex, VectorIndexKind};
 
 use crate::error::EngineError;
 
-/// What `GET /collections/{name}` tells of the vectors' index: every number in effect, what
-/// the kind came to for each kind of vectors, and the segments they lie in.
+/// The vector index in `GET /collections/{name}`: every setting in effect, and for each kind of
+/// vector the kind of index that is built and its segments.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct IndexSummary {
     kind: VectorIndexKind,
@@ -22,19 +23,19 @@ pub struct IndexSummary {
     seal_at: usize,
     /// Whether vectors are being sealed, built or merged, or about to be.
     building: bool,
-    /// Not known of indexes that are not open and lack documents.
+    /// `None` if the indexes are not open and lack documents, like `text`.
     image: Option<KindSummary>,
     text: Option<KindSummary>,
 }
 
 #[derive(Debug, Clone, serde::Serialize)]
 struct KindSummary {
-    /// What the collection's kind means at this number of vectors.
+    /// The kind of index that the collection's `kind` selects for this number of vectors.
     built_as: BuiltKind,
     segments: Vec<SegmentSize>,
 }
 
-/// Refuses numbers that no index can be built with.
+/// Validates the settings: fails if no index can be built with them.
 pub(crate) fn check(index: &VectorIndex, dim: usize) -> Result<(), EngineError> {
     let ranges = [
         ("m", index.m, 2, 128),
@@ -48,7 +49,7 @@ pub(crate) fn check(index: &VectorIndex, dim: usize) -> Result<(), EngineError> 
     for (name, value, least, most) in ranges {
         if let Some(value) = value.filter(|value| !(least..=most).contains(value)) {
             return Err(EngineError::InvalidField(format!(
-                "'index.{name}' is {value}; it goes from {least} to {most}"
+                "'index.{name}' is {value}; it must be between {least} and {most}"
             )));
         }
     }
@@ -80,13 +81,13 @@ pub(crate) fn settings(index: &VectorIndex) -> VectorSettings {
     }
 }
 
-/// Of the segments of images and of texts, where they are known.
+/// Summarises the segments of images and of texts, if they are known.
 pub(crate) fn summary(
-    asked: &VectorIndex,
+    requested: &VectorIndex,
     segments: Option<[Vec<SegmentSize>; 2]>,
     building: bool,
 ) -> IndexSummary {
-    let settings = settings(asked);
+    let settings = settings(requested);
     let of = |segments: Vec<SegmentSize>| KindSummary {
         built_as: settings.built_as(segments.iter().map(|segment| segment.vectors).sum()),
         segments,
@@ -96,7 +97,7 @@ pub(crate) fn summary(
         None => (None, None),
     };
     IndexSummary {
-        kind: asked.kind,
+        kind: requested.kind,
         m: settings.m,
         ef_construction: settings.ef_construction,
         ef: settings.ef,

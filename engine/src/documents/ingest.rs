@@ -1,5 +1,5 @@
-//! A document's way in: its draft is checked, embedded and handed to its
-//! collection's committer. What could not be embedded is never stored.
+//! Ingest: validates a draft, embeds it and submits it to the committer of its collection. A document
+//! that cannot be embedded is never stored.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -22,19 +22,24 @@ use crate::image_source::ImageSource;
 use crate::memory_budget::Share;
 use crate::tasks::{Task, TaskKind};
 
-/// A document as a client sent it.
+/// A document to be ingested, as a client sent it.
 #[derive(Debug, Clone, Default)]
 pub struct Draft {
+    /// Its id; `None`: a new one is generated.
     pub id: Option<DocumentId>,
+    /// Its text; a blank one counts as none.
     pub text: Option<String>,
+    /// Its image.
     pub image: Option<ImageSource>,
-    /// Vectors to take instead of embedding what they stand for; of any length but zero.
+    /// Vectors to store instead of embedding the text or the image. Each has the collection's
+    /// dimensions and any length except zero; it is normalised.
     pub vectors: Vec<(VectorKind, Vec<f32>)>,
+    /// Its metadata, a JSON object.
     pub metadata: Map<String, Value>,
 }
 
 impl Draft {
-    /// What it holds in memory, roughly, for the ceiling on documents under way.
+    /// The approximate bytes that it occupies in memory, for the memory budget.
     pub fn bytes(&self) -> usize {
         let vectors = self
             .vectors
@@ -46,26 +51,32 @@ impl Draft {
     }
 }
 
-/// An item of an ingest request: a draft, or why there is none, with the id where it is known.
+/// An item of an ingest request.
 pub struct Incoming {
+    /// The document, or the reason why it could not be parsed.
     pub draft: Result<Draft, EngineError>,
+    /// The document's id, if it is known.
     pub id: Option<String>,
-    /// Its share of the ceiling on documents under way, given back when it is answered.
+    /// Its share of the memory budget, freed when the document is answered.
     pub share: Option<Share>,
 }
 
-/// What became of one document.
+/// The outcome of ingesting one document.
 pub struct Ingested {
+    /// The document's id, if it is known.
     pub id: Option<String>,
+    /// How it was stored, or why it was not.
     pub outcome: Result<Stored, EngineError>,
 }
 
+/// A document that is durable and searchable.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stored {
+    /// Whether the id is new; otherwise the document replaced one.
     pub created: bool,
-    /// The text has more passages than are kept; its end is in no vector.
+    /// Whether the text has more passages than are stored, so that no vector covers its end.
     pub truncated: bool,
-    /// What the document is found by.
+    /// The document's unit vectors: one of the image, and one of each passage of the text.
     pub embeddings: Vec<(VectorKind, Embedding)>,
 }
 
@@ -76,7 +87,7 @@ struct Prepared {
     write: Write,
 }
 
-/// A write that its collection's committer has.
+/// A write that was submitted to the committer of its collection.
 struct Submitted {
     id: DocumentId,
     truncated: bool,
@@ -84,14 +95,14 @@ struct Submitted {
     ticket: Ticket,
 }
 
-/// Documents of one request that are made ready at once where no model bounds them.
+/// Documents of one request that are prepared concurrently if no model limits their number.
 const WINDOW_WITHOUT_MODEL: usize = 64;
 
 impl Engine {
-    /// Embeds and stores a stream of documents; answers in the order of the stream.
+    /// Embeds and stores a stream of documents, and returns their outcomes in the same order.
     ///
-    /// Several are embedded at once, but they enter the committer in order, so
-    /// that of two documents with one id the later one stands.
+    /// Several documents are embedded at once, but they are committed in order, so the later of two
+    /// documents with the same id wins.
     pub fn ingest<'a>(
         &'a self,
         collection: &'a Arc<Collection>,
@@ -99,7 +110,7 @@ impl Engine {
     ) -> impl Stream<Item = Ingested> + 'a {
         let encoder = self.models.of(collection.definition()).ok();
         let window = encoder.map_or(WINDOW_WITHOUT_MODEL, Encoder::max_in_flight);
-        // One group that is being committed and the next, however few are embedded at once.
+        // Enough for the group that is being committed and the next one.
         let committing = 2 * self.settings.group_documents;
         incoming
             .map(move |item| async move {
@@ -135,7 +146,10 @@ impl Engine {
             .buffered(committing)
     }
 
-    /// The same as a task, which owns `share` until it ends.
+    /// Starts a task that ingests the documents. It owns `share`, usually their memory, until it ends.
+    ///
+    /// # Errors
+    /// [`EngineError::TooManyTasks`] or [`EngineError::Stopping`].
     pub fn ingest_behind(
         self: &Arc<Self>,
         collection: &Arc<Collection>,
@@ -160,7 +174,7 @@ impl Engine {
                 }
             });
             drop(share);
-            Ok(task.counted())
+            Ok(task.counts())
         })
     }
 
@@ -195,7 +209,7 @@ impl Engine {
         }
         let given = given_vectors(collection, draft.vectors)?;
         let is_given = |kind| given.iter().any(|(of, _)| *of == kind);
-        // Without a model a text beside given vectors is searched by its words alone.
+        // Without a model, a text next to given vectors is only searchable by keywords.
         let has_model = collection.definition().model != NO_MODEL;
         let embeds_text =
             text.is_some() && !is_given(VectorKind::Text) && (has_model || given.is_empty());
@@ -210,7 +224,7 @@ impl Engine {
         }
         collection.fields().check(&draft.metadata)?;
         let embeds = encoder.filter(|_| embeds_image);
-        let image = OptionFuture::from(draft.image.map(|source| self.take_image(embeds, source)));
+        let image = OptionFuture::from(draft.image.map(|source| self.load_image(embeds, source)));
         let words = OptionFuture::from(
             encoder
                 .zip(text.clone().filter(|_| embeds_text))
@@ -248,9 +262,9 @@ impl Engine {
         })
     }
 
-    /// A picture, embedded by `encoder`. Without one its vector came with it, and only its
+    /// The image, embedded by `encoder`. Without an encoder the client sent its vector, and only its
     /// header is read.
-    async fn take_image(
+    async fn load_image(
         &self,
         encoder: Option<&Encoder>,
         source: ImageSource,
@@ -301,14 +315,14 @@ impl Engine {
     }
 }
 
-/// A document's text as the model read it.
+/// A document's text, embedded passage by passage.
 #[derive(Default)]
 pub(crate) struct EmbeddedText {
-    /// Of each passage.
+    /// One unit vector for each passage.
     pub(crate) embeddings: Vec<Embedding>,
-    /// Where the passages lie; empty where the model read all of it at once.
+    /// The byte ranges of the passages; empty if one passage is the complete text.
     pub(crate) passages: Vec<Passage>,
-    /// The text has more passages than are kept; its end is in no vector.
+    /// Whether the text has more passages than are stored, so that no vector covers its end.
     pub(crate) truncated: bool,
 }
 
@@ -327,8 +341,8 @@ pub(crate) async fn embed_text(
         passages.push(stored_passage(&passage.range)?);
         embeddings.push(passage.embedding);
     }
-    let is_whole = |passage: &Passage| passage.start == 0 && passage.end as usize == length;
-    if passages.iter().all(is_whole) {
+    let is_complete_text = |passage: &Passage| passage.start == 0 && passage.end as usize == length;
+    if passages.iter().all(is_complete_text) {
         passages.clear();
     }
     Ok(EmbeddedText {
@@ -352,13 +366,13 @@ fn stored_passage(range: &Range<usize>) -> Result<Passage, EngineError> {
     })
 }
 
-/// The vectors that came with a document, scaled to length 1.
+/// The vectors that the client sent with a document, normalised to length 1.
 fn given_vectors(
     collection: &Collection,
     vectors: Vec<(VectorKind, Vec<f32>)>,
 ) -> Result<Vec<(VectorKind, Embedding)>, EngineError> {
     let definition = collection.definition();
-    let take = |(kind, vector): (VectorKind, Vec<f32>)| {
+    let normalise = |(kind, vector): (VectorKind, Vec<f32>)| {
         if vector.len() != definition.dim {
             return Err(EngineError::WrongDimension {
                 collection: definition.name.clone(),
@@ -379,11 +393,11 @@ fn given_vectors(
             })?;
         Ok((kind, embedding))
     };
-    vectors.into_iter().map(take).collect()
+    vectors.into_iter().map(normalise).collect()
 }
 
-/// What came of the one input that was given.
-pub(crate) fn only<T>(embedded: Vec<T>) -> Result<T, EngineError> {
+/// The only element of a result with one element per input.
+pub(crate) fn expect_one<T>(embedded: Vec<T>) -> Result<T, EngineError> {
     embedded.into_iter().next().ok_or(EngineError::Interrupted)
 }
 

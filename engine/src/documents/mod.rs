@@ -1,4 +1,4 @@
-//! Documents on their way in: a new one, a patch of one, and the selection of many by a filter.
+//! Documents: ingesting new ones, patching one, and selecting many by a filter.
 
 pub(crate) mod ingest;
 pub(crate) mod patch;

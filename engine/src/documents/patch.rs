@@ -14,23 +14,33 @@ use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::image_source::ImageSource;
 
-/// A change of some parts of a document.
+/// A patch of a document.
 #[derive(Debug)]
 pub struct Revision {
+    /// The change of its text; a blank text removes it.
     pub text: Change<String>,
+    /// The change of its image.
     pub image: Change<ImageSource>,
-    /// Merged as RFC 7396 says: null removes.
+    /// A JSON Merge Patch (RFC 7396) of its metadata: null removes a field.
     pub metadata: Map<String, Value>,
 }
 
+/// The change of one part of a document.
 #[derive(Debug)]
 pub enum Change<T> {
+    /// Leaves it unchanged.
     Keep,
+    /// Removes it.
     Remove,
+    /// Replaces it, or adds it if there is none.
     To(T),
 }
 
 impl Engine {
+    /// The document `id`.
+    ///
+    /// # Errors
+    /// [`EngineError::DocumentNotFound`], or storage failed.
     pub async fn document(
         &self,
         collection: &Arc<Collection>,
@@ -48,7 +58,10 @@ impl Engine {
         .await?
     }
 
-    /// Documents in the order of their ids, those after `after` first.
+    /// Up to `limit` documents in the order of their ids, starting after `after`.
+    ///
+    /// # Errors
+    /// Storage failed.
     pub async fn list(
         &self,
         collection: &Arc<Collection>,
@@ -59,7 +72,12 @@ impl Engine {
         blocking(move || Ok(store.list(after.as_ref(), limit)?)).await?
     }
 
-    /// Changes a document; only a new text or image is embedded.
+    /// Patches a document; only a new text or image is embedded.
+    ///
+    /// # Errors
+    /// [`EngineError::DocumentNotFound`], [`EngineError::EmptyDocument`] if nothing would be left to
+    /// find it by, [`EngineError::TypeConflict`], [`EngineError::TooManyFields`], or the text or image
+    /// cannot be embedded.
     pub async fn revise(
         &self,
         collection: &Arc<Collection>,
@@ -104,6 +122,10 @@ impl Engine {
         self.require_found(collection, id, collection.write(write).await?)
     }
 
+    /// Deletes the document `id`.
+    ///
+    /// # Errors
+    /// [`EngineError::DocumentNotFound`], or its group of writes failed.
     pub async fn delete(
         &self,
         collection: &Arc<Collection>,
@@ -125,13 +147,16 @@ impl Engine {
                 id,
             }),
             Outcome::NothingLeft => Err(EngineError::EmptyDocument),
-            // The committer answers it with its reason.
+            // The committer turns this outcome into an error, so it does not get here.
             Outcome::Refused => Err(EngineError::Interrupted),
             Outcome::Created { .. } | Outcome::Updated { .. } | Outcome::Deleted { .. } => Ok(()),
         }
     }
 
-    /// The original bytes of the document's image, verified against their hash.
+    /// The document's image and its original bytes, verified against their hash.
+    ///
+    /// # Errors
+    /// [`EngineError::DocumentNotFound`], [`EngineError::NoImage`], or storage failed.
     pub async fn image(
         &self,
         collection: &Arc<Collection>,
@@ -144,7 +169,7 @@ impl Engine {
             .ok_or_else(|| EngineError::NoImage(id.clone()))?;
         let store = collection.store.clone();
         blocking(move || {
-            // None: the document was given another picture, or deleted, just now.
+            // `None` if the document was deleted or got another image in the meantime.
             let bytes = store
                 .read_image(&image.hash)?
                 .ok_or(EngineError::NoImage(id))?;
@@ -153,7 +178,10 @@ impl Engine {
         .await?
     }
 
-    /// The image drawn at most `width` pixels wide.
+    /// The document's image, scaled to at most `width` pixels in width.
+    ///
+    /// # Errors
+    /// Those of [`Engine::image`], or the image cannot be decoded.
     pub async fn thumbnail(
         &self,
         collection: &Arc<Collection>,

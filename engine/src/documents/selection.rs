@@ -1,4 +1,4 @@
-//! Documents picked by a filter alone: a page of them, or all of them to be deleted.
+//! Documents selected by a filter alone: listing a page of them, or deleting all of them.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -14,7 +14,10 @@ use crate::engine::Engine;
 use crate::error::EngineError;
 
 impl Engine {
-    /// Documents that pass a filter in the order of their ids, those after `after` first.
+    /// Up to `limit` documents that pass `filter`, in the order of their ids, starting after `after`.
+    ///
+    /// # Errors
+    /// [`EngineError::Filter`], the collection cannot be searched, or storage failed.
     pub async fn list_where(
         &self,
         collection: &Arc<Collection>,
@@ -30,7 +33,8 @@ impl Engine {
             let rows = index.select(&filter)?;
             let mut after = after.map(|id| SortKey::of_id(id.as_str()));
             let mut documents = Vec::new();
-            // A row that was replaced or deleted just now has no such version: go on behind it.
+            // A document that was replaced or deleted in the meantime no longer has this version;
+            // the loop fills its place.
             while documents.len() < limit {
                 let wanted = limit - documents.len();
                 let ordered =
@@ -50,21 +54,25 @@ impl Engine {
         .await?
     }
 
-    /// Deletes the documents that pass a filter now, group by group, and says how many.
-    /// One that is replaced meanwhile stays.
+    /// Deletes the documents that pass `filter`, group by group, and returns their number. A document
+    /// that is replaced during the deletion stays.
+    ///
+    /// # Errors
+    /// [`EngineError::Filter`], [`EngineError::EmptyFilter`] if the filter selects everything, the
+    /// collection cannot be searched, or a group of writes failed.
     pub async fn delete_where(
         &self,
         collection: &Arc<Collection>,
         filter: Value,
     ) -> Result<u64, EngineError> {
         collection.wake().await?;
-        let picked = Arc::clone(collection);
+        let selected = Arc::clone(collection);
         let rows: Arc<RowSet> = blocking(move || {
-            let filter = picked.filter(&filter)?;
+            let filter = selected.filter(&filter)?;
             if filter.is_empty() {
                 return Err(EngineError::EmptyFilter);
             }
-            Ok(picked.searchable()?.select(&filter)?)
+            Ok(selected.searchable()?.select(&filter)?)
         })
         .await??;
         let mut deleted = 0;
@@ -109,7 +117,7 @@ impl Engine {
 }
 
 impl Collection {
-    /// A filter as this collection's fields read it.
+    /// Parses a filter with this collection's fields.
     pub(crate) fn filter(&self, filter: &Value) -> Result<Filter, EngineError> {
         let index = self.searchable()?;
         let failure = RefCell::new(None);
@@ -119,10 +127,10 @@ impl Collection {
                 false
             })
         };
-        let read = Filter::parse_where(filter, self.fields(), &is_field);
+        let parsed = Filter::parse_where(filter, self.fields(), &is_field);
         match failure.into_inner() {
             Some(error) => Err(error.into()),
-            None => Ok(read?),
+            None => Ok(parsed?),
         }
     }
 }

@@ -87,7 +87,7 @@ async fn no_more_collections_than_allowed() {
 }
 
 #[tokio::test]
-async fn a_dropped_collection_leaves_its_name_and_no_documents() {
+async fn a_dropped_collection_frees_its_name_and_leaves_no_documents() {
     let engine = TestEngine::open();
     let collection = engine.make("again").await;
     engine
@@ -102,7 +102,7 @@ async fn a_dropped_collection_leaves_its_name_and_no_documents() {
     let error = engine.search(&collection, by_vector(VECTOR)).await;
     assert!(
         matches!(error, Err(EngineError::CollectionNotFound(_))),
-        "whoever still holds it is refused"
+        "a handle that is still held is refused"
     );
     let collection = engine.make("again").await;
     assert!(
@@ -116,7 +116,7 @@ async fn a_dropped_collection_leaves_its_name_and_no_documents() {
 }
 
 #[tokio::test]
-async fn documents_outlive_the_engine() {
+async fn documents_survive_a_restart() {
     let engine = TestEngine::open();
     let collection = engine.make("kept").await;
     engine
@@ -148,7 +148,7 @@ async fn an_index_that_was_deleted_is_rebuilt_from_the_documents() {
 }
 
 #[tokio::test]
-async fn a_closed_engine_takes_no_writes() {
+async fn a_closed_engine_accepts_no_writes() {
     let engine = TestEngine::open();
     let collection = engine.make("closed").await;
     engine.close().await;
@@ -159,7 +159,7 @@ async fn a_closed_engine_takes_no_writes() {
 }
 
 #[tokio::test]
-async fn collections_beyond_those_open_at_once_are_opened_again() {
+async fn collections_beyond_the_open_limit_are_reopened() {
     let engine = TestEngine::open_with(|settings| settings.open_collections = 2);
     for n in 0..6 {
         let collection = engine.make(&format!("c{n}")).await;
@@ -177,16 +177,16 @@ async fn collections_beyond_those_open_at_once_are_opened_again() {
     assert_eq!(engine.overview().documents, 6);
 }
 
-/// The engine's lock of collections is held to look one up and to add or remove one, never while
-/// one is made: whoever asks for another collection meanwhile waits for nothing.
+/// The engine's lock of collections is held to look one up, add one or remove one, but never while
+/// one is created, so requests to other collections do not wait.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_collection_that_is_being_made_holds_no_other_up() {
+async fn creating_a_collection_does_not_block_others() {
     let engine = TestEngine::open();
     let collection = engine.make("searched").await;
     engine
         .store(&collection, vec![with_image("a", VECTOR)])
         .await;
-    // A maker that never ends.
+    // A creation that never ends.
     let making = engine.defining.lock();
     let maker = {
         let engine = Arc::clone(&engine);
@@ -211,7 +211,7 @@ async fn a_collection_that_is_being_made_holds_no_other_up() {
 }
 
 #[tokio::test]
-async fn the_last_of_two_documents_with_one_id_stands() {
+async fn the_later_of_two_documents_with_one_id_wins() {
     let engine = TestEngine::open();
     let collection = engine.make("ids").await;
     let twice = vec![

@@ -1,31 +1,38 @@
-//! Vectors for what is not stored: texts and pictures through a model, in order.
+//! Embeds texts and images without storing them.
 
 use clipdb_embed::{Embedding, Encoder, Priority, TextRole};
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
 
-use crate::documents::ingest::only;
+use crate::documents::ingest::expect_one;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::image_source::ImageSource;
 
+/// An input to a model.
 #[derive(Debug, Clone)]
 pub enum Input {
+    /// A text, of at most `max_text_bytes`.
     Text(String),
+    /// An image.
     Image(ImageSource),
 }
 
+/// An embedded input.
 #[derive(Debug, Clone)]
 pub struct Encoded {
+    /// Its unit vector, of the model's dimensions.
     pub embedding: Embedding,
-    /// The text was longer than the model reads; its end is not in the vector.
+    /// Whether the text was longer than the model's context, so that the vector omits its end.
     pub truncated: bool,
-    /// Tokens of a text that the model saw; a picture has none.
+    /// Tokens of the text that the model read; 0 for an image.
     pub tokens: usize,
 }
 
 impl Engine {
+    /// Embeds `inputs`, and returns their vectors in the same order.
+    ///
     /// # Errors
-    /// The first that any input meets.
+    /// The error of the first input that cannot be embedded.
     pub async fn encode(
         &self,
         encoder: &Encoder,
@@ -36,10 +43,11 @@ impl Engine {
             .await
     }
 
-    /// The same for inputs that are all looked for, or all to be found.
+    /// Like [`encode`](Self::encode), for inputs that are all queries or all documents: some models
+    /// prefix texts by their role.
     ///
     /// # Errors
-    /// The first that any input meets.
+    /// The error of the first input that cannot be embedded.
     pub async fn encode_as(
         &self,
         encoder: &Encoder,
@@ -54,6 +62,10 @@ impl Engine {
             .await
     }
 
+    /// Embeds one input.
+    ///
+    /// # Errors
+    /// [`EngineError::TooLarge`], the image cannot be fetched, or the input cannot be embedded.
     pub async fn encode_one(
         &self,
         encoder: &Encoder,
@@ -64,7 +76,7 @@ impl Engine {
         match input {
             Input::Text(text) => {
                 self.check_text(&text)?;
-                let text = only(encoder.texts_as(vec![text], role, priority).await?)?;
+                let text = expect_one(encoder.texts_as(vec![text], role, priority).await?)?;
                 Ok(Encoded {
                     embedding: text.embedding,
                     truncated: text.truncated,

@@ -1,4 +1,4 @@
-//! The models by themselves: embedding inputs and ranking candidates, with nothing stored.
+//! Inference without storage: embedding inputs and ranking candidates.
 
 pub(crate) mod encode;
 pub(crate) mod rank;

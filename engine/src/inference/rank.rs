@@ -1,50 +1,54 @@
-//! How well candidates fit a query: their cosines, and how the model itself would
-//! choose among them.
+//! Ranks candidates by how well they match a query: cosine similarities, and the probabilities that
+//! the model assigns.
 
 use clipdb_embed::{Encoder, Priority, TextRole};
 
-use crate::documents::ingest::only;
+use crate::documents::ingest::expect_one;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::inference::encode::Input;
 
-/// So few are as quick as a search, and go ahead of ingest as one.
-const AS_A_SEARCH: usize = 64;
+/// Up to this many candidates take about as long as a search, and get its priority.
+const SEARCH_PRIORITY_LIMIT: usize = 64;
 
-/// How soon so many candidates are embedded.
+/// The priority with which this number of candidates is embedded.
 pub fn rank_priority(candidates: usize) -> Priority {
-    if candidates <= AS_A_SEARCH {
+    if candidates <= SEARCH_PRIORITY_LIMIT {
         Priority::Search
     } else {
         Priority::Ingest
     }
 }
 
-/// One of the candidates.
+/// A ranked candidate.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Ranked {
-    /// Its position among the candidates as they were given.
+    /// Its position in the input.
     pub index: usize,
+    /// The cosine similarity of query and candidate, from -1 to 1.
     pub cosine: f32,
-    /// All candidates' probabilities add up to 1, unless the model judges each by itself.
+    /// The probabilities of all candidates add up to 1, unless the model judges each pair on its own.
     pub probability: f32,
 }
 
-/// A whole request's outcome.
+/// The result of ranking candidates.
 pub struct Ranking {
+    /// All candidates, the best first.
     pub best_first: Vec<Ranked>,
-    /// By a candidate's index: it was longer than the model reads.
+    /// Whether each candidate was longer than the model's context, in the order of the input.
     pub truncated: Vec<bool>,
+    /// Whether the query was longer than the model's context.
     pub query_truncated: bool,
 }
 
-/// Ranks vectors of length 1, the best first; of equals the one that was given first.
+/// Ranks unit vectors of equal dimensions by their cosine similarity to `query`, the best first;
+/// equal candidates keep their order.
 ///
-/// A probability is the softmax over all candidates of `logit_scale` times the cosine:
-/// the temperature that the model was trained with turns cosines, which lie close
-/// together, into a choice. A model that was trained to judge each pair by itself
-/// (SigLIP; Zhai et al. 2023) says so by its `logit_bias`: a probability is then the
-/// sigmoid of the scaled cosine plus the bias, and all may be low.
+/// A probability is the softmax over all candidates of `logit_scale` times the cosine (CLIP; Radford
+/// et al. 2021): the scale that the model was trained with separates cosines, which are close
+/// together. A model that was trained to judge each pair on its own (SigLIP; Zhai et al. 2023) has a
+/// `logit_bias`: a probability is then the sigmoid of the scaled cosine plus the bias, and all of
+/// them may be low.
 pub fn rank<'a>(
     query: &[f32],
     candidates: impl IntoIterator<Item = &'a [f32]>,
@@ -55,10 +59,10 @@ pub fn rank<'a>(
         .into_iter()
         .map(|candidate| cosine(query, candidate))
         .collect();
-    // Less the largest: the exponential of a logit by itself may be infinite.
+    // Subtracts the largest, because the exponential of a logit may overflow.
     let largest = cosines.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let share = |cosine: f64| (logit_scale * (cosine - largest)).exp();
-    let total: f64 = cosines.iter().copied().map(share).sum();
+    let weight = |cosine: f64| (logit_scale * (cosine - largest)).exp();
+    let total: f64 = cosines.iter().copied().map(weight).sum();
     let mut ranked: Vec<Ranked> = cosines
         .iter()
         .enumerate()
@@ -67,7 +71,7 @@ pub fn rank<'a>(
             cosine: cosine as f32,
             probability: match logit_bias {
                 Some(bias) => 1.0 / (1.0 + (-(logit_scale * cosine + bias)).exp()),
-                None => share(cosine) / total,
+                None => weight(cosine) / total,
             } as f32,
         })
         .collect();
@@ -81,15 +85,15 @@ fn cosine(one: &[f32], other: &[f32]) -> f64 {
         .zip(other)
         .map(|(a, b)| f64::from(*a) * f64::from(*b))
         .sum();
-    // Rounding takes the length of a vector past 1.
+    // Rounding can make a dot product of unit vectors exceed 1.
     dot.clamp(-1.0, 1.0)
 }
 
 impl Engine {
-    /// Embeds the query and the candidates and ranks these.
+    /// Embeds the query and the candidates, and ranks the candidates.
     ///
     /// # Errors
-    /// The first that any of them meets.
+    /// The error of the first input that cannot be embedded.
     pub async fn rank(
         &self,
         encoder: &Encoder,
@@ -100,7 +104,7 @@ impl Engine {
         let query = self.encode_as(encoder, vec![query], TextRole::Query, priority);
         let candidates = self.encode_as(encoder, candidates, TextRole::Document, priority);
         let (query, candidates) = futures_util::try_join!(query, candidates)?;
-        let query = only(query)?;
+        let query = expect_one(query)?;
         let vectors = candidates
             .iter()
             .map(|candidate| candidate.embedding.as_slice());
@@ -134,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_model_with_a_bias_judges_each_by_itself() {
+    fn a_model_with_a_bias_judges_each_pair_on_its_own() {
         let candidates: [&[f32]; 2] = [&[0.6, 0.8], &[0.8, 0.6]];
         let found = rank(&[1.0, 0.0], candidates, 10.0, Some(-8.0));
         assert_eq!(order(&found), [1, 0]);
@@ -163,20 +167,20 @@ mod tests {
     }
 
     #[test]
-    fn a_large_scale_overflows_nothing() {
+    fn a_large_scale_does_not_overflow() {
         let found = ranked(&[[1.0, 0.0], [0.0, 1.0]], 1e6);
         assert_eq!((found[0].probability, found[1].probability), (1.0, 0.0));
     }
 
     #[test]
-    fn equals_keep_their_order_and_share() {
+    fn equal_candidates_keep_their_order_and_have_equal_probabilities() {
         let found = ranked(&[[0.6, 0.8]; 4], 100.0);
         assert_eq!(order(&found), [0, 1, 2, 3]);
         assert!(found.iter().all(|candidate| candidate.probability == 0.25));
     }
 
     #[test]
-    fn one_is_certain_and_none_is_nothing() {
+    fn one_candidate_is_certain_and_no_candidates_rank_as_none() {
         assert_eq!(ranked(&[[0.0, 1.0]], 100.0)[0].probability, 1.0);
         assert!(ranked(&[], 100.0).is_empty());
     }

@@ -1,4 +1,4 @@
-//! Registers what the open engine shows: its collections, its models and their segments.
+//! The metrics of an open engine: its collections, models and vector segments.
 
 use std::sync::{Arc, Weak};
 
@@ -12,7 +12,7 @@ use crate::metrics::{model_metrics, vector_metrics};
 
 const COLLECTIONS: [Metric<usize>; 1] = [Metric {
     name: "clipdb_collections",
-    help: "Collections, by whether they are served",
+    help: "Collections, by whether they are online",
     value: Gauge(|count| *count as f64),
 }];
 
@@ -24,7 +24,7 @@ const ENGINE: [Metric<Engine>; 2] = [
     },
     Metric {
         name: "clipdb_storage_stopped",
-        help: "1 while storage takes no writes",
+        help: "1 while storage accepts no writes",
         value: Gauge(|engine| f64::from(u8::from(engine.storage_stopped().is_some()))),
     },
 ];

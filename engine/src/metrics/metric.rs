@@ -1,20 +1,26 @@
-//! Metrics that are read when somebody asks, since the figures live elsewhere: a table names
-//! them, and each is evaluated for everything that has it.
+//! Metrics whose values are kept elsewhere and read when they are collected: a table defines them, and
+//! each is evaluated for every subject.
 
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::{Counter, Gauge, LabelPair, MetricFamily, MetricType, Summary};
 
-/// A metric of `T`s.
+/// A metric that is read from values of `T`.
 pub struct Metric<T> {
+    /// Its name in Prometheus.
     pub name: &'static str,
+    /// Its description in Prometheus.
     pub help: &'static str,
+    /// Its type, and how it is read.
     pub value: Value<T>,
 }
 
+/// The type of a metric and the function that reads its value.
 pub enum Value<T> {
+    /// A value that only increases.
     Counter(fn(&T) -> f64),
+    /// A value that rises and falls.
     Gauge(fn(&T) -> f64),
-    /// How often, and seconds.
+    /// A count of events and the sum of their durations in seconds.
     Summary(fn(&T) -> (u64, f64)),
 }
 
@@ -22,7 +28,7 @@ pub enum Value<T> {
 pub type Labels = Vec<(&'static str, String)>;
 
 impl<T> Metric<T> {
-    /// A sample for each of `subjects`.
+    /// A metric family with one sample for each of `subjects`.
     pub fn family<'a>(
         &self,
         subjects: impl IntoIterator<Item = (&'a Labels, &'a T)>,
@@ -85,21 +91,22 @@ fn pair((name, value): &(&'static str, String)) -> LabelPair {
     pair
 }
 
-/// Descriptions of a table's metrics, for a [`TableCollector`].
+/// The descriptions of a table's metrics, for a [`TableCollector`].
 ///
 /// # Errors
-/// A name is not one of Prometheus.
+/// A name is not valid in Prometheus, or a description is empty.
 pub fn describe<T>(metrics: &[Metric<T>]) -> Result<Vec<Desc>, prometheus::Error> {
     metrics.iter().map(Metric::describe).collect()
 }
 
-/// Reads tables of metrics for a registry.
+/// A collector that reads tables of metrics for a registry.
 pub struct TableCollector {
     descriptions: Vec<Desc>,
     read: Box<dyn Fn() -> Vec<MetricFamily> + Send + Sync>,
 }
 
 impl TableCollector {
+    /// A collector of the metrics in `descriptions`, whose values `read` returns.
     pub fn new(
         descriptions: Vec<Desc>,
         read: impl Fn() -> Vec<MetricFamily> + Send + Sync + 'static,
@@ -148,7 +155,7 @@ mod tests {
     ];
 
     #[test]
-    fn tables_are_read_when_they_are_gathered() {
+    fn tables_are_read_on_collection() {
         let registry = Registry::new();
         let subjects = [(vec![("of", "a\"b".to_owned())], 1.5)];
         let collector = TableCollector::new(describe(&METRICS).unwrap(), move || {

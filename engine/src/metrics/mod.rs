@@ -1,4 +1,4 @@
-//! What the engine counts. Protocols add their own counters to its registry.
+//! The engine's metrics. Protocols register their own with its registry.
 
 pub(crate) mod engine_metrics;
 pub(crate) mod metric;

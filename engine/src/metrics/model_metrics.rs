@@ -1,4 +1,4 @@
-//! What the loaded models count. The counters live in each model's own queue.
+//! The metrics of the loaded models. Each model's queue keeps the counters.
 
 use clipdb_embed::{QueueStatistics, StageStatistics};
 use prometheus::core::Desc;
@@ -12,80 +12,80 @@ const METRICS: [Metric<QueueStatistics>; 14] = [
     Metric {
         name: "clipdb_model_replicas",
         help: "Copies of the model that compute at the same time",
-        value: Gauge(|seen| seen.replicas as f64),
+        value: Gauge(|statistics| statistics.replicas as f64),
     },
     Metric {
         name: "clipdb_model_texts_total",
         help: "Texts embedded",
-        value: Counter(|seen| seen.texts as f64),
+        value: Counter(|statistics| statistics.texts as f64),
     },
     Metric {
         name: "clipdb_model_images_total",
-        help: "Pictures embedded",
-        value: Counter(|seen| seen.images as f64),
+        help: "Images embedded",
+        value: Counter(|statistics| statistics.images as f64),
     },
     Metric {
         name: "clipdb_model_batches_total",
         help: "Batches that the model computed",
-        value: Counter(|seen| seen.batches as f64),
+        value: Counter(|statistics| statistics.batches as f64),
     },
     Metric {
         name: "clipdb_model_failed_total",
         help: "Inputs that could not be embedded",
-        value: Counter(|seen| seen.failed as f64),
+        value: Counter(|statistics| statistics.failed as f64),
     },
     Metric {
         name: "clipdb_model_abandoned_total",
-        help: "Inputs whose client went away first",
-        value: Counter(|seen| seen.abandoned as f64),
+        help: "Inputs whose client disconnected before they were embedded",
+        value: Counter(|statistics| statistics.abandoned as f64),
     },
     Metric {
         name: "clipdb_model_busy_seconds_total",
         help: "Time inside the model",
-        value: Counter(|seen| seen.busy_seconds),
+        value: Counter(|statistics| statistics.busy_seconds),
     },
     Metric {
         name: "clipdb_model_waiting_searches",
-        help: "Inputs of searches that wait",
-        value: Gauge(|seen| seen.waiting_search as f64),
+        help: "Inputs of searches that are waiting for the model",
+        value: Gauge(|statistics| statistics.waiting_search as f64),
     },
     Metric {
         name: "clipdb_model_waiting_ingests",
-        help: "Inputs of documents that wait",
-        value: Gauge(|seen| seen.waiting_ingest as f64),
+        help: "Inputs of documents that are waiting for the model",
+        value: Gauge(|statistics| statistics.waiting_ingest as f64),
     },
     Metric {
         name: "clipdb_model_decoding_bytes",
-        help: "Memory that decoding pictures takes",
-        value: Gauge(|seen| seen.decoding_bytes as f64),
+        help: "Memory in use for decoding images",
+        value: Gauge(|statistics| statistics.decoding_bytes as f64),
     },
     Metric {
         name: "clipdb_text_queue_seconds",
-        help: "A text's wait for the model",
-        value: Summary(|seen| queueing(&seen.text_stages)),
+        help: "Time that a text waits for the model",
+        value: Summary(|statistics| queue_time(&statistics.text_stages)),
     },
     Metric {
         name: "clipdb_text_model_seconds",
-        help: "A text's batch in the model",
-        value: Summary(|seen| sharing(&seen.text_stages)),
+        help: "Time that a text's batch spends in the model",
+        value: Summary(|statistics| batch_time(&statistics.text_stages)),
     },
     Metric {
         name: "clipdb_image_queue_seconds",
-        help: "A picture's wait for the model",
-        value: Summary(|seen| queueing(&seen.image_stages)),
+        help: "Time that an image waits for the model",
+        value: Summary(|statistics| queue_time(&statistics.image_stages)),
     },
     Metric {
         name: "clipdb_image_model_seconds",
-        help: "A picture's batch in the model",
-        value: Summary(|seen| sharing(&seen.image_stages)),
+        help: "Time that an image's batch spends in the model",
+        value: Summary(|statistics| batch_time(&statistics.image_stages)),
     },
 ];
 
-fn queueing(stages: &StageStatistics) -> (u64, f64) {
+fn queue_time(stages: &StageStatistics) -> (u64, f64) {
     (stages.answered, stages.queue_seconds)
 }
 
-fn sharing(stages: &StageStatistics) -> (u64, f64) {
+fn batch_time(stages: &StageStatistics) -> (u64, f64) {
     (stages.answered, stages.batch_seconds)
 }
 
@@ -95,11 +95,15 @@ pub(crate) fn descriptions() -> Result<Vec<Desc>, prometheus::Error> {
 
 /// A sample for each model.
 pub(crate) fn read(models: &Models) -> Vec<MetricFamily> {
-    let seen: Vec<(Labels, QueueStatistics)> = models
+    let by_model: Vec<(Labels, QueueStatistics)> = models
         .statistics()
-        .map(|(name, seen)| (vec![("model", name.to_owned())], seen))
+        .map(|(name, statistics)| (vec![("model", name.to_owned())], statistics))
         .collect();
-    let subjects = || seen.iter().map(|(labels, seen)| (labels, seen));
+    let subjects = || {
+        by_model
+            .iter()
+            .map(|(labels, statistics)| (labels, statistics))
+    };
     METRICS
         .iter()
         .map(|metric| metric.family(subjects()))

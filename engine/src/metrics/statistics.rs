@@ -1,9 +1,10 @@
-//! What the engine counts, for `GET /metrics`.
+//! The engine's counters, for `GET /metrics`.
 
 use std::time::Duration;
 
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, Opts, Registry};
 
+/// The engine's counters and the Prometheus registry that holds them. Clones share both.
 #[derive(Clone)]
 pub struct Statistics {
     registry: Registry,
@@ -14,20 +15,24 @@ pub struct Statistics {
     search_seconds: Histogram,
 }
 
-/// The upper bounds of a histogram of seconds.
+/// The upper bounds of the buckets of a histogram of seconds.
 pub const SECONDS_BUCKETS: [f64; 12] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0,
 ];
 const DOCUMENTS: [f64; 8] = [1.0, 2.0, 4.0, 16.0, 64.0, 128.0, 256.0, 512.0];
 
 impl Statistics {
+    /// Creates a registry and registers the engine's counters with it.
+    ///
+    /// # Errors
+    /// A metric's name is invalid or used twice.
     pub fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
         let statistics = Self {
             documents: IntCounterVec::new(
                 Opts::new(
                     "clipdb_documents_ingested_total",
-                    "Documents answered, by outcome",
+                    "Documents ingested, by outcome",
                 ),
                 &["outcome"],
             )?,
@@ -83,12 +88,15 @@ impl Statistics {
         self.search_seconds.observe(spent.as_secs_f64());
     }
 
-    /// Where protocols register what they count.
+    /// The registry, with which protocols register their own metrics.
     pub fn registry(&self) -> &Registry {
         &self.registry
     }
 
-    /// All of it in Prometheus' text format.
+    /// Renders all registered metrics in the Prometheus text format.
+    ///
+    /// # Errors
+    /// A metric family has no samples or no name.
     pub fn render(&self) -> Result<String, prometheus::Error> {
         prometheus::TextEncoder::new().encode_to_string(&self.registry.gather())
     }

@@ -1,4 +1,4 @@
-//! The segments of vectors and their builds, which live in each collection's index.
+//! The metrics of vector segments and their builds, read from each collection's index.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::collection::slot::CollectionSlot;
 use crate::metrics::metric::Value::{Counter, Gauge};
 use crate::metrics::metric::{Labels, Metric, describe};
 
-/// The segments of a collection that are alike.
+/// Totals over the segments of a collection with equal labels.
 #[derive(Default)]
 struct Segments {
     count: usize,
@@ -24,7 +24,7 @@ struct Segments {
 const SEGMENT_METRICS: [Metric<Segments>; 5] = [
     Metric {
         name: "clipdb_vector_segments",
-        help: "Segments of vectors, by how they are searched and where they lie",
+        help: "Segments of vectors, by kind of index and by state",
         value: Gauge(|segments| segments.count as f64),
     },
     Metric {
@@ -34,12 +34,12 @@ const SEGMENT_METRICS: [Metric<Segments>; 5] = [
     },
     Metric {
         name: "clipdb_vectors_removed",
-        help: "Removed vectors that still take room",
+        help: "Removed vectors that still occupy space",
         value: Gauge(|segments| segments.removed as f64),
     },
     Metric {
         name: "clipdb_vector_memory_bytes",
-        help: "Bytes of vectors in memory, apart from what is mapped",
+        help: "Bytes of vectors in memory, without mapped files",
         value: Gauge(|segments| segments.memory_bytes as f64),
     },
     Metric {
@@ -52,7 +52,7 @@ const SEGMENT_METRICS: [Metric<Segments>; 5] = [
 const BUILD_METRICS: [Metric<Builds>; 3] = [
     Metric {
         name: "clipdb_vector_builds_under_way",
-        help: "Segments that are being built; one at a time in the whole process",
+        help: "Segments that are being built; at most one at a time in the process",
         value: Gauge(|builds| f64::from(u8::from(builds.in_progress))),
     },
     Metric {
@@ -73,8 +73,8 @@ pub(crate) fn descriptions() -> Result<Vec<Desc>, prometheus::Error> {
     Ok(descriptions)
 }
 
-/// A sample for each collection whose indexes are open: the others hold nothing in memory and
-/// build nothing.
+/// Samples for each collection whose indexes are open; closed indexes use no memory and build no
+/// segments.
 pub(crate) fn read(collections: &BTreeMap<CollectionName, CollectionSlot>) -> Vec<MetricFamily> {
     let mut segments: Vec<(Labels, Segments)> = Vec::new();
     let mut builds: Vec<(Labels, Builds)> = Vec::new();
@@ -95,9 +95,9 @@ pub(crate) fn read(collections: &BTreeMap<CollectionName, CollectionSlot>) -> Ve
     of_segments.chain(of_builds).collect()
 }
 
-/// A collection's segments by their labels.
+/// Totals of a collection's segments, by labels.
 fn segments_of(collection: &Labels, index: &CollectionIndex) -> BTreeMap<Labels, Segments> {
-    let mut alike: BTreeMap<Labels, Segments> = BTreeMap::new();
+    let mut totals: BTreeMap<Labels, Segments> = BTreeMap::new();
     for (of, kind) in [("image", VectorKind::Image), ("text", VectorKind::Text)] {
         for segment in index.segments(kind) {
             let SegmentSize {
@@ -115,7 +115,7 @@ fn segments_of(collection: &Labels, index: &CollectionIndex) -> BTreeMap<Labels,
                 ("index", kind.to_string()),
                 ("state", state.to_owned()),
             ]);
-            let segments = alike.entry(labels).or_default();
+            let segments = totals.entry(labels).or_default();
             segments.count += 1;
             segments.vectors += vectors;
             segments.removed += removed;
@@ -123,5 +123,5 @@ fn segments_of(collection: &Labels, index: &CollectionIndex) -> BTreeMap<Labels,
             segments.disk_bytes += disk_bytes;
         }
     }
-    alike
+    totals
 }

@@ -1,4 +1,4 @@
-//! Hits grouped by a field's value: the first few of each group, in the order in which they come.
+//! Groups hits by a field's value and keeps the first few of each group, in their order.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -10,18 +10,18 @@ use crate::error::EngineError;
 use crate::search::paging::Candidate;
 use crate::search::view::GroupBy;
 
-/// Which rows have which value of a field.
+/// Looks up the values that rows have in a field.
 pub(crate) trait GroupLookup {
-    /// What rows of one value have in common.
+    /// Identifies a value.
     type Key: Eq + Hash;
 
     fn value(key: &Self::Key) -> Value;
 
-    /// The key of each of `rows` that has a value.
+    /// The key of each of `rows` that has a value in `field`.
     fn keys_of(&self, rows: &RowSet, field: &str)
     -> Result<HashMap<RowId, Self::Key>, EngineError>;
 
-    /// All rows of `keys`.
+    /// All rows whose value in `field` is one of `keys`.
     fn rows_of(&self, field: &str, keys: &[&Self::Key]) -> Result<RowSet, EngineError>;
 }
 
@@ -41,13 +41,12 @@ impl GroupLookup for CollectionIndex {
     }
 }
 
-/// Takes hits as they come and keeps at most `limit` of each group. A hit without a value stands
-/// alone.
+/// Collects hits and keeps at most `limit` of each group. A hit without a value is its own group.
 pub(crate) struct Groups<'a, L: GroupLookup> {
     lookup: &'a L,
     by: &'a GroupBy,
     sizes: HashMap<L::Key, usize>,
-    /// Every row that came, kept or not.
+    /// Every row that was added, kept or not.
     seen: RowSet,
     pub(crate) kept: Vec<Candidate>,
 }
@@ -81,14 +80,14 @@ impl<'a, L: GroupLookup> Groups<'a, L> {
         Ok(())
     }
 
-    /// Forgets every hit, to start again with a deeper list.
+    /// Removes all hits, before a deeper list is read from its start.
     pub(crate) fn clear(&mut self) {
         self.sizes.clear();
         self.seen = RowSet::default();
         self.kept.clear();
     }
 
-    /// The rows of groups that are full.
+    /// All rows of the groups that have `limit` hits.
     pub(crate) fn full(&self) -> Result<RowSet, EngineError> {
         let full = self
             .sizes
@@ -98,7 +97,7 @@ impl<'a, L: GroupLookup> Groups<'a, L> {
         self.lookup.rows_of(&self.by.field, &keys)
     }
 
-    /// The rows that need not be read again.
+    /// The rows that further reads can skip: those added before and those of full groups.
     pub(crate) fn seen_or_full(&self) -> Result<RowSet, EngineError> {
         let mut rows = self.full()?;
         self.seen.iter().for_each(|row| rows.insert(row));

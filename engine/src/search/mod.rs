@@ -1,4 +1,5 @@
-//! The path of a query: parts to vectors, vectors to ranked lists, lists to one page.
+//! Search: from a query's parts to a vector, from vectors and words to ranked lists, from lists to a
+//! page of hits.
 
 pub(crate) mod grouping;
 pub(crate) mod page;

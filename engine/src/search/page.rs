@@ -1,5 +1,4 @@
-//! The page that a search asks for: of ranked hits or of hits in the order of fields, grouped or
-//! not.
+//! Finds the requested page of hits, ordered by score or by fields, grouped or not.
 
 use std::collections::HashMap;
 use std::mem;
@@ -15,20 +14,22 @@ use crate::search::ranking::{CANDIDATES, Ranker, Ranking};
 use crate::search::timings::SearchTimings;
 use crate::search::view::Cursor;
 
-/// The most hits that are read at a time to find groups; of fused lists no more at all.
+/// The most hits that one read returns when hits are grouped; fused lists are never read deeper.
 const DEEPEST: usize = 64 * CANDIDATES;
 
-/// Hits that writes may have put before a cursor's page until it is looked for further down.
+/// Extra hits to read when a cursor's page is located, because writes may have added hits before it.
 const SLACK: usize = 100;
 
+/// A page of hits.
 pub(crate) struct Page {
     pub(crate) hits: Vec<Candidate>,
-    /// Where the next page starts, if there is one.
+    /// Where the next page starts; `None` on the last page.
     pub(crate) next: Option<Cursor>,
     pub(crate) ranking: Ranking,
 }
 
-pub(crate) fn find(
+/// Finds the page that `query` requests.
+pub(crate) fn find_page(
     index: &CollectionIndex,
     ranker: &Ranker<'_>,
     query: &Query,
@@ -56,7 +57,7 @@ fn find_ranked(
                 PageStart::AfterRanked { cursor, scores },
             )
         }
-        Some(Cursor::Ordered(_)) => return Err(foreign_cursor()),
+        Some(Cursor::Ordered(_)) => return Err(cursor_mismatch()),
     };
     let (hits, next, ranking);
     if let Some(by) = &query.view.group_by {
@@ -76,7 +77,7 @@ fn find_ranked(
     })
 }
 
-/// Everything that counts, scored or not, in the order of fields.
+/// All matching documents in the order of fields, with their scores if they are ranked.
 fn find_ordered(
     index: &CollectionIndex,
     ranker: &Ranker<'_>,
@@ -87,7 +88,7 @@ fn find_ordered(
     let after = match &query.view.cursor {
         None => None,
         Some(Cursor::Ordered(place)) if order.knows(place) => Some(place),
-        Some(_) => return Err(foreign_cursor()),
+        Some(_) => return Err(cursor_mismatch()),
     };
     let ranking = ranker.rank(0, timings)?;
     let rows = OrderedRows {
@@ -102,7 +103,7 @@ fn find_ordered(
         },
     };
     let (hits, next) = if let Some(by) = &query.view.group_by {
-        // Groups start at the first hit, whichever page is asked for.
+        // Groups always start at the first hit, whichever page is requested.
         let start = match after {
             None => PageStart::Offset(query.offset),
             Some(place) => PageStart::AfterPlace { place, order },
@@ -122,7 +123,7 @@ fn find_ordered(
     })
 }
 
-/// Ranked hits; lists are read twice as deep each time.
+/// Ranked hits; each further read goes twice as deep.
 struct ByScore<'a> {
     ranker: &'a Ranker<'a>,
     timings: &'a mut SearchTimings,
@@ -168,9 +169,9 @@ impl HitSource for ByScore<'_> {
     }
 }
 
-/// Ranked hits in groups. Where one list is read, what was seen and what full groups hold is left
-/// out of the next read; the ranks of fused lists would change by that, so these are read again,
-/// deeper.
+/// Ranked hits in groups. With one list, the next read excludes the rows seen before and the rows of
+/// full groups. With fused lists this would change the ranks, so they are read again from their
+/// start, deeper.
 struct GroupedByScore<'a> {
     ranker: &'a Ranker<'a>,
     timings: &'a mut SearchTimings,
@@ -185,7 +186,7 @@ impl<'a> GroupedByScore<'a> {
         mut groups: Groups<'a, CollectionIndex>,
         timings: &'a mut SearchTimings,
     ) -> Result<Self, EngineError> {
-        // The same depth for every page: where one list ends, the next read begins.
+        // The same for every page, because the next read begins where this one ends.
         let depth = CANDIDATES;
         let mut ranking = ranker.rank(depth, timings)?;
         groups.extend(take_ranked(&mut ranking))?;
@@ -208,15 +209,15 @@ impl HitSource for GroupedByScore<'_> {
         if !self.ranking.more {
             return Ok(false);
         }
-        let others = self.groups.seen_or_full()?;
+        let excluded = self.groups.seen_or_full()?;
         let counted = self.ranking.counted.rows.as_ref();
-        if counted.is_some_and(|rows| rows.iter().all(|row| others.contains(row))) {
+        if counted.is_some_and(|rows| rows.iter().all(|row| excluded.contains(row))) {
             return Ok(false);
         }
         if self.ranker.is_one_list() {
             self.depth = DEEPEST.min(2 * self.depth);
             self.ranker
-                .rank_others(&others, self.depth, &mut self.ranking, self.timings)?;
+                .rank_excluding(&excluded, self.depth, &mut self.ranking, self.timings)?;
         } else if self.depth < DEEPEST {
             self.depth *= 2;
             self.ranking = self.ranker.rank(self.depth, self.timings)?;
@@ -247,17 +248,17 @@ fn take_ranked(ranking: &mut Ranking) -> Vec<Candidate> {
         .collect()
 }
 
-/// The rows that count, in the order of fields.
+/// The matching rows, in the order of fields.
 struct OrderedRows<'a> {
     index: &'a CollectionIndex,
     query: &'a Query,
-    /// `None`: all.
+    /// The matching rows; `None`: all rows.
     counted: Option<&'a RowSet>,
     scores: HashMap<RowId, &'a Fused>,
 }
 
 impl OrderedRows<'_> {
-    /// The first `wanted` of `within`, or of all that count, after a place.
+    /// The first `wanted` rows after the sort key `after`, of `within` or of all matching rows.
     fn read(
         &self,
         within: Option<&RowSet>,
@@ -290,7 +291,7 @@ impl OrderedRows<'_> {
     }
 }
 
-/// Hits in the order of fields, all of the page in one read.
+/// Hits in the order of fields; one read returns the complete page.
 struct ByFields(Vec<Candidate>);
 
 impl HitSource for ByFields {
@@ -307,13 +308,13 @@ impl HitSource for ByFields {
     }
 }
 
-/// The same in groups; full groups are left out of the next read.
+/// Grouped hits in the order of fields; each further read excludes full groups.
 struct GroupedByFields<'a> {
     rows: OrderedRows<'a>,
     groups: Groups<'a, CollectionIndex>,
     depth: usize,
-    /// Rows of groups that are not full, from the second read on.
-    left: Option<RowSet>,
+    /// The matching rows without full groups; `None` before the second read.
+    remaining: Option<RowSet>,
     last: Option<SortKey>,
     has_more: bool,
 }
@@ -327,17 +328,17 @@ impl<'a> GroupedByFields<'a> {
             rows,
             groups,
             depth: CANDIDATES,
-            left: None,
+            remaining: None,
             last: None,
             has_more: true,
         };
-        source.read_on()?;
+        source.read_next()?;
         Ok(source)
     }
 
-    fn read_on(&mut self) -> Result<(), EngineError> {
-        let (left, last) = (self.left.as_ref(), self.last.as_ref());
-        let hits = self.rows.read(left, last, self.depth)?;
+    fn read_next(&mut self) -> Result<(), EngineError> {
+        let (remaining, last) = (self.remaining.as_ref(), self.last.as_ref());
+        let hits = self.rows.read(remaining, last, self.depth)?;
         self.has_more = hits.len() == self.depth;
         self.last = hits.last().and_then(|hit| hit.place.clone());
         self.groups.extend(hits)
@@ -353,14 +354,14 @@ impl HitSource for GroupedByFields<'_> {
         if !self.has_more {
             return Ok(false);
         }
-        let mut left = match self.left.take() {
-            Some(left) => left,
+        let mut remaining = match self.remaining.take() {
+            Some(remaining) => remaining,
             None => self.rows.all()?,
         };
-        left.subtract(&self.groups.full()?);
-        self.left = Some(left);
+        remaining.subtract(&self.groups.full()?);
+        self.remaining = Some(remaining);
         self.depth = DEEPEST.min(2 * self.depth);
-        self.read_on()?;
+        self.read_next()?;
         Ok(true)
     }
 
@@ -369,9 +370,9 @@ impl HitSource for GroupedByFields<'_> {
     }
 }
 
-fn foreign_cursor() -> EngineError {
+fn cursor_mismatch() -> EngineError {
     EngineError::InvalidField(
-        "'cursor' belongs to a search in another order; send it with the search that returned it"
+        "'cursor' belongs to a search with another order; send it with the search that returned it"
             .to_owned(),
     )
 }

@@ -1,5 +1,5 @@
-//! One page out of hits that are read in pieces: where it starts, where it ends, and the cursor of
-//! the next one. It knows no index: hits come from a [`HitSource`].
+//! Cuts one page out of hits that are read in steps: where it starts, where it ends, and the cursor of
+//! the next page. Does not depend on an index: hits come from a [`HitSource`].
 
 use clipdb_index::fusion;
 use clipdb_index::{Order, RowId, SortKey};
@@ -9,62 +9,62 @@ use crate::error::EngineError;
 use crate::search::view::{Cursor, RankedCursor};
 
 /// The most rows that a cursor holds.
-const ROWS_OF_A_CURSOR: usize = 100;
+const MAX_CURSOR_ROWS: usize = 100;
 
 /// A hit before its document is read.
 #[derive(Debug, Clone)]
 pub(crate) struct Candidate {
     pub(crate) row: RowId,
-    /// `None` where the order is by fields and nothing was ranked.
+    /// `None` if hits are ordered by fields and were not ranked.
     pub(crate) score: Option<f64>,
     pub(crate) parts: Vec<fusion::Part>,
-    /// Its first value of the field that hits are grouped by.
+    /// Its first value in the field that hits are grouped by.
     pub(crate) group: Option<Value>,
-    /// Metres from where hits are ordered by distance.
+    /// The distance in metres, if hits are ordered by distance.
     pub(crate) distance_m: Option<f64>,
-    /// In the order of fields; `None` in that of scores.
+    /// Its sort key, if hits are ordered by fields; `None` if by score.
     pub(crate) place: Option<SortKey>,
 }
 
-/// Hits in their order, of which more can be read. Hits that were read keep their places.
+/// Hits in their order, of which more can be read. Further reads keep the positions of earlier hits.
 pub(crate) trait HitSource {
-    /// The hits read until now.
+    /// The hits that were read until now.
     fn hits(&self) -> &[Candidate];
 
-    /// Reads further hits; `false` if there are none.
+    /// Reads further hits; returns `false` if there are none.
     fn read_more(&mut self) -> Result<bool, EngineError>;
 
-    /// Gives the hits up.
+    /// Takes the hits out.
     fn take_hits(&mut self) -> Vec<Candidate>;
 }
 
 /// Where a page starts.
 pub(crate) enum PageStart<'a> {
-    /// After this many hits.
+    /// After this number of hits.
     Offset(usize),
-    /// After a page of hits in the order of scores.
+    /// After the page that a cursor ends, in the order of scores.
     AfterRanked {
         cursor: &'a RankedCursor,
         scores: Scores,
     },
-    /// After a hit in the order of fields.
+    /// After a sort key, in the order of fields.
     AfterPlace {
         place: &'a SortKey,
         order: &'a Order,
     },
 }
 
-/// What a hit's score depends on.
+/// Whether writes to other documents can change a hit's score.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scores {
-    /// On the hit alone, so that writes elsewhere leave it unchanged.
-    Lasting,
-    /// On what else is found.
+    /// The score depends on the hit alone.
+    Absolute,
+    /// The score depends on the other hits.
     Relative,
 }
 
 impl PageStart<'_> {
-    /// The position of the page's first hit; behind the end if the page is not reached yet.
+    /// The position of the page's first hit; past the end if that hit was not read yet.
     fn position(&self, hits: &[Candidate], limit: usize) -> usize {
         match self {
             Self::Offset(offset) => *offset,
@@ -80,9 +80,9 @@ impl PageStart<'_> {
     }
 }
 
-/// After the last hit of the cursor's page that still exists. If none of them does: after the hits
-/// with the same score, where scores last; otherwise the page after it has moved up into its
-/// place.
+/// The position after the last hit of the cursor's page that still exists. If none does: after the
+/// hits with the cursor's score if scores are absolute; otherwise the position of the cursor's page,
+/// because the next page has moved up to it.
 fn position_after(
     hits: &[Candidate],
     cursor: &RankedCursor,
@@ -93,21 +93,21 @@ fn position_after(
     if let Some(position) = cursor.rows.iter().rev().find_map(position_of) {
         return position + 1;
     }
-    if scores == Scores::Lasting {
+    if scores == Scores::Absolute {
         return hits
             .iter()
             .position(|hit| hit.score.is_some_and(|score| score < cursor.score))
             .unwrap_or(hits.len());
     }
-    let gone = if cursor.rows.len() < ROWS_OF_A_CURSOR {
+    let removed = if cursor.rows.len() < MAX_CURSOR_ROWS {
         cursor.rows.len()
     } else {
         limit
     };
-    cursor.seen.saturating_sub(gone)
+    cursor.seen.saturating_sub(removed)
 }
 
-/// Reads as much of `source` as the page needs, and one hit more: whether there is a next page.
+/// Reads the page and one more hit, which shows whether there is a next page.
 pub(crate) fn read_page(
     source: &mut impl HitSource,
     start: &PageStart<'_>,
@@ -142,7 +142,7 @@ fn cut(
             Some(place) => Cursor::Ordered(place.clone()),
             None => Cursor::Ranked(RankedCursor {
                 score: last.score.unwrap_or_default(),
-                rows: page[page.len().saturating_sub(ROWS_OF_A_CURSOR)..]
+                rows: page[page.len().saturating_sub(MAX_CURSOR_ROWS)..]
                     .iter()
                     .map(|hit| hit.row.0)
                     .collect(),

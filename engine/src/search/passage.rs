@@ -1,4 +1,4 @@
-//! The part of a long text that a hit was found by.
+//! The passage of a long text that matched the query best.
 
 use std::collections::HashMap;
 
@@ -7,17 +7,18 @@ use clipdb_storage::Document;
 
 use crate::collection::rows;
 
-/// A stretch of a document's text.
+/// A passage of a document's text.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct HitPassage {
+    /// Its text.
     pub text: String,
-    /// Where it begins in the document's text, counted in characters (Unicode code points).
+    /// Where it begins in the document's text, in characters (Unicode code points).
     pub start: usize,
-    /// Where it ends, the same.
+    /// Where it ends, exclusive, in characters.
     pub end: usize,
 }
 
-/// Of each row that a search found by its text's meaning, the passage that came nearest.
+/// For each row in the list of text vectors, the passage nearest to the query.
 pub(crate) struct BestPassages(HashMap<RowId, u16>);
 
 impl BestPassages {
@@ -31,7 +32,7 @@ impl BestPassages {
         self.0.extend(others.0);
     }
 
-    /// `None` where the text's meaning found nothing, or the model read all of it at once.
+    /// `None` if no text vector of the document was found, or the text has one passage only.
     pub(crate) fn of_document(&self, document: &Document) -> Option<HitPassage> {
         let number = self.0.get(&rows::row_id(document.key))?;
         let passage = document.passages.get(usize::from(*number))?;

@@ -1,4 +1,4 @@
-//! A search on its way in, checked: what to look for, where, and how to rank it.
+//! A search request: the content to search for, the documents to search in, and how to rank them.
 
 use clipdb_index::fusion::Fusion;
 use clipdb_index::{IndexError, KeywordQuery, ListKind};
@@ -8,89 +8,110 @@ use crate::error::EngineError;
 use crate::image_source::ImageSource;
 use crate::search::view::View;
 
-/// One thing to look for; several are summed by weight.
+/// One part of a query; the query's vector is the weighted sum of its parts.
 #[derive(Debug, Clone)]
 pub struct Part {
+    /// The content to search for.
     pub content: Content,
-    /// Negative pushes away.
+    /// Its weight; a negative one ranks similar documents lower.
     pub weight: f32,
 }
 
+/// The content of a query's part.
 #[derive(Debug, Clone)]
 pub enum Content {
+    /// A text to embed.
     Text(String),
+    /// An image to embed.
     Image(ImageSource),
-    /// The stored image vector of a document of the same collection.
+    /// The stored image vector of a document in the same collection.
     ImageOf(DocumentId),
-    /// Given numbers, in the collection's dimension; any length, not zero.
+    /// A vector of the collection's dimensions and of any length except zero; it is normalised.
     Vector(Vec<f32>),
 }
 
+/// How a query searches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
+    /// By vectors and by keywords; the lists are fused.
     Hybrid,
+    /// By vectors.
     Vector,
+    /// By keywords.
     Keyword,
-    /// Nothing is looked for: what passes the filter, in the order of fields.
+    /// Without a query: all documents that pass the filter, in the order of fields.
     Browse,
 }
 
-/// Which of a document's vectors the query is compared with.
+/// The vectors of documents that the query is compared with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Targets {
+    /// Image vectors.
     pub image: bool,
+    /// Text vectors.
     pub text: bool,
 }
 
 impl Targets {
+    /// Image and text vectors.
     pub const BOTH: Self = Self {
         image: true,
         text: true,
     };
 }
 
+/// A search request.
 #[derive(Debug, Clone)]
 pub struct Query {
+    /// The parts of the query's vector.
     pub parts: Vec<Part>,
-    /// Words for the keyword side; without them the texts with a positive weight.
+    /// The keyword query; `None`: the texts among the parts with a positive weight.
     pub keywords: Option<String>,
-    /// Whether a word that no document holds also finds the words nearest to it.
+    /// Whether a word that is in no document also matches the most similar words.
     pub typos: bool,
-    /// Whether the hits show where the words stand.
+    /// Whether hits have fragments with the matched words marked.
     pub highlight: bool,
+    /// How it searches.
     pub mode: Mode,
+    /// The vectors to compare with.
     pub targets: Targets,
+    /// How lists are fused, and their weights.
     pub fusion: Fusion,
+    /// The most hits on the page.
     pub limit: usize,
+    /// Hits to skip before the page.
     pub offset: usize,
+    /// The least score of a hit.
     pub min_score: Option<f32>,
-    /// Which documents count; as it came, since its collection's fields tell what it means.
+    /// The filter, not parsed yet: its meaning depends on the collection's fields.
     pub filter: Option<serde_json::Value>,
+    /// Order, facets, groups and paging.
     pub view: View,
-    /// Whether everything is compared, whatever the index.
+    /// Whether to compare with every vector instead of using the index.
     pub exact: bool,
-    /// Candidates that a graph search keeps; the collection's number if not given.
+    /// Candidates that a graph search keeps; `None`: the collection's setting.
     pub ef: Option<usize>,
-    /// Lists that a search of an inverted file looks into; the collection's number if not given.
+    /// Inverted lists that a search reads; `None`: the collection's setting.
     pub nprobe: Option<usize>,
-    /// Whether hits carry their vectors.
+    /// Whether hits have their vectors.
     pub with_vectors: bool,
 }
 
 impl Query {
-    /// What the keyword list is asked for. Only what was written for it is read as a
-    /// query; a sentence that is searched by meaning gives its plain words.
-    pub(crate) fn words(&self) -> KeywordQuery {
-        self.parsed().with_typos(self.typos)
-    }
-
     /// The most parts of one query.
     pub const MAX_PARTS: usize = 32;
     /// The most hits of one page.
     pub const MAX_LIMIT: usize = 1000;
+    /// The most hits that are skipped.
     pub const MAX_OFFSET: usize = 10_000;
     /// The largest `ef` or `nprobe`.
     pub const MAX_EFFORT: usize = 65_536;
+
+    /// The query of the keyword list. Only text that was written as a keyword query has operators;
+    /// a text that is also searched by vector contributes plain words.
+    pub(crate) fn keyword_query(&self) -> KeywordQuery {
+        self.parsed().with_typos(self.typos)
+    }
 
     /// Checks the query against the bounds above, and its keywords against those of the index.
     ///
@@ -125,8 +146,8 @@ impl Query {
         Ok(())
     }
 
-    /// What `keywords` say must not occur, where other lists than theirs are read too: no hit
-    /// of these may hold it.
+    /// The words that `keywords` exclude, if other lists are read too: hits of those lists must not
+    /// contain them either.
     pub(crate) fn exclusions(&self) -> Option<KeywordQuery> {
         let keywords = self.keywords.as_deref()?;
         match self.mode {
@@ -154,8 +175,8 @@ impl Query {
         }
     }
 
-    /// Whether it looks for nothing but images; what it pushes away may be anything.
-    pub(crate) fn is_by_images_alone(&self) -> bool {
+    /// Whether all its parts with a positive weight are images, and it has no keywords.
+    pub(crate) fn is_by_images_only(&self) -> bool {
         let has_words = match self.mode {
             Mode::Vector => false,
             Mode::Hybrid => self.keywords.is_some(),
@@ -163,12 +184,12 @@ impl Query {
         };
         let is_image =
             |part: &Part| matches!(part.content, Content::Image(_) | Content::ImageOf(_));
-        let mut sought = self
+        let mut positive_parts = self
             .parts
             .iter()
             .filter(|part| part.weight > 0.0)
             .peekable();
-        !has_words && sought.peek().is_some() && sought.all(is_image)
+        !has_words && positive_parts.peek().is_some() && positive_parts.all(is_image)
     }
 
     pub(crate) fn wants(&self, list: ListKind) -> bool {

@@ -1,5 +1,5 @@
-//! The vector that a query is compared by: its parts embedded, ahead of any ingest, and
-//! summed by weight.
+//! Computes the vector of a query: its parts are embedded, with priority over ingest, and summed by
+//! weight.
 
 use std::sync::Arc;
 
@@ -10,14 +10,14 @@ use clipdb_storage::{CollectionStore, DocumentId};
 use crate::blocking::blocking;
 use crate::collection::collection::Collection;
 use crate::collection::rows;
-use crate::documents::ingest::only;
+use crate::documents::ingest::expect_one;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::search::query::{Content, Part};
 use crate::search::timings::SearchTimings;
 
 impl Engine {
-    /// The weighted sum of the parts' unit vectors, of length 1.
+    /// The weighted sum of the parts' unit vectors, normalised to length 1.
     pub(crate) async fn query_vector(
         &self,
         collection: &Arc<Collection>,
@@ -49,7 +49,7 @@ impl Engine {
             Content::Text(text) => {
                 self.check_text(text)?;
                 let encoder = self.models.of(collection.definition())?;
-                let text = only(
+                let text = expect_one(
                     encoder
                         .texts_as(vec![text.clone()], TextRole::Query, Priority::Search)
                         .await?,
@@ -80,7 +80,7 @@ impl Engine {
                 }
                 unit_length(vector.clone()).ok_or_else(|| EngineError::NoDirection {
                     kind: "query",
-                    reason: "its length is zero, or next to it".to_owned(),
+                    reason: "its length is zero or almost zero".to_owned(),
                 })
             }
         }

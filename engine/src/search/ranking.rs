@@ -1,22 +1,21 @@
-//! The ranked side of a search: each list asked, fused, and the set of documents that the
-//! answer's total and facets count.
+//! Ranking: reads each list, fuses the lists, and determines the set of documents that the total and
+//! the facets count.
 //!
-//! | mode | counted | total |
+//! | mode | counted documents | total |
 //! |---|---|---|
-//! | browse | what passes the filter | exact |
-//! | keyword | what matches and passes | exact |
-//! | vector | what passes and has a vector to compare with | exact |
-//! | vector with `min_score` | those of the [`CANDIDATES`] best that reach it | exact, or at least where all of them do |
-//! | hybrid | what fusion makes of the [`CANDIDATES`] best of each list | top, or exact where the lists held everything |
+//! | browse | those that pass the filter | exact |
+//! | keyword | those that match and pass | exact |
+//! | vector | those that pass and have a vector to compare with | exact |
+//! | vector with `min_score` | those of the best [`CANDIDATES`] that reach it | exact, or a lower bound if all of them do |
+//! | hybrid | the fusion of the best [`CANDIDATES`] of each list | top, or exact if the lists were read to their end |
 //!
-//! None of this depends on the page that is asked for, so it is the same on all of them. Nor
-//! does the order: a list begins alike however deep it is read, vectors' lists that are fused
-//! are read to one depth, and what is asked for beyond what that gives is put behind it, see
-//! [`Ranker::rank`]. For groups more is read, see [`Ranker::rank_others`].
+//! None of this depends on the requested page, so it is the same on every page. The order does not
+//! depend on it either: the beginning of a list is the same at every depth, vector lists are fused at
+//! a fixed depth, and deeper hits are appended to the result; see [`Ranker::rank`]. For groups more
+//! hits are read; see [`Ranker::rank_excluding`].
 //!
-//! A search by images alone ranks all images before texts ([`images_first`]): a model scores
-//! an image against an image far higher than against any text, and what is asked for is more
-//! like it.
+//! A search by images only ranks all images before texts ([`images_first`]): a model scores two images
+//! much higher than an image and a text, and such a search looks for similar images.
 
 use std::sync::Arc;
 
@@ -34,32 +33,32 @@ use crate::search::passage::BestPassages;
 use crate::search::query::{Content, Mode, Query};
 use crate::search::timings::{SearchTimings, Stage};
 
-/// How deep each list is read where what is found in it is what counts.
+/// The depth to which lists are read if the total counts the hits that they return.
 pub(crate) const CANDIDATES: usize = 1000;
 
-/// What was found, best first.
+/// The ranked hits and everything that was learned while reading the lists.
 pub(crate) struct Ranking {
+    /// The hits, the best first.
     pub(crate) fused: Vec<Fused>,
-    /// The lists that were asked, with their weights.
+    /// The lists that were read, with their weights.
     pub(crate) lists: Vec<(ListKind, f64)>,
     pub(crate) highlighter: Highlighter,
     pub(crate) passages: BestPassages,
-    /// Whether reading the lists deeper would give more.
+    /// Whether reading the lists deeper would return more hits.
     pub(crate) more: bool,
     pub(crate) counted: Counted,
 }
 
-/// What the total and the facets count.
+/// The documents that the total and the facets count.
 pub(crate) struct Counted {
-    /// The rows themselves, where they are known; all that there are for a browse without a
-    /// filter.
+    /// The rows, if they are known. `None` for a browse without a filter, which counts all rows.
     pub(crate) rows: Option<Arc<RowSet>>,
     pub(crate) total: usize,
     pub(crate) kind: TotalKind,
 }
 
 impl Counted {
-    /// The rows themselves.
+    /// A known set of rows.
     fn exactly(rows: Arc<RowSet>) -> Self {
         Self {
             total: rows.len(),
@@ -68,7 +67,7 @@ impl Counted {
         }
     }
 
-    /// Their number alone.
+    /// A number of rows without the rows themselves.
     fn number(total: usize) -> Self {
         Self {
             rows: None,
@@ -78,19 +77,20 @@ impl Counted {
     }
 }
 
+/// The meaning of a search's total.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TotalKind {
-    /// All documents that match, counted.
+    /// The number of all matching documents.
     Exact,
-    /// Those that were counted, and maybe more.
+    /// A lower bound of that number.
     AtLeast,
-    /// The candidates that were ranked; a vector query matches every document a little.
+    /// The number of ranked candidates; a vector query matches every document to some degree.
     Top,
 }
 
-/// What the lists gave, read to some depth.
-struct Read {
+/// The fused hits of the lists, read to some depth.
+struct ReadLists {
     fused: Vec<Fused>,
     lists: Vec<(ListKind, f64)>,
     highlighter: Highlighter,
@@ -104,10 +104,10 @@ struct Read {
 enum ListEnd {
     /// Every list was read to its end.
     Exhausted,
-    /// A list has more hits below the depth that was read.
+    /// A list has more hits beyond the depth that was read.
     AtDepth,
-    /// A list has more, and hits that were read are below the query's `min_score`: in one list so
-    /// is everything deeper.
+    /// A list has more hits, but some that were read are below the query's `min_score`; in a single
+    /// list, all deeper hits are too.
     BelowMinScore,
 }
 
@@ -121,16 +121,16 @@ impl ListEnd {
     }
 }
 
-/// What the total and the facets of a search count.
+/// The set of documents that the total and the facets of a search count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Counts {
-    /// What passes the filter.
+    /// Those that pass the filter.
     Filtered,
-    /// What the keywords match.
+    /// Those that match the keywords.
     Matches,
-    /// What has a vector of a kind that is searched.
+    /// Those with a vector of a searched kind.
     Vectors,
-    /// What was found, which is so many of what matches.
+    /// The hits; the kind says how their number relates to that of all matches.
     Found(TotalKind),
 }
 
@@ -139,14 +139,14 @@ impl Counts {
         match (mode, end) {
             (Mode::Browse, _) => Self::Filtered,
             (Mode::Keyword, _) => Self::Matches,
-            // Every vector matches a little.
+            // Every vector matches to some degree.
             (Mode::Vector, _) if !has_min_score => Self::Vectors,
             (Mode::Vector, ListEnd::AtDepth) => Self::Found(TotalKind::AtLeast),
             (Mode::Vector, ListEnd::Exhausted | ListEnd::BelowMinScore) => {
                 Self::Found(TotalKind::Exact)
             }
             (Mode::Hybrid, ListEnd::Exhausted) => Self::Found(TotalKind::Exact),
-            // Deeper lists would fuse to other scores.
+            // Deeper lists would change the fused scores.
             (Mode::Hybrid, ListEnd::AtDepth | ListEnd::BelowMinScore) => {
                 Self::Found(TotalKind::Top)
             }
@@ -154,26 +154,26 @@ impl Counts {
     }
 }
 
-impl Read {
-    /// Goes on with what deeper lists gave that is not here yet.
+impl ReadLists {
+    /// Appends the hits of deeper lists that are not present yet.
     fn append(&mut self, deeper: Self) {
-        let here: RowSet = self.fused.iter().map(|fused| fused.row).collect();
+        let present: RowSet = self.fused.iter().map(|fused| fused.row).collect();
         let new = deeper.fused.into_iter();
         self.fused
-            .extend(new.filter(|fused| !here.contains(fused.row)));
+            .extend(new.filter(|fused| !present.contains(fused.row)));
         self.passages.add(deeper.passages);
         self.end = deeper.end;
     }
 }
 
-/// What stays the same while the lists are read deeper for a later page.
+/// The parts of a search that do not change while its lists are read deeper.
 pub(crate) struct Ranker<'a> {
     index: &'a CollectionIndex,
     query: &'a Query,
     vector: Option<&'a [f32]>,
     within: Option<Arc<RowSet>>,
-    /// The documents that the query itself names, which are left out.
-    named: Vec<RowId>,
+    /// The documents that the query itself refers to, which are excluded from the hits.
+    excluded: Vec<RowId>,
 }
 
 impl<'a> Ranker<'a> {
@@ -192,12 +192,12 @@ impl<'a> Ranker<'a> {
             let left = index.matching(&exclusions, within.as_deref(), None)?;
             within = Some(Arc::new(left));
         }
-        let mut named = Vec::new();
+        let mut excluded = Vec::new();
         for part in &query.parts {
             if let Content::ImageOf(id) = &part.content
                 && let Some(document) = collection.store.get(id)?
             {
-                named.push(rows::row_id(document.key));
+                excluded.push(rows::row_id(document.key));
             }
         }
         Ok(Self {
@@ -205,12 +205,12 @@ impl<'a> Ranker<'a> {
             query,
             vector,
             within,
-            named,
+            excluded,
         })
     }
 
-    /// Whether what is counted does not depend on how deep the lists are read; then the
-    /// lists give no more than [`CANDIDATES`] hits.
+    /// Whether lists are always read to a depth of [`CANDIDATES`], because the counted documents
+    /// depend on the depth.
     pub(crate) fn has_fixed_depth(&self) -> bool {
         match self.query.mode {
             Mode::Hybrid => true,
@@ -219,7 +219,8 @@ impl<'a> Ranker<'a> {
         }
     }
 
-    /// Ranks at least `wanted` rows, if there are so many, the first ones always alike.
+    /// Ranks at least `wanted` rows, if there are that many. The order of the first ones does not
+    /// depend on `wanted`.
     pub(crate) fn rank(
         &self,
         wanted: usize,
@@ -229,13 +230,13 @@ impl<'a> Ranker<'a> {
         let mut depth = self.depth(wanted);
         let mut read = self.read(depth, within, timings)?;
         if !self.has_fixed_depth() && !self.is_one_list() {
-            // Deeper lists would fuse to another order. Those that came keep their places.
+            // Deeper lists would fuse to another order, so earlier hits keep their positions.
             while read.end != ListEnd::Exhausted && read.fused.len() < wanted {
                 depth *= 2;
                 read.append(self.read(depth, within, timings)?);
             }
         }
-        let Read {
+        let ReadLists {
             fused,
             lists,
             highlighter,
@@ -254,12 +255,12 @@ impl<'a> Ranker<'a> {
         })
     }
 
-    /// Goes on behind what was ranked: with at least `wanted` rows that are not among `others`,
-    /// if there are so many. Only where [one list](Self::is_one_list) is asked, so that a score
-    /// says the same whatever else is found.
-    pub(crate) fn rank_others(
+    /// Continues a ranking with at least `wanted` rows that are not in `excluded`, if there are that
+    /// many. Requires a search of [one list](Self::is_one_list), in which a score does not depend on
+    /// other hits.
+    pub(crate) fn rank_excluding(
         &self,
-        others: &RowSet,
+        excluded: &RowSet,
         wanted: usize,
         ranking: &mut Ranking,
         timings: &mut SearchTimings,
@@ -268,7 +269,7 @@ impl<'a> Ranker<'a> {
             Some(rows) => RowSet::clone(rows),
             None => RowSet::clone(&*self.index.select(&Filter::all())?),
         };
-        within.subtract(others);
+        within.subtract(excluded);
         let read = self.read(self.depth(wanted), Some(&within), timings)?;
         ranking.fused = read.fused;
         ranking.passages.add(read.passages);
@@ -276,15 +277,15 @@ impl<'a> Ranker<'a> {
         Ok(())
     }
 
-    /// How deep the lists are read for so many rows.
+    /// The depth to which the lists are read for `wanted` rows.
     fn depth(&self, wanted: usize) -> usize {
         if self.has_fixed_depth() {
             CANDIDATES
         } else if self.is_one_list() {
-            // Nothing is fused, so nothing but the page is needed.
-            wanted + self.named.len()
+            // Nothing is fused, so only the page is needed.
+            wanted + self.excluded.len()
         } else if wanted == 0 {
-            // The set is asked for, in another order.
+            // Only the set of rows is needed: it is ordered by fields.
             0
         } else {
             fusion::DEPTH
@@ -296,7 +297,7 @@ impl<'a> Ranker<'a> {
         depth: usize,
         within: Option<&RowSet>,
         timings: &mut SearchTimings,
-    ) -> Result<Read, EngineError> {
+    ) -> Result<ReadLists, EngineError> {
         let mut found: Vec<(ListKind, Vec<Scored>)> = Vec::with_capacity(3);
         let stage = Stage::begin(tracing::info_span!("vector_search"));
         if let Some(vector) = self.vector
@@ -322,9 +323,11 @@ impl<'a> Ranker<'a> {
         let stage = Stage::begin(tracing::info_span!("keyword_search"));
         let mut keyword = KeywordHits::default();
         if self.query.wants(ListKind::Keyword) {
-            keyword = self.index.keyword(&self.query.words(), depth, within)?;
+            keyword = self
+                .index
+                .keyword(&self.query.keyword_query(), depth, within)?;
             if !keyword.asked && self.query.mode == Mode::Hybrid {
-                // Only what must not occur: the list is in no order to be fused.
+                // The query only excludes words: the list has no order to be fused.
                 keyword.hits.clear();
             }
             found.push((ListKind::Keyword, std::mem::take(&mut keyword.hits)));
@@ -334,14 +337,14 @@ impl<'a> Ranker<'a> {
         let stage = Stage::begin(tracing::info_span!("fusion"));
         let more = found.iter().any(|(_, hits)| hits.len() >= depth);
         let (mut fused, lists) = self.fuse(&found, keyword.full_score);
-        fused.retain(|fused| !self.named.contains(&fused.row));
+        fused.retain(|fused| !self.excluded.contains(&fused.row));
         let all = fused.len();
         if let Some(least) = self.query.min_score {
             fused.retain(|fused| fused.score >= f64::from(least));
         }
         let cut = fused.len() < all;
         timings.fusion_us += stage.end();
-        Ok(Read {
+        Ok(ReadLists {
             fused,
             lists,
             highlighter: keyword.highlighter,
@@ -351,7 +354,7 @@ impl<'a> Ranker<'a> {
         })
     }
 
-    /// The kinds of vectors that are compared, where there are any.
+    /// The kinds of vectors that the query is compared with and that the index has.
     fn kinds(&self) -> Vec<VectorKind> {
         [VectorKind::Image, VectorKind::Text]
             .into_iter()
@@ -359,15 +362,16 @@ impl<'a> Ranker<'a> {
             .collect()
     }
 
-    /// A cosine depends on the hit alone.
+    /// Whether scores are absolute: a cosine similarity depends on the hit alone.
     pub(crate) fn scores(&self) -> Scores {
         if self.query.mode == Mode::Vector && self.is_one_list() {
-            Scores::Lasting
+            Scores::Absolute
         } else {
             Scores::Relative
         }
     }
 
+    /// Whether hits come from a single list, or from two that are concatenated.
     pub(crate) fn is_one_list(&self) -> bool {
         match self.query.mode {
             Mode::Keyword => true,
@@ -376,10 +380,10 @@ impl<'a> Ranker<'a> {
         }
     }
 
-    /// Whether texts come behind all images, both of which are compared.
+    /// Whether both kinds of vectors are compared and all images are ranked before texts.
     fn ranks_images_first(&self) -> bool {
         let weights = self.query.fusion.weights();
-        self.query.is_by_images_alone()
+        self.query.is_by_images_only()
             && weights.image > 0.0
             && weights.text > 0.0
             && self.kinds().len() == 2
@@ -391,12 +395,12 @@ impl<'a> Ranker<'a> {
         full_score: f32,
     ) -> (Vec<Fused>, Vec<(ListKind, f64)>) {
         let images_first = self.ranks_images_first();
-        let alone = images_first || (found.len() == 1 && self.query.mode != Mode::Hybrid);
+        let is_single = images_first || (found.len() == 1 && self.query.mode != Mode::Hybrid);
         let lists = [ListKind::Keyword, ListKind::Image, ListKind::Text]
             .into_iter()
             .filter(|list| self.query.wants(*list))
             .map(|list| {
-                let weight = if alone {
+                let weight = if is_single {
                     1.0
                 } else {
                     self.query.fusion.weights().of(list)
@@ -406,7 +410,7 @@ impl<'a> Ranker<'a> {
             .collect();
         let fused = match found {
             found if images_first => self::images_first(found),
-            [(kind, hits)] if alone => single_list(*kind, hits),
+            [(kind, hits)] if is_single => single_list(*kind, hits),
             found => {
                 let ranked: Vec<_> = found
                     .iter()
@@ -434,22 +438,24 @@ impl<'a> Ranker<'a> {
                 None => Counted::number(self.index.documents()),
             }),
             Counts::Matches if self.needs_rows() => {
-                let (words, within) = (self.query.words(), self.within.as_deref());
-                let mut rows = self.index.matching(&words, within, self.query.min_score)?;
-                self.named.iter().for_each(|row| rows.remove(*row));
+                let (keywords, within) = (self.query.keyword_query(), self.within.as_deref());
+                let mut rows = self
+                    .index
+                    .matching(&keywords, within, self.query.min_score)?;
+                self.excluded.iter().for_each(|row| rows.remove(*row));
                 Ok(Counted::exactly(Arc::new(rows)))
             }
             Counts::Matches => Ok(Counted::number(keyword_total)),
             Counts::Vectors => {
                 let all = self.index.with_vectors(&self.kinds())?;
-                if self.within.is_none() && self.named.is_empty() {
+                if self.within.is_none() && self.excluded.is_empty() {
                     return Ok(Counted::exactly(all));
                 }
                 let mut rows = RowSet::clone(&all);
                 if let Some(within) = &self.within {
                     rows.intersect(within);
                 }
-                self.named.iter().for_each(|row| rows.remove(*row));
+                self.excluded.iter().for_each(|row| rows.remove(*row));
                 Ok(Counted::exactly(Arc::new(rows)))
             }
             Counts::Found(kind) => Ok(Counted {
@@ -460,16 +466,17 @@ impl<'a> Ranker<'a> {
         }
     }
 
-    /// Whether the set of all keyword matches is asked for, and not only their number.
+    /// Whether the set of all keyword matches is needed, rather than their number only.
     fn needs_rows(&self) -> bool {
         !self.query.view.facets.is_empty()
             || !self.query.view.order.is_empty()
             || self.query.min_score.is_some()
-            || !self.named.is_empty()
+            || !self.excluded.is_empty()
     }
 }
 
-/// One list needs no fusion: its own scores (cosine or BM25) say more than ranks.
+/// The hits of one list, which needs no fusion: its own scores (cosine or BM25) are more informative
+/// than ranks.
 fn single_list(list: ListKind, hits: &[Scored]) -> Vec<Fused> {
     (1..)
         .zip(hits)
@@ -477,9 +484,8 @@ fn single_list(list: ListKind, hits: &[Scored]) -> Vec<Fused> {
         .collect()
 }
 
-/// All images, then the texts of documents that have none, each by their cosine `c`. The score is
-/// `(3 + c) / 4` for an image and `(1 + c) / 4` for a text, so that it depends on nothing else
-/// that is found.
+/// All images, then the texts of documents without a found image, each by their cosine `c`. The score
+/// is `(3 + c) / 4` for an image and `(1 + c) / 4` for a text, so it does not depend on other hits.
 fn images_first(found: &[(ListKind, Vec<Scored>)]) -> Vec<Fused> {
     let hits_of = |kind| {
         let list = found.iter().find(|(list, _)| *list == kind);

@@ -1,4 +1,4 @@
-//! A query's way through: its vector, each list asked, fusion, the hits' documents.
+//! Runs a query: computes its vector, ranks, finds the page and reads the documents of its hits.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,40 +20,52 @@ use crate::search::ranking::{Ranker, TotalKind};
 use crate::search::timings::{SearchTimings, Stage, microseconds_since};
 use crate::search::view::Cursor;
 
+/// A document that a search found.
 pub struct Hit {
+    /// The document.
     pub document: Document,
-    /// `None` where hits are ordered by fields and were not ranked.
+    /// Its score; `None` if hits are ordered by fields and were not ranked.
     pub score: Option<f64>,
+    /// The contribution of each list to the score.
     pub parts: Vec<fusion::Part>,
-    /// Where the query's words stand in it, when that was asked for: marked fragments by
-    /// field.
+    /// Fragments with the matched words marked, by field, if they were requested.
     pub highlights: Option<BTreeMap<String, Vec<String>>>,
-    /// The value that it is grouped by.
+    /// The value that it is grouped by; `None` if it has none or hits are not grouped.
     pub group: Option<Value>,
-    /// Metres from where hits are ordered by distance.
+    /// The distance in metres, if hits are ordered by distance.
     pub distance_m: Option<f64>,
-    /// The part of a long text that came nearest to the query.
+    /// The passage of a long text that is nearest to the query.
     pub passage: Option<HitPassage>,
-    /// Its vectors, when they were asked for.
+    /// Its unit vectors, if they were requested.
     pub vectors: Vec<Vector>,
 }
 
+/// The result of a search.
 pub struct Answer {
+    /// The hits of the page.
     pub hits: Vec<Hit>,
+    /// The number of documents found; `total_kind` says how exact it is.
     pub total: usize,
+    /// The meaning of `total`.
     pub total_kind: TotalKind,
-    /// The counts of the fields that were asked for, of the documents of the total.
+    /// The requested facets by field, over the documents of `total`.
     pub facets: Vec<(String, Facet)>,
-    /// Where the next page starts, if there is one.
+    /// Where the next page starts; `None` on the last page.
     pub next: Option<Cursor>,
-    /// The lists that were asked, with their weights.
+    /// The lists that were read, with their weights.
     pub lists: Vec<(ListKind, f64)>,
-    /// A query text was longer than the model reads.
+    /// Whether a text of the query was longer than the model's context.
     pub truncated: bool,
+    /// The duration of each stage.
     pub timings: SearchTimings,
 }
 
 impl Engine {
+    /// Searches a collection. Opens its indexes if necessary.
+    ///
+    /// # Errors
+    /// The query is invalid for this collection, a part cannot be embedded, or the collection cannot
+    /// be searched.
     pub async fn search(
         &self,
         collection: &Arc<Collection>,
@@ -94,14 +106,14 @@ fn rank_and_fetch(
         hits,
         next,
         ranking,
-    } = page::find(&index, &ranker, query, &mut timings)?;
+    } = page::find_page(&index, &ranker, query, &mut timings)?;
     let mut counted = ranking.counted;
 
     let stage = Stage::begin(tracing::info_span!("facets"));
     let mut facets = Vec::new();
     if !query.view.facets.is_empty() {
         let found = index.facets(counted.rows.as_deref(), &query.view.facets)?;
-        // What was deleted since the lists were read is in neither.
+        // Documents deleted since the lists were read are in neither count.
         counted.total = usize::try_from(found.documents).unwrap_or(usize::MAX);
         let names = query.view.facets.iter().map(|(field, _)| field.clone());
         facets = names.zip(found.facets).collect();
@@ -113,7 +125,8 @@ fn rank_and_fetch(
     let highlighter = ranking.highlighter.for_hits(hits.len());
     let mut shown = Vec::with_capacity(hits.len());
     for candidate in hits {
-        // A document that was replaced or deleted since the lists were read has no such version.
+        // A document that was replaced or deleted since the lists were read no longer has this
+        // version.
         let Some(document) = store.get_by_key(rows::document_key(candidate.row))? else {
             continue;
         };

@@ -1,21 +1,30 @@
-//! How long each stage of a search took, and the spans that show it.
+//! The duration of each stage of a search, and its tracing span.
 
 use std::time::Instant;
 
 use tracing::Span;
 use tracing::span::EnteredSpan;
 
-/// Microseconds spent in each stage of one search.
+/// The duration of each stage of one search, in microseconds.
 #[derive(Debug, Clone, Copy, Default, serde::Serialize)]
 pub struct SearchTimings {
+    /// Waiting for the model.
     pub queue_us: u64,
+    /// Decoding and resizing images, and tokenizing texts.
     pub preprocess_us: u64,
+    /// Computing in the model.
     pub model_us: u64,
+    /// Searching the vector index.
     pub vector_us: u64,
+    /// Searching the keyword index.
     pub keyword_us: u64,
+    /// Fusing the lists.
     pub fusion_us: u64,
+    /// Counting facets.
     pub facets_us: u64,
+    /// Reading the documents of the hits.
     pub fetch_us: u64,
+    /// The complete search.
     pub total_us: u64,
 }
 
@@ -27,7 +36,7 @@ impl SearchTimings {
     }
 }
 
-/// One stage of a search: a span, and the time it takes.
+/// A running stage of a search: its span and its start.
 pub(crate) struct Stage {
     begun: Instant,
     _span: EnteredSpan,

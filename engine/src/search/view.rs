@@ -1,48 +1,51 @@
-//! What a search shows of its result beside the ranking: order, counts, groups, pages.
+//! How a search presents its hits: order, facets, groups and pages.
 
 use clipdb_index::{Order, SortKey};
 use serde::{Deserialize, Serialize};
 
-/// All that may be left out.
+/// How a search presents its hits; every part is optional.
 #[derive(Debug, Clone, Default)]
 pub struct View {
-    /// By fields, instead of by score, where it has keys.
+    /// The fields to order by; without any, hits are ordered by score.
     pub order: Order,
-    /// The fields whose values are counted, and how many values of each are told.
+    /// The fields whose values are counted, and the most values to return of each.
     pub facets: Vec<(String, usize)>,
+    /// How hits are grouped; `None`: not at all.
     pub group_by: Option<GroupBy>,
-    /// Where the page before ended.
+    /// The end of the previous page; `None`: the page starts at the query's offset.
     pub cursor: Option<Cursor>,
 }
 
-/// The best hits of each value of a field; a document without a value stands alone.
+/// Groups hits by the value of a field; a document without a value is its own group.
 #[derive(Debug, Clone)]
 pub struct GroupBy {
+    /// The path of the field.
     pub field: String,
-    /// Hits of one value.
+    /// The most hits of one group.
     pub limit: usize,
 }
 
-/// The last hit of a page, from which the next one goes on.
+/// The end of a page, from which the next page continues.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Cursor {
-    /// Of hits that are ordered by fields.
+    /// The sort key of the last hit, if hits are ordered by fields.
     #[serde(rename = "o")]
     Ordered(SortKey),
-    /// Of hits that are ordered by score.
+    /// The end of a page of hits that are ordered by score.
     #[serde(rename = "r")]
     Ranked(RankedCursor),
 }
 
+/// The end of a page of hits that are ordered by score.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RankedCursor {
+    /// The score of the last hit.
     #[serde(rename = "s")]
     pub score: f64,
-    /// The rows of the page, the last ones where they are many: by the last of them that is
-    /// still there the next page is found.
+    /// The last rows of the page, at most 100: the next page follows the last one that still exists.
     #[serde(rename = "k")]
     pub rows: Vec<u64>,
-    /// The hits up to here: where to look for it.
+    /// The number of hits up to the end of the page, which is where to look for these rows.
     #[serde(rename = "n")]
     pub seen: usize,
 }

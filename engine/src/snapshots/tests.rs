@@ -45,7 +45,7 @@ async fn restore(
     task.ended().await
 }
 
-/// Index folders that lie on the disk.
+/// The number of index folders on disk.
 fn index_folders(engine: &TestEngine) -> usize {
     fs::read_dir(engine.index_folder()).map_or(0, Iterator::count)
 }
@@ -80,7 +80,7 @@ async fn a_restore_replaces_the_collection_in_one_step() {
 }
 
 #[tokio::test]
-async fn a_restore_in_place_of_another_definition_is_refused_and_leaves_it() {
+async fn a_restore_over_another_definition_is_refused_and_leaves_it_unchanged() {
     let (engine, _, id) = with_snapshot().await;
     let other = engine.create_collection(name_of("other"), without_model(DIM + 1));
     other.await.unwrap();
@@ -92,7 +92,7 @@ async fn a_restore_in_place_of_another_definition_is_refused_and_leaves_it() {
 }
 
 #[tokio::test]
-async fn an_archive_that_ends_early_leaves_everything() {
+async fn a_truncated_archive_changes_nothing() {
     let (engine, source, id) = with_snapshot().await;
     let (_, file) = engine.open_snapshot(name_of("source"), id).await.unwrap();
     let length = file.metadata().unwrap().len();
@@ -115,7 +115,7 @@ async fn an_archive_that_ends_early_leaves_everything() {
     assert_eq!(index_folders(&engine), 1);
 }
 
-/// The one archive on the disk.
+/// The only archive on disk.
 fn archive_of(engine: &TestEngine) -> PathBuf {
     fn files(folder: &std::path::Path) -> Vec<PathBuf> {
         let entries = fs::read_dir(folder).into_iter().flatten().flatten();
@@ -154,7 +154,7 @@ async fn a_snapshot_of_a_model_that_is_not_loaded_is_refused() {
 #[tokio::test]
 async fn a_cancelled_restore_leaves_nothing() {
     let (engine, source, id) = with_snapshot().await;
-    // No maker gets its turn before the task is cancelled.
+    // The restore cannot finish before the task is cancelled.
     let making = engine.defining.lock();
     let task = engine
         .begin_restore(name_of("source"), from_source(&id))
@@ -167,7 +167,7 @@ async fn a_cancelled_restore_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn snapshots_of_a_collection_that_never_was_are_an_error() {
+async fn listing_snapshots_of_an_unknown_collection_is_an_error() {
     let engine = TestEngine::open();
     let listed = engine.snapshots(name_of("never")).await;
     assert!(matches!(listed, Err(EngineError::CollectionNotFound(_))));

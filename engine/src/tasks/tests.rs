@@ -34,7 +34,7 @@ async fn a_task_ends_with_its_result() {
 }
 
 #[tokio::test]
-async fn a_failed_task_keeps_why() {
+async fn a_failed_task_keeps_its_error() {
     let tasks = Tasks::default();
     let task = start(&tasks, |_| Err(EngineError::EmptyFilter));
     let error = task.ended().await.unwrap_err();
@@ -105,7 +105,10 @@ async fn many_errors_are_counted_and_the_first_are_kept() {
     assert_eq!(view.failed, 2 * MOST_ERRORS as u64);
     assert_eq!(view.errors.len(), MOST_ERRORS);
     let last = view.errors.last().unwrap();
-    assert!(last.id.is_none(), "the last one is why the task failed");
+    assert!(
+        last.id.is_none(),
+        "the last error is the one that failed the task"
+    );
     assert!(matches!(*last.error, EngineError::EmptyFilter));
 }
 

@@ -1,10 +1,10 @@
-//! Which addresses belong to everybody.
+//! Distinguishes public IP addresses from special-purpose ones.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Whether `address` lies in none of the ranges that IANA's special-purpose registries
-/// (RFC 6890 and its successors) keep from the public internet. An IPv6 address that
-/// carries an IPv4 one is judged by that.
+/// Whether `address` is outside all ranges that IANA's special-purpose registries (RFC 6890 and its
+/// successors) exclude from the public internet. An IPv6 address that embeds an IPv4 address is
+/// public if the IPv4 address is.
 pub(crate) fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
@@ -20,28 +20,28 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
         || address.is_link_local()
         || address.is_documentation()
         || address.is_multicast()
-        || (a == 100 && (64..128).contains(&b)) // shared by a provider's customers
+        || (a == 100 && (64..128).contains(&b)) // carrier-grade NAT (RFC 6598)
         || (a == 192 && b == 0 && c == 0) // protocol assignments
         || (a == 192 && b == 88 && c == 99) // 6to4 relays
         || (a == 198 && (18..20).contains(&b)) // benchmarks
-        || a >= 240) // reserved, and the broadcast
+        || a >= 240) // reserved, and limited broadcast
 }
 
 fn is_public_v6(address: Ipv6Addr) -> bool {
     let segments = address.segments();
-    let carried = |high: u16, low: u16| {
+    let embedded = |high: u16, low: u16| {
         let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
         is_public_v4(Ipv4Addr::new(a, b, c, d))
     };
     match segments {
-        // ::, ::1, and IPv4 addresses written the old way or mapped
-        [0, 0, 0, 0, 0, 0 | 0xffff, high, low] => carried(high, low),
+        // ::, ::1, and IPv4-compatible and IPv4-mapped addresses
+        [0, 0, 0, 0, 0, 0 | 0xffff, high, low] => embedded(high, low),
         // NAT64
-        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => carried(high, low),
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => embedded(high, low),
         // 6to4
-        [0x2002, high, low, ..] => carried(high, low),
-        // Global unicast is 2000::/3, less what is set aside in it: Teredo and protocol
-        // assignments (2001::/23), documentation (2001:db8::/32, 3fff::/20).
+        [0x2002, high, low, ..] => embedded(high, low),
+        // Global unicast is 2000::/3, except its reserved ranges: Teredo and protocol assignments
+        // (2001::/23), documentation (2001:db8::/32, 3fff::/20).
         [first, second, ..] => {
             first & 0xe000 == 0x2000
                 && !(first == 0x2001 && (second < 0x200 || second == 0xdb8))
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rest_is() {
+    fn other_addresses_are_public() {
         for address in [
             "1.1.1.1",
             "100.63.255.255",

@@ -1,12 +1,12 @@
-//! Pictures that a document or a query names by URL, fetched where the settings allow it.
+//! Fetches images that a document or a query refers to by URL, if the settings allow it.
 //!
-//! Whoever may send a document could otherwise make the server ask for things that only
-//! the server reaches: its own ports, its network, a cloud's metadata address. So a fetch
-//! goes to public addresses alone, checked after the name is resolved and again at every
-//! redirection, through no proxy; hosts of a private network are named in the settings.
+//! Without restrictions, a client could make the server request URLs that only the server reaches
+//! (server-side request forgery): its own ports, its network, a cloud's metadata service. So images
+//! are only fetched from public addresses, checked after the host name is resolved and again at
+//! every redirect, and never through a proxy. The settings can allow hosts of a private network.
 //!
-//! A document by URL is small when it is admitted and large once its picture is here, so what
-//! was fetched has a share of memory of its own, until the last of its bytes is let go.
+//! A document with a URL is small when it is admitted and large once its image is fetched, so
+//! fetched images have their own memory budget, charged until the last of their bytes is dropped.
 
 mod address;
 
@@ -21,23 +21,24 @@ use reqwest::{Client, Response, Url, redirect};
 use crate::error::EngineError;
 use crate::memory_budget::Memory;
 
-const REDIRECTIONS: usize = 5;
-const CONNECT: Duration = Duration::from_secs(10);
-/// For the whole of a fetch, so that no server can hold one open by dribbling.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The most redirects that are followed.
+const REDIRECTS: usize = 5;
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The timeout of a complete fetch, so that a slow server cannot keep it open.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Whether and from where pictures are fetched.
+/// Whether and from where images are fetched.
 #[derive(Debug, Clone, Default)]
 pub struct UrlIngestSettings {
-    /// Off unless set: then a URL is an error that says so.
+    /// Whether URLs are fetched at all; if not, a URL is an error.
     pub enabled: bool,
-    /// Host names and addresses that may be fetched from though they are not public.
+    /// Host names and addresses that may be fetched from although they are not public.
     pub allow: Vec<String>,
-    /// The largest picture, in bytes.
+    /// The largest image, in bytes.
     pub max_bytes: usize,
 }
 
-/// Fetches pictures.
+/// Fetches images by URL.
 pub struct Fetcher {
     client: Client,
     hosts: Arc<Hosts>,
@@ -45,14 +46,17 @@ pub struct Fetcher {
     memory: Memory,
 }
 
-/// Which hosts may be asked.
+/// Decides which hosts may be contacted.
 struct Hosts {
     allowed: Vec<String>,
 }
 
 impl Fetcher {
-    /// `None` where the settings say no. What is fetched, and in use yet, takes up to `memory`
-    /// bytes, or a single picture.
+    /// `None` if URL ingest is disabled. Fetched images in use occupy at most `memory` bytes, or are a
+    /// single image.
+    ///
+    /// # Errors
+    /// [`EngineError::UrlClient`] if the HTTP client cannot be created.
     pub fn new(settings: &UrlIngestSettings, memory: usize) -> Result<Option<Self>, EngineError> {
         if !settings.enabled {
             return Ok(None);
@@ -61,21 +65,21 @@ impl Fetcher {
         let hosts = Arc::new(Hosts {
             allowed: allowed.collect(),
         });
-        let at_redirection = Arc::clone(&hosts);
+        let redirect_hosts = Arc::clone(&hosts);
         let client = Client::builder()
             .dns_resolver(Arc::new(PublicNames(Arc::clone(&hosts))))
             .redirect(redirect::Policy::custom(move |attempt| {
-                if attempt.previous().len() > REDIRECTIONS {
-                    attempt.error(format!("it is redirected more than {REDIRECTIONS} times"))
-                } else if let Err(reason) = at_redirection.check(attempt.url()) {
+                if attempt.previous().len() > REDIRECTS {
+                    attempt.error(format!("it redirects more than {REDIRECTS} times"))
+                } else if let Err(reason) = redirect_hosts.check(attempt.url()) {
                     attempt.error(reason)
                 } else {
                     attempt.follow()
                 }
             }))
             .no_proxy()
-            .connect_timeout(CONNECT)
-            .timeout(PATIENCE)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(FETCH_TIMEOUT)
             .user_agent(concat!("clipdb/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| EngineError::UrlClient(error.to_string()))?;
@@ -87,24 +91,26 @@ impl Fetcher {
         }))
     }
 
-    /// The bytes at `url`. Waits until there is memory for the largest that they may be, in the
-    /// order of the calls: documents of one request are stored in their order, so that a later
-    /// one must not hold what an earlier one waits for.
+    /// The bytes at `url`. First waits for the memory of the largest allowed image, in the order of
+    /// the calls: the documents of a request are stored in order, so a later one must not hold
+    /// memory that an earlier one waits for.
     ///
     /// # Errors
-    /// Not http or https, a host that is not public, no answer, an answer other than
-    /// success, or too many bytes.
+    /// [`EngineError::UrlRefused`] if the URL is not http or https or its host is not public,
+    /// [`EngineError::UrlNotFetched`] if the server does not answer with success,
+    /// [`EngineError::TooLarge`], or [`EngineError::Overloaded`].
     pub async fn fetch(&self, url: &str) -> Result<Bytes, EngineError> {
         let refused = |reason: String| EngineError::UrlRefused {
             url: url.to_owned(),
             reason,
         };
-        let parsed = Url::parse(url).map_err(|error| refused(format!("it is no URL ({error})")))?;
+        let parsed =
+            Url::parse(url).map_err(|error| refused(format!("it is not a valid URL ({error})")))?;
         self.hosts.check(&parsed).map_err(refused)?;
         let share = self.memory.share(self.max_bytes).await?;
         let failed = |error: reqwest::Error| EngineError::UrlNotFetched {
             url: url.to_owned(),
-            reason: innermost(&error),
+            reason: root_cause(&error),
         };
         let response = self.client.get(parsed).send().await.map_err(failed)?;
         if !response.status().is_success() {
@@ -119,7 +125,7 @@ impl Fetcher {
 
     async fn read(&self, mut response: Response) -> Result<reqwest::Result<Bytes>, EngineError> {
         let too_large = EngineError::TooLarge {
-            what: "the picture at the URL",
+            what: "the image at the URL",
             limit: self.max_bytes as u64,
             setting: "max_url_bytes",
         };
@@ -140,24 +146,23 @@ impl Fetcher {
     }
 }
 
-/// What lies under reqwest's own words, which only say that a request failed.
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut innermost = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
+/// The root cause of `error`: reqwest's own message only says that a request failed.
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
     }
-    innermost.to_string()
+    cause.to_string()
 }
 
 impl Hosts {
-    /// Whether such a URL may be asked for, as far as it can be told before its name is
-    /// resolved; the reason if not.
+    /// Validates a URL before its host name is resolved; returns the reason if it is refused.
     fn check(&self, url: &Url) -> Result<(), String> {
         if !matches!(url.scheme(), "http" | "https") {
             return Err(format!("'{}' is neither http nor https", url.scheme()));
         }
         if !url.username().is_empty() || url.password().is_some() {
-            return Err("it holds a user's name or password".to_owned());
+            return Err("it contains a user name or password".to_owned());
         }
         let host = url.host_str().ok_or("it has no host")?;
         match host.trim_matches(['[', ']']).parse::<IpAddr>() {
@@ -181,7 +186,7 @@ impl Hosts {
     }
 }
 
-/// The system's resolver, less the addresses that may not be asked.
+/// The system's resolver, without the addresses that may not be contacted.
 struct PublicNames(Arc<Hosts>);
 
 impl Resolve for PublicNames {
@@ -190,16 +195,16 @@ impl Resolve for PublicNames {
         Box::pin(async move {
             let host = name.as_str();
             let mut refusal = None;
-            let mut kept: Vec<SocketAddr> = Vec::new();
+            let mut allowed: Vec<SocketAddr> = Vec::new();
             for address in tokio::net::lookup_host((host, 0)).await? {
                 match hosts.check_address(host, address.ip()) {
-                    Ok(()) => kept.push(address),
+                    Ok(()) => allowed.push(address),
                     Err(reason) => refusal = Some(reason),
                 }
             }
             match refusal {
-                Some(reason) if kept.is_empty() => Err(reason.into()),
-                _ => Ok(Box::new(kept.into_iter()) as Addrs),
+                Some(reason) if allowed.is_empty() => Err(reason.into()),
+                _ => Ok(Box::new(allowed.into_iter()) as Addrs),
             }
         })
     }
@@ -220,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn only_public_addresses_are_asked() {
+    fn only_public_addresses_are_contacted() {
         assert!(check(&[], "https://example.org/a.png").is_ok());
         assert!(check(&[], "http://93.184.215.14/a.png").is_ok());
         for url in [
@@ -247,7 +252,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn names_are_checked_once_they_are_resolved() {
+    async fn host_names_are_checked_after_resolution() {
         let resolve = |allowed: &[&str]| {
             PublicNames(Arc::new(hosts(allowed))).resolve("localhost".parse().unwrap())
         };

@@ -135,7 +135,7 @@ async fn more_fields_than_a_collection_may_have_are_refused() {
     let fits: Vec<bool> = outcomes.iter().map(Result::is_ok).collect();
     assert_eq!(fits, [true, true, false, true]);
     assert!(matches!(outcomes[2], Err(EngineError::TooManyFields(_))));
-    // A document that is gone takes its fields with it.
+    // The fields of a deleted document no longer count.
     for id in ["b", "d"] {
         engine.delete(&collection, id_of(id)).await.unwrap();
     }

@@ -115,7 +115,7 @@ async fn a_removed_text_is_no_longer_found() {
 }
 
 #[tokio::test]
-async fn a_document_keeps_something_to_be_found_by() {
+async fn a_patch_must_leave_something_to_find_the_document_by() {
     let (engine, collection) = one().await;
     let patch = Revision {
         text: Change::Remove,
@@ -147,7 +147,7 @@ async fn a_new_text_needs_a_model() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_an_error() {
+async fn missing_documents_and_images_are_errors() {
     let (engine, collection) = one().await;
     let missing = id_of("missing");
     let patch = engine.revise(&collection, missing.clone(), metadata(json!({"a": 1})));

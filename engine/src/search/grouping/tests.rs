@@ -85,7 +85,7 @@ fn the_first_hits_of_each_group_are_kept_in_their_order() {
 }
 
 #[test]
-fn a_hit_without_a_value_stands_alone() {
+fn a_hit_without_a_value_is_its_own_group() {
     let table = Table::of(&COLOURS);
     let by = by(1);
     let mut groups = Groups::new(&table, &by);
@@ -97,7 +97,7 @@ fn a_hit_without_a_value_stands_alone() {
 }
 
 #[test]
-fn groups_go_on_from_one_read_to_the_next() {
+fn groups_continue_over_several_reads() {
     let table = Table::of(&COLOURS);
     let by = by(2);
     let mut groups = Groups::new(&table, &by);
@@ -115,7 +115,7 @@ fn groups_go_on_from_one_read_to_the_next() {
 }
 
 #[test]
-fn what_was_seen_or_is_full_need_not_be_read_again() {
+fn seen_rows_and_full_groups_are_not_read_again() {
     let table = Table::of(&COLOURS);
     let by = by(1);
     let mut groups = Groups::new(&table, &by);
@@ -124,7 +124,7 @@ fn what_was_seen_or_is_full_need_not_be_read_again() {
 }
 
 #[test]
-fn cleared_groups_start_again() {
+fn cleared_groups_are_empty() {
     let table = Table::of(&COLOURS);
     let by = by(1);
     let mut groups = Groups::new(&table, &by);

@@ -60,7 +60,7 @@ fn placed(id: &str, row: u64) -> Candidate {
     }
 }
 
-/// Rows 1 to `count`, each with a score below that of the one before.
+/// Rows 1 to `count` with descending scores.
 fn ranked(count: u64) -> Vec<Candidate> {
     (1..=count)
         .map(|row| hit(row, 1.0 - row as f64 / 1000.0))
@@ -112,19 +112,19 @@ fn pages_by_offset_are_slices_of_one_list() {
 }
 
 #[test]
-fn no_more_is_read_than_the_page_and_one_hit() {
+fn only_the_page_and_one_more_hit_are_read() {
     let mut source = Listed::new(ranked(1000), 10);
     read_page(&mut source, &PageStart::Offset(20), 9).unwrap();
     assert_eq!(source.reads, 3);
     let mut source = Listed::new(ranked(1000), 10);
     read_page(&mut source, &PageStart::Offset(20), 10).unwrap();
-    assert_eq!(source.reads, 4, "whether a next page exists");
+    assert_eq!(source.reads, 4, "one read shows whether a next page exists");
 }
 
 #[test]
 fn cursors_visit_every_hit_once() {
     for limit in [1, 3, 7, 25] {
-        for scores in [Scores::Lasting, Scores::Relative] {
+        for scores in [Scores::Absolute, Scores::Relative] {
             let (mut seen, mut next) = page(ranked(25), 4, &PageStart::Offset(0), limit);
             while let Some(Cursor::Ranked(cursor)) = next {
                 let start = PageStart::AfterRanked {
@@ -169,7 +169,7 @@ fn a_cursor_survives_the_removal_of_rows_of_its_page() {
     for (removed, expected) in table {
         let mut left = ranked(10);
         left.retain(|hit| !removed.contains(&hit.row.0));
-        for scores in [Scores::Lasting, Scores::Relative] {
+        for scores in [Scores::Absolute, Scores::Relative] {
             let start = PageStart::AfterRanked {
                 cursor: &cursor,
                 scores,
@@ -181,19 +181,19 @@ fn a_cursor_survives_the_removal_of_rows_of_its_page() {
 }
 
 #[test]
-fn a_cursor_whose_page_is_gone_goes_by_score_where_scores_last() {
+fn a_cursor_whose_page_is_gone_continues_by_absolute_score() {
     let cursor = cursor_of(page(ranked(10), 100, &PageStart::Offset(3), 3).1);
     let mut left = ranked(10);
     left.retain(|hit| ![4, 5, 6].contains(&hit.row.0));
-    // Two better hits came in before.
+    // Two better hits were added before the page.
     left.insert(0, hit(50, 2.0));
     left.insert(0, hit(51, 2.0));
     let lasting = PageStart::AfterRanked {
         cursor: &cursor,
-        scores: Scores::Lasting,
+        scores: Scores::Absolute,
     };
     assert_eq!(page(left.clone(), 2, &lasting, 3).0, [7, 8, 9]);
-    // Relative scores say nothing; the page after it moved up by its three rows.
+    // Relative scores cannot be compared; the next page moved up by three rows.
     let relative = PageStart::AfterRanked {
         cursor: &cursor,
         scores: Scores::Relative,
@@ -208,7 +208,7 @@ fn a_cursor_past_the_last_hit_finds_nothing() {
         rows: vec![99],
         seen: 500,
     };
-    for scores in [Scores::Lasting, Scores::Relative] {
+    for scores in [Scores::Absolute, Scores::Relative] {
         let start = PageStart::AfterRanked {
             cursor: &cursor,
             scores,
@@ -222,12 +222,12 @@ fn a_cursor_past_the_last_hit_finds_nothing() {
 #[test]
 fn a_cursor_holds_the_last_rows_of_a_long_page() {
     let cursor = cursor_of(page(ranked(500), 1000, &PageStart::Offset(0), 300).1);
-    assert_eq!(cursor.rows.len(), ROWS_OF_A_CURSOR);
+    assert_eq!(cursor.rows.len(), MAX_CURSOR_ROWS);
     assert_eq!(
         (cursor.rows[0], cursor.rows[99], cursor.seen),
         (201, 300, 300)
     );
-    // All that it names are gone, and so it takes the whole page to be gone.
+    // All rows in the cursor are gone, so the complete page counts as gone.
     let mut left = ranked(500);
     left.retain(|hit| !(1..=300).contains(&hit.row.0));
     let start = PageStart::AfterRanked {
@@ -239,7 +239,7 @@ fn a_cursor_holds_the_last_rows_of_a_long_page() {
 }
 
 #[test]
-fn equal_scores_are_passed_together_when_the_page_is_gone() {
+fn equal_scores_are_skipped_together_when_the_page_is_gone() {
     let cursor = RankedCursor {
         score: 0.5,
         rows: vec![90, 91],
@@ -248,13 +248,13 @@ fn equal_scores_are_passed_together_when_the_page_is_gone() {
     let left = vec![hit(1, 0.9), hit(2, 0.5), hit(3, 0.5), hit(4, 0.1)];
     let start = PageStart::AfterRanked {
         cursor: &cursor,
-        scores: Scores::Lasting,
+        scores: Scores::Absolute,
     };
     assert_eq!(page(left, 1, &start, 5).0, [4]);
 }
 
 #[test]
-fn pages_in_the_order_of_fields_follow_a_place() {
+fn pages_in_the_order_of_fields_follow_a_sort_key() {
     let all: Vec<_> = (1..=6).map(|row| placed(&format!("d{row}"), row)).collect();
     let order = Order::default();
     let (first, next) = page(all.clone(), 2, &PageStart::Offset(0), 2);
@@ -268,7 +268,7 @@ fn pages_in_the_order_of_fields_follow_a_place() {
     };
     let (second, _) = page(all.clone(), 2, &start, 2);
     assert_eq!(second, [3, 4]);
-    // The hit of the place itself may be gone.
+    // The hit with the sort key itself may be gone.
     let mut left = all;
     left.retain(|hit| hit.row.0 != 2);
     assert_eq!(page(left, 2, &start, 2).0, [3, 4]);
@@ -294,5 +294,5 @@ fn a_failed_read_fails_the_page() {
         Err(EngineError::Interrupted)
     ));
     let complete = read_page(&mut Broken(ranked(3)), &start, 2).unwrap();
-    assert_eq!(rows(&complete.0), [1, 2], "nothing was to be read");
+    assert_eq!(rows(&complete.0), [1, 2], "no read was needed");
 }

@@ -3,10 +3,10 @@ use super::*;
 const ENDS: [ListEnd; 3] = [ListEnd::Exhausted, ListEnd::AtDepth, ListEnd::BelowMinScore];
 
 #[test]
-fn what_a_total_counts() {
+fn totals_count_by_mode_and_list_end() {
     use Counts::{Filtered, Found, Matches, Vectors};
     use TotalKind::{AtLeast, Exact, Top};
-    // mode, min_score, then what counts for lists that are exhausted, at their depth, below
+    // mode, min_score, then the counted set for lists that are exhausted, at their depth, below
     // min_score
     let table = [
         (Mode::Browse, false, [Filtered; 3]),
@@ -29,7 +29,7 @@ fn what_a_total_counts() {
 }
 
 #[test]
-fn how_lists_end() {
+fn the_end_of_lists_follows_from_depth_and_min_score() {
     assert_eq!(ListEnd::of(false, false), ListEnd::Exhausted);
     assert_eq!(ListEnd::of(false, true), ListEnd::Exhausted);
     assert_eq!(ListEnd::of(true, false), ListEnd::AtDepth);
@@ -68,6 +68,6 @@ fn images_come_before_texts_and_a_document_counts_once() {
     let scores: Vec<f64> = fused.iter().map(|hit| hit.score).collect();
     assert!(scores.is_sorted_by(|a, b| a >= b), "{scores:?}");
     assert!((scores[2] - 0.5).abs() < 1e-9, "(1 + 1) / 4");
-    // Its rank is that of its list, its place that among all.
+    // The rank is the position in its own list, the place that among all hits.
     assert_eq!((fused[2].parts[0].rank, fused[2].parts[0].place), (1, 3.0));
 }

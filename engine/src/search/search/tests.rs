@@ -64,7 +64,7 @@ async fn a_hybrid_search_joins_both_lists() {
     hybrid.parts = vec![part(Content::Vector(EAST.to_vec()), 1.0)];
     hybrid.keywords = Some("cold".to_owned());
     let answer = engine.search(&collection, hybrid).await.unwrap();
-    assert_eq!(answer.hits.len(), 4, "every vector matches a little");
+    assert_eq!(answer.hits.len(), 4, "every vector matches to some degree");
     assert_eq!(answer.lists.len(), 3);
     let found = ids(&answer);
     assert_eq!(
@@ -74,7 +74,7 @@ async fn a_hybrid_search_joins_both_lists() {
 }
 
 #[tokio::test]
-async fn what_keywords_exclude_is_in_no_list() {
+async fn excluded_keywords_are_in_no_list() {
     let (engine, collection) = compass().await;
     let mut hybrid = query(Mode::Hybrid);
     hybrid.parts = vec![part(Content::Vector(NORTH.to_vec()), 1.0)];
@@ -86,7 +86,7 @@ async fn what_keywords_exclude_is_in_no_list() {
 }
 
 #[tokio::test]
-async fn what_totals_count() {
+async fn totals_count_by_mode() {
     let (engine, collection) = compass().await;
     let blue = json!({"colour": "blue"});
     let with = |change: &dyn Fn(&mut Query), mode: Query| {
