@@ -18,14 +18,14 @@ use crate::blocking::blocking;
 use crate::collection::closed::CloseReason;
 use crate::collection::collection::Collection;
 use crate::collection::damage::DamageReport;
-use crate::collection::definition::{self, Wanted};
+use crate::collection::definition::{self, CollectionSpec};
 use crate::collection::pool::Pool;
 use crate::collection::shared::Shared;
 use crate::collection::slot::{self, CollectionSlot, Overview, index_folder};
 use crate::collection::summary::CollectionSummary;
 use crate::error::EngineError;
 use crate::fan_out::for_each;
-use crate::memory_budget::{Memory, Share};
+use crate::memory_budget::{MemoryBudget, MemoryPermit};
 use crate::metrics::statistics::Statistics;
 use crate::models::Models;
 use crate::settings::EngineSettings;
@@ -50,7 +50,7 @@ pub struct Engine {
     /// `None` if URL ingest is disabled.
     pub(crate) fetcher: Option<Fetcher>,
     /// The memory budget of all requests together.
-    pub(crate) request_memory: Memory,
+    pub(crate) request_memory: MemoryBudget,
     pub(crate) thumbnails: Thumbnails,
     pub(crate) tasks: Tasks,
 }
@@ -150,7 +150,7 @@ impl Engine {
     pub async fn create_collection(
         self: &Arc<Self>,
         name: CollectionName,
-        wanted: Wanted,
+        wanted: CollectionSpec,
     ) -> Result<(Arc<Collection>, bool), EngineError> {
         if name == CollectionName::default()
             && wanted.is_anything()
@@ -166,7 +166,7 @@ impl Engine {
     fn create_collection_now(
         &self,
         name: CollectionName,
-        wanted: Wanted,
+        wanted: CollectionSpec,
     ) -> Result<(Arc<Collection>, bool), EngineError> {
         let _guard = self.defining.lock();
         let existing = match self.collections.read().get(&name) {
@@ -223,12 +223,12 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::Overloaded`] if the memory is not freed in time.
-    pub async fn admit(&self, bytes: usize) -> Result<Share, EngineError> {
+    pub async fn admit(&self, bytes: usize) -> Result<MemoryPermit, EngineError> {
         self.request_memory.share(bytes).await
     }
 
     /// An empty share of the memory budget that may grow to `most` bytes.
-    pub fn admit_growing(&self, most: usize) -> Share {
+    pub fn admit_growing(&self, most: usize) -> MemoryPermit {
         self.request_memory.growing(most)
     }
 

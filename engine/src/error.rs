@@ -6,7 +6,7 @@ use clipdb_index::{FilterError, IndexError, TypeConflict};
 use clipdb_storage::{CollectionName, DocumentId, StorageError};
 
 use crate::collection::field_limit::TooManyFields;
-use crate::excerpt::quoted;
+use crate::excerpt::excerpt;
 
 /// Everything that can go wrong in the engine.
 #[derive(Debug, thiserror::Error)]
@@ -95,7 +95,7 @@ pub enum EngineError {
     #[error("collection '{0}' was replaced by a restore in the meantime; send the request again")]
     CollectionReplaced(CollectionName),
     /// The collection has no such snapshot.
-    #[error("there is no snapshot '{}' of collection '{collection}'", quoted(.id))]
+    #[error("there is no snapshot '{}' of collection '{collection}'", excerpt(.id))]
     SnapshotNotFound {
         /// The collection's name.
         collection: CollectionName,
@@ -167,7 +167,7 @@ pub enum EngineError {
     #[error("the model '{0}' is configured twice; configure each model once")]
     ModelTwice(String),
     /// The request names a model that is not loaded.
-    #[error("there is no model '{}' in this server (loaded: {loaded})", quoted(.wanted))]
+    #[error("there is no model '{}' in this server (loaded: {loaded})", excerpt(.wanted))]
     UnknownModel {
         /// The name that was requested.
         wanted: String,
@@ -221,7 +221,7 @@ pub enum EngineError {
     )]
     UrlIngestDisabled,
     /// The settings do not allow this URL to be fetched.
-    #[error("'{}' is not fetched: {reason}", quoted(.url))]
+    #[error("'{}' is not fetched: {reason}", excerpt(.url))]
     UrlRefused {
         /// The URL that was requested.
         url: String,
@@ -229,7 +229,7 @@ pub enum EngineError {
         reason: String,
     },
     /// Fetching an allowed URL failed.
-    #[error("'{}' could not be fetched: {reason}", quoted(.url))]
+    #[error("'{}' could not be fetched: {reason}", excerpt(.url))]
     UrlNotFetched {
         /// The URL that was requested.
         url: String,

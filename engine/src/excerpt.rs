@@ -10,15 +10,15 @@ const HEAD: usize = 700;
 /// Characters that are kept from the end of a message, which says what to do.
 const TAIL: usize = 300;
 
-/// Displays an excerpt of a value; see [`quoted`].
-pub struct Quoted<'a>(&'a str);
+/// Displays an excerpt of a value; see [`excerpt`].
+pub struct Excerpt<'a>(&'a str);
 
 /// The first 100 characters of `value`; a longer value ends with `…`.
-pub fn quoted(value: &str) -> Quoted<'_> {
-    Quoted(value)
+pub fn excerpt(value: &str) -> Excerpt<'_> {
+    Excerpt(value)
 }
 
-impl fmt::Display for Quoted<'_> {
+impl fmt::Display for Excerpt<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.char_indices().nth(VALUE) {
             Some((end, _)) => write!(f, "{}…", &self.0[..end]),
@@ -47,9 +47,9 @@ mod tests {
 
     #[test]
     fn a_long_value_is_cut_after_its_beginning() {
-        assert_eq!(quoted("short").to_string(), "short");
-        assert_eq!(quoted(&"é".repeat(VALUE)).to_string(), "é".repeat(VALUE));
-        let long = quoted(&"é".repeat(1000)).to_string();
+        assert_eq!(excerpt("short").to_string(), "short");
+        assert_eq!(excerpt(&"é".repeat(VALUE)).to_string(), "é".repeat(VALUE));
+        let long = excerpt(&"é".repeat(1000)).to_string();
         assert_eq!(long, "é".repeat(VALUE) + "…");
     }
 

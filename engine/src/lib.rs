@@ -36,20 +36,20 @@ pub use blocking::blocking;
 pub use check::check_folder;
 pub use collection::collection::Collection;
 pub use collection::committer::Ticket;
-pub use collection::consistency::{Agreement, Difference};
-pub use collection::definition::{FieldDefinitions, NO_MODEL, Wanted};
+pub use collection::consistency::{Consistency, Difference};
+pub use collection::definition::{CollectionSpec, FieldDefinitions, NO_MODEL};
 pub use collection::field_limit::TooManyFields;
 pub use collection::slot::Overview;
 pub use collection::summary::{CollectionSummary, DamagedSummary, OpenSummary};
 pub use documents::ingest::{Draft, Incoming, Ingested, Stored};
-pub use documents::patch::{Change, Revision};
+pub use documents::patch::Patch;
 pub use engine::Engine;
 pub use error::{CatchingUp, EngineError};
-pub use excerpt::{bounded, quoted};
+pub use excerpt::{bounded, excerpt};
 pub use image_source::ImageSource;
 pub use inference::encode::{Encoded, Input};
 pub use inference::rank::{Ranked, Ranking, rank, rank_priority};
-pub use memory_budget::{Memory, Share};
+pub use memory_budget::{MemoryBudget, MemoryPermit};
 pub use metrics::metric::{Labels, Metric, TableCollector, Value, describe};
 pub use metrics::statistics::{SECONDS_BUCKETS, Statistics};
 pub use models::Models;
@@ -78,5 +78,5 @@ pub use clipdb_index::{
 };
 pub use clipdb_storage::{
     CheckMode, CheckReport, CollectionName, Document, DocumentId, FieldDefinition, FieldKind,
-    Finding, FindingKind, SnapshotId, StorageError, VectorIndex, VectorKind,
+    FieldUpdate, Finding, FindingKind, SnapshotId, StorageError, VectorIndex, VectorKind,
 };

@@ -27,7 +27,7 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A memory budget that is granted in shares. Clones refer to the same budget.
 #[derive(Clone)]
-pub struct Memory(Arc<Ledger>);
+pub struct MemoryBudget(Arc<Ledger>);
 
 struct Ledger {
     /// The budget in bytes, without the part reserved for small shares.
@@ -51,7 +51,7 @@ struct Growth {
 }
 
 /// A part of the memory budget, freed when it is dropped.
-pub struct Share {
+pub struct MemoryPermit {
     ledger: Arc<Ledger>,
     /// Its key among the growing shares; `None` once it is sealed.
     growing: Option<u64>,
@@ -63,7 +63,7 @@ pub struct Share {
     held_as_small: usize,
 }
 
-impl Memory {
+impl MemoryBudget {
     /// A budget of `bytes`.
     pub fn new(bytes: usize) -> Self {
         let for_small = bytes / 8;
@@ -84,15 +84,15 @@ impl Memory {
     ///
     /// # Errors
     /// [`EngineError::Overloaded`] if the memory is not freed within 60 seconds.
-    pub async fn share(&self, bytes: usize) -> Result<Share, EngineError> {
+    pub async fn share(&self, bytes: usize) -> Result<MemoryPermit, EngineError> {
         let mut share = self.growing(bytes);
         share.grow(bytes).await?;
         share.seal();
         Ok(share)
     }
 
-    /// An empty share that may [`grow`](Share::grow) to `most` bytes.
-    pub fn growing(&self, most: usize) -> Share {
+    /// An empty share that may [`grow`](MemoryPermit::grow) to `most` bytes.
+    pub fn growing(&self, most: usize) -> MemoryPermit {
         let most = most.min(self.0.all);
         let mut state = self.0.state.lock();
         let id = state.next;
@@ -102,7 +102,7 @@ impl Memory {
             remaining: most,
         };
         state.growing.insert(id, growth);
-        Share {
+        MemoryPermit {
             ledger: Arc::clone(&self.0),
             growing: Some(id),
             counted: 0,
@@ -135,7 +135,7 @@ impl State {
     }
 }
 
-impl Share {
+impl MemoryPermit {
     /// Takes memory for `bytes` more, and waits until it is free.
     ///
     /// # Errors
@@ -258,7 +258,7 @@ impl Share {
     }
 
     /// Moves up to `bytes` of this share to a new, sealed one.
-    pub fn cut(&mut self, bytes: usize) -> Share {
+    pub fn cut(&mut self, bytes: usize) -> MemoryPermit {
         let bytes = bytes.min(self.counted);
         let small = bytes.min(self.held_as_small);
         let large = (bytes - small).min(self.held);
@@ -272,7 +272,7 @@ impl Share {
                 growth.remaining += large + small;
             }
         }
-        Share {
+        MemoryPermit {
             ledger: Arc::clone(&self.ledger),
             growing: None,
             counted: bytes,
@@ -294,7 +294,7 @@ impl Share {
     }
 }
 
-impl Drop for Share {
+impl Drop for MemoryPermit {
     fn drop(&mut self) {
         {
             let mut state = self.ledger.state.lock();
@@ -310,7 +310,7 @@ impl Drop for Share {
 
 struct AccountedBytes {
     bytes: Bytes,
-    _share: Share,
+    _share: MemoryPermit,
 }
 
 impl AsRef<[u8]> for AccountedBytes {
@@ -327,8 +327,8 @@ mod tests {
     const MIB: usize = 1 << 20;
 
     /// A budget with `large` bytes for large shares.
-    fn memory(large: usize) -> Memory {
-        let memory = Memory::new(large / 7 * 8);
+    fn memory(large: usize) -> MemoryBudget {
+        let memory = MemoryBudget::new(large / 7 * 8);
         assert_eq!(memory.0.all, large);
         memory
     }
@@ -364,7 +364,7 @@ mod tests {
     #[tokio::test]
     async fn announced_bytes_hold_no_memory() {
         let memory = memory(7 * MIB);
-        let mut announced: Vec<Share> = (0..500).map(|_| memory.growing(7 * MIB)).collect();
+        let mut announced: Vec<MemoryPermit> = (0..500).map(|_| memory.growing(7 * MIB)).collect();
         for share in &mut announced {
             share.grow(100).await.unwrap();
         }
@@ -377,7 +377,7 @@ mod tests {
     #[tokio::test]
     async fn partly_read_bodies_never_deadlock() {
         let memory = memory(7 * MIB);
-        let read = |memory: Memory| async move {
+        let read = |memory: MemoryBudget| async move {
             let mut share = memory.growing(5 * MIB);
             for _ in 0..80 {
                 share.grow(64 << 10).await?;

@@ -18,7 +18,7 @@ use crate::collection::slot::CollectionSlot;
 use crate::engine::{Engine, remove_folder};
 use crate::error::EngineError;
 use crate::fan_out::for_each;
-use crate::memory_budget::Memory;
+use crate::memory_budget::MemoryBudget;
 use crate::metrics::engine_metrics;
 use crate::metrics::statistics::Statistics;
 use crate::models::Models;
@@ -59,7 +59,7 @@ impl Engine {
             models,
             collections: RwLock::default(),
             defining: Mutex::default(),
-            request_memory: Memory::new(settings.ingest_bytes),
+            request_memory: MemoryBudget::new(settings.ingest_bytes),
             thumbnails: Thumbnails::new(
                 settings.thumbnail_threads,
                 settings.thumbnail_memory,

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use crate::blocking::blocking;
 use crate::collection::collection::Collection;
-use crate::collection::definition::{NO_MODEL, Wanted};
+use crate::collection::definition::{CollectionSpec, NO_MODEL};
 use crate::documents::ingest::{Draft, Incoming, Stored};
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -144,11 +144,11 @@ pub(crate) fn id_of(id: &str) -> DocumentId {
     id.parse().unwrap()
 }
 
-pub(crate) fn without_model(dim: usize) -> Wanted {
-    Wanted {
+pub(crate) fn without_model(dim: usize) -> CollectionSpec {
+    CollectionSpec {
         model: Some(NO_MODEL.to_owned()),
         dim: Some(dim),
-        ..Wanted::default()
+        ..CollectionSpec::default()
     }
 }
 

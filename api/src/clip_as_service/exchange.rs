@@ -9,7 +9,7 @@ use prost::Message;
 use crate::clip_as_service::executor::Executor;
 use crate::clip_as_service::message::DataRequest;
 use crate::http::error::ApiError;
-use clipdb_engine::Share;
+use clipdb_engine::MemoryPermit;
 
 /// Concurrent requests of one stream, unless its client names a number.
 pub(super) const IN_FLIGHT: usize = 100;
@@ -20,7 +20,7 @@ pub(super) struct Received<F> {
     pub at: SystemTime,
     pub form: F,
     /// The memory of its bytes, if the listener has counted them.
-    pub share: Option<Share>,
+    pub share: Option<MemoryPermit>,
 }
 
 /// Responses in the order of their requests, at most `in_flight` of which execute at once.

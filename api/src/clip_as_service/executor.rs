@@ -19,7 +19,7 @@ use crate::http::error::ApiError;
 use crate::http::problem;
 use crate::http::state::ClipAsServiceSettings;
 use crate::http::trace_context;
-use clipdb_engine::{Engine, quoted};
+use clipdb_engine::{Engine, excerpt};
 
 /// The executor that responses name.
 const EXECUTOR: &str = "clipdb";
@@ -106,7 +106,7 @@ impl Executor {
             .map(|document| document.id.clone())
             .collect();
         let endpoint = request.header.exec_endpoint().to_owned();
-        tracing::Span::current().record("endpoint", tracing::field::display(quoted(&endpoint)));
+        tracing::Span::current().record("endpoint", tracing::field::display(excerpt(&endpoint)));
         let Request {
             header,
             parameters,

@@ -1,7 +1,7 @@
 //! Limits a WebSocket's frames and messages by their announced lengths: the codec behind this
 //! stream would buffer an oversized frame to its end before refusing it.
 
-use clipdb_engine::Share;
+use clipdb_engine::MemoryPermit;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -42,7 +42,7 @@ enum FrameState {
 }
 
 impl BoundedFrames {
-    pub(super) fn new(payload: Payload, share: Share, limit: usize, pace: Pace) -> Self {
+    pub(super) fn new(payload: Payload, share: MemoryPermit, limit: usize, pace: Pace) -> Self {
         Self {
             payload,
             meter: MessageMeter::new(Frames::new(limit), share, pace),

@@ -1,7 +1,7 @@
 //! The gRPC listener: `/jina.JinaRPC/Call`, a stream of requests and one of responses; and the
 //! calls by which a client checks that the server is ready.
 
-use clipdb_engine::{EngineError, quoted};
+use clipdb_engine::{EngineError, excerpt};
 use std::convert::Infallible;
 use std::future::ready;
 use std::net::SocketAddr;
@@ -213,7 +213,7 @@ impl Service<HttpRequest<Body>> for JinaRpc {
             other => {
                 let status = Status::unimplemented(format!(
                     "{} is not supported; clipdb serves /jina.JinaRPC/Call",
-                    quoted(other)
+                    excerpt(other)
                 ));
                 Box::pin(ready(Ok(status.into_http())))
             }

@@ -10,7 +10,7 @@ use tonic::body::Body;
 
 use crate::clip_as_service::meter::{Framing, MessageMeter, Metered, Shares};
 use crate::http::pace::Pace;
-use clipdb_engine::Share;
+use clipdb_engine::MemoryPermit;
 
 /// A flag and the message's length.
 const HEAD: usize = 5;
@@ -21,7 +21,7 @@ pub(super) struct MeteredBody {
 }
 
 impl MeteredBody {
-    pub(super) fn new(body: Body, share: Share, pace: Pace) -> Self {
+    pub(super) fn new(body: Body, share: MemoryPermit, pace: Pace) -> Self {
         Self {
             body,
             meter: MessageMeter::new(Messages::default(), share, pace),
@@ -120,7 +120,7 @@ mod tests {
     use futures_util::stream;
 
     use super::*;
-    use clipdb_engine::Memory;
+    use clipdb_engine::MemoryBudget;
 
     /// A body of pieces, each after a number of seconds.
     struct Slow(std::pin::Pin<Box<dyn stream::Stream<Item = Bytes> + Send>>);
@@ -144,7 +144,7 @@ mod tests {
             tokio::time::sleep(Duration::from_secs(seconds)).await;
             Some((Bytes::from(bytes), pieces))
         });
-        let memory = Memory::new(1 << 20);
+        let memory = MemoryBudget::new(1 << 20);
         let body = Body::new(Slow(Box::pin(pieces)));
         let mut body = MeteredBody::new(body, memory.growing(1 << 20), Pace::default());
         let shares = body.shares();

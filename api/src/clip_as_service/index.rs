@@ -2,7 +2,7 @@
 //! the response is sent.
 
 use clipdb_engine::{
-    Collection, Draft, EngineError, Incoming, Ingested, Input, Wanted, blocking, quoted,
+    Collection, CollectionSpec, Draft, EngineError, Incoming, Ingested, Input, blocking, excerpt,
 };
 use std::sync::Arc;
 
@@ -83,9 +83,9 @@ impl Executor {
             Err(ApiError::Engine(EngineError::CollectionNotFound(name)))
                 if name == self.settings.collection =>
             {
-                let wanted = Wanted {
+                let wanted = CollectionSpec {
                     model: parameters.model.clone(),
-                    ..Wanted::default()
+                    ..CollectionSpec::default()
                 };
                 Ok(self.engine.create_collection(name, wanted).await?.0)
             }
@@ -109,7 +109,7 @@ impl Executor {
         match &parameters.model {
             Some(wanted) if *wanted != definition.model => Err(ApiError::InvalidField(format!(
                 "the parameter 'model_name' is '{}', but collection '{}' has the model '{}'",
-                quoted(wanted),
+                excerpt(wanted),
                 definition.name,
                 definition.model
             ))),

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 
 use crate::http::error::ApiError;
 use crate::http::pace::{Pace, Pacer};
-use clipdb_engine::{Engine, Share};
+use clipdb_engine::{Engine, MemoryPermit};
 
 /// Bytes that arrive at once, and may follow the longest message.
 const CHUNK: usize = 64 << 10;
@@ -31,17 +31,17 @@ pub(super) trait Framing {
 
 /// The memory of complete messages, in their order.
 #[derive(Clone, Default)]
-pub(super) struct Shares(Arc<Mutex<VecDeque<Share>>>);
+pub(super) struct Shares(Arc<Mutex<VecDeque<MemoryPermit>>>);
 
 impl Shares {
     /// Returns that of the oldest message that was not returned yet.
-    pub(super) fn next(&self) -> Option<Share> {
+    pub(super) fn next(&self) -> Option<MemoryPermit> {
         self.0.lock().pop_front()
     }
 }
 
 /// A share for messages of at most `limit` bytes, one after the other.
-pub(super) fn share_of(engine: &Engine, limit: usize) -> Share {
+pub(super) fn share_of(engine: &Engine, limit: usize) -> MemoryPermit {
     engine.admit_growing(limit.saturating_add(CHUNK))
 }
 
@@ -49,17 +49,20 @@ pub(super) struct MessageMeter<F> {
     framing: F,
     pacer: Pacer,
     /// `None` while it waits for memory.
-    share: Option<Share>,
+    share: Option<MemoryPermit>,
     waiting: Option<Waiting>,
     complete: Shares,
 }
 
 /// Received bytes that wait for memory.
-type Waiting = (Bytes, BoxFuture<'static, (Share, Result<(), ApiError>)>);
+type Waiting = (
+    Bytes,
+    BoxFuture<'static, (MemoryPermit, Result<(), ApiError>)>,
+);
 
 impl<F: Framing> MessageMeter<F> {
     /// `share` is [`share_of`] the messages.
-    pub(super) fn new(framing: F, share: Share, pace: Pace) -> Self {
+    pub(super) fn new(framing: F, share: MemoryPermit, pace: Pace) -> Self {
         Self {
             framing,
             pacer: Pacer::new(pace),
@@ -108,7 +111,7 @@ impl<F: Framing> MessageMeter<F> {
             let length = bytes.len();
             let growth = if share.add(length) {
                 Box::pin(std::future::ready((share, Ok(()))))
-                    as BoxFuture<'static, (Share, Result<(), ApiError>)>
+                    as BoxFuture<'static, (MemoryPermit, Result<(), ApiError>)>
             } else {
                 Box::pin(async move {
                     let settled = share.settled().await.map_err(ApiError::from);
@@ -119,7 +122,7 @@ impl<F: Framing> MessageMeter<F> {
         }
     }
 
-    fn follow(&mut self, mut share: Share, bytes: &[u8]) -> Result<(), ApiError> {
+    fn follow(&mut self, mut share: MemoryPermit, bytes: &[u8]) -> Result<(), ApiError> {
         let mut ended = Vec::new();
         let counted = self.framing.follow(bytes, &mut ended)?;
         if ended.is_empty() {

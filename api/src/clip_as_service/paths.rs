@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use crate::clip_as_service::message::Document;
 use crate::http::error::ApiError;
-use clipdb_engine::quoted;
+use clipdb_engine::excerpt;
 
 /// Paths down from a root: `""` is the root itself, `"cm"` the matches of its chunks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,7 +83,7 @@ impl FromStr for Paths {
             .ok_or_else(|| {
                 ApiError::InvalidField(format!(
                     "'{}' is not a supported access path: use r, c and m, as in '@r', '@c' or '@r,cm'",
-                    quoted(text)
+                    excerpt(text)
                 ))
             })
     }

@@ -3,7 +3,7 @@
 use actix_web::http::header;
 use actix_web::{HttpRequest, web};
 use bytes::Bytes;
-use clipdb_engine::{Engine, Share, blocking};
+use clipdb_engine::{Engine, MemoryPermit, blocking};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 
@@ -18,12 +18,12 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// A complete body, and its share of the memory budget: hold it as long as anything made of it.
 pub(crate) struct FullBody {
     pub bytes: Bytes,
-    pub share: Share,
+    pub share: MemoryPermit,
 }
 
 impl FullBody {
     /// Parses the body on the thread pool for blocking work; the memory remains counted.
-    pub(crate) async fn parse<T>(self) -> Result<(T, Share), ApiError>
+    pub(crate) async fn parse<T>(self) -> Result<(T, MemoryPermit), ApiError>
     where
         T: DeserializeOwned + Send + 'static,
     {
@@ -113,7 +113,7 @@ pub(crate) async fn read_json<T: DeserializeOwned + Send + 'static>(
     settings: &HttpSettings,
     request: &HttpRequest,
     payload: web::Payload,
-) -> Result<(T, Share), ApiError> {
+) -> Result<(T, MemoryPermit), ApiError> {
     let body = read_json_text(engine, settings, request, payload).await?;
     body.parse().await
 }
@@ -124,7 +124,7 @@ pub(crate) async fn read_strict_json<T: DeserializeOwned + Send + 'static>(
     settings: &HttpSettings,
     request: &HttpRequest,
     payload: web::Payload,
-) -> Result<(T, Share), ApiError> {
+) -> Result<(T, MemoryPermit), ApiError> {
     let FullBody { bytes, share } = read_json_text(engine, settings, request, payload).await?;
     let read = move || {
         let value = parse(&bytes)?;

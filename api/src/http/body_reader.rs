@@ -14,7 +14,7 @@ use tokio_util::io::StreamReader;
 use crate::http::content_encoding::{ContentEncoding, Inflated};
 use crate::http::error::ApiError;
 use crate::http::pace::{Pace, Paced};
-use clipdb_engine::{Engine, Share};
+use clipdb_engine::{Engine, MemoryPermit};
 
 /// Bytes that are decompressed at a time.
 const PIECE: usize = 64 << 10;
@@ -33,7 +33,7 @@ pub(crate) struct BodyReader {
     /// Bytes that they decompressed to.
     inflated: u64,
     /// The decoder's own memory.
-    _decoder: Option<Share>,
+    _decoder: Option<MemoryPermit>,
 }
 
 enum Source {
@@ -116,7 +116,7 @@ impl BodyReader {
     /// Reads the rest of the body, at most `limit` bytes, and counts them in `share`.
     pub(crate) async fn read_to_end(
         mut self,
-        share: &mut Share,
+        share: &mut MemoryPermit,
         limit: usize,
     ) -> Result<Bytes, ApiError> {
         let mut bytes = BytesMut::new();

@@ -3,7 +3,7 @@
 //! [`problem`](super::problem) maps each variant, and each of the engine's, to its stable code and
 //! HTTP status.
 
-use clipdb_engine::{EmbedError, EngineError, IndexError, StorageError, quoted};
+use clipdb_engine::{EmbedError, EngineError, IndexError, StorageError, excerpt};
 
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
@@ -21,12 +21,12 @@ pub enum ApiError {
     NoSuchRange { bytes: u64 },
     #[error("the request has no valid API key; send 'Authorization: Bearer KEY'")]
     Unauthorized,
-    #[error("pages of '{}' may not send this request; allow them with --cors-origin", quoted(.0))]
+    #[error("pages of '{}' may not send this request; allow them with --cors-origin", excerpt(.0))]
     ForeignOrigin(String),
     #[error(
         "this server has no API key and does not accept requests for the host '{}'; allow the host with \
          --allowed-host, or set --api-key",
-        quoted(.0)
+        excerpt(.0)
     )]
     ForeignHost(String),
     #[error("there is no route {0}; GET /openapi.json lists the routes")]
@@ -47,10 +47,10 @@ pub enum ApiError {
     InvalidBase64(String),
     #[error(
         "'{}' is a path, and the server does not read its file system for clients; send the bytes as 'blob'",
-        quoted(.0)
+        excerpt(.0)
     )]
     PathRefused(String),
-    #[error("document '{}': {source}", quoted(.id))]
+    #[error("document '{}': {source}", excerpt(.id))]
     InDocument { id: String, source: Box<ApiError> },
     #[error("{failed} of {total} documents were not stored; the first failure: {first}")]
     NotAllStored {
@@ -63,9 +63,9 @@ pub enum ApiError {
         endpoint: String,
         instead: &'static str,
     },
-    #[error("the multipart request has no part named '{}'", quoted(.0))]
+    #[error("the multipart request has no part named '{}'", excerpt(.0))]
     MissingPart(String),
-    #[error("this route does not accept the media type '{}'; it accepts {}", quoted(.0), .1)]
+    #[error("this route does not accept the media type '{}'; it accepts {}", excerpt(.0), .1)]
     UnsupportedMediaType(String, &'static str),
     #[error("the request body ended early: {0}")]
     BrokenBody(String),
@@ -75,7 +75,7 @@ pub enum ApiError {
     SlowBody(String),
     #[error(
         "the Content-Encoding '{}' is not supported; use gzip, br, zstd, deflate or none",
-        quoted(.0)
+        excerpt(.0)
     )]
     UnknownEncoding(String),
     #[error("the body is not valid {0}, which its Content-Encoding names: {1}")]
@@ -88,7 +88,7 @@ pub enum ApiError {
     TooManyParts(usize),
     #[error(
         "the part 'search' does not use the form's part '{}'; refer to it as in {{\"image\": {{\"file\": NAME}}}}, or remove it",
-        quoted(.0)
+        excerpt(.0)
     )]
     UnnamedPart(String),
 }

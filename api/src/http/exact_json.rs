@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Number, Value};
 
 use crate::http::error::ApiError;
-use clipdb_engine::quoted;
+use clipdb_engine::excerpt;
 
 /// An object without duplicate keys at any depth.
 #[derive(Debug, Default)]
@@ -45,7 +45,7 @@ impl<'de> Visitor<'de> for Object {
             if map.contains_key(&key) {
                 return Err(A::Error::custom(format!(
                     "the key '{}' is duplicated in one object",
-                    quoted(&key)
+                    excerpt(&key)
                 )));
             }
             map.insert(key, object.next_value_seed(Any)?);
@@ -161,7 +161,7 @@ fn check_whole_number(number: &[u8]) -> Result<(), ApiError> {
     Err(ApiError::InvalidField(format!(
         "the integer {} needs more than 64 bits; send it as a string, or with a fraction \
          or an exponent if it is a float",
-        quoted(text)
+        excerpt(text)
     )))
 }
 

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::fmt::{self, Display, Write};
 
-use clipdb_engine::quoted;
+use clipdb_engine::excerpt;
 use serde::de::{Error, Expected, Unexpected};
 
 use crate::http::error::ApiError;
@@ -31,7 +31,7 @@ impl From<JsonError> for ApiError {
     fn from(error: JsonError) -> Self {
         let message = match error.field.as_str() {
             "" => error.message,
-            field => format!("'{}': {}", quoted(field), error.message),
+            field => format!("'{}': {}", excerpt(field), error.message),
         };
         match error.kind {
             JsonErrorKind::Syntax => Self::InvalidJson(message),

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use clipdb_engine::{
-    Collection, CollectionSummary, FieldDefinition, FieldKind, Query, RecallRequest, VectorIndex,
-    Wanted, blocking,
+    Collection, CollectionSpec, CollectionSummary, FieldDefinition, FieldKind, Query,
+    RecallRequest, VectorIndex, blocking,
 };
 use serde::Deserialize;
 use serde_json::json;
@@ -66,7 +66,7 @@ struct FieldBody {
 }
 
 impl Definition {
-    fn into_wanted(self) -> Result<Wanted, ApiError> {
+    fn into_wanted(self) -> Result<CollectionSpec, ApiError> {
         if self.fields.len() > FIELDS {
             return Err(ApiError::InvalidField(format!(
                 "'fields' declares {} fields; the limit is {FIELDS}",
@@ -90,7 +90,7 @@ impl Definition {
                 Ok((path, field))
             })
             .collect::<Result<_, _>>()?;
-        Ok(Wanted {
+        Ok(CollectionSpec {
             model: self.model,
             analyzer: self.analyzer,
             dim: self.dim,
@@ -201,7 +201,7 @@ async fn recall(
 
 async fn check(Open(engine): Open, name: web::Path<String>) -> Result<HttpResponse, ApiError> {
     let collection = engine.collection(&collection_name(&name)?)?;
-    Ok(HttpResponse::Ok().json(engine.agreement(&collection).await?))
+    Ok(HttpResponse::Ok().json(engine.check_consistency(&collection).await?))
 }
 
 #[cfg(test)]
@@ -209,7 +209,7 @@ mod tests {
     use super::*;
     use crate::http::problem;
 
-    fn wanted(json: &str) -> Result<Wanted, &'static str> {
+    fn wanted(json: &str) -> Result<CollectionSpec, &'static str> {
         body::parse::<Definition>(json.as_bytes())
             .and_then(Definition::into_wanted)
             .map_err(|error| problem::code(&error))

@@ -15,7 +15,7 @@ use crate::http::error::ApiError;
 use crate::http::state::HttpSettings;
 use crate::rest::disposition;
 use crate::rest::disposition::Disposition;
-use clipdb_engine::{Engine, Share, blocking};
+use clipdb_engine::{Engine, MemoryPermit, blocking};
 
 /// The most parts of a form.
 const PARTS: usize = 10_000;
@@ -134,7 +134,7 @@ pub(in crate::rest) async fn read(
     settings: &HttpSettings,
     request: &HttpRequest,
     payload: web::Payload,
-) -> Result<(Vec<FilePart>, Share), ApiError> {
+) -> Result<(Vec<FilePart>, MemoryPermit), ApiError> {
     let boundary = boundary(request)?;
     let body = body::read_full(engine, settings, request, payload).await?;
     let (bytes, share) = (body.bytes, body.share);

@@ -19,7 +19,7 @@ const NAMED: usize = 100;
 
 /// The result of comparing sled, FAISS and tantivy, version by version.
 #[derive(Debug, Clone, Serialize)]
-pub struct Agreement {
+pub struct Consistency {
     /// Whether every document is readable and both indexes hold exactly the documents.
     pub agrees: bool,
     /// The sequence number of the last group commit.
@@ -63,7 +63,10 @@ impl Engine {
     ///
     /// # Errors
     /// Storage or an index cannot be read.
-    pub async fn agreement(&self, collection: &Arc<Collection>) -> Result<Agreement, EngineError> {
+    pub async fn check_consistency(
+        &self,
+        collection: &Arc<Collection>,
+    ) -> Result<Consistency, EngineError> {
         let store = collection.store.clone();
         let unreadable = blocking(move || store.unreadable()).await??;
         let store = collection.store.clone();
@@ -84,12 +87,12 @@ impl Engine {
     }
 }
 
-fn compare(store: &CollectionStore, index: &CollectionIndex) -> Result<Agreement, EngineError> {
+fn compare(store: &CollectionStore, index: &CollectionIndex) -> Result<Consistency, EngineError> {
     let live = store.live_keys()?;
     let vectors = Difference::of(store, &live, index.vector_rows())?;
     let keywords = Difference::of(store, &live, index.keyword_rows()?)?;
     let count_agrees = store.len() == live.len() as u64;
-    Ok(Agreement {
+    Ok(Consistency {
         agrees: count_agrees && vectors.is_empty() && keywords.is_empty(),
         sequence: store.sequence(),
         documents: live.len(),

@@ -25,7 +25,7 @@ pub const NO_MODEL: &str = "none";
 
 /// The definition of a collection that a client requests.
 #[derive(Debug, Clone, Default)]
-pub struct Wanted {
+pub struct CollectionSpec {
     /// The model's name; `None`: the default model.
     pub model: Option<String>,
     /// The analyzer of texts and of undeclared metadata; `None`: English.
@@ -38,7 +38,7 @@ pub struct Wanted {
     pub fields: FieldDefinitions,
 }
 
-impl Wanted {
+impl CollectionSpec {
     /// Whether any definition would do, as for the first document of the default collection.
     pub(crate) fn is_anything(&self) -> bool {
         self.model.is_none()
@@ -149,11 +149,11 @@ pub(crate) fn check_same(
 /// Fails if a client could not have requested the definition of a snapshot: clipdb did not write
 /// it, or a newer version did.
 pub(crate) fn check_restorable(definition: &CollectionDefinition) -> Result<(), EngineError> {
-    let wanted = Wanted {
+    let wanted = CollectionSpec {
         analyzer: definition.analyzer.clone(),
         index: Some(definition.index),
         fields: definition.fields.clone(),
-        ..Wanted::default()
+        ..CollectionSpec::default()
     };
     wanted
         .check()

@@ -19,7 +19,7 @@ use crate::collection::definition::NO_MODEL;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::image_source::ImageSource;
-use crate::memory_budget::Share;
+use crate::memory_budget::MemoryPermit;
 use crate::tasks::{Task, TaskKind};
 
 /// A document to be ingested, as a client sent it.
@@ -58,7 +58,7 @@ pub struct Incoming {
     /// The document's id, if it is known.
     pub id: Option<String>,
     /// Its share of the memory budget, freed when the document is answered.
-    pub share: Option<Share>,
+    pub share: Option<MemoryPermit>,
 }
 
 /// The outcome of ingesting one document.

@@ -16,24 +16,13 @@ use crate::image_source::ImageSource;
 
 /// A patch of a document.
 #[derive(Debug)]
-pub struct Revision {
+pub struct Patch {
     /// The change of its text; a blank text removes it.
-    pub text: Change<String>,
+    pub text: FieldUpdate<String>,
     /// The change of its image.
-    pub image: Change<ImageSource>,
+    pub image: FieldUpdate<ImageSource>,
     /// A JSON Merge Patch (RFC 7396) of its metadata: null removes a field.
     pub metadata: Map<String, Value>,
-}
-
-/// The change of one part of a document.
-#[derive(Debug)]
-pub enum Change<T> {
-    /// Leaves it unchanged.
-    Keep,
-    /// Removes it.
-    Remove,
-    /// Replaces it, or adds it if there is none.
-    To(T),
 }
 
 impl Engine {
@@ -78,19 +67,19 @@ impl Engine {
     /// [`EngineError::DocumentNotFound`], [`EngineError::EmptyDocument`] if nothing would be left to
     /// find it by, [`EngineError::TypeConflict`], [`EngineError::TooManyFields`], or the text or image
     /// cannot be embedded.
-    pub async fn revise(
+    pub async fn patch(
         &self,
         collection: &Arc<Collection>,
         id: DocumentId,
-        revision: Revision,
+        revision: Patch,
     ) -> Result<(), EngineError> {
         collection.fields().check(&revision.metadata)?;
         let encoder = || self.models.of(collection.definition());
         let text = match revision.text {
-            Change::Keep => FieldUpdate::Keep,
-            Change::Remove => FieldUpdate::Remove,
-            Change::To(text) if text.trim().is_empty() => FieldUpdate::Remove,
-            Change::To(text) => {
+            FieldUpdate::Keep => FieldUpdate::Keep,
+            FieldUpdate::Remove => FieldUpdate::Remove,
+            FieldUpdate::Set(text) if text.trim().is_empty() => FieldUpdate::Remove,
+            FieldUpdate::Set(text) => {
                 self.check_text(&text)?;
                 let read = embed_text(encoder()?, text.clone()).await?;
                 FieldUpdate::Set(NewText {
@@ -106,9 +95,9 @@ impl Engine {
             }
         };
         let image = match revision.image {
-            Change::Keep => FieldUpdate::Keep,
-            Change::Remove => FieldUpdate::Remove,
-            Change::To(source) => {
+            FieldUpdate::Keep => FieldUpdate::Keep,
+            FieldUpdate::Remove => FieldUpdate::Remove,
+            FieldUpdate::Set(source) => {
                 let (embedding, image) = self.embed_image(encoder()?, source).await?;
                 FieldUpdate::Set((image, embedding.into_vec()))
             }

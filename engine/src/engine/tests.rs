@@ -43,7 +43,7 @@ async fn another_definition_of_the_same_name_is_refused() {
 #[tokio::test]
 async fn a_collection_without_a_model_needs_its_dimensions() {
     let engine = TestEngine::open();
-    let spec = Wanted {
+    let spec = CollectionSpec {
         dim: None,
         ..without_model(DIM)
     };
@@ -59,12 +59,12 @@ async fn a_collection_without_a_model_needs_its_dimensions() {
 #[tokio::test]
 async fn an_engine_without_models_refuses_what_needs_one() {
     let engine = TestEngine::open();
-    let made = engine.create_collection(name_of("a"), Wanted::default());
+    let made = engine.create_collection(name_of("a"), CollectionSpec::default());
     let error = made.await.err().unwrap();
     assert!(matches!(error, EngineError::NoModel), "{error}");
-    let named = Wanted {
+    let named = CollectionSpec {
         model: Some("clip".to_owned()),
-        ..Wanted::default()
+        ..CollectionSpec::default()
     };
     let error = engine.create_collection(name_of("a"), named).await;
     let error = error.err().unwrap();
@@ -144,7 +144,7 @@ async fn an_index_that_was_deleted_is_rebuilt_from_the_documents() {
     let mut query = by_keywords("words");
     query.limit = 100;
     assert_eq!(engine.found(&collection, query).await.len(), 50);
-    assert!(engine.agreement(&collection).await.unwrap().agrees);
+    assert!(engine.check_consistency(&collection).await.unwrap().agrees);
 }
 
 #[tokio::test]

@@ -59,7 +59,7 @@ async fn a_snapshot_is_restored_as_another_collection() {
     assert_eq!(engine.found(&copy, by_vector(VECTOR)).await.len(), 2);
     assert_eq!(engine.found(&copy, by_keywords("old")).await.len(), 2);
     assert_eq!(engine.found(&source, by_vector(VECTOR)).await, ["b"]);
-    assert!(engine.agreement(&copy).await.unwrap().agrees);
+    assert!(engine.check_consistency(&copy).await.unwrap().agrees);
 }
 
 #[tokio::test]
@@ -193,7 +193,7 @@ async fn a_restore_that_fails_at_any_step_leaves_the_collection_as_it_was() {
             assert_eq!(engine.found(&source, by_vector(VECTOR)).await.len(), 2);
             let document = vec![with_text("c", "new words", VECTOR)];
             engine.store(&source, document).await;
-            assert!(engine.agreement(&source).await.unwrap().agrees);
+            assert!(engine.check_consistency(&source).await.unwrap().agrees);
             restore(&engine, name, from_source(&id)).await.unwrap();
             let restored = engine.collection(&name_of(name)).unwrap();
             assert_eq!(engine.found(&restored, by_keywords("old")).await.len(), 2);

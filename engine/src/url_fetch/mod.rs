@@ -19,7 +19,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Client, Response, Url, redirect};
 
 use crate::error::EngineError;
-use crate::memory_budget::Memory;
+use crate::memory_budget::MemoryBudget;
 
 /// The most redirects that are followed.
 const REDIRECTS: usize = 5;
@@ -43,7 +43,7 @@ pub struct Fetcher {
     client: Client,
     hosts: Arc<Hosts>,
     max_bytes: usize,
-    memory: Memory,
+    memory: MemoryBudget,
 }
 
 /// Decides which hosts may be contacted.
@@ -87,7 +87,7 @@ impl Fetcher {
             client,
             hosts,
             max_bytes: settings.max_bytes,
-            memory: Memory::new(memory),
+            memory: MemoryBudget::new(memory),
         }))
     }
 

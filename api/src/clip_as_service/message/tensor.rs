@@ -6,7 +6,7 @@ use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::http::error::ApiError;
-use clipdb_engine::quoted;
+use clipdb_engine::excerpt;
 
 /// A oneof on the wire; only `dense` is supported.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -70,7 +70,7 @@ impl NdArray {
             wrong(format!(
                 "has the unsupported type '{}'; send integers ('|u1', '<i4'), \
                  floats ('<f2', '<f4', '<f8') or booleans ('|b1')",
-                quoted(&dense.dtype)
+                excerpt(&dense.dtype)
             ))
         })?;
         let announced = dense

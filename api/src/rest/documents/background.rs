@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use crate::http::error::ApiError;
 use crate::rest::documents::reader::DocumentReader;
 use crate::rest::tasks;
-use clipdb_engine::{Collection, Engine, Incoming, Share, Task};
+use clipdb_engine::{Collection, Engine, Incoming, MemoryPermit, Task};
 
 /// Parsed lines that wait to be embedded.
 const QUEUE: usize = 64;
@@ -19,7 +19,7 @@ pub(super) fn batch(
     engine: &Arc<Engine>,
     collection: &Arc<Collection>,
     documents: DocumentReader,
-    share: Share,
+    share: MemoryPermit,
 ) -> Result<HttpResponse, ApiError> {
     if let Some(count) = documents.known_count() {
         let task = engine.ingest_behind(collection, documents.stream(), share)?;

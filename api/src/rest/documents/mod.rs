@@ -11,7 +11,7 @@ mod reader;
 mod results;
 pub(super) mod wire;
 
-use clipdb_engine::{Change, CollectionName, EngineError, Incoming, Revision, Wanted};
+use clipdb_engine::{CollectionName, CollectionSpec, EngineError, FieldUpdate, Incoming, Patch};
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::stream;
@@ -55,7 +55,7 @@ async fn add_to_default(
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
     let (collection, _) = engine
-        .create_collection(CollectionName::default(), Wanted::default())
+        .create_collection(CollectionName::default(), CollectionSpec::default())
         .await?;
     intake::ingest(&engine, &collection, &state.settings, &request, payload).await
 }
@@ -69,7 +69,10 @@ async fn add(
 ) -> Result<HttpResponse, ApiError> {
     let name = collection_name(&name)?;
     let collection = if name == CollectionName::default() {
-        engine.create_collection(name, Wanted::default()).await?.0
+        engine
+            .create_collection(name, CollectionSpec::default())
+            .await?
+            .0
     } else {
         engine.collection(&name)?
     };
@@ -129,11 +132,11 @@ fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
 fn change<A, B>(
     field: Option<Option<A>>,
     read: impl FnOnce(A) -> Result<B, ApiError>,
-) -> Result<Change<B>, ApiError> {
+) -> Result<FieldUpdate<B>, ApiError> {
     match field {
-        None => Ok(Change::Keep),
-        Some(None) => Ok(Change::Remove),
-        Some(Some(value)) => Ok(Change::To(read(value)?)),
+        None => Ok(FieldUpdate::Keep),
+        Some(None) => Ok(FieldUpdate::Remove),
+        Some(Some(value)) => Ok(FieldUpdate::Set(read(value)?)),
     }
 }
 
@@ -147,12 +150,12 @@ async fn patch(
     let (collection, id) = path::document(&engine, &path)?;
     let (body, _share): (PatchBody, _) =
         body::read_strict_json(&engine, &state.settings, &request, payload).await?;
-    let revision = Revision {
+    let revision = Patch {
         text: change(body.text, Ok)?,
         image: change(body.image, |image| image.into_source(&mut Files::default()))?,
         metadata: body.metadata.0,
     };
-    engine.revise(&collection, id.clone(), revision).await?;
+    engine.patch(&collection, id.clone(), revision).await?;
     read::respond(&engine, &collection, id, &request).await
 }
 

@@ -1,6 +1,6 @@
 //! A stream of documents, one per line, of any length, in bounded memory.
 
-use clipdb_engine::{Engine, EngineError, Incoming, Share, blocking};
+use clipdb_engine::{Engine, EngineError, Incoming, MemoryPermit, blocking};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -92,7 +92,7 @@ fn incoming((line, share): Line) -> Incoming {
 }
 
 /// A line or its error, and its memory.
-type Line = (Result<Bytes, ApiError>, Share);
+type Line = (Result<Bytes, ApiError>, MemoryPermit);
 
 /// Splits chunks into lines of at most `max` bytes.
 struct LineSplitter {
@@ -103,12 +103,12 @@ struct LineSplitter {
     /// No line has ended yet.
     is_first: bool,
     /// The memory of the current line and a chunk.
-    share: Share,
+    share: MemoryPermit,
     ready: VecDeque<Line>,
 }
 
 impl LineSplitter {
-    fn new(max: usize, share: Share) -> Self {
+    fn new(max: usize, share: MemoryPermit) -> Self {
         Self {
             max,
             current: BytesMut::new(),
@@ -180,10 +180,10 @@ impl LineSplitter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clipdb_engine::Memory;
+    use clipdb_engine::MemoryBudget;
 
     async fn lines(chunks: &[&str], max: usize) -> Vec<Option<String>> {
-        let memory = Memory::new(1 << 20);
+        let memory = MemoryBudget::new(1 << 20);
         let mut splitter = LineSplitter::new(max, memory.growing(1 << 16));
         for chunk in chunks {
             splitter.push(chunk.as_bytes()).await.unwrap();
@@ -225,7 +225,7 @@ mod tests {
 
     #[tokio::test]
     async fn batches_are_bounded() {
-        let memory = Memory::new(64 << 20);
+        let memory = MemoryBudget::new(64 << 20);
         let mut splitter = LineSplitter::new(1 << 20, memory.growing(8 << 20));
         splitter.push("{}\n".repeat(300).as_bytes()).await.unwrap();
         let large = format!("{}\n", "x".repeat(700_000));

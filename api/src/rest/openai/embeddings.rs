@@ -1,6 +1,6 @@
 //! `POST /v1/embeddings`: texts, and images as data URIs.
 
-use clipdb_engine::{Encoded, Encoder, EngineError, Input, Models, Priority, blocking, quoted};
+use clipdb_engine::{Encoded, Encoder, EngineError, Input, Models, Priority, blocking, excerpt};
 use std::collections::BTreeMap;
 
 use actix_web::http::header::{HeaderName, HeaderValue};
@@ -162,14 +162,14 @@ fn warning(
     if let Some(name) = instead_of {
         warnings.push(format!(
             "model '{}' is OpenAI's: '{model}' was used",
-            quoted(name)
+            excerpt(name)
         ));
     }
     if !others.is_empty() {
         let named: Vec<String> = others
             .keys()
             .take(NAMED)
-            .map(|name| format!("'{}'", quoted(name)))
+            .map(|name| format!("'{}'", excerpt(name)))
             .collect();
         let more = match others.len().saturating_sub(NAMED) {
             0 => String::new(),

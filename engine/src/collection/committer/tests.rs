@@ -52,7 +52,7 @@ async fn put_once_healed(engine: &TestEngine, collection: &Arc<Collection>, id: 
 }
 
 async fn assert_consistent(engine: &TestEngine, collection: &Arc<Collection>) {
-    let agreement = engine.agreement(collection).await.unwrap();
+    let agreement = engine.check_consistency(collection).await.unwrap();
     assert!(agreement.agrees, "{agreement:?}");
     let found = engine.found(collection, by_keywords("kept")).await;
     assert_eq!(found, ["first"], "what was acknowledged is searchable");
@@ -213,7 +213,7 @@ async fn a_failed_group_fails_all_of_its_writes_with_one_reason() {
 }
 
 async fn assert_consistent_without_limit(engine: &TestEngine, collection: &Arc<Collection>) {
-    let agreement = engine.agreement(collection).await.unwrap();
+    let agreement = engine.check_consistency(collection).await.unwrap();
     assert!(agreement.agrees, "{agreement:?}");
 }
 

@@ -96,7 +96,7 @@ async fn a_text_without_a_model_needs_a_vector_or_an_image_vector() {
 async fn metadata_of_the_wrong_type_is_refused() {
     let engine = TestEngine::open();
     let year = serde_json::from_value(json!({"type": "integer"})).unwrap();
-    let spec = crate::collection::definition::Wanted {
+    let spec = crate::collection::definition::CollectionSpec {
         fields: [("year".to_owned(), year)].into(),
         ..without_model(DIM)
     };

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::collection::definition::Wanted;
+use crate::collection::definition::CollectionSpec;
 use crate::documents::ingest::Draft;
 use crate::testing::{DIM, TestEngine, by_keywords, id_of, object, with_image, with_text};
 
@@ -18,17 +18,17 @@ async fn one() -> (TestEngine, Arc<Collection>) {
     (engine, collection)
 }
 
-fn metadata(metadata: Value) -> Revision {
-    Revision {
-        text: Change::Keep,
-        image: Change::Keep,
+fn metadata(metadata: Value) -> Patch {
+    Patch {
+        text: FieldUpdate::Keep,
+        image: FieldUpdate::Keep,
         metadata: object(metadata),
     }
 }
 
 async fn patched(patch: Value) -> Value {
     let (engine, collection) = one().await;
-    let patch = engine.revise(&collection, id_of("a"), metadata(patch));
+    let patch = engine.patch(&collection, id_of("a"), metadata(patch));
     patch.await.unwrap();
     let document = engine.document(&collection, id_of("a")).await.unwrap();
     assert_eq!(document.text.as_deref(), Some("some words"));
@@ -75,7 +75,7 @@ async fn metadata_is_merged_as_rfc_7396_says() {
 #[tokio::test]
 async fn a_patch_is_searchable_once_it_is_acknowledged() {
     let (engine, collection) = one().await;
-    let patch = engine.revise(
+    let patch = engine.patch(
         &collection,
         id_of("a"),
         metadata(json!({"note": "quicksilver"})),
@@ -97,12 +97,12 @@ async fn a_removed_text_is_no_longer_found() {
             }],
         )
         .await;
-    for text in [Change::Remove, Change::To("  ".to_owned())] {
-        let patch = Revision {
+    for text in [FieldUpdate::Remove, FieldUpdate::Set("  ".to_owned())] {
+        let patch = Patch {
             text,
             ..metadata(json!({}))
         };
-        engine.revise(&collection, id_of("b"), patch).await.unwrap();
+        engine.patch(&collection, id_of("b"), patch).await.unwrap();
         let document = engine.document(&collection, id_of("b")).await.unwrap();
         assert_eq!(document.text, None);
         assert!(
@@ -117,12 +117,12 @@ async fn a_removed_text_is_no_longer_found() {
 #[tokio::test]
 async fn a_patch_must_leave_something_to_find_the_document_by() {
     let (engine, collection) = one().await;
-    let patch = Revision {
-        text: Change::Remove,
+    let patch = Patch {
+        text: FieldUpdate::Remove,
         ..metadata(json!({}))
     };
     let error = engine
-        .revise(&collection, id_of("a"), patch)
+        .patch(&collection, id_of("a"), patch)
         .await
         .unwrap_err();
     assert!(matches!(error, EngineError::EmptyDocument), "{error}");
@@ -132,12 +132,12 @@ async fn a_patch_must_leave_something_to_find_the_document_by() {
 #[tokio::test]
 async fn a_new_text_needs_a_model() {
     let (engine, collection) = one().await;
-    let patch = Revision {
-        text: Change::To("new".to_owned()),
+    let patch = Patch {
+        text: FieldUpdate::Set("new".to_owned()),
         ..metadata(json!({}))
     };
     let error = engine
-        .revise(&collection, id_of("a"), patch)
+        .patch(&collection, id_of("a"), patch)
         .await
         .unwrap_err();
     assert!(
@@ -150,7 +150,7 @@ async fn a_new_text_needs_a_model() {
 async fn missing_documents_and_images_are_errors() {
     let (engine, collection) = one().await;
     let missing = id_of("missing");
-    let patch = engine.revise(&collection, missing.clone(), metadata(json!({"a": 1})));
+    let patch = engine.patch(&collection, missing.clone(), metadata(json!({"a": 1})));
     let errors = [
         patch.await.unwrap_err(),
         engine
@@ -189,7 +189,7 @@ async fn a_deleted_document_is_gone_from_every_list() {
 #[tokio::test]
 async fn a_patch_of_the_wrong_type_is_refused() {
     let (engine, collection) = one().await;
-    let declared = Wanted {
+    let declared = CollectionSpec {
         fields: [(
             "year".to_owned(),
             serde_json::from_value(json!({"type": "integer"})).unwrap(),
@@ -201,10 +201,10 @@ async fn a_patch_of_the_wrong_type_is_refused() {
     let typed = typed.await.unwrap().0;
     let document = with_text("a", "words", VECTOR).with_metadata(json!({"year": 1}));
     engine.store(&typed, vec![document]).await;
-    let patch = engine.revise(&typed, id_of("a"), metadata(json!({"year": "soon"})));
+    let patch = engine.patch(&typed, id_of("a"), metadata(json!({"year": "soon"})));
     let error = patch.await.unwrap_err();
     assert!(matches!(error, EngineError::TypeConflict(_)), "{error}");
     // Undeclared fields take values of any type.
-    let patch = engine.revise(&collection, id_of("a"), metadata(json!({"year": "soon"})));
+    let patch = engine.patch(&collection, id_of("a"), metadata(json!({"year": "soon"})));
     patch.await.unwrap();
 }

@@ -36,7 +36,7 @@ async fn documents_are_deleted_by_a_filter() {
     assert_eq!(deleted.await.unwrap(), 5);
     let left = engine.list(&collection, None, 100).await.unwrap();
     assert_eq!(ids(&left), ["d01", "d03", "d05", "d07", "d09"]);
-    assert!(engine.agreement(&collection).await.unwrap().agrees);
+    assert!(engine.check_consistency(&collection).await.unwrap().agrees);
 }
 
 #[tokio::test]
