@@ -1,5 +1,7 @@
 //! Evaluation of filters over 100,000 documents.
 
+#![allow(clippy::expect_used, reason = "a bench may panic")]
+
 mod data;
 
 use clipdb_index::{CollectionIndex, Fields, Filter};

@@ -1,6 +1,8 @@
 //! Search of 20,000 vectors: the graph traversal, the kernels of 8-bit codes (a filter that a scan by
 //! codes answers) and of full vectors (an exact scan).
 
+#![allow(clippy::expect_used, reason = "a bench may panic")]
+
 mod data;
 
 use clipdb_index::{Nearest, RowId, RowSet, VectorKind};

@@ -244,6 +244,7 @@ pub(crate) fn documents_of(
     let mut documents = live_documents(segment);
     if let Some(rows) = rows {
         let column = row_column(segment)?;
+        let mut rows = rows.lookup();
         let mut matching = Bits::none(segment.max_doc() as usize);
         each_row(&column, &documents, |document, row| {
             if rows.contains(row) {

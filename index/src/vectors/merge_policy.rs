@@ -158,3 +158,76 @@ fn is_worth_compacting(segment: &Segment) -> bool {
     };
     segment.live.removed() > allowed
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::row::RowId;
+    use crate::vectors::id::VectorId;
+    use crate::vectors::settings::IndexKind;
+
+    /// A segment without an index.
+    fn segment(vectors: usize) -> Arc<Segment> {
+        let ids = (0..vectors as u64).map(|row| VectorId {
+            row: RowId(row),
+            passage: 0,
+        });
+        let vectors: Vec<(VectorId, &[f32])> = ids.map(|id| (id, &[1.0f32][..])).collect();
+        Arc::new(Segment::growing(1, &vectors))
+    }
+
+    fn next(sizes: &[usize], kind: IndexKind, urgency: MergeUrgency) -> Option<(usize, BuiltKind)> {
+        let stored: Vec<_> = sizes.iter().map(|size| segment(*size)).collect();
+        let settings = VectorSettings {
+            kind,
+            ..VectorSettings::default()
+        };
+        let job = next_job(&stored, sizes.iter().sum(), &settings, urgency)?;
+        assert_eq!(job.mode, MergeMode::Rewrite);
+        Some((job.sources.len(), job.built_as))
+    }
+
+    #[test]
+    fn segments_of_similar_size_are_merged() {
+        let flat = |sizes: &[usize]| next(sizes, IndexKind::Flat, MergeUrgency::Busy);
+        assert_eq!(flat(&[100, 100, 100]), None);
+        assert_eq!(flat(&[100, 120, 90, 110]), Some((4, BuiltKind::Flat)));
+        // The large one is left alone.
+        let sizes = [100, 120, 90, 110, 100_000];
+        assert_eq!(flat(&sizes), Some((4, BuiltKind::Flat)));
+    }
+
+    #[test]
+    fn enough_vectors_get_a_graph() {
+        let busy = |sizes: &[usize]| next(sizes, IndexKind::Hnsw, MergeUrgency::Busy);
+        assert_eq!(busy(&[500, 500]), None);
+        assert_eq!(busy(&[600, 500]), Some((2, BuiltKind::Hnsw)));
+    }
+
+    #[test]
+    fn compaction_merges_everything() {
+        let flat = |sizes: &[usize], urgency| next(sizes, IndexKind::Flat, urgency);
+        assert_eq!(flat(&[10, 5000], MergeUrgency::Idle), None);
+        let merged = flat(&[10, 5000], MergeUrgency::Compact);
+        assert_eq!(merged, Some((2, BuiltKind::Flat)));
+        assert_eq!(flat(&[5000], MergeUrgency::Compact), None);
+    }
+
+    #[test]
+    fn a_segment_with_many_removed_vectors_is_rewritten() {
+        let settings = VectorSettings {
+            kind: IndexKind::Flat,
+            ..VectorSettings::default()
+        };
+        let removed_from = |count: u64| {
+            let segment = segment(5000);
+            (0..count).for_each(|row| segment.remove_row(RowId(row)));
+            let total = segment.len();
+            next_job(&[segment], total, &settings, MergeUrgency::Busy).is_some()
+        };
+        assert!(!removed_from(999));
+        assert!(removed_from(1000));
+        // An empty one is dropped.
+        assert!(removed_from(5000));
+    }
+}
