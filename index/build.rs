@@ -1,10 +1,10 @@
-//! Compiles the C++ that stands between Rust and FAISS, with FAISS's own headers and the
-//! same instruction set (`CXXFLAGS`).
+//! Compiles the C++ code between Rust and FAISS with FAISS's headers and the same instruction set
+//! (`CXXFLAGS`).
 
 fn main() {
     let Some(faiss) = std::env::var_os("DEP_FAISS_C_ROOT") else {
         println!(
-            "cargo::error=faiss-sys did not say where it built FAISS; it must have its feature 'static'"
+            "cargo::error=faiss-sys did not report where it built FAISS; enable its feature 'static'"
         );
         return;
     };

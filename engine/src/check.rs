@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use clipdb_index::{CollectionIndex, Held, Reason};
-use clipdb_storage::{CheckMode, Checked, Finding, FindingKind, Store, StoreOptions};
+use clipdb_index::{CollectionIndex, Reason, SavedIndex};
+use clipdb_storage::{
+    CheckMode, CheckReport, Finding, FindingKind, FindingSubject, Store, StoreOptions,
+};
 
 use crate::collection::closed::Closed;
 use crate::collection::collection::Collection;
@@ -18,33 +20,31 @@ use crate::error::EngineError;
 use crate::metrics::statistics::Statistics;
 use crate::settings::EngineSettings;
 
-/// Verifies the folder `settings.data`. With `repair` does about it what loses nothing, and
-/// brings every index up to date.
+/// Verifies the folder `settings.data`. [`CheckMode::Repair`] also repairs what can be repaired
+/// without loss, and brings every index up to date.
 ///
 /// # Errors
 /// The folder cannot be looked at. What is damaged in it is no error but a finding.
-pub fn check_folder(settings: &EngineSettings, repair: bool) -> Result<Checked, EngineError> {
+pub fn check_folder(
+    settings: &EngineSettings,
+    mode: CheckMode,
+) -> Result<CheckReport, EngineError> {
     let options = StoreOptions {
         cache_bytes: settings.cache_bytes,
         reserve_bytes: 0,
-    };
-    let mode = if repair {
-        CheckMode::Repair
-    } else {
-        CheckMode::Verify
     };
     let mut checked = clipdb_storage::check(&settings.data, &options, mode)?;
     let servable = |finding: &Finding| {
         finding.repaired.is_some()
             || matches!(finding.kind, FindingKind::Leftover | FindingKind::Derived)
-            || finding.what.starts_with("the image file")
+            || finding.subject == FindingSubject::ImageFile
     };
     // Indexes of documents that are not whole say nothing.
     if checked.findings.iter().all(servable) {
         let store = Store::open(&settings.data, &options)?;
         let statistics =
             Statistics::new().map_err(|error| EngineError::Metrics(error.to_string()))?;
-        let shared = repair
+        let shared = (mode == CheckMode::Repair)
             .then(|| Shared::start(settings, &Arc::new(statistics)))
             .transpose()?;
         for definition in store.collections() {
@@ -83,12 +83,12 @@ fn check_index(
     let live: BTreeSet<_> = store.live_keys()?.into_iter().map(rows::row_id).collect();
     let definition = store.definition();
     let found = CollectionIndex::inspect(folder, &index_configuration(definition)?);
-    let judge = |what: &str, held: Result<Held, Reason>| {
+    let judge = |what: &str, held: Result<SavedIndex, Reason>| {
         let (kind, reason) = match held {
             Err(Reason::Missing) => (FindingKind::Note, "there is none yet".to_owned()),
             Err(Reason::Format(format)) => (FindingKind::Note, format),
-            Err(Reason::Damaged(damage)) => (FindingKind::Derived, damage),
-            Ok(Held { sequence, .. }) if sequence != Some(store.sequence()) => {
+            Err(Reason::Corrupt(damage)) => (FindingKind::Derived, damage),
+            Ok(SavedIndex { sequence, .. }) if sequence != Some(store.sequence()) => {
                 let behind = "it is behind the documents, which the next start mends".to_owned();
                 (FindingKind::Note, behind)
             }

@@ -74,6 +74,6 @@ pub use clipdb_index::{
     set_build_threads, set_search_threads,
 };
 pub use clipdb_storage::{
-    Checked, CollectionName, Document, DocumentId, FieldDefinition, FieldKind, Finding,
-    FindingKind, SnapshotId, StorageError, VectorIndex, VectorKind,
+    CheckMode, CheckReport, CollectionName, Document, DocumentId, FieldDefinition, FieldKind,
+    Finding, FindingKind, SnapshotId, StorageError, VectorIndex, VectorKind,
 };

@@ -6,7 +6,7 @@ use std::io::{BufReader, Seek};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use clipdb_storage::{CollectionName, Shelf, SnapshotId, SnapshotInfo, StorageError};
+use clipdb_storage::{CollectionName, SnapshotId, SnapshotInfo, SnapshotStore, StorageError};
 use serde_json::Value;
 
 use crate::blocking::blocking;
@@ -30,8 +30,8 @@ pub enum ArchiveSource {
 }
 
 impl Engine {
-    pub fn shelf(&self) -> &Shelf {
-        self.store.shelf()
+    pub fn shelf(&self) -> &SnapshotStore {
+        self.store.snapshots()
     }
 
     /// Begins a snapshot of the collection as it is now.

@@ -1,10 +1,9 @@
-//! What a filter costs a search by vectors, by how much it leaves and by `ef`:
+//! The cost of filters in vector searches, by selectivity and `ef`:
 //! `filter_cost [VECTORS] [FOLDER] [DIMENSIONS] [SPREAD]`.
 //!
-//! Unit vectors in clusters (with a spread of 100 in none to speak of) in one graph; filters that
-//! know nothing of them. Prints the recall of
-//! ten hits, the median milliseconds of the index's search, with the filter's rows at hand and
-//! with them asked for too, and what a search compares.
+//! Unit vectors in clusters (practically uniform with a spread of 100) in one graph, and filters that
+//! are independent of the vectors. Prints the recall of ten hits, the median milliseconds of a search
+//! without and with the evaluation of the filter, and the number of comparisons.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -61,13 +60,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             index.apply(&[], &borrowed, last as u64)?;
         }
     }
-    index.settle();
+    index.wait_for_builds();
     index.compact();
-    index.settle();
+    index.wait_for_builds();
     index.save()?;
     println!("{:?}\n", index.segments(VectorKind::Image));
     println!(
-        "| leaves | ef | recall@10 | search ms | with the filter ms | codes walked | codes scanned | full vectors |"
+        "| accepted | ef | recall@10 | search ms | with the filter ms | codes walked | codes scanned | full vectors |"
     );
     println!("| --- | --- | --- | --- | --- | --- | --- | --- |");
     for permille in [1000, 500, 200, 100, 50, 10, 1] {
@@ -106,7 +105,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 rows_of(&index, query, HITS, &how)?;
                 Ok(())
             })?;
-            let whole = median(&queries, |query| {
+            let with_filter = median(&queries, |query| {
                 let rows = index.select(&filter)?;
                 let within: Option<&RowSet> = if all { None } else { Some(&rows) };
                 rows_of(&index, query, HITS, &Nearest { within, ..how })?;
@@ -115,7 +114,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             let wanted: usize = truth.iter().map(Vec::len).sum();
             let spent = [0, 1, 2].map(|kind| (after[kind] - before[kind]) / queries.len());
             println!(
-                "| {permille} ‰ | {ef} | {:.4} | {searches:.3} | {whole:.3} | {} | {} | {} |",
+                "| {permille} ‰ | {ef} | {:.4} | {searches:.3} | {with_filter:.3} | {} | {} | {} |",
                 found as f64 / wanted as f64,
                 spent[0],
                 spent[1],
@@ -149,7 +148,7 @@ fn around(random: &mut StdRng, noise: f32, centre: &[f32]) -> Vec<f32> {
     let each = noise / (centre.len() as f32).sqrt();
     let moved: Vec<f32> = centre
         .iter()
-        // The sum of four even numbers is about a normal one.
+        // The sum of four uniform numbers is approximately normal.
         .map(|x| {
             let sum: f32 = (0..4).map(|_| random.random_range(-1.0..1.0f32)).sum();
             x + each * sum * 0.866
@@ -160,7 +159,7 @@ fn around(random: &mut StdRng, noise: f32, centre: &[f32]) -> Vec<f32> {
 }
 
 fn document(row: u64, vector: Vec<f32>) -> OwnedRow {
-    // A number that jumps about, the same each time.
+    // A deterministic pseudorandom number.
     let mixed = row.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20;
     OwnedRow {
         id: RowId(row),
@@ -174,7 +173,7 @@ fn document(row: u64, vector: Vec<f32>) -> OwnedRow {
     }
 }
 
-/// Of the milliseconds that each query takes.
+/// The median of the milliseconds of the queries.
 fn median(
     queries: &[Vec<f32>],
     ask: impl Fn(&[f32]) -> Result<(), Box<dyn std::error::Error>>,

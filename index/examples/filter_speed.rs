@@ -1,4 +1,4 @@
-//! How long filters, facets and sorting take: `filter_speed [ROWS] [FOLDER]`.
+//! The time of filters, facets and sorting: `filter_speed [ROWS] [FOLDER]`.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -51,7 +51,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     ] {
         let parsed = Filter::parse(&filter, &Fields::default())?;
         let (found, took) = timed_after(
-            // A commit, after which no filter's rows are known.
+            // A commit, which invalidates cached results.
             || Ok(index.apply(&[], &[], count)?),
             || Ok(index.select(&parsed)?.len()),
         )?;
@@ -65,16 +65,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let sets: [(&str, Option<&RowSet>); 3] =
         [("all", None), ("half", Some(&half)), ("1000", Some(&few))];
     for (name, rows) in sets {
-        let tell = |what: &str, took: f64| println!("| {what} of {name} | | {took:.2} |");
+        let print_row = |what: &str, took: f64| println!("| {what} of {name} | | {took:.2} |");
         let facet = |field: &str| counted(&index, rows, field);
-        tell("facet `year` (25 values)", facet("year")?);
-        tell("facet `tags` (50 values)", facet("tags")?);
-        tell("facet `serial` (all different)", facet("serial")?);
+        print_row("facet `year` (25 values)", facet("year")?);
+        print_row("facet `tags` (50 values)", facet("tags")?);
+        print_row("facet `serial` (all different)", facet("serial")?);
         let sort = |order: Order| -> Result<f64, Box<dyn std::error::Error>> {
             Ok(timed(|| Ok(index.ordered(rows, &order, None, 10)?.len()))?.1)
         };
-        tell("ten by `-year`", sort(Order::default().by("year", true))?);
-        tell(
+        print_row("ten by `-year`", sort(Order::default().by("year", true))?);
+        print_row(
             "ten by `serial`",
             sort(Order::default().by("serial", false))?,
         );
@@ -82,7 +82,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             lat: 45.0,
             lon: 5.0,
         };
-        tell(
+        print_row(
             "ten by distance",
             sort(Order::default().near("place", here))?,
         );
@@ -103,7 +103,7 @@ fn counted(
 }
 
 fn document(row: u64) -> OwnedRow {
-    // A number that jumps about, the same each time.
+    // A deterministic pseudorandom number.
     let mixed = row.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20;
     let metadata = json!({
         "half": mixed.is_multiple_of(2),
@@ -126,14 +126,14 @@ fn document(row: u64) -> OwnedRow {
     }
 }
 
-/// What it answers, and the median of its milliseconds.
+/// The result, and the median of the milliseconds.
 fn timed(
     work: impl Fn() -> Result<usize, Box<dyn std::error::Error>>,
 ) -> Result<(usize, f64), Box<dyn std::error::Error>> {
     timed_after(|| Ok(()), work)
 }
 
-/// The same, with something before each time that is not timed.
+/// Like [`timed`], with a preparation that is not timed.
 fn timed_after(
     before: impl Fn() -> Result<(), Box<dyn std::error::Error>>,
     work: impl Fn() -> Result<usize, Box<dyn std::error::Error>>,

@@ -1,14 +1,13 @@
-//! Fusion on a made-up mixed collection: how often a right picture and a right text both
-//! reach the first ten, given that each is in the first ten of its own kind.
+//! Fusion on a synthetic mixed collection: how often a relevant image and a relevant text are both in
+//! the first ten, given that each is in the first ten of its own kind.
 //!
 //! `cargo run --release -p clipdb-index --example fusion_simulation`
 //!
-//! Concepts are directions in clusters, so that each has look-alikes. A concept's picture
-//! and text are its direction with noise, drawn so that recall comes close to the bundled
-//! model's; texts carry all, some or none of the query's words, and sentences about
-//! nothing carry them by chance. The constants of `fusion::place` were chosen on real
-//! embeddings of drawings, their descriptions and a novel's sentences; this shows that they
-//! hold where nothing was fitted.
+//! Concepts are directions in clusters, so each has similar ones. A concept's image and text are its
+//! direction with noise, so recall is close to that of the bundled model. Texts have all, some or none
+//! of the query's words, and unrelated sentences have them by chance. The constants of `fusion::place`
+//! were chosen on real embeddings of drawings, their descriptions and sentences of a novel; this
+//! simulation shows that they also work on data to which nothing was fitted.
 
 use std::collections::{HashMap, HashSet};
 
@@ -26,23 +25,23 @@ const PAGE: usize = 10;
 
 fn main() {
     println!(
-        "picture noise | picture R@1 R@10 | text R@1 R@10 | ours | plain RRF | raw cosine | cases"
+        "image noise | image R@1 R@10 | text R@1 R@10 | ours | plain RRF | raw cosine | cases"
     );
     for noise in [1.6, 2.4, 3.2] {
         report(noise);
     }
 }
 
-fn report(picture_noise: f32) {
-    let world = World::new(&mut StdRng::seed_from_u64(7), picture_noise);
+fn report(image_noise: f32) {
+    let world = World::new(&mut StdRng::seed_from_u64(7), image_noise);
     let mut recall = [0usize; 4];
     let mut both = [0usize; 3];
     let mut cases = 0;
     for concept in 0..CONCEPTS {
         let lists = world.search(concept);
-        let picture = RowId(concept as u64);
+        let image = RowId(concept as u64);
         let text = RowId(TEXTS_FROM + concept as u64);
-        let ranks = [rank(&lists.image, picture), rank(&lists.text, text)];
+        let ranks = [rank(&lists.image, image), rank(&lists.text, text)];
         for (position, (rank, within)) in
             [(ranks[0], 1), (ranks[0], 10), (ranks[1], 1), (ranks[1], 10)]
                 .into_iter()
@@ -59,13 +58,13 @@ fn report(picture_noise: f32) {
             .enumerate()
         {
             let page: HashSet<RowId> = page.iter().take(PAGE).copied().collect();
-            both[method] += usize::from(page.contains(&picture) && page.contains(&text));
+            both[method] += usize::from(page.contains(&image) && page.contains(&text));
         }
     }
     let of_all = |count: usize| count as f64 / CONCEPTS as f64;
     let of_cases = |count: usize| count as f64 / f64::from(cases.max(1));
     println!(
-        "{picture_noise:13.2} | {:11.2} {:4.2} | {:8.2} {:4.2} | {:4.2} | {:9.2} | {:10.2} | {cases}",
+        "{image_noise:13.2} | {:11.2} {:4.2} | {:8.2} {:4.2} | {:4.2} | {:9.2} | {:10.2} | {cases}",
         of_all(recall[0]),
         of_all(recall[1]),
         of_all(recall[2]),
@@ -113,7 +112,7 @@ fn plain_rrf(lists: &Lists) -> Vec<RowId> {
 }
 
 fn raw_cosine(lists: &Lists) -> Vec<RowId> {
-    // A dual encoder's scales: text against text high, text against pictures low.
+    // A dual encoder's scales: high for two texts, low for a text and an image.
     let mut hits: Vec<Scored> = lists.text.clone();
     hits.extend(lists.image.iter().map(|hit| Scored {
         score: 0.5 * hit.score,
@@ -124,19 +123,19 @@ fn raw_cosine(lists: &Lists) -> Vec<RowId> {
 
 struct World {
     queries: Vec<Vec<f32>>,
-    pictures: Vec<(RowId, Vec<f32>)>,
+    images: Vec<(RowId, Vec<f32>)>,
     texts: Vec<(RowId, Vec<f32>)>,
-    /// Per text, the words it holds.
+    /// The words of each text.
     words: HashMap<RowId, HashSet<u32>>,
     names: Vec<[u32; 2]>,
 }
 
 impl World {
-    fn new(rng: &mut StdRng, picture_noise: f32) -> Self {
+    fn new(rng: &mut StdRng, image_noise: f32) -> Self {
         let clusters: Vec<Vec<f32>> = (0..CLUSTERS).map(|_| direction(rng)).collect();
         let mut world = Self {
             queries: Vec::new(),
-            pictures: Vec::new(),
+            images: Vec::new(),
             texts: Vec::new(),
             words: HashMap::new(),
             names: Vec::new(),
@@ -146,11 +145,11 @@ impl World {
             let meaning = near(rng, &clusters[cluster], 0.7);
             world.queries.push(near(rng, &meaning, 0.35));
             world
-                .pictures
-                .push((RowId(concept as u64), uneven(rng, &meaning, picture_noise)));
+                .images
+                .push((RowId(concept as u64), uneven(rng, &meaning, image_noise)));
             let row = RowId(TEXTS_FROM + concept as u64);
             world.texts.push((row, uneven(rng, &meaning, 1.0)));
-            // A name is a word shared with look-alikes and one that is mostly its own.
+            // A name has a word that similar concepts share and one that is mostly unique.
             let name = [
                 cluster as u32,
                 (CLUSTERS + rng.random_range(0..CONCEPTS)) as u32,
@@ -187,16 +186,16 @@ impl World {
         Lists {
             keyword,
             full_score,
-            image: nearest(&self.pictures),
+            image: nearest(&self.images),
             text: nearest(&self.texts),
         }
     }
 
-    /// BM25 without lengths: the sum of the idf of the words held.
-    fn keyword(&self, asked: &[u32], wanted: usize) -> (Vec<Scored>, f32) {
+    /// BM25 without lengths: the sum of the idf of the words in a text.
+    fn keyword(&self, query: &[u32], wanted: usize) -> (Vec<Scored>, f32) {
         let mut scores: HashMap<RowId, f32> = HashMap::new();
         let mut full = 0.0;
-        for word in asked {
+        for word in query {
             let holding: Vec<RowId> = self
                 .words
                 .iter()
@@ -231,8 +230,8 @@ fn rank(hits: &[Scored], row: RowId) -> usize {
         .map_or(usize::MAX, |at| at + 1)
 }
 
-/// As [`near`], with noise that is small for some and large for others: some things are
-/// drawn or told plainly, some are not.
+/// Like [`near`], with noise that is small for some and large for others: some things are depicted or
+/// described plainly, some are not.
 fn uneven(rng: &mut StdRng, centre: &[f32], noise: f32) -> Vec<f32> {
     let luck = rng.random::<f32>();
     near(rng, centre, noise * (0.2 + 1.6 * luck * luck))

@@ -1,8 +1,7 @@
-//! How long keyword queries take over many short texts, with and without typos:
+//! The latency of keyword queries over many short texts, with and without typos:
 //! `cargo run --release --example keyword_latency -- NOVEL.txt [texts]`
 //!
-//! The texts are ten words each, drawn from a novel so that frequent words are frequent,
-//! and every text has one word of its own.
+//! Each text has ten words, drawn from a novel with their natural frequencies, and one unique word.
 
 use std::error::Error;
 use std::time::{Duration, Instant};
@@ -28,7 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut random = StdRng::seed_from_u64(9);
     let folder = tempfile::tempdir()?;
     let mut configuration = Configuration::new(4);
-    // No graph is built beside the searches.
+    // No graph is built during the searches.
     configuration.vectors.kind = IndexKind::Flat;
     let (index, _) = CollectionIndex::open(folder.path(), &configuration)?;
 
@@ -41,7 +40,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         index.apply(&[], &borrowed, first as u64 + 1)?;
     }
     let spent = begun.elapsed();
-    index.settle();
+    index.wait_for_builds();
     let statistics = index.statistics()?;
     println!(
         "{texts} texts in {:.1} s, {:.0} a second; {:.1} MB of words in {} segments",
@@ -98,7 +97,7 @@ fn pick<'a>(words: &[&'a str], random: &mut StdRng) -> &'a str {
     words.choose(random).copied().unwrap_or("word")
 }
 
-/// Two neighbours swapped, not the first letter.
+/// The word with two adjacent letters swapped, except the first letter.
 fn misspelt(word: &str, random: &mut StdRng) -> String {
     let mut letters: Vec<char> = word.chars().collect();
     let at = random.random_range(1..letters.len() - 1);
@@ -106,7 +105,7 @@ fn misspelt(word: &str, random: &mut StdRng) -> String {
     letters.into_iter().collect()
 }
 
-/// A query that begins with a control character is asked without typos.
+/// Queries that begin with a control character are searched without correcting typos.
 fn measure(
     index: &CollectionIndex,
     name: &str,

@@ -1,9 +1,9 @@
-//! A set of small numbers: a segment's documents, or a column's ordinals.
+//! A dense set of small numbers: documents of a segment, or ordinals of a column.
 
-/// Numbers of one word.
+/// Bits of a word.
 pub(crate) const BITS: usize = u64::BITS as usize;
 
-/// A set among the numbers below a length.
+/// A set of numbers below a fixed length.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Bits {
     words: Vec<u64>,
@@ -11,7 +11,7 @@ pub(crate) struct Bits {
 }
 
 impl Bits {
-    /// None of them.
+    /// The empty set.
     pub(crate) fn none(len: usize) -> Self {
         Self {
             words: vec![0; len.div_ceil(BITS)],
@@ -19,7 +19,7 @@ impl Bits {
         }
     }
 
-    /// All of them.
+    /// The set of all numbers below `len`.
     pub(crate) fn all(len: usize) -> Self {
         let mut all = Self::none(len);
         all.invert();
@@ -45,19 +45,19 @@ impl Bits {
         }
     }
 
-    pub(crate) fn keep(&mut self, others: &Self) {
+    pub(crate) fn intersect(&mut self, others: &Self) {
         for (word, other) in self.words.iter_mut().zip(&others.words) {
             *word &= other;
         }
     }
 
-    pub(crate) fn add(&mut self, others: &Self) {
+    pub(crate) fn unite(&mut self, others: &Self) {
         for (word, other) in self.words.iter_mut().zip(&others.words) {
             *word |= other;
         }
     }
 
-    /// How many there are.
+    /// How many numbers are in the set.
     pub(crate) fn count(&self) -> usize {
         self.words
             .iter()
@@ -65,7 +65,7 @@ impl Bits {
             .sum()
     }
 
-    /// Number `n` is bit `n % 64` of word `n / 64`.
+    /// The bits: number `n` is bit `n % 64` of word `n / 64`.
     pub(crate) fn words(&self) -> &[u64] {
         &self.words
     }
@@ -74,7 +74,7 @@ impl Bits {
         self.words.iter().all(|word| *word == 0)
     }
 
-    /// Ascending.
+    /// The numbers in ascending order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = usize> + '_ {
         self.words.iter().enumerate().flat_map(|(at, word)| {
             let mut left = *word;

@@ -3,65 +3,62 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::row::RowId;
-use crate::words::QueryTooLarge;
+use crate::keyword_limits::QueryTooLarge;
+use crate::row::{MAX_DIMENSIONS, RowId};
 
-/// What can go wrong in an index. None of these loses a document: the index is derived,
-/// and reopening and reconciling it brings it back.
+/// An error of an index. None of them loses a document: the index is derived, and reopening and
+/// reconciling it restores it.
 #[derive(Debug, thiserror::Error)]
 pub enum IndexError {
-    /// A vector's or a query's length is not the collection's.
+    /// A vector or a query has another dimension than the collection.
     #[error(
-        "a vector of {got} numbers met an index of {expected} dimensions; embed it with the collection's model"
+        "the vector has {got} dimensions, the index has {expected}; embed it with the collection's model"
     )]
     Dimension {
         /// Dimensions of the index.
         expected: usize,
-        /// Length of the vector that came.
+        /// Dimensions of the vector.
         got: usize,
     },
-    /// A vector or a query holds NaN or an infinity, whose inner product orders nothing.
+    /// A vector or a query contains NaN or an infinity, so its inner products cannot be ordered.
     #[error(
-        "a vector holds a number that is not finite; check the model's output or the query's weights"
+        "the vector contains a number that is not finite; check the model's output or the query's weights"
     )]
     NotFinite,
-    /// A dimension of zero or beyond what FAISS can address.
-    #[error("{0} is no usable number of dimensions; it must lie between 1 and {max}", max = crate::vectors::MAX_DIMENSIONS)]
+    /// The number of dimensions is zero or too large for FAISS.
+    #[error("vectors cannot have {0} dimensions; the number must be from 1 to {MAX_DIMENSIONS}")]
     BadDimension(usize),
-    /// A set of rows up to this one would be too large.
-    #[error("row {} exceeds the largest row an index can hold, {max}", .0.0, max = crate::vectors::MAX_ROW)]
-    RowTooLarge(RowId),
-    /// A row has more vectors of one kind than can be told apart.
-    #[error("row {} has more than 65,536 vectors of one kind; split its text over several documents", .0.0)]
+    /// A row has more vectors of one kind than there are passage numbers.
+    #[error("row {} has more than 65,536 vectors of one kind; split its text into several documents", .0.0)]
     TooManyPassages(RowId),
-    /// A keyword query asks more than one may.
+    /// A keyword query exceeds a limit.
     #[error(transparent)]
     QueryTooLarge(#[from] QueryTooLarge),
-    /// FAISS refused an operation.
+    /// FAISS failed.
     #[error("FAISS could not {doing}: {reason}")]
     Faiss {
-        /// What was attempted.
+        /// The operation, after "could not".
         doing: &'static str,
-        /// FAISS's own words.
+        /// FAISS's message.
         reason: String,
     },
-    /// Tantivy refused an operation.
+    /// Tantivy failed.
     #[error("tantivy could not {doing}: {source}")]
     Tantivy {
-        /// What was attempted.
+        /// The operation, after "could not".
         doing: &'static str,
-        /// Tantivy's own words.
+        /// Tantivy's error.
         #[source]
         source: Box<tantivy::TantivyError>,
     },
     /// A file of the index could not be read or written.
     #[error("could not {doing} {path}: {source}; check the disk's space and permissions", path = path.display())]
     Io {
-        /// What was attempted.
+        /// The operation, after "could not".
         doing: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// The system's answer.
+        /// The operating system's error.
         #[source]
         source: io::Error,
     },
@@ -88,13 +85,13 @@ impl IndexError {
     }
 }
 
-/// Why bringing an index up to date stopped.
+/// Why reconciling an index stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum ReconcileError<E> {
-    /// The caller's `fetch` failed for a row; the batches before it are in the index.
-    #[error("row {} could not be read from the source of truth: {cause}", row.0)]
+    /// The caller's `fetch` failed for a row. The batches before it are in the index.
+    #[error("could not read row {} from the source of truth: {cause}", row.0)]
     Fetch {
-        /// The row that was asked for.
+        /// The requested row.
         row: RowId,
         /// The caller's error.
         cause: E,

@@ -1,34 +1,34 @@
-//! Bringing both indexes to hold exactly the rows that the source of truth holds.
+//! Reconciling: both indexes get exactly the rows that the source of truth holds.
 
 use crate::collection::CollectionIndex;
 use crate::error::ReconcileError;
 use crate::fault::WriteStep;
 use crate::row::{OwnedRow, Row, RowId};
 
-/// Rows read from the source of truth at a time.
+/// Rows that are read from the source of truth at a time.
 const BATCH: usize = 256;
 
-/// What was out of step.
+/// The differences that reconciling removed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Reconciled {
     /// Rows whose vectors were added.
     pub vectors_added: usize,
     /// Rows whose vectors were removed.
     pub vectors_removed: usize,
-    /// Rows whose words were added.
+    /// Rows that were added to the full-text index.
     pub words_added: usize,
-    /// Rows whose words were removed.
+    /// Rows that were removed from the full-text index.
     pub words_removed: usize,
 }
 
 impl CollectionIndex {
-    /// Makes each of the two indexes hold exactly the rows of `live`, in any order: removes
-    /// what is extra and adds what is missing, which `fetch` reads row by row. At most a
-    /// few hundred fetched rows are held at a time.
+    /// Makes both indexes hold exactly the rows of `live`, which may be in any order: removes extra
+    /// rows and adds missing ones, which `fetch` reads one by one. At most a few hundred fetched
+    /// rows are in memory at a time.
     ///
     /// # Errors
-    /// `fetch`'s first error or the index's. Words are then as before, vectors may be further
-    /// along; calling it again continues.
+    /// The first error of `fetch` or of the index. The full-text index is then unchanged, and the
+    /// vectors may be partly reconciled; a second call continues.
     pub fn reconcile<E>(
         &self,
         live: &[RowId],
@@ -39,7 +39,7 @@ impl CollectionIndex {
         live.sort_unstable();
         let mut writer = self.writer.lock();
         let vectors = Difference::new(&live, self.vectors.rows());
-        let words = Difference::new(&live, self.words.rows()?);
+        let words = Difference::new(&live, self.fulltext.rows()?);
         let done = Reconciled {
             vectors_added: vectors.missing.len(),
             vectors_removed: vectors.extra.len(),
@@ -49,10 +49,10 @@ impl CollectionIndex {
         if done == Reconciled::default() && writer.sequence == sequence {
             return Ok(done);
         }
-        let mut bring = || -> Result<(), ReconcileError<E>> {
+        let mut update = || -> Result<(), ReconcileError<E>> {
             self.faults.reach(WriteStep::Reconcile)?;
             self.vectors.apply(&vectors.extra, &[])?;
-            writer.words.stage(&words.extra, &[])?;
+            writer.fulltext.stage(&words.extra, &[])?;
             let mut missing = [vectors.missing.as_slice(), &words.missing].concat();
             missing.sort_unstable();
             missing.dedup();
@@ -65,12 +65,12 @@ impl CollectionIndex {
                 let rows: Vec<Row<'_>> = fetched.iter().map(OwnedRow::as_row).collect();
                 self.vectors.check(&rows)?;
                 self.vectors.apply(&[], &vectors.of(&rows))?;
-                writer.words.stage(&[], &words.of(&rows))?;
+                writer.fulltext.stage(&[], &words.of(&rows))?;
             }
-            Ok(writer.words.commit(sequence)?)
+            Ok(writer.fulltext.commit(sequence)?)
         };
-        if let Err(error) = bring() {
-            writer.words.roll_back();
+        if let Err(error) = update() {
+            writer.fulltext.roll_back();
             return Err(error);
         }
         writer.sequence = sequence;
@@ -78,7 +78,7 @@ impl CollectionIndex {
     }
 }
 
-/// What one index has too few and too many.
+/// Missing and extra rows of one index.
 struct Difference {
     /// Ascending.
     missing: Vec<RowId>,
@@ -86,7 +86,7 @@ struct Difference {
 }
 
 impl Difference {
-    /// Of two ascending lists.
+    /// Compares two ascending lists.
     fn new(live: &[RowId], held: Vec<RowId>) -> Self {
         Self {
             missing: without(live, &held),
@@ -102,7 +102,7 @@ impl Difference {
     }
 }
 
-/// What of one ascending list is not in another.
+/// The rows of one ascending list that are not in another.
 fn without(rows: &[RowId], others: &[RowId]) -> Vec<RowId> {
     let mut others = others.iter().peekable();
     rows.iter()

@@ -1,29 +1,32 @@
-//! What is indexed of one version of a document, and how hits are named.
+//! Rows, the indexed versions of documents, and hits. A leaf: it knows no index.
 
 use serde_json::{Map, Value};
 
-/// The key of one stored version of a document. A replaced document has a new one; none is
-/// ever used again, so an index is right exactly when its rows are the stored ones.
+/// Maximum dimension of a vector: larger than any dual encoder's and small enough for FAISS's `int`.
+pub(crate) const MAX_DIMENSIONS: usize = 65_536;
+
+/// The key of one stored version of a document. A replaced document gets a new key, and no key is
+/// ever reused, so an index is up to date exactly if its rows are the stored ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RowId(pub u64);
 
-/// Which of a document's vectors: its picture's or its text's.
+/// The kind of a document's vector: of its image or of its text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum VectorKind {
-    /// The image tower's vector of the picture.
+    /// The image tower's vector of the image.
     Image,
     /// The text tower's vector of the text.
     Text,
 }
 
-/// One of the ranked lists that a search can ask for.
+/// The kind of a ranked list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ListKind {
     /// BM25 over text and string metadata.
     Keyword,
-    /// The query's vector against the pictures' vectors.
+    /// The query's vector against image vectors.
     Image,
-    /// The query's vector against the texts' vectors.
+    /// The query's vector against text vectors.
     Text,
 }
 
@@ -36,23 +39,23 @@ impl From<VectorKind> for ListKind {
     }
 }
 
-/// A document's version as the indexes see it.
+/// The indexed version of a document, borrowed.
 #[derive(Debug, Clone)]
 pub struct Row<'a> {
     /// Its key.
     pub id: RowId,
-    /// The id of the document, for filters and order.
+    /// The id of the document, for filters and sorting.
     pub document: &'a str,
-    /// Its text, searched by words.
+    /// Its text, for keyword search.
     pub text: Option<&'a str>,
-    /// Its metadata, whose strings are searched by words and whose fields by `field:word`.
+    /// Its metadata. Keyword search finds its strings, and `field:word` a field.
     pub metadata: &'a Map<String, Value>,
-    /// Its vectors, each as long as the index's dimension. A long text has several: the first
-    /// is its passage 0, the next its passage 1.
+    /// Its vectors, each of the index's dimension. A long text has one for each passage, in the
+    /// order of the passages.
     pub vectors: Vec<(VectorKind, &'a [f32])>,
 }
 
-/// A [`Row`] that owns its parts, as read back from the source of truth.
+/// A [`Row`] that owns its data, as read from the source of truth.
 #[derive(Debug, Clone)]
 pub struct OwnedRow {
     /// Its key.
@@ -84,13 +87,13 @@ impl OwnedRow {
     }
 }
 
-/// A row and what one list thinks of it: an inner product or a BM25 score.
+/// A hit of one ranked list.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Scored {
-    /// The row found.
+    /// The row.
     pub row: RowId,
-    /// Higher is better.
+    /// Inner product or BM25 score; higher is better.
     pub score: f32,
-    /// Which of the row's vectors of the list's kind came nearest; 0 in the keyword list.
+    /// The passage whose vector is nearest to the query; 0 in the keyword list.
     pub passage: u16,
 }

@@ -1,141 +1,106 @@
-//! A set of rows: what a filter leaves, in the form that a scan asks for membership.
+//! Sets of rows: the result of a filter.
+
+use roaring::{RoaringBitmap, RoaringTreemap};
 
 use crate::row::RowId;
 
-const BITS: u64 = u64::BITS as u64;
-
-/// A set of rows, as one bit for each row up to the highest: keys are given out in order,
-/// so the bits are dense, and a lookup is one load.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RowSet {
-    words: Vec<u64>,
-    len: usize,
-}
+/// A set of rows.
+///
+/// A compressed bitmap (Lemire et al. 2018, "Roaring Bitmaps"): its memory depends on the rows
+/// that it holds, at most about two bytes each plus 64 for every 65,536 row numbers among which
+/// there is one, and not on the highest row number. Row numbers are never reused, so they grow
+/// with every write.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RowSet(RoaringTreemap);
 
 impl RowSet {
-    /// Adds `row`; adding it twice is no change.
+    /// Adds `row`. Has no effect if the row is in the set.
     pub fn insert(&mut self, row: RowId) {
-        let (word, bit) = place(row);
-        if word >= self.words.len() {
-            self.words.resize(word + 1, 0);
-        }
-        self.len += usize::from(self.words[word] & bit == 0);
-        self.words[word] |= bit;
+        self.0.insert(row.0);
     }
 
-    /// Takes `row` out, if it is there.
+    /// Removes `row`. Has no effect if the row is not in the set.
     pub fn remove(&mut self, row: RowId) {
-        if self.contains(row) {
-            let (word, bit) = place(row);
-            self.words[word] &= !bit;
-            self.len -= 1;
-        }
+        self.0.remove(row.0);
     }
 
-    /// Keeps what is in `others`, too.
-    pub fn keep(&mut self, others: &Self) {
-        self.words.truncate(others.words.len());
-        self.len = 0;
-        for (word, other) in self.words.iter_mut().zip(&others.words) {
-            *word &= other;
-            self.len += word.count_ones() as usize;
-        }
+    /// Removes every row that is not in `others`.
+    pub fn intersect(&mut self, others: &Self) {
+        self.0 &= &others.0;
     }
 
-    /// Takes out what is in `others`.
-    pub fn leave_out(&mut self, others: &Self) {
-        self.len = 0;
-        for (at, word) in self.words.iter_mut().enumerate() {
-            *word &= !others.words.get(at).copied().unwrap_or(0);
-            self.len += word.count_ones() as usize;
-        }
+    /// Removes every row that is in `others`.
+    pub fn subtract(&mut self, others: &Self) {
+        self.0 -= &others.0;
     }
 
-    /// Whether `row` is in it.
+    /// Whether `row` is in the set.
     pub fn contains(&self, row: RowId) -> bool {
-        let (word, bit) = place(row);
-        self.words.get(word).is_some_and(|word| word & bit != 0)
+        self.0.contains(row.0)
     }
 
-    /// How many rows there are.
+    /// Number of rows.
     pub fn len(&self) -> usize {
-        self.len
+        self.0.len() as usize
     }
 
-    /// Whether there are none.
+    /// Whether the set holds no row.
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.0.is_empty()
     }
 
-    /// The rows, ascending.
+    /// The rows in ascending order.
     pub fn iter(&self) -> impl Iterator<Item = RowId> + '_ {
-        self.words.iter().enumerate().flat_map(|(at, word)| {
-            let mut left = *word;
-            std::iter::from_fn(move || {
-                (left != 0).then(|| {
-                    let bit = u64::from(left.trailing_zeros());
-                    left &= left - 1;
-                    RowId(at as u64 * BITS + bit)
-                })
-            })
-        })
+        self.0.iter().map(RowId)
     }
 
-    /// The rows from `first` to `last`, ascending.
+    /// The rows from `first` to `last`, both inclusive, in ascending order.
     pub(crate) fn between(&self, first: u64, last: u64) -> impl Iterator<Item = RowId> + '_ {
-        let word_of = |row: u64| usize::try_from(row / BITS).unwrap_or(usize::MAX);
-        let to = word_of(last).saturating_add(1).min(self.words.len());
-        let from = word_of(first).min(to);
-        (from..to)
-            .flat_map(move |at| {
-                let mut left = self.words[at];
-                std::iter::from_fn(move || {
-                    (left != 0).then(|| {
-                        let bit = u64::from(left.trailing_zeros());
-                        left &= left - 1;
-                        RowId(at as u64 * BITS + bit)
-                    })
-                })
-            })
-            .skip_while(move |row| row.0 < first)
-            .take_while(move |row| row.0 <= last)
+        let mut rows = self.0.iter();
+        rows.advance_to(first);
+        rows.map(RowId).take_while(move |row| row.0 <= last)
     }
 
-    /// How many rows there are from `first` to `last`, give or take those of a word at each end.
-    pub(crate) fn about_between(&self, first: u64, last: u64) -> usize {
-        let word_of = |row: u64| usize::try_from(row / BITS).unwrap_or(usize::MAX);
-        let to = word_of(last).saturating_add(1).min(self.words.len());
-        let words = &self.words[word_of(first).min(to)..to];
-        words.iter().map(|word| word.count_ones() as usize).sum()
+    /// Number of rows from `first` to `last`, both inclusive.
+    pub(crate) fn count_between(&self, first: u64, last: u64) -> usize {
+        let before = first.checked_sub(1).map_or(0, |end| self.0.rank(end));
+        self.0.rank(last).saturating_sub(before) as usize
     }
 
-    /// Bytes of memory that it takes.
+    /// Approximate size in memory, in bytes.
     pub(crate) fn memory_bytes(&self) -> usize {
-        self.words.capacity() * size_of::<u64>()
+        let bitmaps = self.0.bitmaps().map(|(_, bitmap)| {
+            let containers = bitmap.statistics().n_containers as usize;
+            bitmap.serialized_size() + CONTAINER_BYTES * containers
+        });
+        size_of::<Self>() + bitmaps.sum::<usize>()
     }
 
-    /// The rows, ascending, as an iterator of its own.
+    /// Consumes the set and returns its rows in ascending order.
     pub fn into_rows(self) -> impl Iterator<Item = RowId> {
-        let last = self.words.len() as u64 * BITS;
-        (0..last).map(RowId).filter(move |row| self.contains(*row))
-    }
-
-    /// The bits themselves, row `r` in bit `r % 64` of word `r / 64`: for a scan in C++.
-    pub fn words(&self) -> &[u64] {
-        &self.words
+        self.0.into_iter().map(RowId)
     }
 }
+
+/// Memory of a container in addition to its rows: the container itself and the overhead of an
+/// allocation.
+const CONTAINER_BYTES: usize = 56;
 
 impl FromIterator<RowId> for RowSet {
     fn from_iter<I: IntoIterator<Item = RowId>>(rows: I) -> Self {
-        let mut set = Self::default();
-        rows.into_iter().for_each(|row| set.insert(row));
-        set
+        let mut rows: Vec<u64> = rows.into_iter().map(|row| row.0).collect();
+        if !rows.is_sorted() {
+            rows.sort_unstable();
+        }
+        rows.dedup();
+        let bitmaps = rows.chunk_by(|a, b| a >> 32 == b >> 32).map(|part| {
+            let low = part.iter().map(|row| *row as u32);
+            #[expect(clippy::expect_used, reason = "the rows are sorted and unique")]
+            let bitmap = RoaringBitmap::from_sorted_iter(low).expect("sorted rows");
+            ((part[0] >> 32) as u32, bitmap)
+        });
+        Self(RoaringTreemap::from_bitmaps(bitmaps))
     }
-}
-
-fn place(row: RowId) -> (usize, u64) {
-    ((row.0 / BITS) as usize, 1 << (row.0 % BITS))
 }
 
 #[cfg(test)]
@@ -148,31 +113,54 @@ mod tests {
 
     proptest! {
         #[test]
-        fn holds_what_was_put_in(rows in prop::collection::vec(0u64..1000, 0..200)) {
-            let expected: BTreeSet<RowId> = rows.iter().copied().map(RowId).collect();
-            let set: RowSet = rows.into_iter().map(RowId).collect();
+        fn holds_the_inserted_rows(rows in prop::collection::vec(0u64..1000, 0..200), high in any::<bool>()) {
+            let base = if high { (1 << 40) - 500 } else { 0 };
+            let expected: BTreeSet<RowId> = rows.iter().map(|row| RowId(base + row)).collect();
+            let set: RowSet = rows.iter().map(|row| RowId(base + row)).collect();
+            let mut one_by_one = RowSet::default();
+            rows.iter().for_each(|row| one_by_one.insert(RowId(base + row)));
+            prop_assert_eq!(&set, &one_by_one);
             prop_assert_eq!(set.len(), expected.len());
             prop_assert!(set.iter().eq(expected.iter().copied()));
             prop_assert!(set.clone().into_rows().eq(expected.iter().copied()));
             for (first, last) in [(0, 2000), (100, 700), (63, 64), (500, 499)] {
+                let (first, last) = (base + first, base + last);
                 let within = expected.iter().copied().filter(|row| (first..=last).contains(&row.0));
                 prop_assert!(set.between(first, last).eq(within.clone()));
-                prop_assert!(first > last || set.about_between(first, last) >= within.count());
+                prop_assert_eq!(set.count_between(first, last), within.count());
             }
             let mut fewer = set.clone();
             expected.iter().take(3).for_each(|row| fewer.remove(*row));
             prop_assert!(fewer.iter().eq(expected.iter().copied().skip(3)));
-            let even: RowSet = (0..500).map(|row| RowId(2 * row)).collect();
-            fewer.keep(&even);
+            let even: RowSet = (0..500).map(|row| RowId(base + 2 * row)).collect();
+            fewer.intersect(&even);
             prop_assert!(fewer.iter().eq(expected.iter().copied().skip(3).filter(|row| row.0 % 2 == 0)));
-            prop_assert_eq!(fewer.len(), fewer.iter().count());
             let mut odd = set.clone();
-            odd.leave_out(&even);
-            prop_assert!(odd.iter().eq(expected.iter().copied().filter(|row| row.0 >= 1000 || row.0 % 2 > 0)));
-            prop_assert_eq!(odd.len(), odd.iter().count());
-            for row in (0..1100).map(RowId) {
+            odd.subtract(&even);
+            prop_assert!(odd.iter().eq(expected.iter().copied().filter(|row| row.0 % 2 > 0)));
+            for row in (0..1100).map(|row| RowId(base + row)) {
                 prop_assert_eq!(set.contains(row), expected.contains(&row));
             }
         }
+    }
+
+    #[test]
+    fn memory_depends_on_the_rows_and_not_on_their_numbers() {
+        // A thousand documents after 2^40 writes: one bit a row number would be 128 GiB.
+        let scattered: RowSet = (0..1000).map(|at| RowId(at << 30)).collect();
+        let recent: RowSet = (0..1000).map(|at| RowId((1 << 40) - at)).collect();
+        assert!(
+            scattered.memory_bytes() < 200_000,
+            "{}",
+            scattered.memory_bytes()
+        );
+        assert!(recent.memory_bytes() < 3000, "{}", recent.memory_bytes());
+        // Never more than a few bytes over one bit a row where most row numbers are in the set.
+        let dense: RowSet = (0..1 << 20).map(RowId).collect();
+        assert!(
+            dense.memory_bytes() < (1 << 17) + 2000,
+            "{}",
+            dense.memory_bytes()
+        );
     }
 }

@@ -54,7 +54,7 @@ pub enum MigrationError {
     Corrupt {
         /// The value.
         what: String,
-        /// What is wrong with it.
+        /// The reason.
         reason: String,
     },
 

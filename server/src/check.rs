@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use clipdb_api::engine::{Checked, EngineSettings, Finding, FindingKind, check_folder};
+use clipdb_api::engine::{
+    CheckMode, CheckReport, EngineSettings, Finding, FindingKind, check_folder,
+};
 
 #[derive(Debug, Args)]
 pub struct CheckArguments {
@@ -33,7 +35,12 @@ pub fn run(arguments: &CheckArguments) -> ExitCode {
         data: arguments.data.clone(),
         ..EngineSettings::default()
     };
-    match check_folder(&settings, arguments.repair) {
+    let mode = if arguments.repair {
+        CheckMode::Repair
+    } else {
+        CheckMode::Verify
+    };
+    match check_folder(&settings, mode) {
         Ok(checked) => {
             if arguments.json {
                 println!("{}", as_json(&checked));
@@ -51,7 +58,7 @@ pub fn run(arguments: &CheckArguments) -> ExitCode {
 
 /// Whether no data is lost. Leftovers of a crash and repaired items count as intact; a document that
 /// was set aside does not.
-fn is_intact(checked: &Checked) -> bool {
+fn is_intact(checked: &CheckReport) -> bool {
     checked.set_aside.is_empty()
         && checked.findings.iter().all(|finding| match finding.kind {
             FindingKind::Damage | FindingKind::Derived => finding.repaired.is_some(),
@@ -60,7 +67,7 @@ fn is_intact(checked: &Checked) -> bool {
         })
 }
 
-fn as_json(checked: &Checked) -> serde_json::Value {
+fn as_json(checked: &CheckReport) -> serde_json::Value {
     serde_json::json!({
         "whole": is_intact(checked),
         "format": checked.format,
@@ -71,7 +78,7 @@ fn as_json(checked: &Checked) -> serde_json::Value {
     })
 }
 
-fn print(checked: &Checked, arguments: &CheckArguments) {
+fn print(checked: &CheckReport, arguments: &CheckArguments) {
     for finding in &checked.findings {
         println!("{}", line(finding));
     }

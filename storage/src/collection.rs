@@ -241,7 +241,7 @@ impl CollectionStore {
         let _alive = self.alive()?;
         let mut observer = self.0.observer.lock();
         if observer.is_some() {
-            return Err(StorageError::CopyUnderWay {
+            return Err(StorageError::SnapshotInProgress {
                 name: self.definition().name.clone(),
             });
         }

@@ -56,7 +56,7 @@ pub enum StorageError {
     Damaged {
         /// The value.
         what: String,
-        /// What is wrong.
+        /// The reason.
         reason: String,
     },
 
@@ -69,7 +69,7 @@ pub enum StorageError {
     DamagedCollection {
         /// The collection.
         name: CollectionName,
-        /// What is wrong.
+        /// The reason.
         reason: String,
         /// The data folder.
         dir: PathBuf,
@@ -107,20 +107,20 @@ pub enum StorageError {
         hash: BlobHash,
         /// The file or folder.
         path: PathBuf,
-        /// What is wrong.
+        /// The reason.
         reason: String,
     },
 
     /// An archive is invalid.
     #[error("the snapshot cannot be restored: {reason}; the existing data is unchanged")]
     BadSnapshot {
-        /// What is wrong.
+        /// The reason.
         reason: String,
     },
 
     /// The collection already has a snapshot in progress.
     #[error("a snapshot of collection {name} is already in progress; wait for it or cancel it")]
-    CopyUnderWay {
+    SnapshotInProgress {
         /// The collection.
         name: CollectionName,
     },
@@ -141,7 +141,7 @@ pub enum StorageError {
     /// A document id is invalid.
     #[error("the document id is invalid: {reason}")]
     InvalidDocumentId {
-        /// What is wrong.
+        /// The reason.
         reason: &'static str,
     },
 
@@ -166,7 +166,7 @@ pub enum StorageError {
     InvalidWrite {
         /// The document.
         id: DocumentId,
-        /// What is wrong.
+        /// The reason.
         reason: String,
     },
 
@@ -191,9 +191,9 @@ pub enum StorageError {
         "storage takes no writes because a write has failed ({reason}); {remedy}. Acknowledged writes are safe"
     )]
     Stopped {
-        /// What is wrong.
+        /// The reason.
         reason: String,
-        /// What the operator should do.
+        /// The remedy.
         remedy: &'static str,
     },
 }

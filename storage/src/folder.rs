@@ -9,12 +9,12 @@ use crate::CollectionName;
 use crate::catalog::Catalog;
 use crate::database::Database;
 use crate::handle::CollectionHandle;
-use crate::snapshot::Shelf;
+use crate::snapshot::SnapshotStore;
 
 pub(crate) struct Folder {
     pub database: Arc<Database>,
     pub collections: RwLock<BTreeMap<CollectionName, CollectionHandle>>,
     /// Locked while a collection is added, replaced or removed.
     pub catalog: Mutex<Catalog>,
-    pub shelf: Shelf,
+    pub snapshots: SnapshotStore,
 }

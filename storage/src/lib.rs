@@ -47,7 +47,7 @@ mod tree;
 mod vector_index;
 mod write;
 
-pub use check::{CheckMode, Checked, Finding, FindingKind, FindingSubject, check};
+pub use check::{CheckMode, CheckReport, Finding, FindingKind, FindingSubject, check};
 pub use collection::CollectionStore;
 pub use definition::{CollectionDefinition, FieldDefinition, FieldKind, MAX_DIM, MAX_PASSAGES};
 pub use document::{Document, Metadata, Passage, StoredImage, Vector, VectorKind};
@@ -60,9 +60,11 @@ pub use id::{DocumentId, DocumentKey};
 pub use name::CollectionName;
 pub use options::StoreOptions;
 pub use snapshot::{
-    Manifest, PendingRestore, Progress, Shelf, SnapshotId, SnapshotInfo, read_manifest,
+    Manifest, PendingRestore, Progress, SnapshotId, SnapshotInfo, SnapshotStore, read_manifest,
 };
 pub use stop::Stopped;
 pub use store::{Creation, Store};
 pub use vector_index::{VectorIndex, VectorIndexKind};
-pub use write::{Committed, Guard, NewDocument, NewImage, NewText, Outcome, Part, Revision, Write};
+pub use write::{
+    Committed, FieldUpdate, Guard, NewDocument, NewImage, NewText, Outcome, Patch, Write,
+};

@@ -10,8 +10,8 @@ use serde_json::Value;
 use crate::counters::Counters;
 use crate::files::Files;
 use crate::{
-    BlobHash, Document, DocumentId, DocumentKey, Guard, Metadata, NewDocument, NewImage, Outcome,
-    Part, Revision, StorageError, StoredImage, Vector, VectorKind, Write, clock, record,
+    BlobHash, Document, DocumentId, DocumentKey, FieldUpdate, Guard, Metadata, NewDocument,
+    NewImage, Outcome, Patch, StorageError, StoredImage, Vector, VectorKind, Write, clock, record,
 };
 
 pub(crate) struct Plan<'a> {
@@ -75,11 +75,11 @@ impl<'a> Plan<'a> {
     pub(crate) fn apply(&mut self, write: Write) -> Result<Outcome, StorageError> {
         match write {
             Write::Put(document) => self.put(document),
-            Write::Revise(revision) => self.revise(revision),
-            Write::Merge { id, metadata } => self.revise(Revision {
+            Write::Patch(patch) => self.patch(patch),
+            Write::Merge { id, metadata } => self.patch(Patch {
                 id,
-                text: Part::Keep,
-                image: Part::Keep,
+                text: FieldUpdate::Keep,
+                image: FieldUpdate::Keep,
                 metadata,
             }),
             Write::Delete(id) => self.delete(&id, None),
@@ -138,8 +138,8 @@ impl<'a> Plan<'a> {
         Ok(outcome)
     }
 
-    fn revise(&mut self, revision: Revision) -> Result<Outcome, StorageError> {
-        let slot = slot(&mut self.touched, self.files, &revision.id)?;
+    fn patch(&mut self, patch: Patch) -> Result<Outcome, StorageError> {
+        let slot = slot(&mut self.touched, self.files, &patch.id)?;
         let mut version = match (&slot.now, &slot.stored) {
             (State::Absent, _) | (State::AsStored, None) => return Ok(Outcome::NotFound),
             (State::Changed(version), _) => Version::clone(version),
@@ -147,13 +147,13 @@ impl<'a> Plan<'a> {
                 document: match document {
                     Some(document) => document.clone(),
                     // Read again to return its error.
-                    None => self.files.record(&revision.id, *key)?,
+                    None => self.files.record(&patch.id, *key)?,
                 },
                 vectors: record::read_vectors(&self.files.tree, *key, self.files.definition.dim)?,
                 image_bytes: None,
             },
         };
-        version.revise(revision);
+        version.patch(patch);
         let document = &version.document;
         if document.text.is_none() && document.image.is_none() && version.vectors.is_empty() {
             return Ok(Outcome::NothingLeft);
@@ -258,37 +258,37 @@ impl Slot {
 }
 
 impl Version {
-    fn revise(&mut self, revision: Revision) {
+    fn patch(&mut self, patch: Patch) {
         let document = &mut self.document;
-        match revision.text {
-            Part::Keep => {}
-            Part::Remove => {
+        match patch.text {
+            FieldUpdate::Keep => {}
+            FieldUpdate::Remove => {
                 document.text = None;
                 document.text_truncated = false;
                 document.passages = Vec::new();
                 set_vectors(&mut self.vectors, VectorKind::Text, Vec::new());
             }
-            Part::Replace(new) => {
+            FieldUpdate::Set(new) => {
                 document.text = Some(new.text);
                 document.text_truncated = new.truncated;
                 document.passages = new.passages;
                 set_vectors(&mut self.vectors, VectorKind::Text, new.vectors);
             }
         }
-        match revision.image {
-            Part::Keep => {}
-            Part::Remove => {
+        match patch.image {
+            FieldUpdate::Keep => {}
+            FieldUpdate::Remove => {
                 document.image = None;
                 self.image_bytes = None;
                 set_vectors(&mut self.vectors, VectorKind::Image, Vec::new());
             }
-            Part::Replace((image, vector)) => {
+            FieldUpdate::Set((image, vector)) => {
                 document.image = Some(describe(&image));
                 self.image_bytes = Some(image.bytes);
                 set_vectors(&mut self.vectors, VectorKind::Image, vec![vector]);
             }
         }
-        merge(&mut document.metadata, revision.metadata);
+        merge(&mut document.metadata, patch.metadata);
     }
 }
 

@@ -40,7 +40,7 @@ impl Stopped {
         self.stop == Stop::Broken
     }
 
-    /// What the operator should do.
+    /// The remedy: an instruction for the operator.
     pub fn remedy(&self) -> &'static str {
         match self.stop {
             Stop::Broken => {

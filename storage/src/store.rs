@@ -14,7 +14,7 @@ use crate::fault::CommitStep;
 use crate::folder::Folder;
 use crate::handle::{self, CollectionHandle, DamagedCollection};
 use crate::permissions;
-use crate::snapshot::{self, PendingRestore, Progress, Shelf};
+use crate::snapshot::{self, PendingRestore, Progress, SnapshotStore};
 use crate::{
     CollectionDefinition, CollectionName, CollectionStore, Stopped, StorageError, StoreOptions,
     heal, images,
@@ -50,7 +50,7 @@ impl Store {
             database,
             collections: RwLock::new(collections),
             catalog: Mutex::new(catalog),
-            shelf: Shelf::open(dir)?,
+            snapshots: SnapshotStore::open(dir)?,
         });
         heal::spawn_watcher(&store)?;
         Ok(Store(store))
@@ -135,8 +135,8 @@ impl Store {
     }
 
     /// The snapshots of the data folder.
-    pub fn shelf(&self) -> &Shelf {
-        &self.0.shelf
+    pub fn snapshots(&self) -> &SnapshotStore {
+        &self.0.snapshots
     }
 
     /// Reads an archive into a collection that takes the name of `definition` only when it is

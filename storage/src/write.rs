@@ -13,7 +13,7 @@ pub enum Write {
     /// Add a document or replace all of it.
     Put(NewDocument),
     /// Change some parts of a document.
-    Revise(Revision),
+    Patch(Patch),
     /// Merge metadata (RFC 7396: `null` removes a field); text, image and vectors stay.
     Merge {
         /// The document.
@@ -37,7 +37,7 @@ impl Write {
     pub fn id(&self) -> &DocumentId {
         match self {
             Write::Put(document) => &document.id,
-            Write::Revise(revision) => &revision.id,
+            Write::Patch(patch) => &patch.id,
             Write::Merge { id, .. } | Write::Delete(id) | Write::DeleteVersion { id, .. } => id,
         }
     }
@@ -73,9 +73,9 @@ impl Write {
                     + document.text.as_ref().map_or(0, String::len)
                     + vectors
             }
-            Write::Revise(revision) => match &revision.image {
-                Part::Replace((new, _)) => image(new),
-                Part::Keep | Part::Remove => 0,
+            Write::Patch(patch) => match &patch.image {
+                FieldUpdate::Set((new, _)) => image(new),
+                FieldUpdate::Keep | FieldUpdate::Remove => 0,
             },
             Write::Merge { .. } | Write::Delete(_) | Write::DeleteVersion { .. } => 0,
         };
@@ -101,9 +101,9 @@ impl Write {
                         .find_map(|(_, vector)| invalid_vector(vector, dim))
                 })
             }
-            Write::Revise(revision) => {
-                let text = match &revision.text {
-                    Part::Replace(text) => {
+            Write::Patch(patch) => {
+                let text = match &patch.text {
+                    FieldUpdate::Set(text) => {
                         invalid_passages(Some(&text.text), &text.passages, text.vectors.len())
                             .or_else(|| {
                                 text.vectors
@@ -111,11 +111,11 @@ impl Write {
                                     .find_map(|vector| invalid_vector(vector, dim))
                             })
                     }
-                    Part::Keep | Part::Remove => None,
+                    FieldUpdate::Keep | FieldUpdate::Remove => None,
                 };
-                text.or_else(|| match &revision.image {
-                    Part::Replace((_, vector)) => invalid_vector(vector, dim),
-                    Part::Keep | Part::Remove => None,
+                text.or_else(|| match &patch.image {
+                    FieldUpdate::Set((_, vector)) => invalid_vector(vector, dim),
+                    FieldUpdate::Keep | FieldUpdate::Remove => None,
                 })
             }
             Write::Merge { .. } | Write::Delete(_) | Write::DeleteVersion { .. } => None,
@@ -200,13 +200,13 @@ pub struct NewImage {
 /// Changes to parts of a stored document. A part includes its vector; parts that are kept have their
 /// value at the time of the commit.
 #[derive(Clone, Debug)]
-pub struct Revision {
+pub struct Patch {
     /// The document.
     pub id: DocumentId,
     /// The text.
-    pub text: Part<NewText>,
+    pub text: FieldUpdate<NewText>,
     /// The image and its vector.
-    pub image: Part<(NewImage, Vec<f32>)>,
+    pub image: FieldUpdate<(NewImage, Vec<f32>)>,
     /// The patch of the metadata, merged as in RFC 7396.
     pub metadata: Metadata,
 }
@@ -226,13 +226,13 @@ pub struct NewText {
 
 /// A change of one part of a document.
 #[derive(Clone, Debug)]
-pub enum Part<T> {
+pub enum FieldUpdate<T> {
     /// The part stays unchanged.
     Keep,
     /// The part is removed.
     Remove,
     /// The part gets this value.
-    Replace(T),
+    Set(T),
 }
 
 /// The outcome of one write. A version that a later write of the same group has replaced was never

@@ -143,7 +143,7 @@ fn classify_storage(error: &StorageError) -> (StatusCode, &'static str) {
         }
         StorageError::DamagedImage { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "image_damaged"),
         StorageError::BadSnapshot { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_snapshot"),
-        StorageError::CopyUnderWay { .. } => (StatusCode::CONFLICT, "snapshot_under_way"),
+        StorageError::SnapshotInProgress { .. } => (StatusCode::CONFLICT, "snapshot_under_way"),
         StorageError::Cancelled => (StatusCode::CONFLICT, "cancelled"),
         StorageError::DiskFull { .. } => (StatusCode::INSUFFICIENT_STORAGE, "disk_full"),
         StorageError::Stopped { .. } => (StatusCode::SERVICE_UNAVAILABLE, "storage_stopped"),

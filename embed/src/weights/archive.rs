@@ -9,6 +9,8 @@ use crate::sources::ModelFile;
 /// of a file beyond 4 GB.
 const END: u64 = 22;
 const LOCATOR: u64 = 20;
+/// The size of the end record of a ZIP64 file, without its variable part.
+const END_64: u64 = 56;
 const END_SIGNATURE: u32 = 0x0605_4b50;
 const LOCATOR_SIGNATURE: u32 = 0x0706_4b50;
 const END_64_SIGNATURE: u32 = 0x0606_4b50;
@@ -29,76 +31,70 @@ pub(super) struct Span {
     pub length: u64,
 }
 
+impl Span {
+    fn is_within(self, file: &ModelFile) -> bool {
+        let end = self.start.checked_add(self.length);
+        end.is_some_and(|end| end <= file.len())
+    }
+}
+
 /// The location of each entry's data, by name.
 pub(super) fn entries(file: &ModelFile) -> Result<HashMap<String, Span>, EmbedError> {
-    let refuse = |reason: &str| EmbedError::file(file.name(), reason);
-    let truncated = || refuse("it is truncated, or not a file by PyTorch 1.6 or later");
-    let end = file.len().checked_sub(END).ok_or_else(truncated)?;
-    let record = file.read(end, END as usize)?;
-    if u32_at(&record, 0) != Some(END_SIGNATURE) {
-        return Err(truncated());
-    }
-    let (length, start) = match (u32_at(&record, 12), u32_at(&record, 16)) {
-        (Some(u32::MAX), _) | (_, Some(u32::MAX)) => {
-            zip64_directory(file, end).ok_or_else(truncated)??
-        }
-        (Some(length), Some(start)) => (length.into(), start.into()),
-        _ => return Err(truncated()),
-    };
-    if length > MAX_DIRECTORY || start.checked_add(length).is_none_or(|end| end > file.len()) {
-        return Err(truncated());
-    }
-    let directory = file.read(start, length as usize)?;
+    let span = directory(file)?;
+    let directory = file.read(span.start, span.length as usize)?;
     let mut entries = HashMap::new();
     let mut at = 0;
     while u32_at(&directory, at) == Some(ENTRY_SIGNATURE) {
-        let entry = Entry::read(&directory[at..]).ok_or_else(truncated)?;
-        if entry.method != 0 {
-            return Err(refuse(
-                "its entries are compressed, and PyTorch never compresses them",
-            ));
-        }
-        let header = file.read(entry.offset, LOCAL)?;
-        let (name, extra) = (u16_at(&header, 26), u16_at(&header, 28));
-        let (Some(LOCAL_SIGNATURE), Some(name), Some(extra)) = (u32_at(&header, 0), name, extra)
-        else {
-            return Err(truncated());
-        };
-        let start = entry.offset + LOCAL as u64 + u64::from(name) + u64::from(extra);
-        let span = Span {
-            start,
-            length: entry.length,
-        };
-        if start
-            .checked_add(span.length)
-            .is_none_or(|end| end > file.len())
-        {
-            return Err(truncated());
-        }
-        entries.insert(entry.name, span);
+        let entry = Entry::read(&directory[at..]).ok_or_else(|| truncated(file))?;
         at += entry.size;
+        let data = entry.data(file)?;
+        entries.insert(entry.name, data);
     }
-    if entries.is_empty() {
-        return Err(truncated());
+    match entries.is_empty() {
+        true => Err(truncated(file)),
+        false => Ok(entries),
     }
-    Ok(entries)
 }
 
-/// Length and start of the directory of a ZIP64 file.
-fn zip64_directory(file: &ModelFile, end: u64) -> Option<Result<(u64, u64), EmbedError>> {
-    let at = end.checked_sub(LOCATOR)?;
-    let read = || -> Result<Option<(u64, u64)>, EmbedError> {
-        let locator = file.read(at, LOCATOR as usize)?;
-        let (Some(LOCATOR_SIGNATURE), Some(at)) = (u32_at(&locator, 0), u64_at(&locator, 8)) else {
-            return Ok(None);
-        };
-        let record = file.read(at, 56)?;
-        if u32_at(&record, 0) != Some(END_64_SIGNATURE) {
-            return Ok(None);
+fn truncated(file: &ModelFile) -> EmbedError {
+    let reason = "it is truncated, or not a file by PyTorch 1.6 or later";
+    EmbedError::file(file.name(), reason)
+}
+
+/// The location of the directory. It is within the file, and not larger than `MAX_DIRECTORY`.
+fn directory(file: &ModelFile) -> Result<Span, EmbedError> {
+    let end = file.len().checked_sub(END);
+    let end = end.ok_or_else(|| truncated(file))?;
+    let record = file.read(end, END as usize)?;
+    let span = match (u32_at(&record, 0), u32_at(&record, 12), u32_at(&record, 16)) {
+        (Some(END_SIGNATURE), Some(u32::MAX), _) | (Some(END_SIGNATURE), _, Some(u32::MAX)) => {
+            zip64_directory(file, end)?
         }
-        Ok(u64_at(&record, 40).zip(u64_at(&record, 48)))
+        (Some(END_SIGNATURE), Some(length), Some(start)) => Some(Span {
+            start: start.into(),
+            length: length.into(),
+        }),
+        _ => None,
     };
-    read().transpose()
+    span.filter(|span| span.length <= MAX_DIRECTORY && span.is_within(file))
+        .ok_or_else(|| truncated(file))
+}
+
+/// The location of the directory of a ZIP64 file; `None` if its records are invalid.
+fn zip64_directory(file: &ModelFile, end: u64) -> Result<Option<Span>, EmbedError> {
+    let Some(at) = end.checked_sub(LOCATOR) else {
+        return Ok(None);
+    };
+    let locator = file.read(at, LOCATOR as usize)?;
+    let (Some(LOCATOR_SIGNATURE), Some(at)) = (u32_at(&locator, 0), u64_at(&locator, 8)) else {
+        return Ok(None);
+    };
+    let record = file.read(at, END_64 as usize)?;
+    if u32_at(&record, 0) != Some(END_64_SIGNATURE) {
+        return Ok(None);
+    }
+    let range = u64_at(&record, 40).zip(u64_at(&record, 48));
+    Ok(range.map(|(length, start)| Span { start, length }))
 }
 
 struct Entry {
@@ -112,6 +108,28 @@ struct Entry {
 }
 
 impl Entry {
+    /// The location of the data, which follows the local header.
+    fn data(&self, file: &ModelFile) -> Result<Span, EmbedError> {
+        if self.method != 0 {
+            let reason = "its entries are compressed, and PyTorch never compresses them";
+            return Err(EmbedError::file(file.name(), reason));
+        }
+        let header = file.read(self.offset, LOCAL)?;
+        let (name, extra) = (u16_at(&header, 26), u16_at(&header, 28));
+        let (Some(LOCAL_SIGNATURE), Some(name), Some(extra)) = (u32_at(&header, 0), name, extra)
+        else {
+            return Err(truncated(file));
+        };
+        let span = Span {
+            start: self.offset + LOCAL as u64 + u64::from(name) + u64::from(extra),
+            length: self.length,
+        };
+        match span.is_within(file) {
+            true => Ok(span),
+            false => Err(truncated(file)),
+        }
+    }
+
     fn read(record: &[u8]) -> Option<Self> {
         let (name, extra, comment) = (
             usize::from(u16_at(record, 28)?),

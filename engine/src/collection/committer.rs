@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use clipdb_index::{CollectionIndex, OwnedRow, RowId};
-use clipdb_storage::{CollectionName, CollectionStore, DocumentKey, Outcome, Part, Write};
+use clipdb_storage::{CollectionName, CollectionStore, DocumentKey, FieldUpdate, Outcome, Write};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
@@ -341,17 +341,17 @@ fn size_of_write(write: &Write) -> usize {
                     .map(|(_, v)| size_of_val(&v[..]))
                     .sum::<usize>()
         }
-        Write::Revise(revision) => {
+        Write::Patch(revision) => {
             let image = match &revision.image {
-                Part::Replace((image, _)) => image.bytes.len(),
-                Part::Keep | Part::Remove => 0,
+                FieldUpdate::Set((image, _)) => image.bytes.len(),
+                FieldUpdate::Keep | FieldUpdate::Remove => 0,
             };
             let text = match &revision.text {
-                Part::Replace(text) => {
+                FieldUpdate::Set(text) => {
                     let vectors = text.vectors.iter().map(|v| size_of_val(&v[..]));
                     text.text.len() + vectors.sum::<usize>()
                 }
-                Part::Keep | Part::Remove => 0,
+                FieldUpdate::Keep | FieldUpdate::Remove => 0,
             };
             image + text
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use clipdb_index::{
-    Analyzer, Configuration, FieldType, FieldWording, Fields, UnknownAnalyzer, Wording,
+    Analyzer, Configuration, FieldTextConfig, FieldType, Fields, TextConfig, UnknownAnalyzer,
 };
 use clipdb_storage::{
     CollectionDefinition, CollectionName, FieldDefinition, FieldKind, StorageError, VectorIndex,
@@ -67,7 +67,7 @@ impl Wanted {
                 )));
             }
         }
-        wording(self.analyzer.as_deref(), &self.fields)
+        text_config(self.analyzer.as_deref(), &self.fields)
             .map(drop)
             .map_err(|error| EngineError::InvalidField(error.to_string()))
     }
@@ -168,41 +168,45 @@ pub(crate) fn check_restorable(definition: &CollectionDefinition) -> Result<(), 
 pub(crate) fn index_configuration(
     definition: &CollectionDefinition,
 ) -> Result<Configuration, EngineError> {
-    let wording = wording(definition.analyzer.as_deref(), &definition.fields).map_err(|error| {
-        EngineError::UnreadableDefinition {
-            name: definition.name.clone(),
-            reason: error.to_string(),
-        }
-    })?;
+    let text_config =
+        text_config(definition.analyzer.as_deref(), &definition.fields).map_err(|error| {
+            EngineError::UnreadableDefinition {
+                name: definition.name.clone(),
+                reason: error.to_string(),
+            }
+        })?;
     Ok(Configuration {
         dim: definition.dim,
         vectors: vector_index::settings(&definition.index),
-        wording,
+        text_config,
         fields: declared(&definition.fields),
     })
 }
 
 /// How words are read: a field that says nothing of it is read as the rest.
-fn wording(analyzer: Option<&str>, fields: &FieldDefinitions) -> Result<Wording, UnknownAnalyzer> {
+fn text_config(
+    analyzer: Option<&str>,
+    fields: &FieldDefinitions,
+) -> Result<TextConfig, UnknownAnalyzer> {
     let analyzer: Analyzer = analyzer.map_or(Ok(Analyzer::default()), str::parse)?;
-    let mut wording = Wording {
+    let mut text_config = TextConfig {
         analyzer,
-        ..Wording::default()
+        ..TextConfig::default()
     };
     for (path, field) in fields {
         if field.analyzer.is_none() && field.boost.is_none() {
             continue;
         }
-        let own = FieldWording {
+        let own = FieldTextConfig {
             analyzer: match &field.analyzer {
                 Some(name) => name.parse()?,
                 None => analyzer,
             },
             boost: field.boost.unwrap_or(1.0),
         };
-        wording.fields.insert(path.clone(), own);
+        text_config.fields.insert(path.clone(), own);
     }
-    Ok(wording)
+    Ok(text_config)
 }
 
 /// The name of the analyzer that a definition means.

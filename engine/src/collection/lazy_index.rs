@@ -145,7 +145,7 @@ impl LazyIndex {
             let mut open = self.open.write();
             let unused = open
                 .as_ref()
-                .is_some_and(|index| Arc::strong_count(index) == 1 && !index.builds().under_way);
+                .is_some_and(|index| Arc::strong_count(index) == 1 && !index.builds().in_progress);
             if !unused {
                 return false;
             }

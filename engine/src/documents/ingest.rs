@@ -98,7 +98,7 @@ impl Engine {
         incoming: impl Stream<Item = Incoming> + 'a,
     ) -> impl Stream<Item = Ingested> + 'a {
         let encoder = self.models.of(collection.definition()).ok();
-        let window = encoder.map_or(WINDOW_WITHOUT_MODEL, Encoder::places);
+        let window = encoder.map_or(WINDOW_WITHOUT_MODEL, Encoder::max_in_flight);
         // One group that is being committed and the next, however few are embedded at once.
         let committing = 2 * self.settings.group_documents;
         incoming

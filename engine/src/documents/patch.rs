@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use clipdb_embed::{Embedding, Thumbnail};
-use clipdb_storage::{Document, DocumentId, NewText, Outcome, Part, StoredImage, Write};
+use clipdb_storage::{Document, DocumentId, FieldUpdate, NewText, Outcome, StoredImage, Write};
 use serde_json::{Map, Value};
 
 use crate::blocking::blocking;
@@ -69,13 +69,13 @@ impl Engine {
         collection.fields().check(&revision.metadata)?;
         let encoder = || self.models.of(collection.definition());
         let text = match revision.text {
-            Change::Keep => Part::Keep,
-            Change::Remove => Part::Remove,
-            Change::To(text) if text.trim().is_empty() => Part::Remove,
+            Change::Keep => FieldUpdate::Keep,
+            Change::Remove => FieldUpdate::Remove,
+            Change::To(text) if text.trim().is_empty() => FieldUpdate::Remove,
             Change::To(text) => {
                 self.check_text(&text)?;
                 let read = embed_text(encoder()?, text.clone()).await?;
-                Part::Replace(NewText {
+                FieldUpdate::Set(NewText {
                     text,
                     truncated: read.truncated,
                     passages: read.passages,
@@ -88,14 +88,14 @@ impl Engine {
             }
         };
         let image = match revision.image {
-            Change::Keep => Part::Keep,
-            Change::Remove => Part::Remove,
+            Change::Keep => FieldUpdate::Keep,
+            Change::Remove => FieldUpdate::Remove,
             Change::To(source) => {
                 let (embedding, image) = self.embed_image(encoder()?, source).await?;
-                Part::Replace((image, embedding.into_vec()))
+                FieldUpdate::Set((image, embedding.into_vec()))
             }
         };
-        let write = Write::Revise(clipdb_storage::Revision {
+        let write = Write::Patch(clipdb_storage::Patch {
             id: id.clone(),
             text,
             image,

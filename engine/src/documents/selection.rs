@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use clipdb_index::{Filter, Order, Place, RowId, RowSet};
+use clipdb_index::{Filter, Order, RowId, RowSet, SortKey};
 use clipdb_storage::{Document, DocumentId, Outcome, Write};
 use serde_json::Value;
 
@@ -28,7 +28,7 @@ impl Engine {
             let filter = collection.filter(&filter)?;
             let index = collection.searchable()?;
             let rows = index.select(&filter)?;
-            let mut after = after.map(|id| Place::of_id(id.as_str()));
+            let mut after = after.map(|id| SortKey::of_id(id.as_str()));
             let mut documents = Vec::new();
             // A row that was replaced or deleted just now has no such version: go on behind it.
             while documents.len() < limit {
@@ -39,7 +39,7 @@ impl Engine {
                 for ordered in ordered {
                     let key = rows::document_key(ordered.row);
                     documents.extend(collection.store.get_by_key(key)?);
-                    after = Some(ordered.place);
+                    after = Some(ordered.key);
                 }
                 if found < wanted {
                     break;

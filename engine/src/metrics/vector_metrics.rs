@@ -53,7 +53,7 @@ const BUILD_METRICS: [Metric<Builds>; 3] = [
     Metric {
         name: "clipdb_vector_builds_under_way",
         help: "Segments that are being built; one at a time in the whole process",
-        value: Gauge(|builds| f64::from(u8::from(builds.under_way))),
+        value: Gauge(|builds| f64::from(u8::from(builds.in_progress))),
     },
     Metric {
         name: "clipdb_vector_builds_total",

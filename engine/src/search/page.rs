@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::mem;
 
 use clipdb_index::fusion::Fused;
-use clipdb_index::{CollectionIndex, Filter, Ordered, Place, RowId, RowSet};
+use clipdb_index::{CollectionIndex, Filter, Ordered, RowId, RowSet, SortKey};
 
 use crate::error::EngineError;
 use crate::search::grouping::Groups;
@@ -261,7 +261,7 @@ impl OrderedRows<'_> {
     fn read(
         &self,
         within: Option<&RowSet>,
-        after: Option<&Place>,
+        after: Option<&SortKey>,
         wanted: usize,
     ) -> Result<Vec<Candidate>, EngineError> {
         let rows = within.or(self.counted);
@@ -277,8 +277,8 @@ impl OrderedRows<'_> {
             score: fused.map(|fused| fused.score),
             parts: fused.map_or_else(Vec::new, |fused| fused.parts.clone()),
             group: None,
-            distance_m: ordered.place.distance_m(),
-            place: Some(ordered.place),
+            distance_m: ordered.key.distance_m(),
+            place: Some(ordered.key),
         }
     }
 
@@ -314,7 +314,7 @@ struct GroupedByFields<'a> {
     depth: usize,
     /// Rows of groups that are not full, from the second read on.
     left: Option<RowSet>,
-    last: Option<Place>,
+    last: Option<SortKey>,
     has_more: bool,
 }
 
@@ -357,7 +357,7 @@ impl HitSource for GroupedByFields<'_> {
             Some(left) => left,
             None => self.rows.all()?,
         };
-        left.leave_out(&self.groups.full()?);
+        left.subtract(&self.groups.full()?);
         self.left = Some(left);
         self.depth = DEEPEST.min(2 * self.depth);
         self.read_on()?;

@@ -2,7 +2,7 @@
 //! the next one. It knows no index: hits come from a [`HitSource`].
 
 use clipdb_index::fusion;
-use clipdb_index::{Order, Place, RowId};
+use clipdb_index::{Order, RowId, SortKey};
 use serde_json::Value;
 
 use crate::error::EngineError;
@@ -23,7 +23,7 @@ pub(crate) struct Candidate {
     /// Metres from where hits are ordered by distance.
     pub(crate) distance_m: Option<f64>,
     /// In the order of fields; `None` in that of scores.
-    pub(crate) place: Option<Place>,
+    pub(crate) place: Option<SortKey>,
 }
 
 /// Hits in their order, of which more can be read. Hits that were read keep their places.
@@ -48,7 +48,10 @@ pub(crate) enum PageStart<'a> {
         scores: Scores,
     },
     /// After a hit in the order of fields.
-    AfterPlace { place: &'a Place, order: &'a Order },
+    AfterPlace {
+        place: &'a SortKey,
+        order: &'a Order,
+    },
 }
 
 /// What a hit's score depends on.

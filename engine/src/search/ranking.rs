@@ -268,7 +268,7 @@ impl<'a> Ranker<'a> {
             Some(rows) => RowSet::clone(rows),
             None => RowSet::clone(&*self.index.select(&Filter::all())?),
         };
-        within.leave_out(others);
+        within.subtract(others);
         let read = self.read(self.depth(wanted), Some(&within), timings)?;
         ranking.fused = read.fused;
         ranking.passages.add(read.passages);
@@ -447,7 +447,7 @@ impl<'a> Ranker<'a> {
                 }
                 let mut rows = RowSet::clone(&all);
                 if let Some(within) = &self.within {
-                    rows.keep(within);
+                    rows.intersect(within);
                 }
                 self.named.iter().for_each(|row| rows.remove(*row));
                 Ok(Counted::exactly(Arc::new(rows)))

@@ -1,6 +1,6 @@
 //! What a search shows of its result beside the ranking: order, counts, groups, pages.
 
-use clipdb_index::{Order, Place};
+use clipdb_index::{Order, SortKey};
 use serde::{Deserialize, Serialize};
 
 /// All that may be left out.
@@ -28,7 +28,7 @@ pub struct GroupBy {
 pub enum Cursor {
     /// Of hits that are ordered by fields.
     #[serde(rename = "o")]
-    Ordered(Place),
+    Ordered(SortKey),
     /// Of hits that are ordered by score.
     #[serde(rename = "r")]
     Ranked(RankedCursor),

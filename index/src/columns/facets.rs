@@ -1,7 +1,7 @@
-//! How often each value of a field occurs among some rows.
+//! Facets: how often each value of a field occurs in a set of rows.
 //!
-//! Every segment counts by ordinal. Their dictionaries are then read together in the order
-//! of terms, so that a value's counts meet, and only the most frequent values are kept.
+//! Each segment counts by ordinal. The dictionaries are then merged in the order of their terms,
+//! which adds up the counts of each value, and only the most frequent values are kept.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
@@ -17,30 +17,30 @@ use crate::bits::Bits;
 use crate::error::IndexError;
 use crate::row_set::RowSet;
 
-/// A look at every document of a segment costs no more than one at this part of them, each
-/// by itself; and so with a dictionary's terms.
+/// If fewer than one in this many documents of a segment, or terms of a dictionary, are needed, they
+/// are looked up one by one; otherwise a scan is faster.
 const FEW: usize = 16;
 
-/// A field's values by how many documents have them.
+/// The values of a field with the number of documents that have each.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Facet {
-    /// The most frequent first, equal ones by value.
+    /// By descending frequency, ties by value.
     pub values: Vec<(Value, u64)>,
-    /// The smallest and the largest of its numbers.
+    /// The smallest and the largest number.
     pub numbers: Option<(Value, Value)>,
 }
 
-/// What [`crate::CollectionIndex::facets`] counted.
+/// The result of [`crate::CollectionIndex::facets`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Facets {
-    /// One for each field that was asked for.
+    /// One for each requested field.
     pub facets: Vec<Facet>,
-    /// The documents that were counted.
+    /// Number of counted documents.
     pub documents: u64,
 }
 
-/// Of each field the `limit` most frequent values among the rows of a set, among all where
-/// none is given. A document counts once for each of its values.
+/// The `limit` most frequent values of each field, only among `rows` if given. A document counts
+/// once for each of its values.
 pub(crate) fn facets(
     searcher: &Searcher,
     rows: Option<&RowSet>,
@@ -70,7 +70,7 @@ pub(crate) fn facets(
     Ok(Facets { facets, documents })
 }
 
-/// How many of the documents have each term; nothing for terms that are no values.
+/// The number of documents that have each term; 0 for terms that are no values.
 fn count(column: &Column, documents: &Bits) -> Result<Vec<u32>, IndexError> {
     let mut counts = vec![0u32; column.terms() as usize];
     if documents.count() < column.num_documents() as usize / FEW {
@@ -123,27 +123,27 @@ fn merge(columns: &[(Column, Vec<u32>)], limit: usize) -> Result<Facet, IndexErr
     }
     Ok(Facet {
         values: best.finish(),
-        numbers: numbers.and_then(|(least, most)| term::shown(&least).zip(term::shown(&most))),
+        numbers: numbers.and_then(|(least, most)| term::value(&least).zip(term::value(&most))),
     })
 }
 
-/// The next of a segment's values that occur, the first one on top of a heap.
+/// The next value of a segment that occurs. The heap has the first value of all segments on top.
 struct Head<'a> {
     term: String,
     count: u32,
     rest: Rest<'a>,
 }
 
-/// The values that follow.
+/// The remaining values of a segment.
 enum Rest<'a> {
-    /// All terms of the dictionary, of which many occur.
+    /// All terms of the dictionary with their counts: many occur.
     Dictionary(Box<Streamer<'a>>, &'a [u32]),
-    /// The few that occur.
+    /// The few values that occur.
     Few(std::vec::IntoIter<(String, u32)>),
 }
 
 impl<'a> Head<'a> {
-    /// `None` where no value occurs.
+    /// `None` if no value occurs.
     fn first(column: &'a Column, counts: &'a [u32]) -> Result<Option<Self>, IndexError> {
         let occurring = counts.iter().filter(|count| **count > 0).count();
         let rest = if occurring < counts.len() / FEW {
@@ -165,7 +165,7 @@ impl<'a> Head<'a> {
         Ok(head.advance()?.then_some(head))
     }
 
-    /// Whether there is another.
+    /// Moves to the next value; returns whether there is one.
     fn advance(&mut self) -> Result<bool, IndexError> {
         match &mut self.rest {
             Rest::Dictionary(terms, counts) => {
@@ -210,10 +210,10 @@ impl PartialEq for Head<'_> {
 
 impl Eq for Head<'_> {}
 
-/// The most frequent of what is offered in the order of terms.
+/// Keeps the most frequent of the values, which are offered in the order of terms.
 struct Best {
     limit: usize,
-    /// The least of them on top: of the rarest the last term.
+    /// The least frequent on top, ties by the last term.
     kept: BinaryHeap<(Reverse<u64>, String)>,
 }
 
@@ -229,7 +229,7 @@ impl Best {
         if self.kept.len() < self.limit {
             self.kept.push((Reverse(count), term.to_owned()));
         } else if let Some(mut least) = self.kept.peek_mut()
-            // One that is as frequent came before.
+            // An equally frequent one came before.
             && least.0.0 < count
         {
             *least = (Reverse(count), term.to_owned());
@@ -240,7 +240,7 @@ impl Best {
         self.kept
             .into_sorted_vec()
             .into_iter()
-            .filter_map(|(Reverse(count), term)| Some((term::shown(&term)?, count)))
+            .filter_map(|(Reverse(count), term)| Some((term::value(&term)?, count)))
             .collect()
     }
 }

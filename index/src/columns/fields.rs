@@ -1,4 +1,4 @@
-//! The fields that a collection declares, and what a document may put in them.
+//! Declared fields of a collection, and validation of the values that documents put in them.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,10 +8,10 @@ use serde_json::{Map, Value};
 use super::geo::Point;
 use super::term;
 
-/// What a declared field holds: one value of this type, an array of them, or null.
+/// The type of a declared field. A field holds one value of its type, an array of them, or null.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FieldType {
-    /// A whole number of 64 bits, signed or not; `2.0` is one.
+    /// A signed or unsigned 64-bit integer; `2.0` is one.
     Integer,
     /// Any number.
     Number,
@@ -25,22 +25,22 @@ pub enum FieldType {
     Geo,
 }
 
-/// The declared fields of a collection by their path, in which dots reach inside objects.
-/// A field that is not declared takes anything.
+/// The declared fields of a collection by path. Dots separate the names of nested objects. A field
+/// that is not declared accepts any value.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Fields(BTreeMap<String, FieldType>);
 
-/// A document's value is not of its field's type.
+/// A document's value has another type than its field.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the metadata field '{field}' is declared as {expected} in this collection and got {found}"
+    "the metadata field '{field}' is declared as {expected} in this collection, but the value is {found}"
 )]
 pub struct TypeConflict {
-    /// Its path.
+    /// The field's path.
     pub field: String,
-    /// As declared.
+    /// The declared type.
     pub expected: FieldType,
-    /// What came instead.
+    /// A description of the value.
     pub found: String,
 }
 
@@ -57,7 +57,7 @@ impl FieldType {
         }
     }
 
-    fn takes(self, value: &Value) -> bool {
+    fn accepts(self, value: &Value) -> bool {
         match (self, value) {
             (Self::Integer, Value::Number(number)) => {
                 number.is_i64()
@@ -87,16 +87,15 @@ impl fmt::Display for FieldType {
 }
 
 impl Fields {
-    /// The type of the field at this path, where it is declared.
+    /// The type of the field at this path; `None` if it is not declared.
     pub fn get(&self, path: &str) -> Option<FieldType> {
         self.0.get(path).copied()
     }
 
-    /// Whether a document with this metadata may be stored; also for a merge patch, whose
-    /// nulls remove.
+    /// Validates the metadata of a document, or a merge patch, in which null removes a field.
     ///
     /// # Errors
-    /// The first value that is not of its field's type.
+    /// The first value that has another type than its field.
     pub fn check(&self, metadata: &Map<String, Value>) -> Result<(), TypeConflict> {
         if self.0.is_empty() {
             return Ok(());
@@ -118,7 +117,7 @@ impl Fields {
         }
         if let Some(expected) = self.get(path)
             && !value.is_null()
-            && !expected.takes(value)
+            && !expected.accepts(value)
         {
             return Err(TypeConflict {
                 field: path.to_owned(),
@@ -139,7 +138,7 @@ impl FromIterator<(String, FieldType)> for Fields {
     }
 }
 
-/// A value as an error names it.
+/// Describes a value in an error message.
 pub(crate) fn found(value: &Value) -> String {
     match value {
         Value::Null => "null".to_owned(),
@@ -180,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn values_of_their_type_are_taken() {
+    fn values_of_the_declared_type_are_accepted() {
         for metadata in [
             json!({}),
             json!({"year": 2024, "price": 1.5, "name": "", "new": false}),
@@ -194,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn others_are_named() {
+    fn other_values_are_reported() {
         for (metadata, field, found) in [
             (json!({"year": "2024"}), "year", "the string \"2024\""),
             (json!({"year": 1.5}), "year", "the number 1.5"),

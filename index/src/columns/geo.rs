@@ -1,11 +1,11 @@
-//! Points on the globe.
+//! Points on the Earth.
 
 use serde_json::{Map, Value};
 
 /// The mean radius of the Earth in metres (IUGG), as haversine formulas use it.
 const EARTH_RADIUS_M: f64 = 6_371_008.8;
 
-/// A place, in degrees: north and east are positive.
+/// A point in degrees; north and east are positive.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Point {
     /// From -90 to 90.
@@ -15,18 +15,18 @@ pub struct Point {
 }
 
 impl Point {
-    /// `None` when a number is not a latitude or a longitude.
+    /// `None` if a number is out of range.
     pub fn new(lat: f64, lon: f64) -> Option<Self> {
-        let there = (-90.0..=90.0).contains(&lat) && (-180.0..=180.0).contains(&lon);
-        there.then_some(Self { lat, lon })
+        let valid = (-90.0..=90.0).contains(&lat) && (-180.0..=180.0).contains(&lon);
+        valid.then_some(Self { lat, lon })
     }
 
-    /// The point that an object's `lat` and `lon` name.
+    /// The point of an object's `lat` and `lon`.
     pub(crate) fn of(object: &Map<String, Value>) -> Option<Self> {
         Self::new(object.get("lat")?.as_f64()?, object.get("lon")?.as_f64()?)
     }
 
-    /// Metres along the surface, by the haversine formula.
+    /// Distance along the surface in metres, by the haversine formula.
     pub fn distance_m(self, other: Self) -> f64 {
         let (from, to) = (self.lat.to_radians(), other.lat.to_radians());
         let up = ((to - from) / 2.0).sin();
@@ -35,7 +35,7 @@ impl Point {
         2.0 * EARTH_RADIUS_M * haversine.min(1.0).sqrt().asin()
     }
 
-    /// The degrees of latitude that a distance spans.
+    /// A distance as degrees of latitude.
     pub(crate) fn degrees_of(distance_m: f64) -> f64 {
         (distance_m / EARTH_RADIUS_M).to_degrees()
     }
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn distances_are_those_of_the_globe() {
+    fn distances_match_known_ones() {
         let paris = Point::new(48.8566, 2.3522).unwrap();
         let lyon = Point::new(45.7640, 4.8357).unwrap();
         assert!((paris.distance_m(lyon) - 391_500.0).abs() < 1_000.0);

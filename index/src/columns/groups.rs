@@ -1,4 +1,4 @@
-//! Rows by the first value that they have in a field.
+//! Groups rows by their first value of a field.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -13,18 +13,18 @@ use crate::error::IndexError;
 use crate::row::RowId;
 use crate::row_set::RowSet;
 
-/// The rows whose first value of a field is the same.
+/// A group of rows: those with the same first value of a field.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Group(String);
 
 impl Group {
-    /// The value.
+    /// The value that the rows share.
     pub fn value(&self) -> Value {
-        term::shown(&self.0).unwrap_or_default()
+        term::value(&self.0).unwrap_or_default()
     }
 }
 
-/// The groups of some rows; a row without a value is in none.
+/// The group of each row; a row without a value has none.
 pub(crate) fn of_rows(
     searcher: &Searcher,
     rows: &RowSet,
@@ -48,13 +48,13 @@ pub(crate) fn of_rows(
     Ok(groups)
 }
 
-/// All rows of some groups.
+/// All rows of these groups.
 pub(crate) fn rows_of<'a>(
     searcher: &Searcher,
     path: &str,
     groups: impl Iterator<Item = &'a Group> + Clone,
 ) -> Result<RowSet, IndexError> {
-    let mut rows = RowSet::default();
+    let mut rows = Vec::new();
     for segment in searcher.segment_readers() {
         let Some(column) = Column::open(segment, &Source::named(path))? else {
             continue;
@@ -74,10 +74,10 @@ pub(crate) fn rows_of<'a>(
                 documents.insert(document as usize);
             }
         });
-        documents.keep(&live_documents(segment));
-        each_row(&row_column(segment)?, &documents, |_, row| rows.insert(row));
+        documents.intersect(&live_documents(segment));
+        each_row(&row_column(segment)?, &documents, |_, row| rows.push(row));
     }
-    Ok(rows)
+    Ok(rows.into_iter().collect())
 }
 
 fn first(values: &[Range<u64>], ordinals: impl Iterator<Item = u64>) -> Option<u64> {

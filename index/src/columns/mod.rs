@@ -1,12 +1,12 @@
-//! Columns: the values of a document's metadata, as filters, facets and sorting read them.
+//! Columns: the values of the metadata for filters, facets and sorting.
 //!
-//! Every path of the metadata is one column of tantivy's, a dictionary of [`term`]s and the
-//! documents' ordinals in it. Whatever is asked of a field is a set of ordinals, found in
-//! the dictionary, and a scan of the ordinals.
+//! Every path of the metadata is a column of tantivy: a dictionary of [`term`]s and the ordinals of
+//! each document. A condition on a field is a set of ordinals, which is found in the dictionary,
+//! followed by a scan of the documents' ordinals.
 //!
-//! Dots join names, so `{"a": {"b": 1}}` and `{"a.b": 1}` are one field `a.b`. An array's
-//! elements are values of its own path, arrays inside arrays too, and the fields of objects
-//! inside an array are values of theirs.
+//! Dots separate nested names, so `{"a": {"b": 1}}` and `{"a.b": 1}` have the same field `a.b`. The
+//! elements of an array, also of nested arrays, are values of the array's path, and the fields of
+//! objects in an array are values of their own paths.
 
 pub(crate) mod facets;
 mod fields;
@@ -22,7 +22,7 @@ pub(crate) use fields::found;
 pub use fields::{FieldType, Fields, TypeConflict};
 pub use geo::Point;
 pub use groups::Group;
-pub use order::{MOST_SORT_KEYS, Order, Ordered, Place};
+pub use order::{MOST_SORT_KEYS, Order, Ordered, SortKey};
 
 use std::collections::BTreeMap;
 
@@ -32,29 +32,32 @@ use tantivy::Searcher;
 use crate::error::IndexError;
 use crate::row::{Row, VectorKind};
 
-/// The name of the field whose columns these are.
+/// The name of tantivy's field that has the columns.
 pub(crate) const COLUMNS: &str = "columns";
 
-/// Bytes of the longest path that has a column.
+/// The name of tantivy's field that has the row of each document.
+pub(crate) const ROW: &str = "row";
+
+/// Maximum length in bytes of a path that has a column.
 pub const LONGEST_PATH: usize = 1024;
 
-/// What of a document a column is of.
+/// The property of a document that a column holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Source {
     /// A path in its metadata.
     Field(String),
-    /// Its own id, a string.
+    /// The document's id, a string.
     Id,
     /// Whether it has a text.
     Text,
-    /// Whether it has a picture's vector.
+    /// Whether it has an image vector.
     Image,
-    /// Whether it has a text's vector.
+    /// Whether it has a text vector.
     TextVector,
 }
 
 impl Source {
-    /// As filters and orders name it: a path, or `$id`.
+    /// The source with this name in filters and orders: a path, or `$id`.
     pub(crate) fn named(name: &str) -> Self {
         match name {
             "$id" => Self::Id,
@@ -62,7 +65,7 @@ impl Source {
         }
     }
 
-    /// The column's name: of letters only that tantivy takes for nothing else.
+    /// The column's name, which has no characters that are special for tantivy.
     pub(crate) fn column(&self) -> String {
         match self {
             Self::Field(path) => named::of_path(path),
@@ -74,7 +77,7 @@ impl Source {
     }
 }
 
-/// The path that a name means: `$$id` is the field `$id` and not the document's id.
+/// The path of a name: `$$id` is the field `$id` and not the document's id.
 pub(crate) fn unescaped(name: &str) -> &str {
     if name.starts_with("$$") {
         &name[1..]
@@ -169,7 +172,7 @@ impl Terms<'_> {
                 self.add_object(path, object);
             }
             Value::String(text) if self.fields.get(path) == Some(FieldType::Date) => {
-                // Writing checked it; a string that is no date is kept as what it is.
+                // A write has checked it; any other string is kept as a string.
                 self.add(path, term::date(text).unwrap_or_else(|| term::string(text)));
             }
             Value::Bool(_) | Value::Number(_) | Value::String(_) => {

@@ -1,4 +1,4 @@
-//! The columns' names, and how many documents have each field.
+//! The names of columns, and the number of documents that have each field.
 
 use std::collections::HashMap;
 
@@ -10,8 +10,8 @@ use super::COLUMNS;
 use super::read::{Column, live_documents};
 use crate::error::IndexError;
 
-/// Letters that a name can't have, and those that stand for them after a `~`.
-const LETTERS: [(char, char); 5] = [
+/// Characters that a name cannot contain, and those that encode them after a `~`.
+const ESCAPES: [(char, char); 5] = [
     ('~', 't'),
     ('.', 'd'),
     ('\\', 'b'),
@@ -19,10 +19,10 @@ const LETTERS: [(char, char); 5] = [
     ('\u{1}', '1'),
 ];
 
-/// The name of the path of nothing.
+/// The name of the empty path.
 const EMPTY: &str = "~e";
 
-/// What is between the field of all columns and a column's name.
+/// Separates the name of the field of all columns from the name of a column.
 const SEPARATOR: char = '\u{1}';
 
 pub(super) fn of_path(path: &str) -> String {
@@ -31,7 +31,7 @@ pub(super) fn of_path(path: &str) -> String {
     }
     let mut name = String::with_capacity(path.len());
     for letter in path.chars() {
-        match LETTERS.iter().find(|(written, _)| *written == letter) {
+        match ESCAPES.iter().find(|(written, _)| *written == letter) {
             Some((_, code)) => name.extend(['~', *code]),
             None => name.push(letter),
         }
@@ -39,7 +39,7 @@ pub(super) fn of_path(path: &str) -> String {
     name
 }
 
-/// The path that a column is of; `None` for those that are of no field.
+/// The path of a column; `None` for a column that is of no field.
 fn path_of(name: &str) -> Option<String> {
     if name == EMPTY {
         return Some(String::new());
@@ -49,7 +49,7 @@ fn path_of(name: &str) -> Option<String> {
     while let Some(letter) = letters.next() {
         if letter == '~' {
             let code = letters.next()?;
-            path.push(LETTERS.iter().find(|(_, known)| *known == code)?.0);
+            path.push(ESCAPES.iter().find(|(_, known)| *known == code)?.0);
         } else {
             path.push(letter);
         }
@@ -57,7 +57,7 @@ fn path_of(name: &str) -> Option<String> {
     Some(path)
 }
 
-/// Every path of the metadata with the number of live documents that have something there.
+/// Every path of the metadata with the number of live documents that have a value there.
 pub(crate) fn documents_by_path(searcher: &Searcher) -> Result<HashMap<String, u64>, IndexError> {
     let mut documents = HashMap::new();
     let segments = searcher

@@ -1,10 +1,9 @@
-//! Rows in the order of their fields' values.
+//! Sorts rows by the values of fields.
 //!
-//! A document without a value in a field goes last, whichever way the field is ordered.
-//! Values of several types go booleans, dates, numbers, strings; of several values of one
-//! document the one counts that brings it forward. What is left equal goes by document id,
-//! which writes elsewhere do not change: a page that begins after a [`Place`] repeats and
-//! skips nothing that stays.
+//! A document without a value in a field comes last in both directions. Types are ordered as
+//! booleans, dates, numbers, strings. Of several values of a document, the one that ranks it higher
+//! counts. Ties are broken by document id, which other writes do not change: a page that begins
+//! after a [`SortKey`] neither repeats nor skips documents that stay.
 
 use std::cmp::Ordering;
 use std::ops::{Bound, Range};
@@ -18,27 +17,27 @@ use crate::error::IndexError;
 use crate::row::RowId;
 use crate::row_set::RowSet;
 
-/// Keys of one order, beside the document's id.
+/// Maximum number of criteria of an order, not counting the document's id.
 pub const MOST_SORT_KEYS: usize = 4;
 
-/// What rows are ordered by, the first key first.
+/// The order of rows: a list of criteria, the most significant first.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Order(Vec<Key>);
+pub struct Order(Vec<Criterion>);
 
-/// One thing to order by.
+/// One criterion of an order.
 #[derive(Debug, Clone, PartialEq)]
-enum Key {
+enum Criterion {
     Value { source: Source, descending: bool },
     Distance { source: Source, from: Point },
 }
 
-/// Where a row stands in an order.
+/// The position of a row in an order, by its values. It stays valid when other rows change.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Place(Vec<Mark>);
+pub struct SortKey(Vec<KeyValue>);
 
-/// A row's value for one key.
+/// A row's value for one criterion.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-enum Mark {
+enum KeyValue {
     #[serde(rename = "t")]
     Term(String),
     #[serde(rename = "m")]
@@ -48,151 +47,149 @@ enum Mark {
 }
 
 impl Order {
-    /// By a field's values; `$id` is the document's id.
+    /// Adds the values of a field; `$id` is the document's id.
     #[must_use]
     pub fn by(mut self, path: &str, descending: bool) -> Self {
-        self.0.push(Key::Value {
+        self.0.push(Criterion::Value {
             source: Source::named(path),
             descending,
         });
         self
     }
 
-    /// By the distance of a field's points from here, the nearest first.
+    /// Adds the distance of a field's points from `from`, the nearest first.
     #[must_use]
     pub fn near(mut self, path: &str, from: Point) -> Self {
-        self.0.push(Key::Distance {
+        self.0.push(Criterion::Distance {
             source: Source::named(path),
             from,
         });
         self
     }
 
-    /// Which of two places comes first.
-    pub fn compare(&self, a: &Place, b: &Place) -> Ordering {
-        compare(&self.keys(), a, b)
+    /// Compares two positions.
+    pub fn compare(&self, a: &SortKey, b: &SortKey) -> Ordering {
+        compare(&self.criteria(), a, b)
     }
 
-    /// How many keys there are.
+    /// Number of criteria.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether rows go by document id alone.
+    /// Whether rows are sorted by document id only.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether `place` is one in this order, as far as its shape tells.
-    pub fn knows(&self, place: &Place) -> bool {
-        let keys = self.keys();
-        keys.len() == place.0.len()
-            && keys.iter().zip(&place.0).all(|(key, mark)| {
+    /// Whether `key` has the shape of a position in this order.
+    pub fn knows(&self, key: &SortKey) -> bool {
+        let criteria = self.criteria();
+        criteria.len() == key.0.len()
+            && criteria.iter().zip(&key.0).all(|(criterion, value)| {
                 matches!(
-                    (key, mark),
-                    (_, Mark::Missing)
-                        | (Key::Value { .. }, Mark::Term(_))
-                        | (Key::Distance { .. }, Mark::Metres(_))
+                    (criterion, value),
+                    (_, KeyValue::Missing)
+                        | (Criterion::Value { .. }, KeyValue::Term(_))
+                        | (Criterion::Distance { .. }, KeyValue::Metres(_))
                 )
             })
     }
 
-    /// The keys, and last the id that decides between equals.
-    fn keys(&self) -> Vec<Key> {
-        let mut keys = self.0.clone();
-        keys.truncate(MOST_SORT_KEYS);
-        keys.push(Key::Value {
+    /// The criteria, followed by the document's id as a tie-breaker.
+    fn criteria(&self) -> Vec<Criterion> {
+        let mut criteria = self.0.clone();
+        criteria.truncate(MOST_SORT_KEYS);
+        criteria.push(Criterion::Value {
             source: Source::Id,
             descending: false,
         });
-        keys
+        criteria
     }
 }
 
-impl Place {
-    /// The place of a document in the order of ids.
+impl SortKey {
+    /// The position of a document in the order of ids.
     pub fn of_id(id: &str) -> Self {
-        Self(vec![Mark::Term(term::string(id))])
+        Self(vec![KeyValue::Term(term::string(id))])
     }
 
-    /// The metres of the first key that is a distance.
+    /// The value of the first criterion that is a distance, in metres.
     pub fn distance_m(&self) -> Option<f64> {
-        self.0.iter().find_map(|mark| match mark {
-            Mark::Metres(metres) => Some(*metres),
-            Mark::Term(_) | Mark::Missing => None,
+        self.0.iter().find_map(|value| match value {
+            KeyValue::Metres(metres) => Some(*metres),
+            KeyValue::Term(_) | KeyValue::Missing => None,
         })
     }
 }
 
-/// A row and where it stands.
+/// A row with its position.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ordered {
     /// The row.
     pub row: RowId,
-    /// Its place.
-    pub place: Place,
+    /// Its position.
+    pub key: SortKey,
 }
 
-/// The first `limit` rows of a set (of all where none is given) after `after`.
+/// The first `limit` rows after `after`, only of `rows` if given.
 pub(crate) fn ordered(
     searcher: &Searcher,
     rows: Option<&RowSet>,
     order: &Order,
-    after: Option<&Place>,
+    after: Option<&SortKey>,
     limit: usize,
 ) -> Result<Vec<Ordered>, IndexError> {
-    let keys = order.keys();
+    let criteria = order.criteria();
     let mut first: Vec<Ordered> = Vec::new();
     for segment in searcher.segment_readers() {
-        let readers = keys
+        let readers = criteria
             .iter()
-            .map(|key| KeyReader::open(segment, key))
+            .map(|criterion| CriterionReader::open(segment, criterion))
             .collect::<Result<Vec<_>, _>>()?;
-        let after = after
-            .map(|place| start_after(&readers, place))
-            .transpose()?;
+        let after = after.map(|key| rank_of(&readers, key)).transpose()?;
         let mut best = Best::new(limit);
         for document in documents_of(segment, rows)?.iter() {
             let document = document as DocId;
-            let standing = standing(&readers, document);
-            if after.is_none_or(|after| standing > after) {
-                best.offer(standing, document);
+            let rank = rank(&readers, document);
+            if after.is_none_or(|after| rank > after) {
+                best.offer(rank, document);
             }
         }
         let column = row_column(segment)?;
-        for (standing, document) in best.finish() {
-            let marks = readers
+        for (rank, document) in best.finish() {
+            let values = readers
                 .iter()
-                .zip(standing)
-                .map(|(reader, number)| reader.mark(number))
+                .zip(rank)
+                .map(|(reader, number)| reader.value(number))
                 .collect::<Result<Vec<_>, _>>()?;
             first.push(Ordered {
                 row: RowId(column.values.get_val(document)),
-                place: Place(marks),
+                key: SortKey(values),
             });
         }
     }
-    first.sort_by(|a, b| compare(&keys, &a.place, &b.place));
+    first.sort_by(|a, b| compare(&criteria, &a.key, &b.key));
     first.truncate(limit);
     Ok(first)
 }
 
-fn compare(keys: &[Key], a: &Place, b: &Place) -> Ordering {
-    for ((key, a), b) in keys.iter().zip(&a.0).zip(&b.0) {
+fn compare(criteria: &[Criterion], a: &SortKey, b: &SortKey) -> Ordering {
+    for ((criterion, a), b) in criteria.iter().zip(&a.0).zip(&b.0) {
         let order = match (a, b) {
-            (Mark::Term(a), Mark::Term(b)) => match key {
-                Key::Value {
+            (KeyValue::Term(a), KeyValue::Term(b)) => match criterion {
+                Criterion::Value {
                     descending: true, ..
                 } => b.cmp(a),
                 _ => a.cmp(b),
             },
-            (Mark::Metres(a), Mark::Metres(b)) => a.total_cmp(b),
-            (Mark::Missing, Mark::Missing) => Ordering::Equal,
-            (Mark::Missing, _) => Ordering::Greater,
-            (_, Mark::Missing) => Ordering::Less,
-            // Two kinds under one key: a place from elsewhere.
-            (Mark::Term(_), Mark::Metres(_)) => Ordering::Less,
-            (Mark::Metres(_), Mark::Term(_)) => Ordering::Greater,
+            (KeyValue::Metres(a), KeyValue::Metres(b)) => a.total_cmp(b),
+            (KeyValue::Missing, KeyValue::Missing) => Ordering::Equal,
+            (KeyValue::Missing, _) => Ordering::Greater,
+            (_, KeyValue::Missing) => Ordering::Less,
+            // Values of different kinds: one key is of another order.
+            (KeyValue::Term(_), KeyValue::Metres(_)) => Ordering::Less,
+            (KeyValue::Metres(_), KeyValue::Term(_)) => Ordering::Greater,
         };
         if order.is_ne() {
             return order;
@@ -201,58 +198,58 @@ fn compare(keys: &[Key], a: &Place, b: &Place) -> Ordering {
     Ordering::Equal
 }
 
-/// A document's keys as numbers that are ordered within one segment; unused ones are 0.
-type Standing = [u64; MOST_SORT_KEYS + 1];
+/// A document's values as numbers that are ordered within one segment; unused ones are 0.
+type Rank = [u64; MOST_SORT_KEYS + 1];
 
 const LAST: u64 = u64::MAX;
 
-fn standing(readers: &[KeyReader], document: DocId) -> Standing {
-    let mut standing = [0; MOST_SORT_KEYS + 1];
-    for (number, reader) in standing.iter_mut().zip(readers) {
+fn rank(readers: &[CriterionReader], document: DocId) -> Rank {
+    let mut rank = [0; MOST_SORT_KEYS + 1];
+    for (number, reader) in rank.iter_mut().zip(readers) {
         *number = reader.number(document);
     }
-    standing
+    rank
 }
 
-fn start_after(readers: &[KeyReader], place: &Place) -> Result<Standing, IndexError> {
-    let mut standing = [0; MOST_SORT_KEYS + 1];
-    for ((number, reader), mark) in standing.iter_mut().zip(readers).zip(&place.0) {
-        *number = reader.number_of(mark)?;
+fn rank_of(readers: &[CriterionReader], key: &SortKey) -> Result<Rank, IndexError> {
+    let mut rank = [0; MOST_SORT_KEYS + 1];
+    for ((number, reader), value) in rank.iter_mut().zip(readers).zip(&key.0) {
+        *number = reader.number_of(value)?;
     }
-    Ok(standing)
+    Ok(rank)
 }
 
-/// One key in one segment.
-enum KeyReader {
-    /// No document here has a value.
+/// Reads one criterion in one segment.
+enum CriterionReader {
+    /// No document of the segment has a value.
     Nothing,
     Value {
         column: Column,
-        /// The ordinals of values that have an order.
+        /// Ordinals of the values that have an order.
         values: [Range<u64>; 2],
         descending: bool,
     },
     Distance {
         column: Column,
-        /// The ordinal of the first point, and each point's distance.
+        /// The ordinal of the first point, and the distance of each point in metres.
         first: u64,
         metres: Vec<f64>,
     },
 }
 
-impl KeyReader {
-    fn open(segment: &SegmentReader, key: &Key) -> Result<Self, IndexError> {
-        let (Key::Value { source, .. } | Key::Distance { source, .. }) = key;
+impl CriterionReader {
+    fn open(segment: &SegmentReader, criterion: &Criterion) -> Result<Self, IndexError> {
+        let (Criterion::Value { source, .. } | Criterion::Distance { source, .. }) = criterion;
         let Some(column) = Column::open(segment, source)? else {
             return Ok(Self::Nothing);
         };
-        match key {
-            Key::Value { descending, .. } => Ok(Self::Value {
+        match criterion {
+            Criterion::Value { descending, .. } => Ok(Self::Value {
                 values: column.values()?,
                 column,
                 descending: *descending,
             }),
-            Key::Distance { from, .. } => {
+            Criterion::Distance { from, .. } => {
                 let mut first = 0;
                 let mut metres = Vec::new();
                 column.each_between("g", "h", |ordinal, term| {
@@ -283,7 +280,7 @@ impl KeyReader {
                     .of(document)
                     .filter(|ordinal| values.iter().any(|range| range.contains(ordinal)));
                 if *descending {
-                    ordinals.max().map_or(LAST, |o| turned(2 * o + 1))
+                    ordinals.max().map_or(LAST, |o| reversed(2 * o + 1))
                 } else {
                     ordinals.min().map_or(LAST, |o| 2 * o + 1)
                 }
@@ -299,19 +296,20 @@ impl KeyReader {
                 })
                 .copied()
                 .min_by(f64::total_cmp)
-                // No distance is negative, so its bits are in order.
+                // No distance is negative, so the bits are ordered like the numbers.
                 .map_or(LAST, f64::to_bits),
         }
     }
 
-    /// The number of a value that may not be in this segment: then one between its neighbours'.
-    fn number_of(&self, mark: &Mark) -> Result<u64, IndexError> {
-        match (self, mark) {
+    /// The number of a value. If the segment does not have it, the number is between those of its
+    /// neighbours.
+    fn number_of(&self, value: &KeyValue) -> Result<u64, IndexError> {
+        match (self, value) {
             (
                 Self::Value {
                     column, descending, ..
                 },
-                Mark::Term(term),
+                KeyValue::Term(term),
             ) => {
                 let from = column
                     .between(Bound::Included(term), Bound::Unbounded)?
@@ -321,43 +319,51 @@ impl KeyReader {
                 } else {
                     2 * from
                 };
-                Ok(if *descending { turned(number) } else { number })
+                Ok(if *descending {
+                    reversed(number)
+                } else {
+                    number
+                })
             }
-            (Self::Distance { .. }, Mark::Metres(metres)) => Ok(metres.to_bits()),
-            // Any value goes before what is missing here.
-            (Self::Nothing, Mark::Term(_) | Mark::Metres(_)) => Ok(0),
+            (Self::Distance { .. }, KeyValue::Metres(metres)) => Ok(metres.to_bits()),
+            // Every value comes before a missing one.
+            (Self::Nothing, KeyValue::Term(_) | KeyValue::Metres(_)) => Ok(0),
             _ => Ok(LAST),
         }
     }
 
-    fn mark(&self, number: u64) -> Result<Mark, IndexError> {
+    fn value(&self, number: u64) -> Result<KeyValue, IndexError> {
         if number == LAST {
-            return Ok(Mark::Missing);
+            return Ok(KeyValue::Missing);
         }
         match self {
-            Self::Nothing => Ok(Mark::Missing),
+            Self::Nothing => Ok(KeyValue::Missing),
             Self::Value {
                 column, descending, ..
             } => {
-                let number = if *descending { turned(number) } else { number };
-                Ok(Mark::Term(column.term(number / 2)?))
+                let number = if *descending {
+                    reversed(number)
+                } else {
+                    number
+                };
+                Ok(KeyValue::Term(column.term(number / 2)?))
             }
-            Self::Distance { .. } => Ok(Mark::Metres(f64::from_bits(number))),
+            Self::Distance { .. } => Ok(KeyValue::Metres(f64::from_bits(number))),
         }
     }
 }
 
-/// The other way round, and still before [`LAST`].
-fn turned(number: u64) -> u64 {
+/// The number for the reverse order, still before [`LAST`].
+fn reversed(number: u64) -> u64 {
     LAST - 1 - number
 }
 
-/// The first so many of what is offered.
+/// Keeps the first `limit` of the offered documents.
 struct Best {
     limit: usize,
-    kept: Vec<(Standing, DocId)>,
-    /// Once there are enough: the last that can still be among the first.
-    last: Option<Standing>,
+    kept: Vec<(Rank, DocId)>,
+    /// Once there are enough, the last rank that can still be among the first.
+    last: Option<Rank>,
 }
 
 impl Best {
@@ -369,11 +375,11 @@ impl Best {
         }
     }
 
-    fn offer(&mut self, standing: Standing, document: DocId) {
-        if self.limit == 0 || self.last.is_some_and(|last| standing > last) {
+    fn offer(&mut self, rank: Rank, document: DocId) {
+        if self.limit == 0 || self.last.is_some_and(|last| rank > last) {
             return;
         }
-        self.kept.push((standing, document));
+        self.kept.push((rank, document));
         if self.kept.len() >= self.limit.saturating_mul(2).max(64) {
             self.prune();
         }
@@ -387,7 +393,7 @@ impl Best {
         }
     }
 
-    fn finish(mut self) -> Vec<(Standing, DocId)> {
+    fn finish(mut self) -> Vec<(Rank, DocId)> {
         self.kept.sort_unstable();
         self.kept.truncate(self.limit);
         self.kept

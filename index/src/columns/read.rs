@@ -1,4 +1,4 @@
-//! A column of one of tantivy's segments.
+//! Reads a column of one tantivy segment.
 
 use std::io;
 use std::ops::{Bound, Range};
@@ -6,23 +6,22 @@ use std::ops::{Bound, Range};
 use tantivy::columnar::{Column as NumberColumn, ColumnIndex, StrColumn, Streamer};
 use tantivy::{DocId, SegmentReader, TantivyError};
 
-use super::{COLUMNS, Source};
+use super::{COLUMNS, ROW, Source};
 use crate::bits::{BITS, Bits};
 use crate::error::IndexError;
 use crate::row::RowId;
 use crate::row_set::RowSet;
-use crate::words::ROW;
 
-/// A segment's column, open.
+/// An open column of a segment.
 pub(crate) struct Column {
     column: StrColumn,
 }
 
-/// Documents scanned at a time, so that what a scan holds stays in the processor's cache.
+/// Documents scanned at a time, so the data of a scan stays in the processor's cache.
 const BLOCK: usize = 1 << 12;
 
 impl Column {
-    /// `None` where no document of the segment has a value there.
+    /// Opens a column; `None` if no document of the segment has a value.
     pub(crate) fn open(
         segment: &SegmentReader,
         source: &Source,
@@ -38,7 +37,7 @@ impl Column {
         Self { column }
     }
 
-    /// Terms of its dictionary.
+    /// Number of terms in the dictionary.
     pub(crate) fn terms(&self) -> u64 {
         self.column.num_terms() as u64
     }
@@ -72,7 +71,7 @@ impl Column {
         self.column.dictionary().term_ord(term).map_err(reading)
     }
 
-    /// The ordinals of values that have an order: not of marks, not of points.
+    /// The ordinals of values that have an order: all except markers and points.
     pub(crate) fn values(&self) -> Result<[Range<u64>; 2], IndexError> {
         Ok([
             self.between(Bound::Unbounded, Bound::Excluded("g"))?,
@@ -89,7 +88,7 @@ impl Column {
         Ok(term)
     }
 
-    /// The terms of ascending ordinals, which are looked up one by one: for a few of many.
+    /// Calls `see` with the terms of ascending ordinals. Each is looked up: for a few of many terms.
     pub(crate) fn each(
         &self,
         ordinals: impl Iterator<Item = u64>,
@@ -105,7 +104,8 @@ impl Column {
             .map_err(reading)
     }
 
-    /// The terms between two, with their ordinals: one reading of that part of the dictionary.
+    /// Calls `see` with the terms from `low` to below `high` and their ordinals, in one pass over that
+    /// part of the dictionary.
     pub(crate) fn each_between(
         &self,
         low: &str,
@@ -120,7 +120,7 @@ impl Column {
         Ok(())
     }
 
-    /// All its terms, one after the other.
+    /// Streams all terms.
     pub(crate) fn stream(&self) -> Result<Streamer<'_>, IndexError> {
         self.column.dictionary().stream().map_err(reading)
     }
@@ -140,7 +140,7 @@ impl Column {
         }
     }
 
-    /// How many documents have a value.
+    /// Number of documents that have a value.
     pub(crate) fn num_present(&self) -> u64 {
         match &self.column.ords().index {
             ColumnIndex::Empty { .. } => 0,
@@ -156,7 +156,7 @@ impl Column {
             return;
         }
         if self.has_arrays() {
-            // Tantivy finds the values quickly and then their documents slowly.
+            // Tantivy finds the values quickly, but the documents of values slowly.
             return self.each_document(|document, values| {
                 if values.iter().any(|ordinal| ordinals.contains(ordinal)) {
                     see(document);
@@ -195,7 +195,7 @@ impl Column {
             }
             return;
         };
-        // Where each document's values begin, and last where they end.
+        // The start of each document's values, and the end of the last one's.
         let starts = index.get_start_index_column();
         let mut bounds = Vec::new();
         for from in (0..starts.num_vals().saturating_sub(1)).step_by(BLOCK) {
@@ -207,7 +207,7 @@ impl Column {
             column.values.get_range(u64::from(first), &mut ordinals);
             for bound in bounds.windows(2) {
                 let values = &ordinals[(bound[0] - first) as usize..(bound[1] - first) as usize];
-                // Tantivy's older indexes of arrays tell of documents without values, too.
+                // Older array indexes of tantivy also list documents without values.
                 if !values.is_empty()
                     && let Some(document) = documents.next()
                 {
@@ -222,7 +222,7 @@ impl Column {
         self.column.term_ords(document)
     }
 
-    /// The documents that the column knows of, each an id below this.
+    /// Upper bound for the ids of the column's documents.
     pub(crate) fn num_documents(&self) -> DocId {
         self.column.num_rows()
     }
@@ -236,7 +236,7 @@ pub(crate) fn row_column(segment: &SegmentReader) -> Result<NumberColumn<u64>, I
         .map_err(IndexError::tantivy("read the rows"))
 }
 
-/// A segment's live documents whose rows are in the set; all of them where none is given.
+/// A segment's live documents, only those whose rows are in `rows` if given.
 pub(crate) fn documents_of(
     segment: &SegmentReader,
     rows: Option<&RowSet>,
@@ -244,18 +244,18 @@ pub(crate) fn documents_of(
     let mut documents = live_documents(segment);
     if let Some(rows) = rows {
         let column = row_column(segment)?;
-        let mut passing = Bits::none(segment.max_doc() as usize);
+        let mut matching = Bits::none(segment.max_doc() as usize);
         each_row(&column, &documents, |document, row| {
             if rows.contains(row) {
-                passing.insert(document as usize);
+                matching.insert(document as usize);
             }
         });
-        documents = passing;
+        documents = matching;
     }
     Ok(documents)
 }
 
-/// A segment's documents that are not deleted.
+/// The documents of a segment that are not deleted.
 pub(crate) fn live_documents(segment: &SegmentReader) -> Bits {
     match segment.alive_bitset() {
         None => Bits::all(segment.max_doc() as usize),
@@ -269,7 +269,7 @@ pub(crate) fn live_documents(segment: &SegmentReader) -> Bits {
     }
 }
 
-/// The rows of some documents, by the segment's column of rows.
+/// Calls `see` with documents and their rows, which it reads from the segment's column of rows.
 pub(crate) fn each_row(
     column: &NumberColumn<u64>,
     documents: &Bits,

@@ -1,16 +1,16 @@
-//! A value as a term of a column's dictionary: text whose order is the values' own.
+//! Encodes values as terms of a column's dictionary. The byte order of terms is the order of values.
 //!
-//! | first letter | value | rest |
+//! | first character | value | rest |
 //! |---|---|---|
 //! | `b` | a boolean | `0` or `1` |
-//! | `d` | an instant, of a field declared `date` | nanoseconds since 1970, biased, as hex |
-//! | `g` | a point: an object with `lat` and `lon` | both numbers' terms |
+//! | `d` | an instant, if the field is declared as `date` | nanoseconds since 1970 with a bias, in hex |
+//! | `g` | a point: an object with `lat` and `lon` | the terms of both numbers |
 //! | `n` | a number | see [`number`] |
-//! | `s` | a string | itself; its beginning and a digest where it is longer than [`LONGEST`] |
-//! | `~` | a mark: no value, but how the field is there | `a` an array, `n` null, `o` an object |
+//! | `s` | a string | the string, or its beginning and a digest if it is longer than [`LONGEST`] |
+//! | `~` | a marker of the kind of a field without a value | `a` an array, `n` null, `o` an object |
 //!
-//! One dictionary for all types makes every comparison exact: tantivy's own numeric columns
-//! turn 2^53 + 1 into 2^53 where a float stands beside it.
+//! One dictionary for all types makes every comparison exact: tantivy's own numeric columns convert
+//! 2^53 + 1 to 2^53 if a float is in the same column.
 
 use serde_json::{Number, Value};
 use sha2::{Digest, Sha256};
@@ -19,19 +19,19 @@ use tantivy::time::format_description::well_known::Rfc3339;
 
 use super::geo::Point;
 
-/// Bytes of the longest string that is kept whole. Longer ones are equal when they are
-/// equal, but are ordered and searched inside by their beginning alone. Tantivy cuts terms
-/// at 64 KiB without a word.
+/// Maximum length in bytes of a string that is encoded completely. Longer strings compare equal only
+/// if they are equal, but only their beginning is ordered and searched. Tantivy silently truncates
+/// terms at 64 KiB.
 pub(crate) const LONGEST: usize = 16 << 10;
 
 pub(crate) const ARRAY: &str = "~a";
 pub(crate) const NULL: &str = "~n";
 pub(crate) const OBJECT: &str = "~o";
 
-/// Instants between the years 0 and 9999 lie well within.
+/// Makes instants of the years 0 to 9999 positive.
 const DATE_BIAS: i128 = 1 << 95;
 
-/// The term of a string, number or boolean; `None` for what has none.
+/// The term of a string, number or boolean; `None` for other values.
 pub(crate) fn scalar(value: &Value) -> Option<String> {
     match value {
         Value::Bool(flag) => Some(boolean(*flag)),
@@ -55,7 +55,7 @@ pub(crate) fn string(text: &str) -> String {
     term
 }
 
-/// The part of a string that is ordered and searched inside.
+/// The part of a string that is ordered and searched.
 pub(crate) fn beginning(text: &str) -> &str {
     let mut end = text.len().min(LONGEST);
     while !text.is_char_boundary(end) {
@@ -64,9 +64,8 @@ pub(crate) fn beginning(text: &str) -> &str {
     &text[..end]
 }
 
-/// Sixteen hex digits of the largest float that is not above the number, and where it is
-/// below, three more of the whole number between them. Exact for every 64-bit integer and
-/// float, in one order.
+/// Sixteen hex digits of the largest float that is not above the number. If it is below, three more
+/// digits hold the difference. Exact for every 64-bit integer and float, in one order.
 pub(crate) fn number(number: &Number) -> String {
     let whole = number
         .as_i64()
@@ -85,7 +84,7 @@ pub(crate) fn number(number: &Number) -> String {
                 format!("n{}{rest:03x}", float_digits(float))
             }
         }
-        // JSON has no other numbers, and none that is not finite.
+        // All other JSON numbers are finite floats.
         None => format!("n{}", float_digits(number.as_f64().unwrap_or(0.0))),
     }
 }
@@ -114,7 +113,7 @@ pub(crate) fn point(point: Point) -> String {
     format!("g{}{}", float_digits(point.lat), float_digits(point.lon))
 }
 
-/// The terms of the points between two latitudes lie between these two.
+/// Lower and upper bound of the terms of all points between two latitudes.
 pub(crate) fn latitudes(south: f64, north: f64) -> (String, String) {
     (
         format!("g{}", float_digits(south)),
@@ -130,7 +129,7 @@ pub(crate) fn read_point(term: &str) -> Option<Point> {
     })
 }
 
-/// The instant of an RFC 3339 timestamp, or of a day's beginning in UTC (`2024-05-01`).
+/// The term of an RFC 3339 timestamp, or of the beginning of a day in UTC (`2024-05-01`).
 pub(crate) fn date(text: &str) -> Option<String> {
     let instant = if text.len() == "2024-05-01".len() {
         OffsetDateTime::parse(&format!("{text}T00:00:00Z"), &Rfc3339)
@@ -141,8 +140,8 @@ pub(crate) fn date(text: &str) -> Option<String> {
     Some(format!("d{biased:024x}"))
 }
 
-/// What is shown of a term: the value, an instant in UTC; `None` for marks and points.
-pub(crate) fn shown(term: &str) -> Option<Value> {
+/// The value of a term, an instant in UTC; `None` for markers and points.
+pub(crate) fn value(term: &str) -> Option<Value> {
     let mut letters = term.chars();
     let kind = letters.next()?;
     let rest = letters.as_str();
@@ -251,14 +250,14 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(4096))]
 
         #[test]
-        fn numbers_are_ordered_as_they_are(a in any_number(), b in any_number()) {
+        fn numbers_keep_their_order(a in any_number(), b in any_number()) {
             prop_assert_eq!(number(&a).cmp(&number(&b)), exactly(&a, &b), "{} {}", a, b);
         }
 
         #[test]
-        fn numbers_are_shown_as_they_are(a in any_number()) {
-            let Some(Value::Number(shown)) = shown(&number(&a)) else { panic!() };
-            prop_assert_eq!(exactly(&shown, &a), Ordering::Equal, "{} {}", shown, a);
+        fn numbers_are_decoded_exactly(a in any_number()) {
+            let Some(Value::Number(decoded)) = value(&number(&a)) else { panic!() };
+            prop_assert_eq!(exactly(&decoded, &a), Ordering::Equal, "{} {}", decoded, a);
         }
     }
 
@@ -270,7 +269,7 @@ mod tests {
         assert_eq!(date("2024-13-01"), None);
         assert_eq!(date("yesterday"), None);
         assert_eq!(
-            shown(&date("2024-05-01T02:00:00+02:00").unwrap()),
+            value(&date("2024-05-01T02:00:00+02:00").unwrap()),
             Some(json!("2024-05-01T00:00:00Z"))
         );
     }
@@ -282,7 +281,7 @@ mod tests {
         assert_eq!(string(&long), string(&long.clone()));
         assert_ne!(string(&long), string(&other));
         assert!(string(&long).len() < LONGEST + 100);
-        assert_eq!(shown(&string(&long)), Some(json!(beginning(&long))));
+        assert_eq!(value(&string(&long)), Some(json!(beginning(&long))));
     }
 
     #[test]

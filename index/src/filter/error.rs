@@ -1,16 +1,16 @@
-//! What is wrong with a filter, and where in it.
+//! The error of an invalid filter.
 
-/// A filter that says nothing sensible.
+/// An invalid filter.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the filter is wrong{}: {reason}", place(.at))]
+#[error("invalid filter{}: {reason}", location(.at))]
 pub struct FilterError {
-    /// The way from the filter's root, as in `$or[1].year.$gte`; empty at the root.
+    /// The path from the filter's root, such as `$or[1].year.$gte`; empty at the root.
     pub at: String,
-    /// What is wrong there and what would be right.
+    /// Why it is invalid and what would be valid.
     pub reason: String,
 }
 
-fn place(at: &str) -> String {
+fn location(at: &str) -> String {
     if at.is_empty() {
         String::new()
     } else {

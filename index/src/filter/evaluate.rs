@@ -1,4 +1,4 @@
-//! Which live rows pass a filter, by scans over columns.
+//! Evaluates a filter by scans over columns.
 
 use std::ops::Range;
 
@@ -11,28 +11,28 @@ use crate::columns::{Point, Source, term};
 use crate::error::IndexError;
 use crate::row_set::RowSet;
 
-/// Scans of one ordinal range each that are taken before a lookup of every value, where no
-/// document has several.
+/// Up to this many ranges of ordinals are scanned one by one if no document has several values.
+/// Otherwise one scan looks up every value in a set.
 const SCANS: usize = 4;
 
-/// Bytes below which a string is searched inside byte by byte.
+/// Strings shorter than this are searched byte by byte.
 const SHORT: usize = 64;
 
-/// Added around latitudes before exact distances are asked for: rounding must lose nothing.
+/// Added to latitudes before exact distances are computed, so rounding loses no point.
 const MARGIN_DEGREES: f64 = 1e-6;
 
-/// The live rows that pass.
+/// The live rows that the filter accepts.
 pub(crate) fn select(searcher: &Searcher, filter: &Filter) -> Result<RowSet, IndexError> {
-    let mut rows = RowSet::default();
+    let mut rows = Vec::new();
     for segment in searcher.segment_readers() {
         let mut documents = Segment(segment).documents(&filter.root)?;
-        documents.keep(&live_documents(segment));
+        documents.intersect(&live_documents(segment));
         if documents.is_empty() {
             continue;
         }
-        each_row(&row_column(segment)?, &documents, |_, row| rows.insert(row));
+        each_row(&row_column(segment)?, &documents, |_, row| rows.push(row));
     }
-    Ok(rows)
+    Ok(rows.into_iter().collect())
 }
 
 fn documents_of(segment: &SegmentReader) -> usize {
@@ -42,7 +42,7 @@ fn documents_of(segment: &SegmentReader) -> usize {
 struct Segment<'a>(&'a SegmentReader);
 
 impl Segment<'_> {
-    /// The documents that pass, deleted ones perhaps too.
+    /// The documents that pass, possibly including deleted ones.
     fn documents(&self, node: &Node) -> Result<Bits, IndexError> {
         match node {
             Node::All(nodes) => {
@@ -51,14 +51,14 @@ impl Segment<'_> {
                     if all.is_empty() {
                         break;
                     }
-                    all.keep(&self.documents(node)?);
+                    all.intersect(&self.documents(node)?);
                 }
                 Ok(all)
             }
             Node::Any(nodes) => {
                 let mut any = Bits::none(documents_of(self.0));
                 for node in nodes {
-                    any.add(&self.documents(node)?);
+                    any.unite(&self.documents(node)?);
                 }
                 Ok(any)
             }
@@ -94,7 +94,7 @@ impl Segment<'_> {
     }
 }
 
-/// The terms of a column that pass a test.
+/// The terms of a column that meet a condition.
 enum Ordinals {
     All,
     /// A few ranges of them.
@@ -113,32 +113,32 @@ fn ordinals(column: &Column, test: &Test) -> Result<Ordinals, IndexError> {
             Ok(Ordinals::Ranges([range].into()))
         }
         Test::OneOf(terms) => one_of(column, terms),
-        Test::Holds(text) => those(column, "s", "t", |term| {
-            holds(term::beginning(&term[1..]), text)
+        Test::Contains(text) => matching_terms(column, "s", "t", |term| {
+            contains(term::beginning(&term[1..]), text)
         }),
         Test::Within { middle, radius_m } => {
             let span = Point::degrees_of(*radius_m);
             let (low, high) = points(middle.lat - span, middle.lat + span);
-            those(column, &low, &high, |term| {
+            matching_terms(column, &low, &high, |term| {
                 term::read_point(term).is_some_and(|point| point.distance_m(*middle) <= *radius_m)
             })
         }
         Test::Inside(area) => {
             let (low, high) = points(area.bottom_right.lat, area.top_left.lat);
-            those(column, &low, &high, |term| {
+            matching_terms(column, &low, &high, |term| {
                 term::read_point(term).is_some_and(|point| area.contains(point))
             })
         }
     }
 }
 
-/// Between which terms the points between two latitudes lie.
+/// Lower and upper bound of the terms of points between two latitudes, with a margin.
 fn points(south: f64, north: f64) -> (String, String) {
     term::latitudes(south - MARGIN_DEGREES, north + MARGIN_DEGREES)
 }
 
 fn one_of(column: &Column, terms: &[String]) -> Result<Ordinals, IndexError> {
-    let mut found = Found::default();
+    let mut found = OrdinalRanges::default();
     for term in terms {
         if let Some(ordinal) = column.find(term)? {
             found.add(ordinal);
@@ -147,25 +147,26 @@ fn one_of(column: &Column, terms: &[String]) -> Result<Ordinals, IndexError> {
     Ok(found.finish(column))
 }
 
-/// The standard library's search pays off in long texts only, and most values are short.
-fn holds(text: &str, sought: &str) -> bool {
-    match sought.as_bytes().split_first() {
+/// Whether `text` contains `part`. The search of the standard library is faster only in long texts,
+/// and most values are short.
+fn contains(text: &str, part: &str) -> bool {
+    match part.as_bytes().split_first() {
         Some((first, rest)) if text.len() < SHORT => {
             let bytes = text.as_bytes();
             (0..bytes.len()).any(|at| bytes[at] == *first && bytes[at + 1..].starts_with(rest))
         }
-        _ => text.contains(sought),
+        _ => text.contains(part),
     }
 }
 
-/// Those terms from `low` to below `high` that pass.
-fn those(
+/// The terms from `low` to below `high` that pass.
+fn matching_terms(
     column: &Column,
     low: &str,
     high: &str,
     passes: impl Fn(&str) -> bool,
 ) -> Result<Ordinals, IndexError> {
-    let mut found = Found::default();
+    let mut found = OrdinalRanges::default();
     column.each_between(low, high, |ordinal, term| {
         if passes(term) {
             found.add(ordinal);
@@ -174,11 +175,11 @@ fn those(
     Ok(found.finish(column))
 }
 
-/// Ordinals as they are found, ascending.
+/// Collects ascending ordinals.
 #[derive(Default)]
-struct Found(Vec<Range<u64>>);
+struct OrdinalRanges(Vec<Range<u64>>);
 
-impl Found {
+impl OrdinalRanges {
     fn add(&mut self, ordinal: u64) {
         match self.0.last_mut() {
             Some(last) if last.end == ordinal => last.end += 1,

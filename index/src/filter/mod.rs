@@ -1,50 +1,50 @@
-//! The filter language: which documents a search, a list or a deletion is about.
+//! The filter language: selects documents for a search, a listing or a deletion.
 //!
 //! ```json
 //! {"year": {"$gte": 2020}, "tags": "cat", "$or": [{"place.city": "Lyon"}, {"stars": {"$in": [4, 5]}}]}
 //! ```
-//! A filter is an object, all of whose members must hold; `{}` is every document.
+//! A filter is an object, all of whose members must hold; `{}` accepts every document.
 //!
 //! | member | holds for a document |
 //! |---|---|
 //! | `"field": value` | with this value: a string, number or boolean; the same as `$eq` |
 //! | `"field": null` | whose field is missing or null |
 //! | `"field": {"$op": …, …}` | for which all of these operators hold |
-//! | `"$and": […]`, `"$or": […]`, `"$not": {…}` | for which all, one, or not this filter holds |
-//! | `"$id"` | whose id is so; as a field that holds a string |
-//! | `"$text": true`, `"$image": true` | that has a text, a picture; `false`: that has none |
-//! | `"$$name": value` | as `"field": value` of the field `$name` |
+//! | `"$and": […]`, `"$or": […]`, `"$not": {…}` | for which all, at least one, or not this filter holds |
+//! | `"$id"` | whose id matches, like a field with a string |
+//! | `"$text": true`, `"$image": true` | that has a text, an image; `false`: that has none |
+//! | `"$$name": value` | like `"field": value` for the field `$name` |
 //!
-//! | operator | holds when |
+//! | operator | holds if |
 //! |---|---|
-//! | `$eq`, `$in` | one of the field's values is this, one of these |
-//! | `$ne`, `$nin` | `$eq`, `$in` does not hold: also where the field is missing |
-//! | `$gt`, `$gte`, `$lt`, `$lte` | one of the field's values lies so; several of them form one interval, in which one value must lie |
-//! | `$exists` | the field is there, null or not; `false`: it is not |
-//! | `$contains` | the field is a string with this string in it, or an array with this element |
+//! | `$eq`, `$in` | one of the field's values equals this value, one of these values |
+//! | `$ne`, `$nin` | `$eq`, `$in` does not hold, also if the field is missing |
+//! | `$gt`, `$gte`, `$lt`, `$lte` | one of the field's values compares so; several of them form an interval that must contain one value |
+//! | `$exists` | the field exists, null or not; `false`: it does not |
+//! | `$contains` | the field is a string that contains this string, or an array that contains this element |
 //! | `$not` | the operators inside do not hold |
 //! | `$geo_radius` | a point lies within `radius_m` metres of `lat`, `lon` |
 //! | `$geo_box` | a point lies between `top_left` and `bottom_right` |
 //!
-//! **Fields.** Dots reach inside objects, and a name with dots is the same field:
-//! `{"a": {"b": 1}}` and `{"a.b": 1}` both have `a.b`. The elements of an array are the
-//! field's values, and fields of objects in an array have the values of all of them.
+//! **Fields.** Dots separate the names of nested objects, and a name with dots is the same field:
+//! `{"a": {"b": 1}}` and `{"a.b": 1}` both have `a.b`. The elements of an array are the field's
+//! values, and a field of objects in an array has the values of all of them.
 //!
-//! **Values** compare only with those of their own type: `{"year": "2024"}` finds no number.
-//! Numbers compare exactly, whole and fractional ones with each other. Strings are equal and
-//! ordered byte by byte, so upper case counts and comes before lower. Strings over 16 KiB
-//! are equal when they are, but are ordered and searched inside by their first 16 KiB.
-//! Booleans and points have no order. In a field that the collection declares as `date`,
-//! strings on both sides are RFC 3339 timestamps or days and compare as instants; in any
-//! other field a date is a string. No part of a date is in it (`$contains`). For a declared field an operand of another type is an
-//! error, since it could find nothing.
+//! **Values** are compared only with values of their own type: `{"year": "2024"}` matches no number.
+//! Comparisons of numbers are exact, also between integers and floats. Strings are compared byte by
+//! byte, so case counts and upper case comes first. Strings over 16 KiB are equal only if they are
+//! completely equal, but only their first 16 KiB are ordered and searched. Booleans and points have
+//! no order. In a field that the collection declares as `date`, strings on both sides are RFC 3339
+//! timestamps or days and are compared as instants; in other fields a date is a string. `$contains`
+//! does not match parts of a date. For a declared field, an operand of another type is an error,
+//! since it could match nothing.
 //!
-//! A list is no value (`{"tags": ["a", "b"]}`): `$in` means one of them, several conditions
-//! under `$and` mean all.
+//! A list is not a value (`{"tags": ["a", "b"]}`): use `$in` for any of its elements, or several
+//! conditions in `$and` for all of them.
 
+mod cache;
 mod error;
 mod evaluate;
-mod kept;
 mod parse;
 
 pub use error::FilterError;
@@ -54,16 +54,16 @@ use std::ops::Bound;
 use crate::columns::{Point, Source};
 use crate::row::VectorKind;
 
-pub(crate) use kept::KeptSets;
+pub(crate) use cache::FilterCache;
 
-/// A filter, parsed and checked against the declared fields.
+/// A parsed filter, validated against the declared fields.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Filter {
     root: Node,
 }
 
 impl Filter {
-    /// What has a vector of one of these kinds.
+    /// The filter for documents with a vector of one of these kinds.
     pub(crate) fn of_vectors(kinds: &[VectorKind]) -> Self {
         let has = |kind: &VectorKind| {
             let source = match kind {
@@ -77,24 +77,24 @@ impl Filter {
         }
     }
 
-    /// Every document.
+    /// The filter that accepts every document.
     pub fn all() -> Self {
         Self {
             root: Node::All(Vec::new()),
         }
     }
 
-    /// Whether it asks for nothing, as `{}` and `{"$and": [{}]}` do: every document passes.
+    /// Whether it has no conditions, like `{}` and `{"$and": [{}]}`, and accepts every document.
     pub fn is_empty(&self) -> bool {
-        self.root.asks_nothing()
+        self.root.has_no_conditions()
     }
 }
 
 impl Node {
-    fn asks_nothing(&self) -> bool {
+    fn has_no_conditions(&self) -> bool {
         match self {
-            Self::All(nodes) => nodes.iter().all(Self::asks_nothing),
-            Self::Any(nodes) => nodes.iter().any(Self::asks_nothing),
+            Self::All(nodes) => nodes.iter().all(Self::has_no_conditions),
+            Self::Any(nodes) => nodes.iter().any(Self::has_no_conditions),
             Self::Not(_) | Self::Field(..) => false,
         }
     }
@@ -108,24 +108,25 @@ enum Node {
     Field(Source, Test),
 }
 
-/// What one of a field's values must be. Values are terms of its column.
+/// A condition that one value of a field must meet. Values are terms of the field's column.
 #[derive(Debug, Clone, PartialEq)]
 enum Test {
-    /// There is anything, a mark at least.
+    /// Any term, including markers.
     Exists,
     /// One of these terms; sorted.
     OneOf(Vec<String>),
+    /// A term between two others.
     Between(Bound<String>, Bound<String>),
-    /// A string with this in it.
-    Holds(String),
-    Within {
-        middle: Point,
-        radius_m: f64,
-    },
+    /// A string that contains this string.
+    Contains(String),
+    /// A point within a distance of another.
+    Within { middle: Point, radius_m: f64 },
+    /// A point inside a box.
     Inside(GeoBox),
 }
 
-/// North and south of each other the usual way; west may lie east of east, across 180°.
+/// A box between two latitudes and two longitudes. Its western longitude may be greater than its
+/// eastern one: then it crosses the 180° meridian.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct GeoBox {
     top_left: Point,

@@ -1,5 +1,5 @@
-//! A filter from JSON. Nothing is guessed: what is not known or does not fit is an error
-//! that says where.
+//! Parses a filter from JSON. Unknown names and operands of a wrong type are errors, which contain
+//! their location.
 
 use std::ops::Bound;
 
@@ -8,32 +8,33 @@ use serde_json::{Map, Value};
 use super::{Filter, FilterError, GeoBox, Node, Test};
 use crate::columns::{FieldType, Fields, LONGEST_PATH, Point, Source, found, term, unescaped};
 
-/// Filters within filters.
+/// Maximum depth of nested filters.
 const DEPTH: usize = 32;
-/// Filters in one filter, all that are nested together: each is a set of rows.
+/// Maximum number of nested filters in a filter: each is a set of rows.
 const FILTERS: usize = 4096;
-/// Conditions in one filter: each is a scan.
+/// Maximum number of conditions in a filter: each is a scan.
 const CONDITIONS: usize = 1024;
-/// Conditions that look into every value of a field: `$contains`, `$geo_radius`, `$geo_box`.
+/// Maximum number of conditions that read every value of a field: `$contains`, `$geo_radius`,
+/// `$geo_box`.
 const SEARCHES: usize = 64;
-/// Values in one filter, those of `$in` lists together.
+/// Maximum number of values in a filter, including those of `$in` lists.
 const VALUES: usize = 65_536;
 
 const OPERATORS: &str = "$eq, $ne, $gt, $gte, $lt, $lte, $in, $nin, $exists, $contains, $not, \
                          $geo_radius, $geo_box";
 
 impl Filter {
-    /// Reads a filter for a collection with these declared fields. A field whose name begins
-    /// with `$` is written with another `$` before it.
+    /// Parses a filter for a collection with these declared fields. A field whose name begins with
+    /// `$` is written with another `$` in front of it.
     ///
     /// # Errors
-    /// An operator that is not known, an operand that does not fit, or too much of it.
+    /// An unknown operator, an operand of a wrong type, or an exceeded limit.
     pub fn parse(filter: &Value, fields: &Fields) -> Result<Self, FilterError> {
         Self::parse_where(filter, fields, &|_| false)
     }
 
-    /// The same where it is known which fields documents have: the name of one is no unknown
-    /// operator, though it begins with `$`.
+    /// Like [`Filter::parse`], but `is_field` returns whether documents have a field: its name is
+    /// then accepted even if it begins with `$`.
     ///
     /// # Errors
     /// As [`Filter::parse`].
@@ -64,7 +65,7 @@ struct Parser<'a> {
     values: usize,
 }
 
-/// Where in the filter the parser is.
+/// A location in the filter.
 struct At {
     path: String,
     depth: usize,
@@ -96,7 +97,7 @@ impl At {
         }
     }
 
-    fn wrong<T>(&self, reason: impl Into<String>) -> Result<T, FilterError> {
+    fn error<T>(&self, reason: impl Into<String>) -> Result<T, FilterError> {
         Err(FilterError {
             at: self.path.clone(),
             reason: reason.into(),
@@ -104,7 +105,7 @@ impl At {
     }
 }
 
-/// A field and what its operands must be.
+/// A field with the type of its operands.
 struct Operand {
     source: Source,
     declared: Option<FieldType>,
@@ -113,17 +114,17 @@ struct Operand {
 impl Parser<'_> {
     fn filter(&mut self, filter: &Value, at: &At) -> Result<Node, FilterError> {
         if at.depth > DEPTH {
-            return at.wrong(format!("it is nested more than {DEPTH} deep"));
+            return at.error(format!("filters are nested more than {DEPTH} levels deep"));
         }
         let Value::Object(members) = filter else {
-            return at.wrong(format!(
-                "a filter is an object like {{\"field\": value}}, not {}",
+            return at.error(format!(
+                "a filter must be an object like {{\"field\": value}}, not {}",
                 found(filter)
             ));
         };
         self.filters += 1;
         if self.filters > FILTERS {
-            return at.wrong(format!("there are more than {FILTERS} filters in it"));
+            return at.error(format!("it contains more than {FILTERS} filters"));
         }
         let nodes = members
             .iter()
@@ -141,22 +142,22 @@ impl Parser<'_> {
             "$image" => self.presence(Source::Image, value, at),
             "$id" => self.field(Source::Id, Some(FieldType::String), value, at),
             path if path.len() > LONGEST_PATH => {
-                at.wrong(format!("a field's name has at most {LONGEST_PATH} bytes"))
+                at.error(format!("the name of a field may have at most {LONGEST_PATH} bytes"))
             }
             path => match unescaped(path) {
                 name if name.len() < path.len() || !name.starts_with('$') || self.is_known(name) => {
                     let source = Source::Field(name.to_owned());
                     self.field(source, self.fields.get(name), value, at)
                 }
-                unknown => at.wrong(format!(
-                    "there is no '{unknown}' here; a filter has fields, $and, $or, $not, $id, $text and \
-                     $image, and a field of this name is '${unknown}'"
+                unknown => at.error(format!(
+                    "unknown name '{unknown}'; a filter has fields, $and, $or, $not, $id, $text and \
+                     $image, and a field with this name is written '${unknown}'"
                 )),
             },
         }
     }
 
-    /// Whether a name that begins with `$` is a field's. One that is an operator never is.
+    /// Whether a name that begins with `$` is the name of a field. The name of an operator never is.
     fn is_known(&self, name: &str) -> bool {
         let is_operator = OPERATORS
             .split(", ")
@@ -171,14 +172,14 @@ impl Parser<'_> {
                 .enumerate()
                 .map(|(index, filter)| self.filter(filter, &at.element(index)))
                 .collect(),
-            Value::Array(_) => at.wrong("the list of filters is empty"),
-            other => at.wrong(format!("it takes a list of filters, not {}", found(other))),
+            Value::Array(_) => at.error("the list of filters is empty"),
+            other => at.error(format!("expected a list of filters, not {}", found(other))),
         }
     }
 
     fn presence(&mut self, source: Source, value: &Value, at: &At) -> Result<Node, FilterError> {
         let Value::Bool(wanted) = value else {
-            return at.wrong(format!("it takes true or false, not {}", found(value)));
+            return at.error(format!("expected true or false, not {}", found(value)));
         };
         Ok(negated_unless(
             *wanted,
@@ -189,13 +190,16 @@ impl Parser<'_> {
     fn condition(&mut self, source: Source, test: Test, at: &At) -> Result<Node, FilterError> {
         self.conditions += 1;
         if self.conditions > CONDITIONS {
-            return at.wrong(format!("there are more than {CONDITIONS} conditions"));
+            return at.error(format!("it contains more than {CONDITIONS} conditions"));
         }
-        if matches!(test, Test::Holds(_) | Test::Within { .. } | Test::Inside(_)) {
+        if matches!(
+            test,
+            Test::Contains(_) | Test::Within { .. } | Test::Inside(_)
+        ) {
             self.searches += 1;
             if self.searches > SEARCHES {
-                return at.wrong(format!(
-                    "there are more than {SEARCHES} of $contains, $geo_radius and $geo_box"
+                return at.error(format!(
+                    "it contains more than {SEARCHES} of $contains, $geo_radius and $geo_box"
                 ));
             }
         }
@@ -212,8 +216,8 @@ impl Parser<'_> {
         let operand = Operand { source, declared };
         match value {
             Value::Object(operators) => self.operators(&operand, operators, at),
-            Value::Array(_) => at.wrong(
-                "a list is no value; {\"$in\": […]} means one of them, conditions under $and all of them",
+            Value::Array(_) => at.error(
+                "a list is not a value; use {\"$in\": […]} for any of its elements, or conditions in $and for all of them",
             ),
             value => self.one_of(&operand, std::slice::from_ref(value), at),
         }
@@ -226,10 +230,10 @@ impl Parser<'_> {
         at: &At,
     ) -> Result<Node, FilterError> {
         if at.depth > DEPTH {
-            return at.wrong(format!("it is nested more than {DEPTH} deep"));
+            return at.error(format!("filters are nested more than {DEPTH} levels deep"));
         }
         if operators.is_empty() {
-            return at.wrong(format!("there is no operator; it may be {OPERATORS}"));
+            return at.error(format!("it has no operator; operators are {OPERATORS}"));
         }
         let mut nodes = Vec::with_capacity(operators.len());
         let mut interval = Interval::default();
@@ -271,8 +275,8 @@ impl Parser<'_> {
             "$contains" => self.contains(operand, value, at),
             "$not" => match value {
                 Value::Object(operators) => Ok(not(self.operators(operand, operators, at)?)),
-                other => at.wrong(format!(
-                    "it takes operators, as in {{\"$not\": {{\"$gt\": 5}}}}, not {}; $ne compares with a value",
+                other => at.error(format!(
+                    "expected operators, as in {{\"$not\": {{\"$gt\": 5}}}}, not {}; $ne compares with a value",
                     found(other)
                 )),
             },
@@ -285,10 +289,10 @@ impl Parser<'_> {
                 self.condition(operand.geo(at)?, test, at)
             }
             name if name.starts_with('$') => {
-                at.wrong(format!("there is no operator '{name}'; there are {OPERATORS}"))
+                at.error(format!("unknown operator '{name}'; operators are {OPERATORS}"))
             }
-            name => at.wrong(format!(
-                "'{name}' is no operator; a field inside an object is named with dots, as in \"place.city\", and operators are {OPERATORS}"
+            name => at.error(format!(
+                "'{name}' is not an operator; a field of a nested object is named with dots, as in \"place.city\", and operators are {OPERATORS}"
             )),
         }
     }
@@ -301,7 +305,7 @@ impl Parser<'_> {
     ) -> Result<Node, FilterError> {
         match value {
             Value::Array(values) => self.one_of(operand, values, at),
-            other => at.wrong(format!("it takes a list of values, not {}", found(other))),
+            other => at.error(format!("expected a list of values, not {}", found(other))),
         }
     }
 
@@ -313,7 +317,7 @@ impl Parser<'_> {
     ) -> Result<Node, FilterError> {
         self.values += values.len();
         if self.values > VALUES {
-            return at.wrong(format!("there are more than {VALUES} values"));
+            return at.error(format!("it contains more than {VALUES} values"));
         }
         let mut null = false;
         let mut terms = Vec::with_capacity(values.len());
@@ -333,26 +337,26 @@ impl Parser<'_> {
         if !null {
             return Ok(any);
         }
-        let there = self.condition(operand.source.clone(), Test::Exists, at)?;
-        Ok(Node::Any(vec![any, not(there)]))
+        let exists = self.condition(operand.source.clone(), Test::Exists, at)?;
+        Ok(Node::Any(vec![any, not(exists)]))
     }
 
     fn bound(&mut self, operand: &Operand, value: &Value, at: &At) -> Result<String, FilterError> {
         self.values += 1;
         match value {
             Value::Number(_) | Value::String(_) => operand.term(value, at),
-            other => at.wrong(format!(
-                "it takes a number or a string, not {}",
+            other => at.error(format!(
+                "expected a number or a string, not {}",
                 found(other)
             )),
         }
     }
 
-    /// An array with this element, or a string with this in it.
+    /// An array that contains this element, or a string that contains this string.
     fn contains(&mut self, operand: &Operand, value: &Value, at: &At) -> Result<Node, FilterError> {
         if !matches!(value, Value::String(_) | Value::Number(_) | Value::Bool(_)) {
-            return at.wrong(format!(
-                "it takes a string, a number or a boolean, not {}",
+            return at.error(format!(
+                "expected a string, a number or a boolean, not {}",
                 found(value)
             ));
         }
@@ -365,7 +369,7 @@ impl Parser<'_> {
         let Value::String(text) = value else {
             return Ok(element);
         };
-        let inside = Test::Holds(text.clone());
+        let inside = Test::Contains(text.clone());
         let inside = self.condition(operand.source.clone(), inside, at)?;
         Ok(Node::Any(vec![
             element,
@@ -375,14 +379,14 @@ impl Parser<'_> {
 }
 
 impl Operand {
-    /// A value as a term of the field, if the field may hold it.
+    /// The term of a value, if the field may have it.
     fn term(&self, value: &Value, at: &At) -> Result<String, FilterError> {
         let fits = match (self.declared, value) {
             (Some(FieldType::Date), Value::String(text)) => {
                 return match term::date(text) {
                     Some(term) => Ok(term),
-                    None => at.wrong(format!(
-                        "the field is declared as {}, which {} is not",
+                    None => at.error(format!(
+                        "the field is declared as {}, but the value is {}",
                         FieldType::Date,
                         found(value)
                     )),
@@ -396,12 +400,12 @@ impl Operand {
         };
         match (term::scalar(value), self.declared) {
             (Some(term), _) if fits => Ok(term),
-            (Some(_), Some(declared)) => at.wrong(format!(
-                "the field is declared as {declared}, and {} can't be compared with that",
+            (Some(_), Some(declared)) => at.error(format!(
+                "the field is declared as {declared} and cannot be compared with {}",
                 found(value)
             )),
-            _ => at.wrong(format!(
-                "a value is a string, a number or a boolean, not {}",
+            _ => at.error(format!(
+                "a value must be a string, a number or a boolean, not {}",
                 found(value)
             )),
         }
@@ -410,8 +414,8 @@ impl Operand {
     fn geo(&self, at: &At) -> Result<Source, FilterError> {
         match self.declared {
             None | Some(FieldType::Geo) => Ok(self.source.clone()),
-            Some(declared) => at.wrong(format!(
-                "the field is declared as {declared} and holds no points"
+            Some(declared) => at.error(format!(
+                "the field is declared as {declared} and contains no points"
             )),
         }
     }
@@ -425,18 +429,18 @@ fn negated_unless(wanted: bool, node: Node) -> Node {
     if wanted { node } else { not(node) }
 }
 
-/// What `$gt`, `$gte`, `$lt` and `$lte` of one field leave.
+/// The interval of `$gt`, `$gte`, `$lt` and `$lte` of one field.
 #[derive(Default)]
 struct Interval {
     low: Option<Bound<String>>,
     high: Option<Bound<String>>,
-    /// The first letters of the terms that came: their types.
+    /// The types of the bounds: the first characters of their terms.
     kinds: Vec<char>,
 }
 
 impl Interval {
     fn raise(&mut self, bound: Bound<String>) {
-        let (term, excluded) = self.see(&bound);
+        let (term, excluded) = self.record_kind(&bound);
         let old = self.low.as_ref().map(parts);
         if old.is_none_or(|old| (term, excluded) > old) {
             self.low = Some(bound);
@@ -444,14 +448,14 @@ impl Interval {
     }
 
     fn lower(&mut self, bound: Bound<String>) {
-        let (term, excluded) = self.see(&bound);
+        let (term, excluded) = self.record_kind(&bound);
         let old = self.high.as_ref().map(parts);
         if old.is_none_or(|(other, other_excluded)| (term, !excluded) < (other, !other_excluded)) {
             self.high = Some(bound);
         }
     }
 
-    fn see<'b>(&mut self, bound: &'b Bound<String>) -> (&'b str, bool) {
+    fn record_kind<'b>(&mut self, bound: &'b Bound<String>) -> (&'b str, bool) {
         let (term, excluded) = parts(bound);
         self.kinds.extend(term.chars().next());
         (term, excluded)
@@ -463,9 +467,9 @@ impl Interval {
             return Ok(None);
         };
         if self.kinds.iter().any(|other| *other != kind) {
-            return at.wrong("its bounds are of two types, and no value is of both");
+            return at.error("the bounds have different types, and no value has both");
         }
-        // A type's terms lie between its letter and the next one.
+        // The terms of a type are between its character and the next one.
         let next = char::from_u32(u32::from(kind) + 1).unwrap_or(char::MAX);
         Ok(Some(Test::Between(
             self.low.unwrap_or(Bound::Included(kind.to_string())),
@@ -474,7 +478,7 @@ impl Interval {
     }
 }
 
-/// A bound's term, and whether the term itself is out.
+/// The term of a bound, and whether the bound excludes it.
 fn parts(bound: &Bound<String>) -> (&str, bool) {
     match bound {
         Bound::Included(term) => (term, false),
@@ -486,14 +490,14 @@ fn parts(bound: &Bound<String>) -> (&str, bool) {
 fn radius(value: &Value, at: &At) -> Result<Test, FilterError> {
     let members = members(value, &["lat", "lon", "radius_m"], at)?;
     let [lat, lon, radius_m] = members[..] else {
-        return at.wrong("it takes {\"lat\", \"lon\", \"radius_m\"}");
+        return at.error("expected {\"lat\", \"lon\", \"radius_m\"}");
     };
     match (lat.as_f64(), lon.as_f64(), radius_m.as_f64()) {
         (Some(lat), Some(lon), Some(radius_m)) if radius_m >= 0.0 => Ok(Test::Within {
             middle: point(lat, lon, at)?,
             radius_m,
         }),
-        _ => at.wrong("'lat', 'lon' and 'radius_m' are numbers, the last not below 0"),
+        _ => at.error("'lat', 'lon' and 'radius_m' must be numbers, and 'radius_m' at least 0"),
     }
 }
 
@@ -504,10 +508,10 @@ fn geo_box(value: &Value, at: &At) -> Result<Test, FilterError> {
         .map(|(corner, name)| corner_point(corner, &at.member(name)))
         .collect::<Result<Vec<_>, _>>()?;
     let [top_left, bottom_right] = corners[..] else {
-        return at.wrong("it takes {\"top_left\", \"bottom_right\"}");
+        return at.error("expected {\"top_left\", \"bottom_right\"}");
     };
     if top_left.lat < bottom_right.lat {
-        return at.wrong("'top_left' lies south of 'bottom_right'");
+        return at.error("'top_left' must not be south of 'bottom_right'");
     }
     Ok(Test::Inside(GeoBox {
         top_left,
@@ -520,38 +524,38 @@ fn corner_point(value: &Value, at: &At) -> Result<Point, FilterError> {
     match coordinates[..] {
         [lat, lon] => match (lat.as_f64(), lon.as_f64()) {
             (Some(lat), Some(lon)) => point(lat, lon, at),
-            _ => at.wrong("'lat' and 'lon' are numbers"),
+            _ => at.error("'lat' and 'lon' must be numbers"),
         },
-        _ => at.wrong("it takes {\"lat\", \"lon\"}"),
+        _ => at.error("expected {\"lat\", \"lon\"}"),
     }
 }
 
 fn point(lat: f64, lon: f64, at: &At) -> Result<Point, FilterError> {
     match Point::new(lat, lon) {
         Some(point) => Ok(point),
-        None => at.wrong(format!(
-            "{lat}, {lon} is no place: 'lat' goes from -90 to 90, 'lon' from -180 to 180"
+        None => at.error(format!(
+            "{lat}, {lon} is not a point: 'lat' must be from -90 to 90 and 'lon' from -180 to 180"
         )),
     }
 }
 
-/// Exactly these members, in this order.
+/// The members with these names, in this order. Others are an error.
 fn members<'v>(value: &'v Value, names: &[&str], at: &At) -> Result<Vec<&'v Value>, FilterError> {
     let Value::Object(object) = value else {
-        return at.wrong(format!(
-            "it takes an object with {}, not {}",
+        return at.error(format!(
+            "expected an object with {}, not {}",
             names.join(", "),
             found(value)
         ));
     };
     if let Some(other) = object.keys().find(|name| !names.contains(&name.as_str())) {
-        return at.wrong(format!("'{other}' is not one of {}", names.join(", ")));
+        return at.error(format!("'{other}' is not one of {}", names.join(", ")));
     }
     names
         .iter()
         .map(|name| match object.get(*name) {
             Some(value) => Ok(value),
-            None => at.wrong(format!("'{name}' is missing")),
+            None => at.error(format!("'{name}' is missing")),
         })
         .collect()
 }

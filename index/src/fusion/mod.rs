@@ -1,41 +1,41 @@
-//! Ranked lists of unlike scores into one, so that no kind of document drowns another.
+//! Fuses ranked lists whose scores are not comparable, so that no kind of document crowds out
+//! another.
 //!
-//! A dual encoder scores text against text far higher than text against pictures, and BM25
-//! has a scale of its own, so scores of two lists are never compared. What is compared is
-//! each document's *place* in each list that found it:
+//! A dual encoder scores text against text far higher than text against images, and BM25 has its own
+//! scale, so scores of two lists are never compared. The fusion compares the *places* of a document
+//! in the lists that found it:
 //!
 //! 1. `r(d,l)`: the rank of document `d` in list `l`, from 1.
-//! 2. `x(d,l)` in 0..=1: how close its score comes to the list's best. For vectors
-//!    `(s(d) − b) / (s(best) − b)`, where `b` is the list's score at rank
-//!    [`BACKGROUND_RANK`], what any document gets; 1 for all in a shorter
-//!    list. For keywords the share `s(d) / full` of the score that a document
-//!    holding every asked word would have, at most 1.
-//! 3. `p(d,l) = r` for `r ≤` [`PLACES_KEPT`], beyond that `max(r, 1 + SPREAD · (1 − x))`
-//!    with [`SPREAD`], for keywords [`KEYWORD_SPREAD`]: a list that has a clear answer does
-//!    not fill the page with the rest.
-//! 4. Keyword and text list are two ways to find one thing, a text; they fill one side of
-//!    the page together. The side's order is that of `Σ w(l) / (SIDE_K + p(d,l))` over these
-//!    two, and `q(d)` a document's rank in it; for the image list `q = p`.
-//! 5. `v(d,l) = w(l) / (k + max(p(d,l), q(d)))`: reciprocal rank fusion's term (Cormack,
-//!    Clarke and Büttcher 2009). By the linear method `v(d,l) = w(l) · x(d,l)`, no places.
+//! 2. `x(d,l)` in 0..=1: how close its score is to the list's best. For vectors
+//!    `(s(d) − b) / (s(best) − b)`, where `b` is the list's score at rank [`BACKGROUND_RANK`], the
+//!    score of an arbitrary document; 1 for all documents of a shorter list. For keywords
+//!    `s(d) / full`, at most 1, where `full` is the score of a document with every word of the query.
+//! 3. `p(d,l) = r` for `r ≤` [`PLACES_KEPT`], otherwise `max(r, 1 + SPREAD · (1 − x))` with
+//!    [`SPREAD`], or [`KEYWORD_SPREAD`] for keywords: a list with a clear answer does not fill the
+//!    page with its other documents.
+//! 4. The keyword list and the text list are two ways to find texts, so together they get one side of
+//!    the page. The side is ordered by `Σ w(l) / (SIDE_K + p(d,l))` over these two lists, and `q(d)`
+//!    is a document's rank in it; for the image list `q = p`.
+//! 5. `v(d,l) = w(l) / (k + max(p(d,l), q(d)))`: the term of reciprocal rank fusion (Cormack, Clarke
+//!    and Büttcher 2009). With the linear method `v(d,l) = w(l) · x(d,l)`, without places.
 //! 6. `score(d) = max v(d,l) + Σ g(v(d,l))` over the other lists that found it, with
-//!    `g(v) = v² / 4 max w`, about a quarter of the step to the next place; by the linear
-//!    method `g(v) = v / 100`. It decides between equals and no more.
+//!    `g(v) = v² / 4 max w`, about a quarter of the difference to the next place; with the linear
+//!    method `g(v) = v / 100`. It only breaks ties.
 //!
-//! What follows from it:
-//! - A document is judged by the list that speaks best for it. Lists that do not know it
-//!   say nothing against it: a picture without text loses nothing to the keyword list, and
-//!   text or metadata beside a picture never push it down.
-//! - Being found by all three lists is worth less than one place, so a text that keywords and
-//!   vectors both find stands level with a picture that only one list can find.
-//! - The first places of each list stay near the top: a text in other words than the
-//!   query's, an exact code whose vector says nothing.
-//! - A better rank in any list, or one more list, never lowers a score.
-//! - Between equals the text that holds a good part of the asked words goes first: an exact
-//!   code before the text that its vector happens to be nearest to.
+//! Consequences:
+//! - A document is ranked by the list in which it is best. A list that does not contain it has no
+//!   effect: an image without text loses nothing to the keyword list, and text or metadata never
+//!   rank an image lower.
+//! - Being found by all three lists is worth less than one place, so a text that keywords and vectors
+//!   find is level with an image that only one list can find.
+//! - The first places of each list stay near the top: a text with other words than the query, an
+//!   exact code whose vector has no meaning.
+//! - A better rank in a list, or an additional list, never lowers a score.
+//! - Of equal scores, a text with a good part of the query's words comes first: an exact code before
+//!   a text that its vector happens to be nearest to.
 //!
-//! With equal weights `k` only sets the scale of the scores, since a score comes from one
-//! place; with unequal ones, a larger `k` makes the weights count for more against places.
+//! With equal weights `k` only scales the scores, since a score comes from one place; with unequal
+//! weights, a larger `k` gives weights more influence relative to places.
 
 mod place;
 
@@ -45,24 +45,24 @@ use crate::row::{ListKind, RowId, Scored};
 
 pub use place::{BACKGROUND_RANK, KEYWORD_SPREAD, PLACES_KEPT, SIDE_K, SPREAD};
 
-/// Cormack, Clarke and Büttcher's constant.
+/// The constant of Cormack, Clarke and Büttcher.
 pub const DEFAULT_K: f64 = 60.0;
 
-/// How many hits of each list are enough to tell what any document scores.
+/// Number of hits of each list that suffice to know the score of an arbitrary document.
 pub const DEPTH: usize = 2 * BACKGROUND_RANK;
 
 /// One list to fuse.
 #[derive(Debug, Clone, Copy)]
 pub struct RankedList<'a> {
-    /// Which it is; each at most once.
+    /// Its kind; each kind at most once.
     pub kind: ListKind,
-    /// Best first, each row once.
+    /// The hits, best first, each row once.
     pub hits: &'a [Scored],
-    /// For keywords [`crate::KeywordHits::full_score`]; unused for vectors.
+    /// [`crate::KeywordHits::full_score`] for keywords; unused for vectors.
     pub full_score: f32,
 }
 
-/// How places or scores become a document's score.
+/// How the score of a document is computed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Method {
     /// Reciprocal rank fusion with this `k`.
@@ -70,40 +70,40 @@ pub enum Method {
         /// At least 0.
         k: f64,
     },
-    /// Closeness to each list's best.
+    /// By the closeness to each list's best score.
     Linear,
 }
 
-/// How much each list counts; 0 leaves it out.
+/// The weight of each list; a list with weight 0 is ignored.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Weights {
-    /// Of the keyword list.
+    /// Weight of the keyword list.
     pub keyword: f64,
-    /// Of the query against pictures.
+    /// Weight of the image list.
     pub image: f64,
-    /// Of the query against texts.
+    /// Weight of the text list.
     pub text: f64,
 }
 
-/// A way to fuse, checked.
+/// A validated configuration of the fusion.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Fusion {
     method: Method,
     weights: Weights,
 }
 
-/// Settings that fuse nothing sensible.
+/// An invalid configuration of the fusion.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 pub enum FusionError {
     /// `k` is negative or not finite.
-    #[error("k is {0}; it must be a number from 0 up")]
+    #[error("k is {0}, but must be at least 0")]
     K(f64),
     /// A weight is negative or not finite.
-    #[error("the weight of the {list:?} list is {weight}; it must be a number from 0 up")]
+    #[error("the weight of the {list:?} list is {weight}, but must be at least 0")]
     Weight {
-        /// Whose.
+        /// The list.
         list: ListKind,
-        /// What came.
+        /// Its weight.
         weight: f64,
     },
 }
@@ -111,82 +111,83 @@ pub enum FusionError {
 /// One fused hit.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fused {
-    /// The document found.
+    /// The row.
     pub row: RowId,
-    /// Higher is better; the parts' contributions in their order add up to it exactly.
+    /// The score; higher is better. It is exactly the sum of the parts' contributions in their order.
     pub score: f64,
-    /// What each list that found it says, keyword, image, text.
+    /// One part for each list that found it, in the order keyword, image, text.
     pub parts: Vec<Part>,
 }
 
-/// One list's part in a fused hit.
+/// The contribution of one list to a fused hit.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Part {
     /// The list.
     pub list: ListKind,
     /// The document's rank in it, from 1.
     pub rank: usize,
-    /// The score the list gave: an inner product or BM25.
+    /// The document's score in the list: an inner product or BM25.
     pub raw_score: f32,
-    /// The place it counts for, `max(p, q)`; not less than the rank.
+    /// Its place, `max(p, q)`, which is not less than the rank.
     pub place: f64,
-    /// The closeness to the list's best, `x`.
+    /// The closeness to the list's best score, `x`.
     pub closeness: f64,
     /// The list's weight.
     pub weight: f64,
-    /// What it adds to the score.
+    /// Its summand of the score.
     pub contribution: f64,
 }
 
 impl Fusion {
-    /// Checks `k` and the weights.
+    /// Validates `k` and the weights.
     ///
     /// # Errors
-    /// A negative or not finite number.
+    /// A number is negative or not finite.
     pub fn new(method: Method, weights: Weights) -> Result<Self, FusionError> {
-        let usable = |number: f64| number.is_finite() && number >= 0.0;
+        let valid = |number: f64| number.is_finite() && number >= 0.0;
         if let Method::Rrf { k } = method
-            && !usable(k)
+            && !valid(k)
         {
             return Err(FusionError::K(k));
         }
         for list in [ListKind::Keyword, ListKind::Image, ListKind::Text] {
             let weight = weights.of(list);
-            if !usable(weight) {
+            if !valid(weight) {
                 return Err(FusionError::Weight { list, weight });
             }
         }
         Ok(Self { method, weights })
     }
 
-    /// How much each list counts.
+    /// The weights of the lists.
     pub fn weights(&self) -> Weights {
         self.weights
     }
 
-    /// Fuses lists, best first; ties by what holds the asked words, then by row. A row that no list of weight found is absent.
+    /// Fuses lists. Returns hits best first; ties by the share of the query's words, then by row. A
+    /// row that is only in lists of weight 0 is absent.
     pub fn fuse(&self, lists: &[RankedList<'_>]) -> Vec<Fused> {
-        let weighed = lists
+        let weighted = lists
             .iter()
             .filter(|list| self.weights.of(list.kind) > 0.0)
             .copied()
             .collect::<Vec<_>>();
-        let placed = place::place(&weighed, |list| self.weights.of(list));
+        let placed = place::place(&weighted, |list| self.weights.of(list));
         let mut documents: HashMap<RowId, Vec<Part>> = HashMap::new();
-        for standing in placed {
-            documents.entry(standing.row).or_default().push(Part {
-                list: standing.list,
-                rank: standing.rank,
-                raw_score: standing.raw_score,
-                place: standing.place,
-                closeness: standing.closeness,
-                weight: self.weights.of(standing.list),
+        for rank in placed {
+            documents.entry(rank.row).or_default().push(Part {
+                list: rank.list,
+                rank: rank.rank,
+                raw_score: rank.raw_score,
+                place: rank.place,
+                closeness: rank.closeness,
+                weight: self.weights.of(rank.list),
                 contribution: 0.0,
             });
         }
         let mut fused: Vec<Fused> = documents
             .into_iter()
-            .map(|(row, parts)| self.judge(row, parts))
+            .map(|(row, parts)| self.score(row, parts))
             .collect();
         fused.sort_by(|a, b| {
             b.score
@@ -197,8 +198,8 @@ impl Fusion {
         fused
     }
 
-    /// The best list counts, the others for their agreement.
-    fn judge(&self, row: RowId, mut parts: Vec<Part>) -> Fused {
+    /// Computes the score: the best list counts fully, the others for their agreement.
+    fn score(&self, row: RowId, mut parts: Vec<Part>) -> Fused {
         parts.sort_by_key(|part| part.list);
         let mut best = 0;
         for (position, part) in parts.iter().enumerate() {
@@ -221,7 +222,7 @@ impl Fusion {
         }
     }
 
-    /// Grows slower than the value itself, so that a list that becomes the best adds.
+    /// Grows more slowly than the value itself, so a list that becomes the best one raises the score.
     fn agreement(&self, value: f64) -> f64 {
         match self.method {
             Method::Rrf { .. } => value * value / (4.0 * self.weights.largest()),

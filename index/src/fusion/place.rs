@@ -1,44 +1,44 @@
-//! From ranks to places: steps 1 to 4 of the formula, and its constants in one spot.
+//! Places of ranked documents: steps 1 to 4 of the formula, and its constants.
 //!
-//! The constants were chosen on the lists that an earlier bundled model gave for drawings,
-//! texts about them and a novel's sentences (1,392 queries), by the share of queries for which a
-//! right picture and a right text share the first ten, of those where each is in the first
-//! ten of its own kind: 0.82 with these, 0.79 with the best fixed split of the page, 0.54
-//! by plain reciprocal rank fusion; 0.93 if each query's split were known beforehand.
-//! What the present model reaches is in `tests/README.md`. Halving or doubling any one of
-//! the constants lost at most 0.03.
+//! The constants were chosen on the lists of an earlier bundled model for drawings, texts about them
+//! and sentences of a novel (1,392 queries). The measure was the share of queries for which a
+//! relevant image and a relevant text are both in the first ten, among queries for which each is in
+//! the first ten of its own kind: 0.82 with these constants, 0.79 with the best fixed split of the
+//! page, 0.54 with plain reciprocal rank fusion, and 0.93 if the best split of each query were known.
+//! Results of the current model are in `tests/README.md`. Halving or doubling any of the constants
+//! lost at most 0.03.
 
 use std::collections::HashMap;
 
 use super::RankedList;
 use crate::row::{ListKind, RowId};
 
-/// The rank whose score is what any document gets; a shorter list does not show it.
+/// The rank whose score is that of an arbitrary document. A shorter list does not have it.
 pub const BACKGROUND_RANK: usize = 50;
 
-/// The first places of each list, which scores do not move.
+/// The number of first places of each list that do not depend on scores.
 pub const PLACES_KEPT: usize = 1;
 
-/// How many places lie between a vector list's best score and its background.
+/// Number of places between the best score of a vector list and its background.
 pub const SPREAD: f64 = 15.0;
 
-/// How many places lie between a document with every asked word and one with none. A
-/// document with half of them is seldom the one that is meant.
+/// Number of places between a document with every word of the query and one with none. A document
+/// with half of the words is rarely relevant.
 pub const KEYWORD_SPREAD: f64 = 60.0;
 
-/// The `k` of the fusion of keyword and text list into one side: small, so that one list's
-/// firm answer is not outvoted by what both lists half know.
+/// The `k` of the fusion of keyword list and text list. It is small, so a document that is first in
+/// one list is not outranked by those that are mediocre in both.
 pub const SIDE_K: f64 = 3.0;
 
-/// What decides between equals: a document that holds a good part of what was asked goes
-/// before what only vectors found, one that holds less goes after it. Words of metadata
-/// count for less than words of text, and an exact code still is a good part.
+/// Breaks ties: a document with a good part of the query's words comes before one that only vectors
+/// found, and one with a smaller part comes after it. Words of the metadata count less than words
+/// of the text, and an exact code is still a good part.
 pub(super) fn exactness(keyword_closeness: Option<f64>) -> f64 {
     keyword_closeness.unwrap_or(0.25)
 }
 
-/// A row in one list.
-pub(super) struct Standing {
+/// The rank of a row in one list.
+pub(super) struct ListRank {
     pub(super) row: RowId,
     pub(super) list: ListKind,
     pub(super) rank: usize,
@@ -47,25 +47,25 @@ pub(super) struct Standing {
     pub(super) place: f64,
 }
 
-/// A text among those that keywords or vectors found.
+/// A text that keywords or vectors found.
 #[derive(Default)]
-struct OnSide {
+struct TextRank {
     value: f64,
     keyword_closeness: Option<f64>,
 }
 
-/// Every row of every list with its place; `weight` is positive for all of them.
-pub(super) fn place(lists: &[RankedList<'_>], weight: impl Fn(ListKind) -> f64) -> Vec<Standing> {
-    let mut standings: Vec<Standing> = lists.iter().flat_map(within_list).collect();
-    let mut side: HashMap<RowId, OnSide> = HashMap::new();
-    for standing in standings.iter().filter(|standing| of_texts(standing.list)) {
-        let on_side = side.entry(standing.row).or_default();
-        on_side.value += weight(standing.list) / (SIDE_K + standing.place);
-        if standing.list == ListKind::Keyword {
-            on_side.keyword_closeness = Some(standing.closeness);
+/// Every row of every list with its place. `weight` must be positive for all lists.
+pub(super) fn place(lists: &[RankedList<'_>], weight: impl Fn(ListKind) -> f64) -> Vec<ListRank> {
+    let mut ranks: Vec<ListRank> = lists.iter().flat_map(within_list).collect();
+    let mut side: HashMap<RowId, TextRank> = HashMap::new();
+    for rank in ranks.iter().filter(|rank| finds_texts(rank.list)) {
+        let text = side.entry(rank.row).or_default();
+        text.value += weight(rank.list) / (SIDE_K + rank.place);
+        if rank.list == ListKind::Keyword {
+            text.keyword_closeness = Some(rank.closeness);
         }
     }
-    let mut order: Vec<(RowId, OnSide)> = side.into_iter().collect();
+    let mut order: Vec<(RowId, TextRank)> = side.into_iter().collect();
     order.sort_by(|(row, a), (other, b)| {
         b.value
             .total_cmp(&a.value)
@@ -76,24 +76,24 @@ pub(super) fn place(lists: &[RankedList<'_>], weight: impl Fn(ListKind) -> f64) 
         .zip(order)
         .map(|(rank, (row, _))| (row, rank))
         .collect();
-    for standing in &mut standings {
-        if of_texts(standing.list)
-            && let Some(rank) = side_rank.get(&standing.row)
+    for rank in &mut ranks {
+        if finds_texts(rank.list)
+            && let Some(side_rank) = side_rank.get(&rank.row)
         {
-            standing.place = standing.place.max(*rank as f64);
+            rank.place = rank.place.max(*side_rank as f64);
         }
     }
-    standings
+    ranks
 }
 
-fn of_texts(list: ListKind) -> bool {
+fn finds_texts(list: ListKind) -> bool {
     match list {
         ListKind::Keyword | ListKind::Text => true,
         ListKind::Image => false,
     }
 }
 
-fn within_list<'a>(list: &RankedList<'a>) -> impl Iterator<Item = Standing> + use<'a> {
+fn within_list<'a>(list: &RankedList<'a>) -> impl Iterator<Item = ListRank> + use<'a> {
     let kind = list.kind;
     let closeness = closeness(list);
     let spread = match kind {
@@ -107,7 +107,7 @@ fn within_list<'a>(list: &RankedList<'a>) -> impl Iterator<Item = Standing> + us
         } else {
             (rank as f64).max(1.0 + spread * (1.0 - closeness))
         };
-        Standing {
+        ListRank {
             row: hit.row,
             list: kind,
             rank,
@@ -118,7 +118,7 @@ fn within_list<'a>(list: &RankedList<'a>) -> impl Iterator<Item = Standing> + us
     })
 }
 
-/// How close a score comes to the best that its list can give.
+/// The closeness of a score to the best score of its list.
 fn closeness(list: &RankedList<'_>) -> impl Fn(f32) -> f64 + use<> {
     let hits = list.hits;
     let (best, background) = match (list.kind, hits.first(), hits.get(BACKGROUND_RANK - 1)) {

@@ -1,11 +1,12 @@
-//! Vectors as 8-bit codes, which graphs are linked and walked by: a safe side of
+//! Vectors as 8-bit codes, by which graphs are built and traversed: the safe interface of
 //! `native/codes.cpp`.
 #![allow(unsafe_code)]
 
-use super::mapped::Numbers;
+use super::f32_buffer::F32Buffer;
 use crate::error::IndexError;
 
-/// The codes of whole vectors, one behind the other, and a scale for each.
+/// Encodes contiguous vectors. Returns their codes, [`code_bytes`] each, and one scale for each
+/// vector.
 pub(super) fn encode(vectors: &[f32], dim: usize) -> (Vec<u8>, Vec<f32>) {
     let count = vectors.len() / dim;
     let mut codes = vec![0; count * code_bytes(dim)];
@@ -23,20 +24,20 @@ pub(super) fn encode(vectors: &[f32], dim: usize) -> (Vec<u8>, Vec<f32>) {
     (codes, scales)
 }
 
-/// Any bytes are codes, so only their number has to be right.
-pub(super) fn check(codes: &Numbers, count: usize, dim: usize) -> Result<(), IndexError> {
+/// Checks that codes and scales are as many as the vectors. Any bytes are valid codes.
+pub(super) fn check(codes: &F32Buffer, count: usize, dim: usize) -> Result<(), IndexError> {
     if codes.as_bytes().len() == count * (code_bytes(dim) + size_of::<f32>()) {
         return Ok(());
     }
     Err(IndexError::Faiss {
         doing: "use codes",
-        reason: "they are not as many as the vectors".to_owned(),
+        reason: format!("their length does not match {count} vectors of {dim} dimensions"),
     })
 }
 
-/// Bytes of one vector's code.
+/// Bytes of the code of one vector.
 fn code_bytes(dim: usize) -> usize {
-    // SAFETY: it only calculates.
+    // SAFETY: it only computes a number.
     unsafe { clipdb_code_bytes(dim) }
 }
 
@@ -67,7 +68,7 @@ mod tests {
         ) -> bool;
     }
 
-    /// Five codes and a query, each of the same whole number of lines.
+    /// Five codes and a query, all of the same number of cache lines.
     fn codes_and_query() -> impl Strategy<Value = (Vec<u8>, Vec<i8>)> {
         (1_usize..=16).prop_flat_map(|lines| {
             (
@@ -115,11 +116,11 @@ mod tests {
     }
 
     proptest! {
-        /// VNNI, AVX2 and plain: each that this processor has.
+        /// VNNI, AVX2 and plain, where this processor has them.
         #[test]
-        fn every_kernel_gives_the_same_sums((codes, query) in codes_and_query()) {
+        fn every_kernel_returns_the_same_sums((codes, query) in codes_and_query()) {
             let expected = expected(&codes, &query);
-            let mut here = 0;
+            let mut supported = 0;
             for level in 0..3 {
                 let mut sums = vec![0; 6];
                 // SAFETY: five codes and a query of as many bytes each, and room for six sums.
@@ -127,15 +128,15 @@ mod tests {
                     clipdb_code_sums(level, codes.as_ptr(), query.as_ptr(), query.len(), sums.as_mut_ptr())
                 };
                 if has {
-                    here += 1;
+                    supported += 1;
                     prop_assert_eq!(&sums, &expected, "level {}", level);
                 }
             }
-            prop_assert!(here > 0);
+            prop_assert!(supported > 0);
         }
 
         #[test]
-        fn a_code_is_within_half_a_step_of_its_number(
+        fn a_code_is_within_half_a_step_of_its_dimension(
             vector in prop::collection::vec(-10.0_f32..10.0, 1..200)
         ) {
             let (codes, scales) = encode(&vector, vector.len());

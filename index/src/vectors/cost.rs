@@ -1,49 +1,50 @@
-//! What it costs to find a segment's vectors by its index and by a scan, which of the two a
-//! search takes, and how far the index is followed.
+//! The cost model: whether a search of a segment uses its index or a scan, and how deep it follows
+//! the index.
 //!
-//! Costs are counted in codes that a walk compares. The constants are of `filter_cost` (an
-//! example of this crate) on vectors of 512 dimensions; what codes and full vectors cost grows
-//! with the dimension alike, so their ratios hold for others.
+//! The unit of cost is one code that a traversal compares. The constants were measured with
+//! `filter_cost` (an example of this crate) on vectors of 512 dimensions; the costs of codes and of
+//! full vectors grow alike with the dimension, so their ratios hold for other dimensions.
 
-use super::native::Stretch;
+use super::native::Stage;
 use super::settings::BuiltKind;
 
-/// A code that a scan compares: it knows beforehand which come next.
+/// Cost of a code that a scan compares: a scan knows which codes follow.
 const SCANNED_CODE: f64 = 0.3;
 
-/// A full vector that a scan compares.
+/// Cost of a full vector that a scan compares.
 const SCANNED_VECTOR: f64 = 1.2;
 
-/// A full vector that is ranked.
+/// Cost of ranking a candidate by its full vector.
 const RANKED_VECTOR: f64 = 2.5;
 
-/// A product code that is compared in its list.
+/// Cost of a product code that is compared in its list.
 const PROBED_CODE: f64 = 0.15;
 
-/// A filter that leaves fewer than so many for each vector that is ranked is scanned: product
-/// codes are coarse, and lists further away must be looked into.
+/// A filter that accepts fewer vectors than this for each ranked vector is scanned: product codes
+/// are coarse, and more distant lists would have to be read.
 const CROWDED: usize = 8;
 
-/// Walks by which a graph shows what a step of it costs, and what each of them keeps.
+/// Traversals that measure the cost of a step in a graph, and the candidates that each keeps.
 pub(super) const TRIAL_WALKS: usize = 8;
 pub(super) const TRIAL_EF: usize = 256;
 
-/// How long a list is after each stretch of it but the first, as far as an index is followed.
+/// Length of the list after each stage except the first. The last is as deep as an index is
+/// followed.
 const DEPTHS: [usize; 5] = [128, 1024, 4096, 16_384, 65_536];
 
-/// What is known of a search in one segment.
+/// Parameters of the cost of a search in one segment.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cost {
-    /// Vectors that the segment holds.
+    /// Vectors of the segment, including removed ones.
     pub held: usize,
-    /// About how many of them may be answered; at least 1.
+    /// Estimated number of vectors that may be returned; at least 1.
     pub matching: usize,
-    /// Whether a scan has 8-bit codes to go by.
+    /// Whether a scan can compare 8-bit codes.
     pub coded: bool,
-    /// Whether only some rows may be answered.
+    /// Whether only some rows may be returned.
     pub filtered: bool,
-    /// Codes that a walk compares for each vector that it keeps or that may not be answered:
-    /// from four where vectors lie in dense clusters to thirty where they lie anywhere.
+    /// Codes that a traversal compares for each candidate that it keeps or that the filter
+    /// rejects: from 4 for vectors in dense clusters to 30 for uniformly distributed ones.
     pub compared_per_step: f64,
 }
 
@@ -57,13 +58,13 @@ impl Cost {
         self.matching as f64 * one
     }
 
-    /// Codes that a walk may compare before it is given up: as many as a scan costs. It comes to
-    /// that where the filter leaves out what lies near the query.
+    /// Codes that a traversal may compare before it is abandoned: it may cost as much as a scan.
+    /// That happens where the filter rejects the vectors near the query.
     pub(super) fn budget(&self) -> usize {
         self.of_scan() as usize
     }
 
-    /// Of a walk until it has kept `ef` that may be answered.
+    /// Cost of a traversal that keeps `ef` candidates that the filter accepts.
     fn of_walk(&self, ef: usize) -> f64 {
         ef as f64 / self.share() * self.compared_per_step
     }
@@ -72,16 +73,15 @@ impl Cost {
         self.matching as f64 / self.held as f64
     }
 
-    /// How many of those that may be answered a walk keeps for a list so long, where `ef` are
-    /// kept if all may. Before it has kept as many it has been at more that may not, and what is
-    /// sought are not the nearest of all but as many of a wider surrounding: that is found more
-    /// surely at the same width, so that fewer are enough.
+    /// Candidates that a traversal keeps for a list of `depth`, where it would keep `ef` without a
+    /// filter. A filtered traversal also passes candidates that the filter rejects, so it covers a
+    /// wider neighbourhood with the same number of kept candidates: fewer are enough.
     fn kept(&self, ef: usize, depth: usize) -> usize {
         let least = depth + depth / 4;
         least + (ef.saturating_sub(least) as f64 * self.share().sqrt()) as usize
     }
 
-    /// Lists that must be looked into where only some of what they hold may be answered.
+    /// Inverted lists to read where the filter accepts only some of their vectors.
     pub(super) fn probed(&self, usual: usize, depth: usize, lists: usize) -> usize {
         let usual = usual.saturating_mul((depth / 1024).max(1));
         let enough = usual.saturating_mul(self.held).div_ceil(self.matching);
@@ -100,15 +100,15 @@ impl Cost {
     }
 }
 
-/// The stretches of a graph's list, up to that in which `count` vectors are found: none that a
-/// scan does cheaper. Which those are does not depend on `count`.
-pub(super) fn stretches(kind: BuiltKind, ef: usize, cost: &Cost, count: usize) -> Vec<Stretch> {
+/// The stages of a graph traversal up to the one that finds `count` vectors, without those that
+/// cost more than a scan. A smaller `count` gives a prefix of the stages.
+pub(super) fn stages(kind: BuiltKind, ef: usize, cost: &Cost, count: usize) -> Vec<Stage> {
     let first = match kind {
-        // Full vectors may have to be read from disk.
+        // Full vectors may be read from disk.
         BuiltKind::Sq8 => 16,
         BuiltKind::Hnsw | BuiltKind::IvfPq | BuiltKind::Flat => (ef / 3).clamp(16, 32),
     };
-    let mut stretches = Vec::new();
+    let mut stages = Vec::new();
     let deeper = DEPTHS.into_iter().filter(|depth| *depth > first);
     for depth in std::iter::once(first).chain(deeper) {
         let ef = cost.kept(ef, depth);
@@ -120,20 +120,60 @@ pub(super) fn stretches(kind: BuiltKind, ef: usize, cost: &Cost, count: usize) -
         if cost.of_walk(ef) >= cost.of_scan() {
             break;
         }
-        stretches.push(Stretch { ef, ranked, depth });
+        stages.push(Stage { ef, ranked, depth });
         if depth >= count {
             break;
         }
     }
-    stretches
+    stages
 }
 
-/// How long the list of an inverted file is after each stretch of it.
+/// Length of the list after each stage of a search of an inverted file.
 pub(super) fn probed_depths() -> impl Iterator<Item = usize> {
     std::iter::once(32).chain(DEPTHS)
 }
 
-/// How many of what product codes propose are ranked for a list so long.
+/// Candidates of product codes that are ranked by full vectors for a list of `depth`.
 pub(super) fn ranked_of_lists(depth: usize) -> usize {
     20 * depth
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn fewer_hits_need_a_prefix_of_the_stages(
+            held in 1usize..3_000_000,
+            one_in in 1usize..2000,
+            step in 4.0..30.0,
+            ef in 1usize..600,
+            counts in (1usize..100_000, 1usize..100_000),
+            sq8 in any::<bool>(),
+        ) {
+            let kind = if sq8 { BuiltKind::Sq8 } else { BuiltKind::Hnsw };
+            let cost = Cost {
+                held,
+                matching: (held / one_in).max(1),
+                coded: true,
+                filtered: one_in > 1,
+                compared_per_step: step,
+            };
+            let (few, many) = (counts.0.min(counts.1), counts.0.max(counts.1));
+            let few = stages(kind, ef, &cost, few);
+            let many = stages(kind, ef, &cost, many);
+            prop_assert!(many.starts_with(&few));
+            for stage in &many {
+                // No stage costs more than a scan, and each has enough candidates for its list.
+                prop_assert!(cost.of_walk(stage.ef) < cost.of_scan());
+                prop_assert!(stage.depth <= stage.ef && stage.depth <= stage.ranked);
+            }
+            for two in many.windows(2) {
+                prop_assert!(two[0].depth < two[1].depth && two[0].ef <= two[1].ef);
+            }
+        }
+    }
 }

@@ -1,5 +1,5 @@
-//! Which positions of a segment are not removed: bits that a search reads while a removal
-//! clears them.
+//! The positions of a segment that are not removed. Searches read the bits while removals clear
+//! them.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -8,7 +8,7 @@ const BITS: usize = u64::BITS as usize;
 pub(super) struct Live {
     words: Box<[AtomicU64]>,
     len: usize,
-    dead: AtomicUsize,
+    removed: AtomicUsize,
 }
 
 impl Live {
@@ -25,11 +25,11 @@ impl Live {
         Self {
             words: words.into(),
             len,
-            dead: AtomicUsize::new(0),
+            removed: AtomicUsize::new(0),
         }
     }
 
-    /// From the words that [`Live::to_words`] gave; `None` if they are of another length.
+    /// From the words of [`Live::to_words`]; `None` if they have another length.
     pub(super) fn from_words(words: &[u64], len: usize) -> Option<Self> {
         let live = Self::all(len);
         if words.len() != live.words.len() {
@@ -41,7 +41,7 @@ impl Live {
             ours.store(kept, Ordering::Relaxed);
             left += kept.count_ones() as usize;
         }
-        live.dead.store(len - left, Ordering::Relaxed);
+        live.removed.store(len - left, Ordering::Relaxed);
         Some(live)
     }
 
@@ -56,25 +56,25 @@ impl Live {
         self.words[position / BITS].load(Ordering::Relaxed) >> (position % BITS) & 1 == 1
     }
 
-    /// Removes the position; whether it was there.
-    pub(super) fn kill(&self, position: usize) -> bool {
+    /// Removes the position; returns whether it was live.
+    pub(super) fn remove(&self, position: usize) -> bool {
         let bit = 1 << (position % BITS);
         let before = self.words[position / BITS].fetch_and(!bit, Ordering::Relaxed);
         let was = before & bit != 0;
-        self.dead.fetch_add(usize::from(was), Ordering::Relaxed);
+        self.removed.fetch_add(usize::from(was), Ordering::Relaxed);
         was
     }
 
-    pub(super) fn dead(&self) -> usize {
-        self.dead.load(Ordering::Relaxed)
+    pub(super) fn removed(&self) -> usize {
+        self.removed.load(Ordering::Relaxed)
     }
 
     pub(super) fn len(&self) -> usize {
-        self.len - self.dead()
+        self.len - self.removed()
     }
 
-    /// The bits, unless all are set: a search need not look then.
+    /// The bits; `None` where all are set and a search need not read them.
     pub(super) fn bits(&self) -> Option<&[AtomicU64]> {
-        (self.dead() > 0).then_some(&self.words)
+        (self.removed() > 0).then_some(&self.words)
     }
 }

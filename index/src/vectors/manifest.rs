@@ -1,5 +1,5 @@
-//! The list of a collection's segments on disk: one file, replaced as a whole, that names
-//! whole files only.
+//! The manifest lists a collection's segments on disk. It is one file that is replaced
+//! atomically, and it names only files that are complete.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -7,33 +7,34 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::files::{Entry, sync_folder};
-use crate::collection::Reason;
+use super::entry::Entry;
+use super::files::sync_folder;
 use crate::error::IndexError;
 use crate::row::VectorKind;
+use crate::saved_state::Reason;
 
 pub(super) const NAME: &str = "manifest";
 
-/// Raised whenever a file of the index changes its meaning.
+/// Increased whenever the meaning of a file changes.
 const FORMAT: u32 = 3;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Manifest {
     format: u32,
     dim: usize,
-    /// The write after which the segments held everything; none while newer vectors were in
-    /// memory alone.
+    /// The write after which the segments held everything; `None` while newer vectors were in
+    /// memory only.
     pub complete_at: Option<u64>,
-    /// The number that the next segment gets.
+    /// The number of the next segment.
     pub next_number: u64,
-    pub segments: Vec<Named>,
+    pub segments: Vec<ManifestSegment>,
 }
 
-/// A segment and its kind of vectors.
+/// A segment of the manifest. The names of the fields are part of the format on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Named {
+pub(super) struct ManifestSegment {
     pub image: bool,
-    /// Whether it goes back to memory when it is opened, to take more vectors.
+    /// Whether it was in memory and returns to memory when it is opened.
     pub growing: bool,
     pub entry: Entry,
 }
@@ -49,45 +50,45 @@ impl Manifest {
         }
     }
 
-    /// Reads what `folder` has; why not, otherwise.
+    /// Reads the manifest of `folder`, or returns why it cannot be used.
     pub(super) fn read(folder: &Path, dim: usize) -> Result<Self, Reason> {
-        let damaged = |what: &str| Reason::Damaged(what.to_owned());
+        let corrupt = |what: &str| Reason::Corrupt(what.to_owned());
         let text = match fs::read_to_string(folder.join(NAME)) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Reason::Missing),
-            Err(error) => return Err(Reason::Damaged(format!("the manifest: {error}"))),
+            Err(error) => return Err(Reason::Corrupt(format!("the manifest: {error}"))),
         };
         let (body, checksum) = text
             .trim_end()
             .rsplit_once('\n')
-            .ok_or_else(|| damaged("the manifest is cut short"))?;
+            .ok_or_else(|| corrupt("the manifest is truncated"))?;
         let body_checksum = crc(body);
         if checksum != body_checksum {
             // Format 1 had a longer checksum.
             return Err(if checksum.len() == body_checksum.len() {
-                damaged("the manifest's checksum")
+                corrupt("the manifest's checksum")
             } else {
-                Reason::Format("a manifest of another format".to_owned())
+                Reason::Format("the manifest has another format".to_owned())
             });
         }
         let manifest: Self =
             serde_json::from_str(body).map_err(|error| Reason::Format(error.to_string()))?;
         if manifest.format != FORMAT {
             return Err(Reason::Format(format!(
-                "format {} where {FORMAT} is expected",
+                "format {}, expected {FORMAT}",
                 manifest.format
             )));
         }
         if manifest.dim != dim {
             return Err(Reason::Format(format!(
-                "{} dimensions where the collection has {dim}",
+                "{} dimensions, the collection has {dim}",
                 manifest.dim
             )));
         }
         Ok(manifest)
     }
 
-    /// Durable when it returns.
+    /// Replaces the manifest; it is durable on return.
     pub(super) fn write(&self, folder: &Path) -> Result<(), IndexError> {
         let path = folder.join(NAME);
         let fresh = folder.join("manifest.new");
@@ -111,7 +112,7 @@ impl Manifest {
     }
 }
 
-impl Named {
+impl ManifestSegment {
     pub(super) fn kind(&self) -> VectorKind {
         if self.image {
             VectorKind::Image

@@ -1,17 +1,21 @@
-//! Which row and passage each position of a segment holds.
+//! The row and the passage of each position of a segment.
 
 use super::id::VectorId;
 use crate::row::RowId;
 use crate::row_set::RowSet;
 
-/// Names by position, and positions by row.
+/// If a set has more than this many rows for each position, every position is looked up in the
+/// set.
+const LOOKED_UP: usize = 8;
+
+/// Ids by position, and positions by row.
 pub(super) struct Members {
     rows: Vec<u64>,
-    /// Empty when every passage is 0.
+    /// Empty if every passage is 0.
     passages: Vec<u16>,
-    /// Positions in the order of their ids, where that is another order.
+    /// Positions in the order of their rows; `None` if they already are.
     sorted: Option<Vec<u32>>,
-    /// The most passages that one row may have.
+    /// Upper bound for the passages of one row.
     most_passages: usize,
 }
 
@@ -70,7 +74,7 @@ impl Members {
         ))
     }
 
-    /// The positions that `row` has here.
+    /// The positions of `row`.
     pub(super) fn positions(&self, row: RowId) -> impl Iterator<Item = usize> + '_ {
         let first = self.partition_point(row.0);
         (first..self.len())
@@ -80,21 +84,33 @@ impl Members {
 
     /// The positions of the rows in a set, in the order of rows.
     pub(super) fn positions_within(&self, within: &RowSet) -> Vec<u32> {
-        match &self.sorted {
-            None => self.merged(within, |at| at),
-            Some(order) => self.merged(within, |at| order[at] as usize),
-        }
-    }
-
-    /// Both sides are in the order of rows, so one pass finds all; `nth` is [`Members::nth`].
-    fn merged(&self, within: &RowSet, nth: impl Fn(usize) -> usize) -> Vec<u32> {
         let Some((first, last)) = self.span() else {
             return Vec::new();
         };
+        let rows = within.count_between(first, last);
+        if rows / LOOKED_UP > self.len() {
+            let contains = |at: &usize| within.contains(RowId(self.rows[*at]));
+            let positions = (0..self.len()).map(|at| self.nth(at)).filter(contains);
+            return positions.filter_map(|at| u32::try_from(at).ok()).collect();
+        }
+        let rows = within.between(first, last);
+        match &self.sorted {
+            None => self.merged(rows, |at| at),
+            Some(order) => self.merged(rows, |at| order[at] as usize),
+        }
+    }
+
+    /// Both sides are in the order of rows, so one pass finds all positions; `nth` is
+    /// [`Members::nth`].
+    fn merged(
+        &self,
+        within: impl Iterator<Item = RowId>,
+        nth: impl Fn(usize) -> usize,
+    ) -> Vec<u32> {
         let row_at = |at: usize| self.rows[nth(at)];
-        let mut positions = Vec::with_capacity(within.about_between(first, last).min(self.len()));
+        let mut positions = Vec::new();
         let mut at = 0;
-        for RowId(row) in within.between(first, last) {
+        for RowId(row) in within {
             at = first_from(at, self.len(), row, row_at);
             while at < self.len() && row_at(at) == row {
                 positions.extend(u32::try_from(nth(at)).ok());
@@ -120,12 +136,12 @@ impl Members {
     }
 }
 
-/// The first of `from..len` whose row is not before `row`.
+/// The first of `from..len` whose row is at least `row`.
 fn first_from(from: usize, len: usize, row: u64, row_at: impl Fn(usize) -> u64) -> usize {
     if from == len || row_at(from) >= row {
         return from;
     }
-    // Where no row is missing and each has one vector, the distance is known.
+    // If every row has exactly one vector, the distance is known.
     let guess = from.saturating_add(usize::try_from(row - row_at(from)).unwrap_or(usize::MAX));
     if guess < len && row_at(guess) == row && row_at(guess - 1) < row {
         return guess;
@@ -159,8 +175,13 @@ mod tests {
             rows in prop::collection::vec((0u64..400, 0u16..3), 0..200),
             in_order in any::<bool>(),
             within in prop::collection::vec(0u64..500, 0..200),
+            few in any::<bool>(),
         ) {
             let mut rows = rows;
+            if few {
+                // Then each is looked up.
+                rows.truncate(4);
+            }
             if in_order {
                 rows.sort_unstable();
             }

@@ -1,30 +1,35 @@
 //! Vectors: segments that are scanned or searched by FAISS, and their files.
 //!
-//! New vectors grow in memory and are found at once; when there are enough they are sealed,
-//! written to disk and mapped; in the background they are built into the collection's kind
-//! of index and merged. What is removed is only marked, until a merge leaves it out.
+//! New vectors are kept in memory and searched immediately. Once there are enough, they are written
+//! to a segment on disk, which is mapped. In the background, segments are merged and get the
+//! collection's kind of index. Removed vectors are marked and left out by a later merge.
+//!
+//! This module owns everything in the collection's `vectors` folder and knows nothing of text or
+//! metadata. FAISS is called in `native` only.
 
 mod build;
 mod codes;
 mod cost;
+mod entry;
+mod f32_buffer;
 mod files;
 mod id;
-mod lanes;
 mod live;
 mod manifest;
-mod mapped;
 mod members;
+mod merge_policy;
 mod native;
 mod opening;
-mod plan;
 mod segment;
+mod segment_reader;
+mod segment_view;
+mod segment_writer;
 mod settings;
 mod shared;
 mod store;
 mod threads;
 mod worker;
 
-pub use id::{MAX_DIMENSIONS, MAX_ROW};
 pub use native::Compared;
 pub use settings::{BuiltKind, IndexKind, VectorSettings};
 pub use shared::Builds;

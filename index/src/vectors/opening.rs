@@ -1,63 +1,64 @@
-//! Opening the segments that a manifest names: what is damaged is left out with all of its rows,
-//! which are then read from the source of truth.
+//! Opens the segments that a manifest names. Corrupt segments are left out with all of their
+//! rows, which reconciling reads from the source of truth.
 
 use std::path::Path;
 use std::sync::Arc;
 
-use super::files;
-use super::lanes::Lanes;
-use super::manifest::{self, Manifest, Named};
+use super::files::sweep;
+use super::manifest::{self, Manifest, ManifestSegment};
 use super::segment::Segment;
-use crate::collection::State;
+use super::segment_reader;
+use super::segment_view::SegmentView;
 use crate::error::IndexError;
+use crate::saved_state::State;
 
 /// Opens the segments that the manifest names.
-pub(super) fn read(
+pub(super) fn open(
     folder: &Path,
     dim: usize,
     mut manifest: Manifest,
-) -> Result<(Lanes, Manifest, State), IndexError> {
-    let mut lanes = Lanes::default();
-    let mut lost: Vec<(Named, String)> = Vec::new();
+) -> Result<(SegmentView, Manifest, State), IndexError> {
+    let mut view = SegmentView::default();
+    let mut lost: Vec<(ManifestSegment, String)> = Vec::new();
     let mut removals_known = true;
     for named in &manifest.segments {
-        let read = files::read(folder, dim, &named.entry).and_then(|read| {
+        let opened = segment_reader::open(folder, dim, &named.entry).and_then(|opened| {
             if named.growing {
-                files::check_vectors(&read.segment, &named.entry, || true)?;
+                segment_reader::verify_vectors(&opened.segment, &named.entry, || true)?;
             }
-            Ok(read)
+            Ok(opened)
         });
-        match read {
-            Ok(read) => {
-                removals_known &= read.removals_known;
-                if let Some(healed) = read.healed {
-                    tracing::warn!(folder = %folder.display(), "{healed} is wrong: it is built anew");
+        match opened {
+            Ok(opened) => {
+                removals_known &= opened.removals_known;
+                if let Some(reason) = opened.index_lost {
+                    tracing::warn!(folder = %folder.display(), "{reason} is wrong; rebuilding the index");
                 }
-                let segment = Arc::new(read.segment);
-                let lane = lanes.of_mut(named.kind());
+                let segment = Arc::new(opened.segment);
+                let list = view.of_mut(named.kind());
                 if named.growing {
-                    lane.growing
+                    list.growing
                         .push(Arc::new(Segment::joined(dim, &[segment])));
                 } else {
-                    lane.stored.push(segment);
+                    list.stored.push(segment);
                 }
             }
             Err(reason) => lost.push((*named, reason)),
         }
     }
     for (named, _) in &lost {
-        forget(&lanes, named);
+        forget(&view, named);
     }
     manifest
         .segments
-        .retain(|named| !lost.iter().any(|(gone, _)| gone == named));
+        .retain(|named| !lost.iter().any(|(other, _)| other == named));
     let mut numbers: Vec<u64> = manifest
         .segments
         .iter()
         .map(|named| named.entry.number)
         .collect();
     numbers.sort_unstable();
-    files::sweep(folder, &numbers, manifest::NAME)?;
+    sweep(folder, &numbers, manifest::NAME)?;
     let state = match manifest.complete_at {
         Some(sequence) if lost.is_empty() && removals_known => State::Loaded { sequence },
         _ => State::Partial {
@@ -67,17 +68,17 @@ pub(super) fn read(
     if matches!(state, State::Partial { .. }) {
         manifest.complete_at = None;
     }
-    Ok((lanes, manifest, state))
+    Ok((view, manifest, state))
 }
 
-/// Removes every row that a lost segment may have held: a row is there with all of its vectors
-/// or not at all, so that what is missing can be told by its rows.
-pub(super) fn forget(lanes: &Lanes, lost: &Named) {
+/// Removes every row that a lost segment may have held. A row has all of its vectors or none, so
+/// the missing vectors are those of the missing rows.
+pub(super) fn forget(view: &SegmentView, lost: &ManifestSegment) {
     let rows = lost.entry.first_row..=lost.entry.last_row;
-    for segment in lanes.segments() {
+    for segment in view.segments() {
         for position in segment.live_positions() {
             if rows.contains(&segment.members.id(position).row.0) {
-                segment.live.kill(position);
+                segment.live.remove(position);
             }
         }
     }

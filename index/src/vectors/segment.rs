@@ -1,31 +1,38 @@
-//! A segment: vectors that stay as they are, some of them removed, and how they are found.
+//! A segment: immutable vectors, some of them removed, with an optional index.
 //!
-//! A segment answers a query with one list, whatever is wanted of it: the list for a smaller
-//! limit is the beginning of that for a larger one. Where there is an approximate index, its
-//! beginning comes from there, stretch by stretch ([`super::cost`]), and the rest from a scan.
+//! A search returns one list of hits: the list for a smaller limit is a prefix of the list for a
+//! larger one. Its beginning comes from the approximate index, stage by stage ([`super::cost`]),
+//! and the rest from a scan.
 
 use std::sync::{Arc, OnceLock};
 
 use super::cost::{self, Cost};
-use super::files::IndexEntry;
+use super::entry::IndexEntry;
+use super::f32_buffer::F32Buffer;
 use super::id::VectorId;
 use super::live::Live;
-use super::mapped::Numbers;
 use super::members::Members;
-use super::native::{self, Compared, Filter, Found, NativeIndex, Stretch};
+use super::native::{self, Compared, Filter, Hit, NativeIndex, ProbeDepth, Stage};
 use super::settings::{BuiltKind, VectorSettings};
 use crate::error::IndexError;
 use crate::row::{RowId, Scored};
 use crate::row_set::RowSet;
 
-/// A filter is unlike the query's surroundings if it lets pass less than this part of what it
-/// should.
-const UNLIKE: usize = 2;
+/// A filter is anticorrelated with the query if less than one in this many of the expected matches
+/// are near the query.
+const ANTICORRELATED: usize = 2;
 
-/// What a search wants of each segment.
+/// A segment is sparse if its row numbers span more than this many rows for each vector. The share
+/// of the matching rows in that range then says little about the share of the matching vectors.
+const SPARSE: usize = 4;
+
+/// Vectors of a sparse segment that are looked up in the filter to estimate its matches.
+const SAMPLED: usize = 2048;
+
+/// A search as each segment receives it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Wanted<'a> {
-    pub query: &'a [f32],
+pub(super) struct SegmentQuery<'a> {
+    pub vector: &'a [f32],
     pub limit: usize,
     pub within: Option<&'a RowSet>,
     pub exact: bool,
@@ -35,24 +42,24 @@ pub(super) struct Wanted<'a> {
 
 pub(super) struct Segment {
     dim: usize,
-    pub(super) vectors: Arc<Numbers>,
+    pub(super) vectors: Arc<F32Buffer>,
     pub(super) members: Arc<Members>,
     pub(super) live: Arc<Live>,
-    /// None: it is scanned.
+    /// `None` if the segment is scanned.
     pub(super) index: Option<BuiltIndex>,
-    /// Its number on disk, unless it is in memory alone.
+    /// Its number on disk; `None` if it is in memory.
     pub(super) number: Option<u64>,
 }
 
-/// An approximate index and what it is.
+/// An approximate index with its parameters.
 pub(super) struct BuiltIndex {
     pub native: NativeIndex,
     pub kind: BuiltKind,
-    /// Of an inverted file.
+    /// Lists of an inverted file, otherwise 0.
     pub lists: usize,
-    /// What a step of a walk compares, once it was tried.
+    /// Codes that a step of a traversal compares, once it was measured.
     compared_per_step: OnceLock<f64>,
-    /// Bytes on disk: those of a graph are mapped, an inverted file is read into memory.
+    /// Bytes on disk. A graph is mapped, an inverted file is read into memory.
     pub bytes: u64,
 }
 
@@ -70,18 +77,17 @@ impl BuiltIndex {
 }
 
 impl Segment {
-    /// In memory, of ids in their order.
+    /// A segment in memory, sorted by id.
     pub(super) fn growing(dim: usize, vectors: &[(VectorId, &[f32])]) -> Self {
         let mut ordered: Vec<_> = vectors.iter().collect();
         ordered.sort_by_key(|(id, _)| *id);
-        let numbers = ordered
-            .iter()
-            .flat_map(|(_, vector)| vector.iter().copied());
         let mut copied = Vec::with_capacity(vectors.len() * dim);
-        copied.extend(numbers);
+        for (_, vector) in &ordered {
+            copied.extend_from_slice(vector);
+        }
         Self {
             dim,
-            vectors: Arc::new(Numbers::Owned(copied)),
+            vectors: Arc::new(F32Buffer::Owned(copied)),
             members: Arc::new(Members::of(ordered.iter().map(|(id, _)| *id))),
             live: Arc::new(Live::all(vectors.len())),
             index: None,
@@ -89,7 +95,7 @@ impl Segment {
         }
     }
 
-    /// What of `parts` is live, as one segment in memory.
+    /// The live vectors of `parts` as one segment in memory.
     pub(super) fn joined(dim: usize, parts: &[Arc<Self>]) -> Self {
         let vectors: Vec<(VectorId, &[f32])> = parts
             .iter()
@@ -104,13 +110,13 @@ impl Segment {
     pub(super) fn stored(
         dim: usize,
         number: u64,
-        vectors: Arc<Numbers>,
+        vectors: Arc<F32Buffer>,
         members: Members,
         live: Live,
         index: Option<BuiltIndex>,
     ) -> Self {
         if index.is_some() {
-            vectors.read_at_random();
+            vectors.expect_random_reads();
         }
         Self {
             dim,
@@ -122,9 +128,9 @@ impl Segment {
         }
     }
 
-    /// The same vectors and removals, searched by `index`.
+    /// The same vectors and removals with an index.
     pub(super) fn with_index(&self, index: BuiltIndex) -> Self {
-        self.vectors.read_at_random();
+        self.vectors.expect_random_reads();
         Self {
             dim: self.dim,
             vectors: Arc::clone(&self.vectors),
@@ -135,12 +141,12 @@ impl Segment {
         }
     }
 
-    /// Vectors that can be found.
+    /// Number of live vectors.
     pub(super) fn len(&self) -> usize {
         self.live.len()
     }
 
-    /// Vectors that it holds, removed ones too.
+    /// Number of vectors, including removed ones.
     pub(super) fn held(&self) -> usize {
         self.members.len()
     }
@@ -159,20 +165,18 @@ impl Segment {
         (0..self.held()).filter(|position| self.live.contains(*position))
     }
 
-    /// Whether `row` has a live vector here.
+    /// Whether `row` has a live vector.
     pub(super) fn contains(&self, row: RowId) -> bool {
         self.spans(row) && self.members.positions(row).any(|at| self.live.contains(at))
     }
 
-    /// Removes all vectors of `row`; whether there were any.
-    pub(super) fn remove(&self, row: RowId) -> bool {
-        let mut any = false;
+    /// Removes all vectors of `row`.
+    pub(super) fn remove_row(&self, row: RowId) {
         if self.spans(row) {
             for position in self.members.positions(row) {
-                any |= self.live.kill(position);
+                self.live.remove(position);
             }
         }
-        any
     }
 
     fn spans(&self, row: RowId) -> bool {
@@ -186,7 +190,7 @@ impl Segment {
             Some(index) if index.kind == BuiltKind::IvfPq => index.bytes as usize,
             _ => 0,
         };
-        // A row, its passage and its bits.
+        // Rows and passages.
         let rows = self.held() * (size_of::<u64>() + size_of::<u16>());
         self.vectors.memory_bytes() + lists + rows
     }
@@ -200,55 +204,55 @@ impl Segment {
         full + self.index.as_ref().map_or(0, |index| index.bytes)
     }
 
-    /// The first `limit` rows of this segment's list, each once.
+    /// The first rows of this segment's list of hits, each once.
     pub(super) fn search(
         &self,
-        wanted: &Wanted<'_>,
+        query: &SegmentQuery<'_>,
         settings: &VectorSettings,
         compared: &mut Compared,
     ) -> Result<Vec<Scored>, IndexError> {
-        if self.len() == 0 || wanted.limit == 0 {
+        if self.len() == 0 || query.limit == 0 {
             return Ok(Vec::new());
         }
         // Several vectors may belong to one row.
-        let mut count = wanted
+        let mut count = query
             .limit
             .saturating_mul(self.members.most_passages().min(4));
         loop {
-            let found = self.list(wanted, count, settings, compared)?;
+            let found = self.list(query, count, settings, compared)?;
             let more = found.len() == count && count < self.held();
-            let mut seen = std::collections::HashSet::with_capacity(wanted.limit.min(found.len()));
+            let mut seen = std::collections::HashSet::with_capacity(query.limit.min(found.len()));
             let rows: Vec<Scored> = found
                 .into_iter()
-                .map(|found| self.named(found))
+                .map(|found| self.scored(found))
                 .filter(|hit| seen.insert(hit.row))
-                .take(wanted.limit)
+                .take(query.limit)
                 .collect();
-            if rows.len() == wanted.limit || !more {
+            if rows.len() == query.limit || !more {
                 return Ok(rows);
             }
             count = count.saturating_mul(4).min(self.held());
         }
     }
 
-    /// The first `count` vectors of the list; fewer where no more match.
+    /// The first `count` hits of the list; fewer if no more vectors match.
     fn list(
         &self,
-        wanted: &Wanted<'_>,
+        query: &SegmentQuery<'_>,
         count: usize,
         settings: &VectorSettings,
         compared: &mut Compared,
-    ) -> Result<Vec<Found>, IndexError> {
+    ) -> Result<Vec<Hit>, IndexError> {
         let mut found = match &self.index {
-            Some(index) if !wanted.exact && index.kind.is_graph() => {
-                self.walk(index, wanted, count, compared)?
+            Some(index) if !query.exact && index.kind.is_graph() => {
+                self.walk(index, query, count, compared)?
             }
-            Some(index) if !wanted.exact => self.probe(index, wanted, count, settings, compared)?,
+            Some(index) if !query.exact => self.probe(index, query, count, settings, compared)?,
             _ => Vec::new(),
         };
         found.truncate(count);
         if found.len() < count {
-            let rest = self.scan(wanted, count - found.len(), &found, compared)?;
+            let rest = self.scan(query, count - found.len(), &found, compared)?;
             found.extend(rest);
         }
         Ok(found)
@@ -257,11 +261,11 @@ impl Segment {
     fn walk(
         &self,
         index: &BuiltIndex,
-        wanted: &Wanted<'_>,
+        query: &SegmentQuery<'_>,
         count: usize,
         compared: &mut Compared,
-    ) -> Result<Vec<Found>, IndexError> {
-        let mut cost = self.cost(wanted.within);
+    ) -> Result<Vec<Hit>, IndexError> {
+        let mut cost = self.cost(query.within);
         cost.compared_per_step = match index.compared_per_step.get() {
             Some(known) => *known,
             None => {
@@ -269,21 +273,21 @@ impl Segment {
                 *index.compared_per_step.get_or_init(|| tried)
             }
         };
-        let stretches = cost::stretches(index.kind, wanted.ef, &cost, count);
-        if stretches.is_empty() {
+        let stages = cost::stages(index.kind, query.ef, &cost, count);
+        if stages.is_empty() {
             return Ok(Vec::new());
         }
-        let filter = self.filter(wanted.within);
+        let filter = self.filter(query.within);
         index
             .native
-            .walk(wanted.query, &stretches, cost.budget(), filter, compared)
+            .walk(query.vector, &stages, cost.budget(), filter, compared)
     }
 
-    /// What a step costs in walks to some of the segment's own vectors: always the same number,
-    /// on which it may depend how a list is found.
+    /// Measures the cost of a step in traversals to some of the segment's own vectors. The result
+    /// is deterministic, since the stages of a search depend on it.
     fn try_walks(&self, index: &BuiltIndex) -> Result<f64, IndexError> {
         let ef = cost::TRIAL_EF.min(self.held().div_ceil(4));
-        let trial = Stretch {
+        let trial = Stage {
             ef,
             ranked: 0,
             depth: 0,
@@ -294,29 +298,27 @@ impl Segment {
             ..self.filter(None)
         };
         for walk in 0..cost::TRIAL_WALKS {
-            let query = self.vector(walk * self.held() / cost::TRIAL_WALKS);
+            let vector = self.vector(walk * self.held() / cost::TRIAL_WALKS);
             index
                 .native
-                .walk(query, &[trial], usize::MAX, all, &mut compared)?;
+                .walk(vector, &[trial], usize::MAX, all, &mut compared)?;
         }
         Ok(compared.walked as f64 / (cost::TRIAL_WALKS * ef) as f64)
     }
 
-    /// What the lists of an inverted file propose, more of them for each stretch.
+    /// Hits of an inverted file; each stage reads more lists.
     fn probe(
         &self,
         index: &BuiltIndex,
-        wanted: &Wanted<'_>,
+        query: &SegmentQuery<'_>,
         count: usize,
         settings: &VectorSettings,
         compared: &mut Compared,
-    ) -> Result<Vec<Found>, IndexError> {
-        let usual = wanted
-            .nprobe
-            .unwrap_or_else(|| settings.probed(index.lists));
-        let filter = self.filter(wanted.within);
-        let mut cost = self.cost(wanted.within);
-        let mut list: Vec<Found> = Vec::new();
+    ) -> Result<Vec<Hit>, IndexError> {
+        let usual = query.nprobe.unwrap_or_else(|| settings.probed(index.lists));
+        let filter = self.filter(query.within);
+        let mut cost = self.cost(query.within);
+        let mut list: Vec<Hit> = Vec::new();
         for depth in cost::probed_depths() {
             let ranked = cost::ranked_of_lists(depth);
             let mut tries = 0;
@@ -326,14 +328,17 @@ impl Segment {
                     return Ok(list);
                 }
                 tries += 1;
-                let (found, share) =
-                    index
-                        .native
-                        .probe(wanted.query, depth, ranked, probed, filter, compared)?;
-                // A filter that leaves out what lies near the query leaves less of what the
-                // search comes across than of the whole: it must look further.
+                let probe = ProbeDepth {
+                    wanted: depth,
+                    ranked,
+                    probed,
+                };
+                let native = &index.native;
+                let (found, share) = native.probe(query.vector, probe, filter, compared)?;
+                // If the filter rejects the vectors near the query, fewer of the compared vectors
+                // match than of the segment, and the search must read more lists.
                 let met = (f64::from(share) * self.held() as f64) as usize;
-                if wanted.within.is_none() || met * UNLIKE >= cost.matching {
+                if query.within.is_none() || met * ANTICORRELATED >= cost.matching {
                     break found;
                 }
                 cost.matching = met.max(1);
@@ -341,7 +346,7 @@ impl Segment {
             let listed = sorted(&list);
             let new = found
                 .into_iter()
-                .filter(|(position, _)| listed.binary_search(position).is_err());
+                .filter(|hit| listed.binary_search(&hit.position).is_err());
             list.extend(new.take(depth - listed.len()));
             if list.len() < depth || depth >= count {
                 break;
@@ -350,42 +355,42 @@ impl Segment {
         Ok(list)
     }
 
-    /// The best `count` of those that match and are not `listed`: by a graph's codes, unless the
-    /// search is to be exact, else by the full vectors.
+    /// The best `count` matching vectors that are not `listed`: by a graph's codes, or by full
+    /// vectors for an exact search and without codes.
     fn scan(
         &self,
-        wanted: &Wanted<'_>,
+        query: &SegmentQuery<'_>,
         count: usize,
-        listed: &[Found],
+        listed: &[Hit],
         compared: &mut Compared,
-    ) -> Result<Vec<Found>, IndexError> {
+    ) -> Result<Vec<Hit>, IndexError> {
         let coded = self
             .index
             .as_ref()
-            .filter(|index| index.native.codes().is_some() && !wanted.exact);
-        let vectors = self.vectors.as_slice();
-        if coded.is_none() && wanted.within.is_none() && listed.is_empty() {
+            .filter(|index| index.native.codes().is_some() && !query.exact);
+        let vectors = &self.vectors;
+        if coded.is_none() && query.within.is_none() && listed.is_empty() {
             compared.vectors += self.len();
             let filter = self.filter(None);
-            return native::scan(vectors, self.dim, wanted.query, count, filter);
+            return native::scan(vectors, self.dim, query.vector, count, filter);
         }
-        let positions = self.matching_positions(wanted.within, listed);
+        let positions = self.matching_positions(query.within, listed);
         let rows = self.members.rows();
         if let Some(index) = coded {
             return index
                 .native
-                .scan_codes(wanted.query, &positions, count, rows, compared);
+                .scan_codes(query.vector, &positions, count, rows, compared);
         }
         compared.vectors += positions.len();
-        native::scan_some(vectors, self.dim, wanted.query, &positions, count, rows)
+        native::scan_positions(vectors, self.dim, query.vector, &positions, count, rows)
     }
 
-    fn matching_positions(&self, within: Option<&RowSet>, listed: &[Found]) -> Vec<u32> {
+    fn matching_positions(&self, within: Option<&RowSet>, listed: &[Hit]) -> Vec<u32> {
         let mut positions = match within {
             Some(within) => self.members.positions_within(within),
             None => (0..).take(self.held()).collect(),
         };
-        if self.live.dead() > 0 {
+        if self.live.removed() > 0 {
             positions.retain(|position| self.live.contains(*position as usize));
         }
         if !listed.is_empty() {
@@ -395,11 +400,11 @@ impl Segment {
         positions
     }
 
-    fn named(&self, (position, score): Found) -> Scored {
-        let id = self.members.id(position as usize);
+    fn scored(&self, hit: Hit) -> Scored {
+        let id = self.members.id(hit.position as usize);
         Scored {
             row: id.row,
-            score,
+            score: hit.score,
             passage: id.passage,
         }
     }
@@ -423,20 +428,31 @@ impl Segment {
         }
     }
 
-    /// About how many of its vectors may be answered.
+    /// Estimates how many of the segment's vectors may be returned.
     fn matching(&self, within: Option<&RowSet>) -> usize {
         let (Some(within), Some((first, last))) = (within, self.members.span()) else {
             return self.len();
         };
-        let rows = within.about_between(first, last);
-        let spanned = usize::try_from(last - first + 1).unwrap_or(usize::MAX);
-        // Rows in between may be other segments'.
-        (rows.saturating_mul(self.len()) / spanned).clamp(1, self.len())
+        let rows = within.count_between(first, last);
+        let spanned = usize::try_from(last - first).map_or(usize::MAX, |gap| gap.saturating_add(1));
+        let estimate = if spanned / SPARSE < self.held() {
+            // Rows in between may belong to other segments.
+            rows.saturating_mul(self.len()) / spanned
+        } else {
+            // Most of the row numbers in between are of replaced documents.
+            let step = (self.held() / SAMPLED).max(1);
+            let sample = self.members.rows().iter().step_by(step);
+            let sampled = sample.len();
+            let found = sample.filter(|row| within.contains(RowId(**row))).count();
+            let most = rows.saturating_mul(self.members.most_passages());
+            (found * self.len() / sampled).min(most)
+        };
+        estimate.clamp(1, self.len())
     }
 }
 
-fn sorted(found: &[Found]) -> Vec<u32> {
-    let mut positions: Vec<u32> = found.iter().map(|(position, _)| *position).collect();
+fn sorted(found: &[Hit]) -> Vec<u32> {
+    let mut positions: Vec<u32> = found.iter().map(|hit| hit.position).collect();
     positions.sort_unstable();
     positions
 }

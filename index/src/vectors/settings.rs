@@ -1,65 +1,66 @@
-//! How a collection's vectors are indexed.
+//! The settings of a collection's vector index.
 
 use serde::{Deserialize, Serialize};
 
-/// Below so many vectors of a kind `auto` scans: a scan of them takes a few milliseconds.
+/// `auto` scans below this number of vectors of a kind: such a scan takes a few milliseconds.
 const AUTO_FLAT_BELOW: usize = 20_000;
 
-/// From so many on `auto` looks at few full vectors: they will not all be in memory.
+/// From this number on, `auto` ranks few full vectors: they may not all fit in memory.
 const AUTO_SQ8_FROM: usize = 2_000_000;
 
-/// What a collection asks for.
+/// The kind of index that a collection requests.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IndexKind {
-    /// By size: scans while there are few, then a graph, as `sq8` when there are millions.
+    /// By size: scans for few vectors, then `hnsw`, then `sq8` for millions.
     #[default]
     Auto,
     /// Exact scans.
     Flat,
-    /// A graph (Malkov and Yashunin 2016), walked by 8-bit codes; the better half of the
-    /// candidates that a walk keeps is ranked by the full vectors.
+    /// An HNSW graph (Malkov and Yashunin 2016) that is traversed by 8-bit codes; full vectors rank
+    /// the better half of the candidates.
     Hnsw,
-    /// An inverted file over product codes (Jégou, Douze and Schmid 2011), the best of which
-    /// are ranked anew by the full vectors.
+    /// An inverted file over product codes (Jégou, Douze and Schmid 2011); full vectors rank the
+    /// best candidates.
     IvfPq,
-    /// The same graph; only the best few candidates are ranked by the full vectors, which may
-    /// therefore stay on disk.
+    /// The same graph as `hnsw`; full vectors rank only a few candidates and may therefore stay on
+    /// disk.
     Sq8,
 }
 
-/// What a segment is built as.
+/// The kind of index that a segment has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BuiltKind {
-    /// Scanned.
+    /// None: the segment is scanned.
     Flat,
-    /// A graph of whose candidates the better half is ranked by the full vectors.
+    /// A graph; full vectors rank the better half of the candidates.
     Hnsw,
     /// An inverted file over product codes.
     IvfPq,
-    /// A graph of whose candidates only the best few are.
+    /// A graph; full vectors rank only a few candidates.
     Sq8,
 }
 
-/// A collection's choice of index and its numbers.
+/// A collection's kind of index and its parameters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct VectorSettings {
     /// The kind.
     pub kind: IndexKind,
-    /// Links of each vector in a graph (twice as many in its lowest layer).
+    /// Links of each vector in a graph (twice as many in the lowest layer).
     pub m: usize,
-    /// Candidates that are kept while a vector's links are chosen.
+    /// Candidates that a graph build keeps while it chooses a vector's links.
     pub ef_construction: usize,
-    /// Candidates that a search of a graph keeps, unless it asks for another number.
+    /// Candidates that a graph search keeps by default.
     pub ef: usize,
-    /// Lists of an inverted file; by the segment's size if not given.
+    /// Lists of an inverted file; `None` to choose by the segment's size.
     pub nlist: Option<usize>,
-    /// Lists that a search looks into; a share of the lists if not given.
+    /// Lists that a search reads by default; `None` for a share of the lists.
     pub nprobe: Option<usize>,
-    /// Bytes of a product code, two numbers in each; about an eighth of the dimensions if not given.
+    /// Bytes of a product code; `None` for about an eighth of the dimensions. A byte holds two
+    /// 4-bit codes.
     pub pq_m: Option<usize>,
-    /// New vectors of a kind that are kept in memory before they become a segment on disk.
+    /// New vectors of a kind that are kept in memory before they are written to disk.
     pub seal_at: usize,
 }
 
@@ -79,7 +80,7 @@ impl Default for VectorSettings {
 }
 
 impl VectorSettings {
-    /// What `vectors` vectors of one kind are built as.
+    /// The kind of index for `vectors` vectors of one kind.
     pub fn built_as(&self, vectors: usize) -> BuiltKind {
         match self.kind {
             IndexKind::Flat => BuiltKind::Flat,
@@ -92,7 +93,7 @@ impl VectorSettings {
         }
     }
 
-    /// Lists for a segment of `vectors` vectors: FAISS wants about 39 in each to learn from.
+    /// Lists for a segment of `vectors` vectors: FAISS requires about 39 training vectors for each.
     pub(super) fn lists(&self, vectors: usize) -> usize {
         let by_size = 2 * vectors.isqrt();
         self.nlist
@@ -100,13 +101,13 @@ impl VectorSettings {
             .clamp(1, (vectors / 39).max(1))
     }
 
-    /// Lists that a search looks into unless it asks for another number.
+    /// Lists that a search reads by default.
     pub(super) fn probed(&self, lists: usize) -> usize {
         self.nprobe.unwrap_or((lists / 32).max(8)).min(lists)
     }
 
-    /// Numbers of four bits in a product code: of the divisors of `dim` that are not much
-    /// smaller than two in each byte wanted the nearest.
+    /// Number of 4-bit codes in a product code: the divisor of `dim` nearest to two for each
+    /// requested byte, and not below half of that.
     pub(super) fn subquantizers(&self, dim: usize) -> usize {
         let wanted = (2 * self.pq_m.unwrap_or(dim.div_ceil(8))).min(dim);
         (wanted.div_ceil(2)..=dim)
@@ -117,17 +118,17 @@ impl VectorSettings {
 }
 
 impl BuiltKind {
-    /// The fewest vectors that are worth it.
+    /// The minimum number of vectors.
     pub(super) fn least(self) -> usize {
         match self {
             Self::Flat => 1,
             Self::Hnsw | Self::Sq8 => 1024,
-            // 64 lists of 39, from which FAISS learns; a scan is about as fast.
+            // 64 lists with 39 training vectors each; below that a scan is about as fast.
             Self::IvfPq => 2500,
         }
     }
 
-    /// Whether it is a graph, which more vectors can be added to.
+    /// Whether it is a graph, which can be extended.
     pub(super) fn is_graph(self) -> bool {
         matches!(self, Self::Hnsw | Self::Sq8)
     }
@@ -149,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_code_has_two_numbers_a_byte_or_the_nearest_that_divide_the_dimension() {
+    fn subquantizers_divide_the_dimension() {
         for (dim, pq_m, wanted) in [
             (512, None, 128),
             (384, None, 96),
@@ -157,7 +158,7 @@ mod tests {
             (512, Some(256), 512),
             (100, None, 25),
             (100, Some(25), 50),
-            // A prime: not one number for everything.
+            // A prime: not a single code for all dimensions.
             (127, None, 127),
             (1, None, 1),
         ] {

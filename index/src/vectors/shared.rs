@@ -1,4 +1,4 @@
-//! What a store's threads share: the segments that searches see, and what is on disk of them.
+//! The state of a store that its threads share: the segments that searches see, and the manifest.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,38 +7,41 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, RwLock};
 
-use super::lanes::Lanes;
-use super::manifest::{Manifest, Named};
-use super::plan::{self, Zeal};
+use super::build::BuildOutput;
+use super::entry::IndexEntry;
+use super::files::SegmentFiles;
+use super::manifest::{Manifest, ManifestSegment};
+use super::merge_policy::{self, MergeUrgency};
 use super::segment::{BuiltIndex, Segment};
+use super::segment_view::SegmentView;
+use super::segment_writer::write_live;
 use super::settings::VectorSettings;
-use super::{build, files};
 use crate::error::IndexError;
 use crate::row::VectorKind;
 
 /// Both kinds of vectors.
 pub(super) const KINDS: [VectorKind; 2] = [VectorKind::Image, VectorKind::Text];
 
-/// What the threads share.
+/// The state of one store.
 pub(super) struct Shared {
     pub folder: PathBuf,
     pub dim: usize,
     pub settings: VectorSettings,
-    pub lanes: RwLock<Arc<Lanes>>,
-    /// Held by whoever changes the lanes.
+    pub view: RwLock<Arc<SegmentView>>,
+    /// Locked by every thread that changes the view.
     pub disk: Mutex<Disk>,
     pub signals: Mutex<Signals>,
-    /// Notified when a thread has left the store.
+    /// Notified when a thread has finished its work on the store.
     pub idle: Condvar,
     pub stopping: AtomicBool,
-    /// Whether there may be something to seal, and to build.
+    /// Whether there may be segments to write to disk, or to build.
     pub seal_due: AtomicBool,
     pub build_due: AtomicBool,
-    /// Vectors that the build that is running has done.
+    /// Vectors done by the build in progress.
     pub built: AtomicUsize,
 }
 
-/// What is on disk.
+/// The state on disk.
 pub(super) struct Disk {
     pub manifest: Manifest,
     pub last_write: Instant,
@@ -46,14 +49,14 @@ pub(super) struct Disk {
 
 #[derive(Default)]
 pub(super) struct Signals {
-    /// How often compaction was asked for, and up to which time of asking it is done.
-    pub compact_asked: u64,
+    /// Number of requests for compaction, and how many of them are done.
+    pub compact_requested: u64,
     pub compact_done: u64,
-    /// Threads that are at work on the store.
-    pub at_work: usize,
+    /// Threads that work on the store.
+    pub active_threads: usize,
     pub sealing: bool,
     pub building_since: Option<Instant>,
-    /// Builds that ended, and the time that they took.
+    /// Builds that ended, and their total duration.
     pub builds: u64,
     pub spent_building: Duration,
 }
@@ -61,25 +64,25 @@ pub(super) struct Signals {
 /// The builds of a collection since it was opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Builds {
-    /// Whether one is under way.
-    pub under_way: bool,
-    /// Those that ended, given up or failed ones too.
+    /// Whether one is in progress.
+    pub in_progress: bool,
+    /// Builds that ended, including cancelled and failed ones.
     pub ended: u64,
-    /// Time spent on all of them, on the one that is under way so far.
+    /// Total duration, including the time of the build in progress until now.
     pub spent: Duration,
 }
 
 impl Shared {
-    pub(super) fn lanes(&self) -> Arc<Lanes> {
-        Arc::clone(&self.lanes.read())
+    pub(super) fn view(&self) -> Arc<SegmentView> {
+        Arc::clone(&self.view.read())
     }
 
-    /// How long ago the last write was.
+    /// Time since the last write.
     pub(super) fn quiet_for(&self) -> Duration {
         self.disk.lock().last_write.elapsed()
     }
 
-    /// A number that no segment has had.
+    /// A number that no segment ever had.
     pub(super) fn take_number(&self) -> u64 {
         let mut disk = self.disk.lock();
         let number = disk.manifest.next_number;
@@ -92,96 +95,96 @@ impl Shared {
         if signals.sealing || signals.building_since.is_some() {
             return true;
         }
-        let zeal = if signals.compact_asked != signals.compact_done {
-            Zeal::Compact
+        let urgency = if signals.compact_requested != signals.compact_done {
+            MergeUrgency::Compact
         } else {
-            Zeal::Busy
+            MergeUrgency::Busy
         };
-        let lanes = self.lanes();
+        let view = self.view();
         KINDS.iter().any(|kind| {
-            let lane = lanes.of(*kind);
-            !lane.frozen.is_empty()
-                || plan::next(&lane.stored, lane.len(), &self.settings, zeal).is_some()
+            let list = view.of(*kind);
+            !list.frozen.is_empty()
+                || merge_policy::next_job(&list.stored, list.len(), &self.settings, urgency)
+                    .is_some()
         })
     }
 
-    /// Puts segments that were made of others in their place, durably, without stopping
-    /// searches.
-    pub(super) fn put_in_place(
+    /// Durably replaces segments by those that were made of them. Searches continue.
+    pub(super) fn replace_segments(
         &self,
-        replacements: Vec<(VectorKind, Vec<Arc<Segment>>, Option<build::Made>)>,
+        replacements: Vec<(VectorKind, Vec<Arc<Segment>>, Option<BuildOutput>)>,
     ) -> Result<(), IndexError> {
         let mut disk = self.disk.lock();
-        let mut lanes = Lanes::clone(&self.lanes());
+        let mut view = SegmentView::clone(&self.view());
         let mut next = disk.manifest.clone();
         let mut old = Vec::new();
-        for (kind, sources, made) in replacements {
+        for (kind, sources, output) in replacements {
             if sources.iter().any(|source| source.number.is_none()) {
-                // What was saved of memory holds what this took from there.
+                // The saved copy of memory holds the same vectors.
                 old.extend(drop_growing(&mut next));
                 next.complete_at = None;
             }
-            let gone: Vec<u64> = sources.iter().filter_map(|source| source.number).collect();
+            let replaced: Vec<u64> = sources.iter().filter_map(|source| source.number).collect();
             next.segments
-                .retain(|named| !gone.contains(&named.entry.number));
-            old.extend(gone);
-            let made = made.map(|mut made| {
-                made.take_over_removals(&sources);
-                made
+                .retain(|named| !replaced.contains(&named.entry.number));
+            old.extend(replaced);
+            let output = output.map(|mut output| {
+                output.apply_removals(&sources);
+                output
             });
-            if let Some(made) = &made {
-                if made.entry.dead > 0 {
-                    files::write_live(&self.folder, made.entry.number, &made.segment.live)?;
+            if let Some(output) = &output {
+                if output.entry.dead > 0 {
+                    let files = SegmentFiles::new(&self.folder, output.entry.number);
+                    write_live(files, &output.segment.live)?;
                 }
-                next.segments.push(Named {
+                next.segments.push(ManifestSegment {
                     image: kind == VectorKind::Image,
                     growing: false,
-                    entry: made.entry,
+                    entry: output.entry,
                 });
             }
-            lanes
-                .of_mut(kind)
-                .replace(&sources, made.map(|made| Arc::new(made.segment)));
+            view.of_mut(kind)
+                .replace(&sources, output.map(|output| Arc::new(output.segment)));
         }
         next.write(&self.folder)?;
         disk.manifest = next;
-        self.show(lanes);
+        self.show(view);
         remove_files(&self.folder, &old)
     }
 
-    /// Gives a stored segment the index that was built of it.
-    pub(super) fn put_index(
+    /// Durably adds an index to the stored segment that it was built of.
+    pub(super) fn add_index(
         &self,
         kind: VectorKind,
         source: &Arc<Segment>,
-        (index, entry): (BuiltIndex, files::IndexEntry),
+        (index, entry): (BuiltIndex, IndexEntry),
     ) -> Result<(), IndexError> {
         let mut disk = self.disk.lock();
-        let mut lanes = Lanes::clone(&self.lanes());
-        let lane = lanes.of_mut(kind);
-        if !lane.stored.iter().any(|one| Arc::ptr_eq(one, source)) {
+        let mut view = SegmentView::clone(&self.view());
+        let list = view.of_mut(kind);
+        if !list.stored.iter().any(|one| Arc::ptr_eq(one, source)) {
             return Ok(());
         }
         let mut next = disk.manifest.clone();
         if let Some(named) = source.number.and_then(|number| next.entry_mut(number)) {
             named.index = Some(entry);
         }
-        lane.replace(
+        list.replace(
             std::slice::from_ref(source),
             Some(Arc::new(source.with_index(index))),
         );
         next.write(&self.folder)?;
         disk.manifest = next;
-        self.show(lanes);
+        self.show(view);
         Ok(())
     }
 
-    pub(super) fn show(&self, lanes: Lanes) {
-        *self.lanes.write() = Arc::new(lanes);
+    pub(super) fn show(&self, view: SegmentView) {
+        *self.view.write() = Arc::new(view);
     }
 }
 
-/// Takes what was saved of memory out of the manifest; says whose files may go.
+/// Removes the saved copies of segments in memory from the manifest and returns their numbers.
 pub(super) fn drop_growing(manifest: &mut Manifest) -> Vec<u64> {
     let growing = manifest.segments.iter().filter(|named| named.growing);
     let old = growing.map(|named| named.entry.number).collect();
@@ -192,5 +195,5 @@ pub(super) fn drop_growing(manifest: &mut Manifest) -> Vec<u64> {
 pub(super) fn remove_files(folder: &Path, numbers: &[u64]) -> Result<(), IndexError> {
     numbers
         .iter()
-        .try_for_each(|number| files::remove(folder, *number))
+        .try_for_each(|number| SegmentFiles::new(folder, *number).remove())
 }

@@ -1,4 +1,4 @@
-//! A collection's vectors: written, searched, sealed, built and saved.
+//! The vectors of one collection: writes, searches and saves. Builds run in the background.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -8,51 +8,55 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, RwLock};
 
-use super::files::Entry;
+use super::entry::Entry;
+use super::files::SegmentFiles;
 use super::id::{self, VectorId};
-use super::lanes::Lanes;
-use super::manifest::{Manifest, Named};
+use super::manifest::{Manifest, ManifestSegment};
+use super::merge_policy::MergeMode;
 use super::native::Compared;
-use super::segment::Wanted;
+use super::segment::SegmentQuery;
+use super::segment_reader::Verified;
+use super::segment_view::SegmentView;
+use super::segment_writer::write_live;
 use super::settings::{BuiltKind, VectorSettings};
 use super::shared::{Builds, Disk, KINDS, Shared, drop_growing, remove_files};
-use super::{build, files, opening, worker};
-use crate::collection::{Held, Reason, State};
+use super::{build, opening, segment_reader, worker};
 use crate::error::IndexError;
-use crate::row::{Row, RowId, Scored, VectorKind};
+use crate::row::{MAX_DIMENSIONS, Row, RowId, Scored, VectorKind};
 use crate::row_set::RowSet;
+use crate::saved_state::{Reason, SavedIndex, State};
 
-/// How a nearest-neighbour search differs from the collection's habit.
+/// Options of a nearest-neighbour search.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Nearest<'a> {
-    /// The rows that may be answered; all if not given.
+    /// The rows that may be returned; `None` for all.
     pub within: Option<&'a RowSet>,
-    /// Whether everything is compared, whatever the index.
+    /// Whether all vectors are compared instead of using the index.
     pub exact: bool,
-    /// Candidates that a graph search keeps.
+    /// Candidates that a graph search keeps; `None` for the collection's setting.
     pub ef: Option<usize>,
-    /// Lists that a search of an inverted file looks into.
+    /// Lists that a search of an inverted file reads; `None` for the collection's setting.
     pub nprobe: Option<usize>,
 }
 
-/// What the vectors of one kind lie in.
+/// A segment of vectors, with its sizes.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct SegmentSize {
     /// How it is searched.
     pub kind: BuiltKind,
-    /// Vectors that can be found in it.
+    /// Number of live vectors.
     pub vectors: usize,
-    /// Vectors in it that are removed and only waste room.
+    /// Number of removed vectors, which still take space.
     pub removed: usize,
-    /// Whether it lies on disk, mapped.
+    /// Whether it is on disk and mapped.
     pub stored: bool,
     /// Bytes of its files.
     pub disk_bytes: u64,
-    /// Bytes that it holds in memory, apart from what is mapped.
+    /// Bytes of memory, without mapped files.
     pub memory_bytes: usize,
 }
 
-/// The vectors of one collection. Searches never wait for a write, a seal or a build.
+/// The vectors of one collection. Searches never wait for a write or a build.
 pub(crate) struct VectorStore {
     shared: Arc<Shared>,
     compared: ComparedTotal,
@@ -82,22 +86,22 @@ impl ComparedTotal {
 }
 
 impl VectorStore {
-    /// Opens what `folder` has. What is damaged is left out, or wiped if nothing else helps,
-    /// and reported.
+    /// Opens the vectors in `folder`. Corrupt segments are left out and reported; an unusable
+    /// manifest empties the folder.
     pub(crate) fn open(
         folder: &Path,
         dim: usize,
         settings: VectorSettings,
     ) -> Result<(Self, State), IndexError> {
-        if !(1..=id::MAX_DIMENSIONS).contains(&dim) {
+        if !(1..=MAX_DIMENSIONS).contains(&dim) {
             return Err(IndexError::BadDimension(dim));
         }
-        let (lanes, manifest, state) = match Manifest::read(folder, dim) {
-            Ok(manifest) => opening::read(folder, dim, manifest)?,
+        let (view, manifest, state) = match Manifest::read(folder, dim) {
+            Ok(manifest) => opening::open(folder, dim, manifest)?,
             Err(reason) => {
                 opening::wipe(folder)?;
                 (
-                    Lanes::default(),
+                    SegmentView::default(),
                     Manifest::new(dim),
                     State::Empty { reason },
                 )
@@ -107,7 +111,7 @@ impl VectorStore {
             folder: folder.to_owned(),
             dim,
             settings,
-            lanes: RwLock::new(Arc::new(lanes)),
+            view: RwLock::new(Arc::new(view)),
             disk: Mutex::new(Disk {
                 manifest,
                 last_write: Instant::now(),
@@ -119,7 +123,7 @@ impl VectorStore {
             build_due: AtomicBool::new(false),
             built: AtomicUsize::new(0),
         });
-        worker::register(&shared).map_err(IndexError::io("start a thread for", folder))?;
+        worker::register(&shared).map_err(IndexError::io("spawn a thread for", folder))?;
         let store = Self {
             shared,
             compared: ComparedTotal::default(),
@@ -127,21 +131,23 @@ impl VectorStore {
         Ok((store, state))
     }
 
-    /// What `folder` has, every byte of it checked; it stays as it is.
-    pub(crate) fn inspect(folder: &Path, dim: usize) -> Result<Held, Reason> {
+    /// Reads the vectors in `folder` and verifies all checksums. Changes nothing.
+    pub(crate) fn inspect(folder: &Path, dim: usize) -> Result<SavedIndex, Reason> {
         let manifest = Manifest::read(folder, dim)?;
         let mut rows = Vec::new();
         for named in &manifest.segments {
-            let read = files::read(folder, dim, &named.entry).map_err(Reason::Damaged)?;
-            let number = named.entry.number;
-            files::check_vectors(&read.segment, &named.entry, || true).map_err(Reason::Damaged)?;
-            if let Some(healed) = read.healed {
-                return Err(Reason::Damaged(healed));
+            let opened =
+                segment_reader::open(folder, dim, &named.entry).map_err(Reason::Corrupt)?;
+            let segment = &opened.segment;
+            segment_reader::verify_vectors(segment, &named.entry, || true)
+                .map_err(Reason::Corrupt)?;
+            if let Some(reason) = opened.index_lost {
+                return Err(Reason::Corrupt(reason));
             }
-            if !read.removals_known {
-                return Err(Reason::Damaged(format!("segment {number}: its removals")));
+            if !opened.removals_known {
+                let number = named.entry.number;
+                return Err(Reason::Corrupt(format!("segment {number}: its removals")));
             }
-            let segment = &read.segment;
             rows.extend(
                 segment
                     .live_positions()
@@ -150,20 +156,20 @@ impl VectorStore {
         }
         rows.sort_unstable();
         rows.dedup();
-        Ok(Held {
+        Ok(SavedIndex {
             sequence: manifest.complete_at,
             rows,
         })
     }
 
-    /// The segments of each kind that `folder` names, if they hold all up to the write of this
-    /// sequence. Reads the manifest alone.
+    /// The segments of each kind in `folder`, if they are complete as of the write of this
+    /// sequence. Reads only the manifest.
     pub(crate) fn peek(folder: &Path, dim: usize, sequence: u64) -> Option<[Vec<SegmentSize>; 2]> {
         let manifest = Manifest::read(folder, dim).ok()?;
         if manifest.complete_at != Some(sequence) {
             return None;
         }
-        let size = |named: &Named| {
+        let size = |named: &ManifestSegment| {
             let Entry {
                 held, dead, index, ..
             } = named.entry;
@@ -186,11 +192,14 @@ impl VectorStore {
         }))
     }
 
-    /// Whether a file that the manifest names is gone.
+    /// Whether a file that the manifest names is missing.
     pub(crate) fn is_lost(&self) -> bool {
         let disk = self.shared.disk.lock();
         let mut segments = disk.manifest.segments.iter();
-        segments.any(|named| !files::is_there(&self.shared.folder, &named.entry))
+        segments.any(|named| {
+            let files = SegmentFiles::new(&self.shared.folder, named.entry.number);
+            !files.exist(&named.entry)
+        })
     }
 
     /// Whether there are segments for [`VectorStore::verify`] to read.
@@ -199,8 +208,8 @@ impl VectorStore {
         disk.manifest.segments.iter().any(|named| !named.growing)
     }
 
-    /// Checks what [`VectorStore::apply`] would be given, so that a batch that cannot be
-    /// applied is refused before anything changed.
+    /// Validates rows for [`VectorStore::apply`], so an invalid batch is refused before anything
+    /// changes.
     pub(crate) fn check(&self, add: &[Row<'_>]) -> Result<(), IndexError> {
         for kind in KINDS {
             for (_, vector) in id::of_kind(add, kind)? {
@@ -210,25 +219,25 @@ impl VectorStore {
         Ok(())
     }
 
-    /// Removes, then adds; both are found, or no longer found, on return. A row that is there
-    /// already stays as it is.
+    /// Removes rows, then adds rows. Searches see both on return. A row that is already there
+    /// stays unchanged.
     pub(crate) fn apply(&self, remove: &[RowId], add: &[Row<'_>]) -> Result<(), IndexError> {
         let mut disk = self.shared.disk.lock();
         disk.manifest.complete_at = None;
         disk.last_write = Instant::now();
-        let now = self.shared.lanes();
+        let now = self.shared.view();
         for row in remove {
             for segment in now.segments() {
-                segment.remove(*row);
+                segment.remove_row(*row);
             }
         }
-        let mut next = Lanes::clone(&now);
+        let mut next = SegmentView::clone(&now);
         for kind in KINDS {
             let vectors: Vec<(VectorId, &[f32])> = id::of_kind(add, kind)?
                 .into_iter()
                 .filter(|(id, _)| !now.of(kind).contains(id.row))
                 .collect();
-            next.of_mut(kind).grow(self.shared.dim, &vectors);
+            next.of_mut(kind).append(self.shared.dim, &vectors);
         }
         let seal_at = self.shared.settings.seal_at;
         let full = KINDS
@@ -244,10 +253,9 @@ impl VectorStore {
         Ok(())
     }
 
-    /// The first `limit` rows of one kind in the list that answers the query, each with its best
-    /// passage; best first, ties by row. Never fewer than the smaller of `limit` and the number
-    /// of rows that match. Until something is written or built, a smaller limit gives the
-    /// beginning of what a larger one gives.
+    /// The `limit` nearest rows, approximately, each with its best passage; best first, ties by
+    /// row. Never fewer than the smaller of `limit` and the number of rows that match. Until the
+    /// next write or build, the list for a smaller limit is a prefix of the list for a larger one.
     pub(crate) fn search(
         &self,
         query: &[f32],
@@ -257,40 +265,40 @@ impl VectorStore {
     ) -> Result<Vec<Scored>, IndexError> {
         self.check_vector(query)?;
         let settings = &self.shared.settings;
-        let wanted = Wanted {
-            query,
+        let request = SegmentQuery {
+            vector: query,
             limit,
             within: how.within,
             exact: how.exact,
             ef: how.ef.unwrap_or(settings.ef).max(1),
             nprobe: how.nprobe,
         };
-        let lanes = self.shared.lanes();
+        let view = self.shared.view();
         let mut compared = Compared::default();
-        let lists = lanes
+        let lists = view
             .of(kind)
             .segments()
-            .map(|segment| segment.search(&wanted, settings, &mut compared))
+            .map(|segment| segment.search(&request, settings, &mut compared))
             .collect::<Result<Vec<_>, _>>()?;
         self.compared.add(compared);
         Ok(merged(lists, limit))
     }
 
-    /// What searches compared since the store was opened.
+    /// Comparisons of all searches since the store was opened.
     pub(crate) fn compared(&self) -> Compared {
         self.compared.get()
     }
 
     pub(crate) fn len(&self, kind: VectorKind) -> usize {
-        self.shared.lanes().of(kind).len()
+        self.shared.view().of(kind).len()
     }
 
-    /// Up to `count` vectors of one kind, taken evenly from all.
+    /// Up to `count` vectors of one kind, at even distances.
     pub(crate) fn sample(&self, kind: VectorKind, count: usize) -> Vec<Vec<f32>> {
-        let lanes = self.shared.lanes();
-        let lane = lanes.of(kind);
-        let step = (lane.len() / count.max(1)).max(1);
-        lane.segments()
+        let view = self.shared.view();
+        let list = view.of(kind);
+        let step = (list.len() / count.max(1)).max(1);
+        list.segments()
             .flat_map(|segment| segment.live_positions().map(move |at| segment.vector(at)))
             .step_by(step)
             .take(count)
@@ -299,23 +307,23 @@ impl VectorStore {
     }
 
     pub(crate) fn rows(&self) -> Vec<RowId> {
-        self.shared.lanes().rows()
+        self.shared.view().rows()
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {
-        let lanes = self.shared.lanes();
-        lanes.segments().map(|segment| segment.memory_bytes()).sum()
+        let view = self.shared.view();
+        view.segments().map(|segment| segment.memory_bytes()).sum()
     }
 
     /// The segments of one kind.
     pub(crate) fn segments(&self, kind: VectorKind) -> Vec<SegmentSize> {
-        let lanes = self.shared.lanes();
-        let segments = lanes.of(kind).segments();
+        let view = self.shared.view();
+        let segments = view.of(kind).segments();
         segments
             .map(|segment| SegmentSize {
                 kind: segment.kind(),
                 vectors: segment.len(),
-                removed: segment.live.dead(),
+                removed: segment.live.removed(),
                 stored: segment.number.is_some(),
                 disk_bytes: segment.disk_bytes(),
                 memory_bytes: segment.memory_bytes(),
@@ -325,11 +333,11 @@ impl VectorStore {
 
     pub(crate) fn builds(&self) -> Builds {
         let signals = self.shared.signals.lock();
-        let so_far = signals.building_since.map(|since| since.elapsed());
+        let current = signals.building_since.map(|since| since.elapsed());
         Builds {
-            under_way: so_far.is_some(),
+            in_progress: current.is_some(),
             ended: signals.builds,
-            spent: signals.spent_building + so_far.unwrap_or_default(),
+            spent: signals.spent_building + current.unwrap_or_default(),
         }
     }
 
@@ -337,69 +345,69 @@ impl VectorStore {
         &self.shared.settings
     }
 
-    /// Whether something is being sealed or built, or about to be.
+    /// Whether segments are being written or built, or will be.
     pub(crate) fn is_busy(&self) -> bool {
         self.shared.is_busy()
     }
 
-    /// Asks for one segment of each kind, without what was removed, as far as that is useful.
+    /// Requests one segment of each kind, without removed vectors where that saves enough.
     pub(crate) fn compact(&self) {
         {
             let mut disk = self.shared.disk.lock();
-            let mut next = Lanes::clone(&self.shared.lanes());
+            let mut next = SegmentView::clone(&self.shared.view());
             next.freeze();
             disk.manifest.complete_at = None;
             self.shared.show(next);
         }
-        // Only now: the wish is forgotten as soon as nothing is left to do.
-        self.shared.signals.lock().compact_asked += 1;
+        // Only now: a request is done as soon as nothing is left to merge.
+        self.shared.signals.lock().compact_requested += 1;
         worker::wake(&self.shared);
     }
 
-    /// Waits until what came so far is sealed and built, or the store stops.
-    pub(crate) fn settle(&self) {
+    /// Waits until all present vectors are written and built, or the store stops.
+    pub(crate) fn wait_for_builds(&self) {
         worker::wake(&self.shared);
         while self.is_busy() && !self.shared.stopping.load(Ordering::Acquire) {
             std::thread::sleep(Duration::from_millis(10));
         }
     }
 
-    /// Ends what is done to it in the background; a build that is running is given up. Searches
-    /// and writes go on.
+    /// Stops background work for good and cancels a build in progress. Searches and writes
+    /// continue to work.
     pub(crate) fn stop(&self) {
         worker::unregister(&self.shared);
     }
 
-    /// Makes the present state durable as that of `sequence`; nothing is written when it is
-    /// already.
+    /// Makes the current state durable as that of `sequence`. Writes nothing if it already is.
     pub(crate) fn save(&self, sequence: u64) -> Result<(), IndexError> {
         let shared = &self.shared;
         let mut disk = shared.disk.lock();
         if disk.manifest.complete_at == Some(sequence) {
             return Ok(());
         }
-        let lanes = shared.lanes();
-        for segment in lanes.segments() {
+        let view = shared.view();
+        for segment in view.segments() {
             if let Some(number) = segment.number
                 && let Some(entry) = disk.manifest.entry_mut(number)
-                && entry.dead != segment.live.dead()
+                && entry.dead != segment.live.removed()
             {
-                files::write_live(&shared.folder, number, &segment.live)?;
-                entry.dead = segment.live.dead();
+                let files = SegmentFiles::new(&shared.folder, number);
+                write_live(files, &segment.live)?;
+                entry.dead = segment.live.removed();
             }
         }
         let mut next = disk.manifest.clone();
         let old = drop_growing(&mut next);
         for kind in KINDS {
-            let lane = lanes.of(kind);
-            let memory: Vec<_> = lane.frozen.iter().chain(&lane.growing).cloned().collect();
-            let number = next.next_number;
-            if let Some(made) = build::copy(&shared.folder, shared.dim, number, &memory, false)? {
+            let list = view.of(kind);
+            let memory: Vec<_> = list.frozen.iter().chain(&list.growing).cloned().collect();
+            let files = SegmentFiles::new(&shared.folder, next.next_number);
+            if let Some(output) = build::copy(files, shared.dim, &memory, MergeMode::Rewrite)? {
                 next.next_number += 1;
-                next.segments.push(Named {
+                next.segments.push(ManifestSegment {
                     image: kind == VectorKind::Image,
                     growing: true,
-                    entry: made.entry,
+                    entry: output.entry,
                 });
             }
         }
@@ -409,15 +417,15 @@ impl VectorStore {
         remove_files(&shared.folder, &old)
     }
 
-    /// Reads every stored vector and leaves out the segments whose checksum is wrong; says
-    /// which. Ends early when the store stops. The rows that they held have then no vector at
-    /// all: reconciling brings them back.
+    /// Reads all vectors on disk, removes segments whose checksum is wrong and returns which.
+    /// Ends early when the store stops. The rows of these segments then have no vector;
+    /// reconciling restores them.
     pub(crate) fn verify(&self) -> Result<Vec<String>, IndexError> {
         let shared = &self.shared;
-        let Some(_at_work) = worker::enter(shared) else {
+        let Some(_working) = worker::enter(shared) else {
             return Ok(Vec::new());
         };
-        let entries: Vec<Named> = {
+        let entries: Vec<ManifestSegment> = {
             let disk = shared.disk.lock();
             disk.manifest
                 .segments
@@ -428,23 +436,23 @@ impl VectorStore {
         };
         let mut lost = Vec::new();
         for named in entries {
-            let lanes = shared.lanes();
-            let stored = &lanes.of(named.kind()).stored;
+            let view = shared.view();
+            let stored = &view.of(named.kind()).stored;
             let Some(segment) = stored
                 .iter()
                 .find(|one| one.number == Some(named.entry.number))
             else {
-                // Built into another meanwhile.
+                // Merged into another segment in the meantime.
                 continue;
             };
-            let go_on = || !shared.stopping.load(Ordering::Acquire);
-            match files::check_vectors(segment, &named.entry, go_on) {
-                Ok(true) => continue,
-                Ok(false) => break,
+            let keep_going = || !shared.stopping.load(Ordering::Acquire);
+            match segment_reader::verify_vectors(segment, &named.entry, keep_going) {
+                Ok(Verified::Intact) => continue,
+                Ok(Verified::Cancelled) => break,
                 Err(reason) => lost.push(reason),
             }
             let mut disk = shared.disk.lock();
-            let mut next = Lanes::clone(&shared.lanes());
+            let mut next = SegmentView::clone(&shared.view());
             next.of_mut(named.kind())
                 .replace(&[Arc::clone(segment)], None);
             opening::forget(&next, &named);
@@ -454,7 +462,7 @@ impl VectorStore {
                 .retain(|one| one.entry.number != named.entry.number);
             disk.manifest.write(&shared.folder)?;
             shared.show(next);
-            files::remove(&shared.folder, named.entry.number)?;
+            SegmentFiles::new(&shared.folder, named.entry.number).remove()?;
         }
         Ok(lost)
     }
@@ -479,7 +487,7 @@ impl Drop for VectorStore {
     }
 }
 
-/// One list of several, each of which keeps its order: always the best of those that are next.
+/// Merges sorted lists. The order within each list is kept.
 fn merged(mut lists: Vec<Vec<Scored>>, limit: usize) -> Vec<Scored> {
     lists.retain(|list| !list.is_empty());
     if lists.len() == 1 {

@@ -1,7 +1,7 @@
-//! How many OpenMP threads FAISS may use, and how builds give way to searches.
+//! The number of OpenMP threads that FAISS uses, and the priority of builds.
 //!
-//! LibTorch's operators run on the same OpenMP runtime. Its thread count is a property of
-//! the calling thread, so it is set on the threads that search or build and on no others.
+//! LibTorch's operators run on the same OpenMP runtime. The thread count is a property of the
+//! calling thread, so it is set only on threads that search or build.
 #![allow(unsafe_code)]
 
 use std::cell::Cell;
@@ -12,41 +12,41 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 static SEARCH_THREADS: AtomicUsize = AtomicUsize::new(1);
 static BUILD_THREADS: AtomicUsize = AtomicUsize::new(1);
 
-/// What builds are lowered by in the scheduler's eyes.
+/// Niceness of threads that build.
 const BUILD_NICENESS: c_int = 10;
 
 thread_local! {
     static SET_HERE: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Sets how many OpenMP threads one FAISS call may use, from each thread's next call on.
+/// Sets how many OpenMP threads one FAISS call may use, starting with each thread's next call.
 ///
-/// The default is one: FAISS runs a single query on a single thread whatever this says, so
-/// more threads only cost their start; concurrent searches use the other cores.
+/// The default is one: FAISS runs a single query on a single thread in any case, so more threads
+/// only cost their startup; concurrent searches use the other cores.
 pub fn set_search_threads(threads: NonZeroUsize) {
     SEARCH_THREADS.store(threads.get(), Ordering::Relaxed);
 }
 
-/// Sets how many threads a build in the background may use, from the next build on. They
-/// run at a lower priority than everything else in the process.
+/// Sets how many threads a background build may use, starting with the next build. They run at
+/// a lower priority than all other threads of the process.
 pub fn set_build_threads(threads: NonZeroUsize) {
     BUILD_THREADS.store(threads.get(), Ordering::Relaxed);
 }
 
-/// Applies the search setting to the calling thread; called before each FAISS operation.
+/// Applies the setting for searches to the calling thread; called before each FAISS operation.
 pub(super) fn apply_to_this_thread() {
     set_here(SEARCH_THREADS.load(Ordering::Relaxed));
 }
 
-/// Applies the build setting to the calling thread.
+/// Applies the setting for builds to the calling thread.
 pub(super) fn apply_build_setting() {
     set_here(BUILD_THREADS.load(Ordering::Relaxed));
 }
 
-/// Lowers the calling thread's priority for good; OpenMP's threads inherit it.
-pub(super) fn give_way() {
-    // SAFETY: on Linux 0 names the calling thread; lowering a priority needs no right, and a
-    // failure leaves it as it was.
+/// Permanently lowers the calling thread's priority. OpenMP's threads inherit it.
+pub(super) fn lower_priority() {
+    // SAFETY: on Linux 0 names the calling thread; lowering a priority needs no privilege, and a
+    // failure leaves it unchanged.
     let _ = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, BUILD_NICENESS) };
 }
 
@@ -55,7 +55,7 @@ fn set_here(wanted: usize) {
         if set.get() != wanted {
             let threads = c_int::try_from(wanted).unwrap_or(c_int::MAX);
             // SAFETY: a function of the OpenMP API (3.2.1), linked by faiss-sys as libgomp;
-            // it takes a positive number and changes only the calling thread's setting.
+            // it takes a positive number and changes the setting of the calling thread only.
             unsafe { omp_set_num_threads(threads) };
             set.set(wanted);
         }

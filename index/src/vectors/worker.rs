@@ -1,6 +1,7 @@
-//! The process's two threads for vectors, which all collections share: one seals what grew in
-//! memory, one builds what lies on disk. A seal never waits for a build, so memory stays bounded
-//! during a long one. Each thread does one job of a collection, then looks at the next one.
+//! The two background threads for vectors, which all collections share: one writes segments from
+//! memory to disk, one builds and merges segments on disk. Writing never waits for a build, so
+//! memory stays bounded during a long build. Each thread does one job of a collection, then
+//! continues with the next collection.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,26 +11,27 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-use super::lanes::Lane;
-use super::plan::{self, Job, Zeal};
+use super::build::{self, Builder};
+use super::files::SegmentFiles;
+use super::merge_policy::{self, MergeJob, MergeMode, MergeUrgency};
 use super::shared::{KINDS, Shared};
-use super::{build, files, threads};
+use super::threads;
 use crate::error::IndexError;
 use crate::row::VectorKind;
 
-/// Without a write for so long, several graphs are made one.
+/// After this time without a write, several graphs are merged into one.
 const IDLE: Duration = Duration::from_secs(30);
 
-/// How often a thread looks for work unasked, and again after a failure.
-const PAUSE: Duration = Duration::from_secs(5);
+/// How often a thread looks for work without a wake-up, and tries again after a failure.
+const POLL_INTERVAL: Duration = Duration::from_secs(5);
 
-/// A thread's kind of work.
+/// The work of one thread.
 struct Role {
     thread: &'static str,
     is_build: bool,
-    /// Does the next job; false where there is none.
+    /// Does the next job; false if there is none.
     work: fn(&Shared) -> Result<bool, IndexError>,
-    /// The flag of a store that says that it may have work.
+    /// The flag of a store that may have work.
     due: fn(&Shared) -> &AtomicBool,
     started: AtomicBool,
     failed: &'static str,
@@ -42,7 +44,7 @@ static ROLES: [Role; 2] = [
         work: seal,
         due: |shared| &shared.seal_due,
         started: AtomicBool::new(false),
-        failed: "new vectors stay in memory for now",
+        failed: "new vectors stay in memory",
     },
     Role {
         thread: "vectors-build",
@@ -50,7 +52,7 @@ static ROLES: [Role; 2] = [
         work: build_next,
         due: |shared| &shared.build_due,
         started: AtomicBool::new(false),
-        failed: "a segment was not built; it is scanned for now",
+        failed: "a segment was not built and is scanned instead",
     },
 ];
 
@@ -60,21 +62,21 @@ static STORES: Mutex<Stores> = Mutex::new(Stores {
 });
 static WOKEN: Condvar = Condvar::new();
 
-/// The stores that the threads look after.
+/// The open stores.
 struct Stores {
     open: Vec<Weak<Shared>>,
-    /// Counts wake-ups, so that none is missed between a look and a sleep.
+    /// Number of wake-ups, so none is missed between a check and a wait.
     signals: u64,
 }
 
-/// Looks after a store's vectors from now on; starts the threads where they are not running.
+/// Registers a store for background work; spawns the threads if they are not running.
 pub(super) fn register(shared: &Arc<Shared>) -> io::Result<()> {
     let mut stores = STORES.lock();
     for role in &ROLES {
         if !role.started.load(Ordering::Acquire) {
             std::thread::Builder::new()
                 .name(role.thread.to_owned())
-                .spawn(|| work_for_ever(role))?;
+                .spawn(|| run_forever(role))?;
             role.started.store(true, Ordering::Release);
         }
     }
@@ -84,7 +86,7 @@ pub(super) fn register(shared: &Arc<Shared>) -> io::Result<()> {
     Ok(())
 }
 
-/// There may be work for this store.
+/// Wakes the threads: there may be work for this store.
 pub(super) fn wake(shared: &Shared) {
     for role in &ROLES {
         (role.due)(shared).store(true, Ordering::Release);
@@ -93,32 +95,32 @@ pub(super) fn wake(shared: &Shared) {
     WOKEN.notify_all();
 }
 
-/// Keeps [`unregister`] waiting until it is dropped.
-pub(super) struct AtWork<'a>(&'a Shared);
+/// Blocks [`unregister`] until it is dropped.
+pub(super) struct WorkGuard<'a>(&'a Shared);
 
-/// None where the store is closing.
-pub(super) fn enter(shared: &Shared) -> Option<AtWork<'_>> {
+/// Begins work on a store; `None` if it is closing.
+pub(super) fn enter(shared: &Shared) -> Option<WorkGuard<'_>> {
     let mut signals = shared.signals.lock();
     if stopping(shared) {
         return None;
     }
-    signals.at_work += 1;
-    Some(AtWork(shared))
+    signals.active_threads += 1;
+    Some(WorkGuard(shared))
 }
 
-impl Drop for AtWork<'_> {
+impl Drop for WorkGuard<'_> {
     fn drop(&mut self) {
-        self.0.signals.lock().at_work -= 1;
+        self.0.signals.lock().active_threads -= 1;
         self.0.idle.notify_all();
     }
 }
 
-/// Looks after it no more, and waits for what is being done to it: a build is given up.
+/// Ends background work for a store and waits for its current jobs; a build is cancelled.
 pub(super) fn unregister(shared: &Shared) {
     let mut signals = shared.signals.lock();
-    // Under the lock, so that no thread begins after it was looked at here.
+    // Under the lock, so no thread can begin after the check below.
     shared.stopping.store(true, Ordering::Release);
-    while signals.at_work > 0 {
+    while signals.active_threads > 0 {
         shared.idle.wait(&mut signals);
     }
     drop(signals);
@@ -130,20 +132,20 @@ fn stopping(shared: &Shared) -> bool {
     shared.stopping.load(Ordering::Acquire)
 }
 
-fn work_for_ever(role: &'static Role) {
+fn run_forever(role: &'static Role) {
     if role.is_build {
-        threads::give_way();
+        threads::lower_priority();
     }
-    let mut looked_at_all = Instant::now();
+    let mut last_full_check = Instant::now();
     loop {
         let (stores, signals) = {
             let stores = STORES.lock();
             (stores.open.clone(), stores.signals)
         };
-        // Some work falls due by time alone, and what failed is tried again.
-        let all = looked_at_all.elapsed() >= PAUSE;
+        // Some work is due by time only, and failed jobs are tried again.
+        let all = last_full_check.elapsed() >= POLL_INTERVAL;
         if all {
-            looked_at_all = Instant::now();
+            last_full_check = Instant::now();
         }
         let mut worked = false;
         for shared in stores.iter().filter_map(Weak::upgrade) {
@@ -154,20 +156,20 @@ fn work_for_ever(role: &'static Role) {
         }
         let mut stores = STORES.lock();
         if !worked && stores.signals == signals {
-            WOKEN.wait_for(&mut stores, PAUSE);
+            WOKEN.wait_for(&mut stores, POLL_INTERVAL);
         }
     }
 }
 
-/// Does one job of a store; false where there is none or it failed.
+/// Does one job of a store; false if there is none or it failed.
 fn do_job(role: &Role, shared: &Shared) -> bool {
-    let Some(at_work) = enter(shared) else {
+    let Some(guard) = enter(shared) else {
         return false;
     };
     if !role.is_build {
         shared.signals.lock().sealing = true;
     }
-    // A job changes what is shared only at its end, under a lock: a panic leaves it as it was.
+    // A job changes shared state only at its end, under a lock: a panic leaves it unchanged.
     let done = catch_unwind(AssertUnwindSafe(|| (role.work)(shared)));
     {
         let mut signals = shared.signals.lock();
@@ -177,11 +179,11 @@ fn do_job(role: &Role, shared: &Shared) -> bool {
             signals.sealing = false;
         }
     }
-    drop(at_work);
+    drop(guard);
     match done {
         Ok(Ok(worked)) => {
             if worked && !role.is_build {
-                // What was sealed may be built.
+                // The new segments may be built.
                 wake(shared);
             }
             worked
@@ -192,19 +194,19 @@ fn do_job(role: &Role, shared: &Shared) -> bool {
             false
         }
         Err(_) => {
-            tracing::error!(folder = %shared.folder.display(), "a thread that tends vectors panicked; {}", role.failed);
+            tracing::error!(folder = %shared.folder.display(), "a background thread for vectors panicked; {}", role.failed);
             false
         }
     }
 }
 
-/// Writes what is frozen; whether there was anything. All kinds at once: a row is on disk
-/// with all of its vectors or with none.
+/// Writes frozen segments to disk; returns whether there were any. Writes all kinds at once, so a
+/// row is on disk with all of its vectors or with none.
 fn seal(shared: &Shared) -> Result<bool, IndexError> {
-    let lanes = shared.lanes();
+    let view = shared.view();
     let frozen: Vec<_> = KINDS
         .into_iter()
-        .map(|kind| (kind, lanes.of(kind).frozen.clone()))
+        .map(|kind| (kind, view.of(kind).frozen.clone()))
         .filter(|(_, frozen)| !frozen.is_empty())
         .collect();
     if frozen.is_empty() {
@@ -212,34 +214,29 @@ fn seal(shared: &Shared) -> Result<bool, IndexError> {
     }
     let mut replacements = Vec::new();
     for (kind, sources) in frozen {
-        let made = build::copy(
-            &shared.folder,
-            shared.dim,
-            shared.take_number(),
-            &sources,
-            false,
-        )?;
-        replacements.push((kind, sources, made));
+        let files = SegmentFiles::new(&shared.folder, shared.take_number());
+        let output = build::copy(files, shared.dim, &sources, MergeMode::Rewrite)?;
+        replacements.push((kind, sources, output));
     }
-    shared.put_in_place(replacements)?;
+    shared.replace_segments(replacements)?;
     Ok(true)
 }
 
-/// Does the next job; whether there was any.
+/// Does the next merge or build; returns whether there was one.
 fn build_next(shared: &Shared) -> Result<bool, IndexError> {
-    // Read first: what is asked for from here on is not done by finding nothing to do.
-    let asked = {
+    // Read first: finding no job does not complete requests that arrive later.
+    let requested = {
         let signals = shared.signals.lock();
-        (signals.compact_asked != signals.compact_done).then_some(signals.compact_asked)
+        (signals.compact_requested != signals.compact_done).then_some(signals.compact_requested)
     };
     let sealed = {
-        let lanes = shared.lanes();
-        KINDS.iter().all(|kind| lanes.of(*kind).frozen.is_empty())
+        let view = shared.view();
+        KINDS.iter().all(|kind| view.of(*kind).frozen.is_empty())
     };
-    let Some((kind, job)) = next_job(shared, asked.is_some()) else {
-        // What is asked for includes what is still on its way to disk.
-        if let Some(asked) = asked.filter(|_| sealed) {
-            shared.signals.lock().compact_done = asked;
+    let Some((kind, job)) = next_job(shared, requested.is_some()) else {
+        // A request includes vectors that are not on disk yet.
+        if let Some(requested) = requested.filter(|_| sealed) {
+            shared.signals.lock().compact_done = requested;
         }
         return Ok(false);
     };
@@ -255,56 +252,47 @@ fn build_next(shared: &Shared) -> Result<bool, IndexError> {
     drop(signals);
     done.map(|()| true)
 }
-fn next_job(shared: &Shared, compact: bool) -> Option<(VectorKind, Job)> {
-    let zeal = if compact {
-        Zeal::Compact
+
+fn next_job(shared: &Shared, compact: bool) -> Option<(VectorKind, MergeJob)> {
+    let urgency = if compact {
+        MergeUrgency::Compact
     } else if shared.quiet_for() >= IDLE {
-        Zeal::Idle
+        MergeUrgency::Idle
     } else {
-        Zeal::Busy
+        MergeUrgency::Busy
     };
-    let lanes = shared.lanes();
+    let view = shared.view();
     KINDS.into_iter().find_map(|kind| {
-        let lane: &Lane = lanes.of(kind);
-        let job = plan::next(&lane.stored, lane.len(), &shared.settings, zeal)?;
+        let list = view.of(kind);
+        let settings = &shared.settings;
+        let job = merge_policy::next_job(&list.stored, list.len(), settings, urgency)?;
         Some((kind, job))
     })
 }
 
-fn work(shared: &Shared, kind: VectorKind, job: Job) -> Result<(), IndexError> {
-    let mut go_on = |done| {
-        shared.built.store(done, Ordering::Relaxed);
-        !stopping(shared)
+fn work(shared: &Shared, kind: VectorKind, job: MergeJob) -> Result<(), IndexError> {
+    let mut builder = Builder {
+        folder: &shared.folder,
+        dim: shared.dim,
+        settings: &shared.settings,
+        record_progress: &mut |done| {
+            shared.built.store(done, Ordering::Relaxed);
+            !stopping(shared)
+        },
     };
-    // A segment that was only scanned so far keeps its files and gets an index beside them.
+    // A single segment without an index keeps its files and gets an index.
     if let [source] = &job.sources[..]
         && source.index.is_none()
-        && source.live.dead() == 0
+        && source.live.removed() == 0
     {
-        let built = build::index(
-            &shared.folder,
-            shared.dim,
-            source,
-            job.built_as,
-            &shared.settings,
-            None,
-            &mut go_on,
-        )?;
-        return built.map_or(Ok(()), |built| shared.put_index(kind, source, built));
+        let built = builder.index(source, job.built_as, None)?;
+        return built.map_or(Ok(()), |built| shared.add_index(kind, source, built));
     }
     let number = shared.take_number();
-    let made = build::run(
-        &shared.folder,
-        shared.dim,
-        number,
-        &job,
-        &shared.settings,
-        &mut go_on,
-    );
-    match made {
-        Ok(made) => shared.put_in_place(vec![(kind, job.sources, made)]),
+    match builder.run(number, &job) {
+        Ok(output) => shared.replace_segments(vec![(kind, job.sources, output)]),
         Err(error) => {
-            files::remove(&shared.folder, number)?;
+            SegmentFiles::new(&shared.folder, number).remove()?;
             Err(error)
         }
     }

@@ -1,4 +1,4 @@
-//! The two indexes together: exactness, damage, interruption.
+//! Both indexes together: exactness, corruption, interruption.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -33,7 +33,7 @@ fn filled(dir: &Path) -> Truth {
 }
 
 #[test]
-fn a_write_is_found_at_once_and_a_removal_no_more() {
+fn writes_and_removals_are_visible_immediately() {
     let dir = TempDir::new().unwrap();
     let (index, _) = open(dir.path());
     let mut truth = Truth::default();
@@ -52,7 +52,7 @@ fn a_write_is_found_at_once_and_a_removal_no_more() {
 }
 
 #[test]
-fn the_same_row_applied_twice_is_there_once() {
+fn a_row_that_is_applied_twice_exists_once() {
     let dir = TempDir::new().unwrap();
     let (index, _) = open(dir.path());
     let mut truth = Truth::default();
@@ -70,7 +70,7 @@ fn the_same_row_applied_twice_is_there_once() {
 }
 
 #[test]
-fn saved_and_reopened_it_is_the_same() {
+fn a_saved_index_is_unchanged_after_reopening() {
     let dir = TempDir::new().unwrap();
     let truth = filled(dir.path());
     let (index, opened) = open(dir.path());
@@ -81,7 +81,7 @@ fn saved_and_reopened_it_is_the_same() {
 }
 
 #[test]
-fn what_was_not_saved_comes_back_from_the_source_of_truth() {
+fn unsaved_rows_are_restored_from_the_source_of_truth() {
     let dir = TempDir::new().unwrap();
     let mut truth = filled(dir.path());
     let (index, _) = open(dir.path());
@@ -97,7 +97,7 @@ fn what_was_not_saved_comes_back_from_the_source_of_truth() {
 }
 
 #[test]
-fn a_write_that_reached_storage_alone_is_brought_to_both() {
+fn a_write_that_reached_only_storage_is_added_to_both_indexes() {
     let dir = TempDir::new().unwrap();
     let mut truth = filled(dir.path());
     truth.rows.remove(&RowId(11));
@@ -121,7 +121,7 @@ fn a_write_that_reached_storage_alone_is_brought_to_both() {
 }
 
 #[test]
-fn a_failed_fetch_stops_and_the_next_try_finishes() {
+fn a_second_reconcile_finishes_after_a_failed_fetch() {
     let dir = TempDir::new().unwrap();
     let truth = filled(dir.path());
     fs::remove_dir_all(dir.path()).unwrap();
@@ -145,10 +145,10 @@ fn a_failed_fetch_stops_and_the_next_try_finishes() {
     truth.assert_same(&index);
 }
 
-/// Every file of the index, one after the other, is cut, changed and removed: each time
-/// opening either still has everything or starts empty, and reconciling makes it whole.
+/// Every file of the index in turn is truncated, changed and removed. The index then either is
+/// complete or starts empty, and reconciling restores it.
 #[test]
-fn no_damage_is_ever_served() {
+fn corruption_is_never_served() {
     let dir = TempDir::new().unwrap();
     let truth = filled(dir.path());
     let pristine = TempDir::new().unwrap();
@@ -191,8 +191,8 @@ fn no_damage_is_ever_served() {
     assert!(wiped >= 12, "only {wiped} damages were noticed");
 }
 
-/// Files whose every byte is an answer's must be missed when a byte is; tantivy's list of
-/// files and its locks hold none.
+/// Whether a change of any byte must be detected. Tantivy's list of files and its locks contain no
+/// data.
 fn assert_noticed(damaged: &Path, opened: &Opened) {
     let name = damaged.file_name().unwrap().to_str().unwrap();
     let noticed = |state: &State| !matches!(state, State::Loaded { .. });
@@ -204,7 +204,7 @@ fn assert_noticed(damaged: &Path, opened: &Opened) {
 }
 
 #[test]
-fn an_index_of_another_model_is_wiped() {
+fn the_index_of_another_model_is_deleted() {
     let dir = TempDir::new().unwrap();
     filled(dir.path());
     let (index, opened) = CollectionIndex::open(dir.path(), &Configuration::new(DIM + 1)).unwrap();
@@ -219,7 +219,7 @@ fn an_index_of_another_model_is_wiped() {
 }
 
 #[test]
-fn a_save_that_died_half_way_leaves_the_last_one() {
+fn an_interrupted_save_leaves_the_last_one() {
     let dir = TempDir::new().unwrap();
     let truth = filled(dir.path());
     fs::write(dir.path().join("vectors/9.vectors"), b"half a fi").unwrap();
@@ -230,7 +230,7 @@ fn a_save_that_died_half_way_leaves_the_last_one() {
 }
 
 #[test]
-fn saves_leave_no_old_files_behind() {
+fn saves_remove_old_files() {
     let dir = TempDir::new().unwrap();
     let mut truth = filled(dir.path());
     let (index, _) = open(dir.path());
@@ -239,12 +239,12 @@ fn saves_leave_no_old_files_behind() {
         index.save().unwrap();
         index.save().unwrap();
     }
-    // The manifest, and vectors and ids of each kind.
+    // The manifest, and the vectors and ids of each kind.
     assert_eq!(files(&dir.path().join("vectors")).len(), 5);
 }
 
 #[test]
-fn what_cannot_be_indexed_changes_nothing() {
+fn invalid_rows_change_nothing() {
     let dir = TempDir::new().unwrap();
     let truth = filled(dir.path());
     let (index, _) = open(dir.path());
@@ -268,10 +268,6 @@ fn what_cannot_be_indexed_changes_nothing() {
     assert!(matches!(
         refused(&bad(90, vec![f32::NAN; DIM])),
         IndexError::NotFinite
-    ));
-    assert!(matches!(
-        refused(&bad(u64::MAX, vec![0.5; DIM])),
-        IndexError::RowTooLarge(_)
     ));
     truth.assert_same(&index);
     for query in [vec![1.0; DIM + 1], vec![]] {
@@ -326,7 +322,7 @@ fn thousands_of_removals_are_never_found() {
 }
 
 #[test]
-fn searches_go_on_while_it_is_written_and_saved() {
+fn searches_continue_during_writes_and_saves() {
     let dir = TempDir::new().unwrap();
     let (index, _) = open(dir.path());
     let mut truth = Truth::default();
@@ -360,7 +356,7 @@ fn searches_go_on_while_it_is_written_and_saved() {
 }
 
 #[test]
-fn statistics_count_what_is_there() {
+fn statistics_count_rows_and_vectors() {
     let dir = TempDir::new().unwrap();
     let truth = filled(dir.path());
     let (index, _) = open(dir.path());

@@ -1,5 +1,5 @@
-//! A search by vectors answers with one list: whatever its limit, it begins alike, and read to
-//! its end it holds every row once.
+//! A vector search returns one list: the list for a smaller limit is a prefix of the list for a larger
+//! one, and the complete list has every row once.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use crate::support::Truth;
 
 const ROWS: u64 = 9_000;
 
-/// Around each depth at which a list changes from one way to find it to another.
+/// Limits around each depth at which the source of the list changes.
 const LIMITS: [usize; 22] = [
     1, 2, 9, 10, 11, 15, 16, 17, 31, 32, 33, 64, 100, 127, 128, 129, 400, 1000, 1023, 1024, 1025,
     4500,
@@ -35,7 +35,7 @@ fn filled(kind: IndexKind, dir: &TempDir, vectors: &[Vec<f32>], each: usize) -> 
     for (chunk, sequence) in rows.chunks(700).zip(1..) {
         truth.write(&index, &[], chunk.to_vec(), sequence);
     }
-    index.settle();
+    index.wait_for_builds();
     let gone: Vec<RowId> = (0..rows.len() as u64).step_by(13).map(RowId).collect();
     truth.write(&index, &gone, vec![], 1_000);
     index
@@ -45,7 +45,7 @@ fn nearest(index: &CollectionIndex, query: &[f32], limit: usize, how: &Nearest<'
     index.nearest(query, VectorKind::Image, limit, how).unwrap()
 }
 
-/// `all` are the rows that match.
+/// `all` are all matching rows.
 fn assert_one_list(
     index: &CollectionIndex,
     query: &[f32],
@@ -68,7 +68,7 @@ fn live(rows: u64) -> BTreeSet<RowId> {
 }
 
 #[test]
-fn a_list_begins_alike_whatever_its_limit() {
+fn a_smaller_limit_returns_a_prefix() {
     let vectors = clustered(ROWS as usize, 21);
     let queries = clustered(3, 22);
     for kind in [
@@ -86,7 +86,7 @@ fn a_list_begins_alike_whatever_its_limit() {
             Some((0..ROWS).filter(|row| row % 2 == 0).map(RowId).collect()),
             Some((0..ROWS).filter(|row| row % 10 == 3).map(RowId).collect()),
             Some((0..ROWS).filter(|row| row % 100 == 7).map(RowId).collect()),
-            // Clusters, most of them far from the query.
+            // Clusters, most of which are far from the query.
             Some((0..ROWS).filter(|row| row % 20 < 3).map(RowId).collect()),
             Some((4_000..4_020).map(RowId).collect()),
         ];
@@ -134,10 +134,9 @@ fn rows_with_several_passages_are_one_list_too() {
     }
 }
 
-/// Copies of one image score alike: the order of their rows decides, at every depth and in
-/// every segment.
+/// Copies of one image have equal scores and are ordered by row, at every depth and in every segment.
 #[test]
-fn equal_vectors_are_one_list_in_the_order_of_rows() {
+fn equal_vectors_are_ordered_by_row() {
     let kinds = clustered(3, 25);
     let vectors: Vec<Vec<f32>> = (0..ROWS as usize)
         .map(|row| kinds[row % 3].clone())
@@ -161,9 +160,9 @@ fn equal_vectors_are_one_list_in_the_order_of_rows() {
     }
 }
 
-/// What a deep page shows is right too: compared with the true order.
+/// Deep pages match the exact order, too.
 #[test]
-fn deep_pages_hold_the_right_rows() {
+fn deep_pages_match_the_exact_order() {
     let vectors = clustered(ROWS as usize, 26);
     for (kind, least) in [
         (IndexKind::Hnsw, 90),

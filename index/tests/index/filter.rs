@@ -1,4 +1,4 @@
-//! Filters: what passes, compared with reading the documents one by one; what is refused.
+//! Filters: accepted documents, compared with an evaluation of each document's JSON; invalid filters.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -37,7 +37,7 @@ fn passing(index: &CollectionIndex, filter: &Value) -> Vec<u64> {
     found
 }
 
-/// The documents' own reading of a filter, from nothing but their JSON.
+/// Evaluates a filter on the JSON of a document.
 mod naive {
     use super::*;
 
@@ -167,7 +167,7 @@ mod naive {
             (Value::Bool(a), Value::Bool(b)) => Some(a.cmp(b)),
             (Value::Number(a), Value::Number(b)) => Some(numbers(a, b)),
             (Value::String(a), Value::String(b)) if date => {
-                // The dates of this test differ in their minutes and offsets alone.
+                // The dates of this test differ only in minutes and offsets.
                 Some(minutes(a).cmp(&minutes(b)))
             }
             (Value::String(a), Value::String(b)) => Some(a.cmp(b)),
@@ -369,8 +369,7 @@ fn filter() -> impl Strategy<Value = Value> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 40, max_shrink_iters: 100, ..ProptestConfig::default() })]
 
-    /// Several segments, deletions among them, any filter: exactly the documents that a
-    /// reading of their JSON picks.
+    /// Several segments with deletions and any filter: exactly the documents whose JSON matches.
     #[test]
     fn passes_what_a_reading_of_the_documents_picks(
         groups in prop::collection::vec(prop::collection::vec(document(), 1..8), 1..4),
@@ -410,10 +409,10 @@ proptest! {
     }
 }
 
-/// More documents in one segment than a scan takes at a time, with and without values and
-/// with several.
+/// More documents in one segment than a scan reads at a time: without values, with one and with
+/// several.
 #[test]
-fn scans_join_their_parts() {
+fn scans_cover_all_blocks() {
     let fields = |row: u64| {
         let mut fields = json!({"all": row % 7, "tags": [row % 5, row % 3]});
         if row.is_multiple_of(4) {
@@ -469,7 +468,7 @@ fn filled(documents: &[Value]) -> (TempDir, CollectionIndex) {
 }
 
 #[test]
-fn long_strings_are_told_apart() {
+fn long_strings_are_distinguished() {
     let long = "x".repeat(100_000);
     let (_dir, index) = filled(&[
         json!({"a": format!("{long}1")}),
@@ -522,7 +521,7 @@ fn points_are_found_by_distance_and_box() {
 }
 
 #[test]
-fn days_stand_for_their_beginning() {
+fn a_day_is_the_instant_of_its_beginning() {
     let (_dir, index) = filled(&[
         json!({"when": "2024-05-01"}),
         json!({"when": "2024-05-01T01:00:00+02:00", "note": "2024-05-01T01:00:00+02:00"}),
@@ -551,7 +550,7 @@ fn a_filter_survives_a_restart() {
 }
 
 #[test]
-fn what_is_wrong_is_said_with_its_place() {
+fn errors_have_a_location() {
     for (filter, at, words) in [
         (json!([]), "", "an array"),
         (json!({"a": {"$gte": null}}), "a.$gte", "null"),
@@ -563,7 +562,7 @@ fn what_is_wrong_is_said_with_its_place() {
         (json!({"a": {"$in": [[1]]}}), "a.$in", "an array"),
         (json!({"a": {"$exists": 1}}), "a.$exists", "true or false"),
         (json!({"a": {"$contains": {}}}), "a.$contains", "an object"),
-        (json!({"a": {"$gt": 1, "$lt": "b"}}), "a", "two types"),
+        (json!({"a": {"$gt": 1, "$lt": "b"}}), "a", "different types"),
         (json!({"a": {"$gt": true}}), "a.$gt", "the boolean true"),
         (json!({"a": {"$not": 1}}), "a.$not", "$ne"),
         (json!({"$nor": []}), "$nor", "$and"),
@@ -616,7 +615,7 @@ fn what_is_wrong_is_said_with_its_place() {
 }
 
 #[test]
-fn only_nothing_is_empty() {
+fn only_a_filter_without_conditions_is_empty() {
     let empty = |filter| Filter::parse(&filter, &declared()).unwrap().is_empty();
     assert!(empty(json!({})));
     assert!(!empty(json!({"a": 1})));

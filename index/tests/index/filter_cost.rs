@@ -1,4 +1,4 @@
-//! What a filtered search compares, counted: no time is measured here.
+//! The number of comparisons of filtered searches. No time is measured.
 
 use std::sync::Arc;
 
@@ -13,8 +13,8 @@ use crate::support::{Truth, metadata};
 
 const ROWS: usize = 40_000;
 
-/// What queries for ten hits cost on average, in tenths of a code that a walk compares: a scan
-/// knows which code comes next.
+/// The average cost of queries for ten hits. The unit is a tenth of a code that a traversal compares:
+/// a code in a scan is cheaper.
 fn spent(index: &CollectionIndex, queries: &[Vec<f32>], how: &Nearest<'_>) -> usize {
     let before = index.compared();
     for query in queries {
@@ -28,7 +28,7 @@ fn spent(index: &CollectionIndex, queries: &[Vec<f32>], how: &Nearest<'_>) -> us
     (10 * walked + 3 * scanned + 25 * vectors) / queries.len()
 }
 
-/// What a scan of so many by codes costs.
+/// The cost of a scan of `rows` vectors by codes.
 fn scan(rows: usize) -> usize {
     3 * rows + 25 * 48.min(rows)
 }
@@ -43,17 +43,17 @@ fn one_graph(dir: &TempDir) -> CollectionIndex {
             .map(|(vector, id)| row(id, vec![(VectorKind::Image, vector.clone())]));
         truth.write(&index, &[], rows.collect(), first + 1);
     }
-    index.settle();
+    index.wait_for_builds();
     index.compact();
-    index.settle();
+    index.wait_for_builds();
     assert_eq!(index.segments(VectorKind::Image).len(), 1);
     index
 }
 
-/// At any `ef` a filter costs no more than a scan of what it leaves, and no more than a few
-/// times the search without it.
+/// For any `ef` a filtered search costs not much more than a scan of the matching vectors, and not
+/// much more than the search without a filter.
 #[test]
-fn no_filter_falls_off_a_cliff() {
+fn the_cost_of_a_filter_is_bounded() {
     let dir = TempDir::new().unwrap();
     let index = one_graph(&dir);
     let queries = clustered(30, 32);
@@ -71,12 +71,12 @@ fn no_filter_falls_off_a_cliff() {
                 ..Nearest::default()
             };
             let spent = spent(&index, &queries, &how);
-            // A walk may have been tried before the scan, and ranks more where `ef` says so.
+            // A traversal may have been tried before the scan, and a larger `ef` ranks more.
             let most = 2 * scan(within.len()) + 25 * ef / 2;
             assert!(spent <= most, "ef {ef}, one in {every}: {spent}");
             of_ef.push(spent);
         }
-        // Fewer rows never cost much more than more of them.
+        // Fewer rows never cost much more than more rows.
         for two in of_ef.windows(2) {
             assert!(two[1] <= 3 * two[0], "ef {ef}: {of_ef:?}");
         }
@@ -89,10 +89,10 @@ fn no_filter_falls_off_a_cliff() {
     }
 }
 
-/// A filter that leaves only what lies far from the query is scanned, once the walk has come
-/// across too little.
+/// A filter that accepts only vectors far from the query is scanned after the traversal found too
+/// few.
 #[test]
-fn a_filter_against_the_query_costs_a_few_scans_at_most() {
+fn an_anticorrelated_filter_costs_few_scans() {
     let dir = TempDir::new().unwrap();
     let index = one_graph(&dir);
     // Row `r` is in cluster `r % 20`, and query `q` in cluster `q`.
@@ -119,9 +119,9 @@ fn a_filter_against_the_query_costs_a_few_scans_at_most() {
     }
 }
 
-/// A filter's rows are worked out once for each commit.
+/// A filter is evaluated once for each commit.
 #[test]
-fn a_filters_rows_are_kept_until_something_is_written() {
+fn the_rows_of_a_filter_are_cached_until_a_write() {
     let dir = TempDir::new().unwrap();
     let (index, _) = open(dir.path(), 32, settings(IndexKind::Auto, 1000));
     let vectors = clustered(300, 34);

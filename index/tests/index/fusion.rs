@@ -1,4 +1,4 @@
-//! The promises of fusion, on drawn lists and on the cases that others got wrong.
+//! The properties of fusion, on generated lists and on cases in which other methods fail.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 const KINDS: [ListKind; 3] = [ListKind::Keyword, ListKind::Image, ListKind::Text];
 
-/// Lists by kind, as rows best first with falling scores.
+/// Lists by kind: rows, best first, with falling scores.
 #[derive(Debug, Clone, Default)]
 struct Lists {
     keyword: Vec<Scored>,
@@ -43,7 +43,7 @@ impl Lists {
     }
 }
 
-/// Rows in this order, their scores falling from `best` to half of it.
+/// Rows in this order with scores from `best` down to half of it.
 fn falling(rows: impl IntoIterator<Item = u64>, best: f32) -> Vec<Scored> {
     let rows: Vec<u64> = rows.into_iter().collect();
     let step = best / 2.0 / rows.len().max(1) as f32;
@@ -75,7 +75,7 @@ fn score_of(fused: &[Fused], row: RowId) -> f64 {
 const RIGHT: u64 = 9_999;
 
 #[test]
-fn the_keyword_list_says_nothing_against_pictures_without_text() {
+fn the_keyword_list_does_not_demote_images_without_text() {
     let without_words = Lists {
         image: falling(0..50, 0.3),
         ..Lists::default()
@@ -95,7 +95,7 @@ fn the_keyword_list_says_nothing_against_pictures_without_text() {
 }
 
 #[test]
-fn texts_that_two_lists_find_leave_room_for_pictures() {
+fn texts_in_two_lists_leave_room_for_images() {
     let lists = Lists {
         keyword: falling(100..200, 10.0),
         text: falling(100..200, 0.9),
@@ -123,7 +123,7 @@ fn two_lists_of_different_texts_fill_half_the_page_together() {
 }
 
 #[test]
-fn a_text_in_other_words_is_not_drowned_by_pictures_nor_by_texts_of_both_lists() {
+fn a_text_in_other_words_is_not_crowded_out() {
     let mut text = vec![RIGHT];
     text.extend(100..199);
     let lists = Lists {
@@ -138,7 +138,7 @@ fn a_text_in_other_words_is_not_drowned_by_pictures_nor_by_texts_of_both_lists()
 }
 
 #[test]
-fn an_exact_code_is_first_whatever_its_vector_says() {
+fn an_exact_code_is_first_regardless_of_its_vector() {
     let mut keyword = vec![RIGHT];
     keyword.extend(150..200);
     for text in [
@@ -158,7 +158,7 @@ fn an_exact_code_is_first_whatever_its_vector_says() {
 }
 
 #[test]
-fn text_or_metadata_beside_a_picture_never_push_it_down() {
+fn text_or_metadata_never_demote_an_image() {
     let mut image = vec![RIGHT];
     image.extend(0..99);
     let bare = Lists {
@@ -178,7 +178,7 @@ fn text_or_metadata_beside_a_picture_never_push_it_down() {
 }
 
 #[test]
-fn a_list_with_a_clear_answer_leaves_the_rest_of_the_page_to_the_other() {
+fn a_list_with_a_clear_answer_leaves_the_page_to_the_other() {
     let clear = |rows: std::ops::Range<u64>, best: f32| {
         let mut list = falling(rows, best);
         for hit in &mut list[1..] {
@@ -197,7 +197,7 @@ fn a_list_with_a_clear_answer_leaves_the_rest_of_the_page_to_the_other() {
 }
 
 #[test]
-fn weights_turn_the_page() {
+fn weights_change_the_order() {
     let lists = Lists {
         image: falling(0..50, 0.3),
         text: falling(100..150, 0.9),
@@ -223,7 +223,7 @@ fn weights_turn_the_page() {
 }
 
 #[test]
-fn what_cannot_weigh_is_refused() {
+fn invalid_weights_are_refused() {
     let weights = Weights {
         image: -1.0,
         ..Weights::default()
@@ -243,7 +243,7 @@ fn what_cannot_weigh_is_refused() {
 }
 
 #[test]
-fn nothing_fuses_to_nothing() {
+fn no_lists_fuse_to_no_hits() {
     assert!(Fusion::default().fuse(&[]).is_empty());
     assert!(Lists::default().fuse(&Fusion::default()).is_empty());
 }
@@ -298,7 +298,7 @@ fn kind() -> impl Strategy<Value = ListKind> {
     prop_oneof![Just(KINDS[0]), Just(KINDS[1]), Just(KINDS[2])]
 }
 
-/// Scores grow only by rounding when nothing should change them.
+/// Rounding errors of scores that should be unchanged.
 const ROUNDING: f64 = 1e-12;
 
 proptest! {

@@ -1,4 +1,4 @@
-//! Keyword search: what is found by which words, and that no query is an error.
+//! Keyword search: which words find which documents, and that no query is a syntax error.
 
 use crate::support::{Truth, open, written};
 use clipdb_index::{CollectionIndex, KeywordQuery, RowId};
@@ -63,7 +63,7 @@ impl Shelf {
 }
 
 #[test]
-fn words_meet_in_their_stems_without_case_and_accents() {
+fn words_match_by_stem_without_case_and_accents() {
     let shelf = shelf();
     assert_eq!(shelf.find("POTATOES"), [1]);
     assert_eq!(shelf.find("runs"), [2]);
@@ -93,10 +93,10 @@ fn any_word_may_match_and_more_of_them_rank_higher() {
 }
 
 #[test]
-fn stop_words_match_nothing_unless_nothing_else_is_asked() {
+fn stop_words_count_only_in_queries_of_stop_words() {
     let shelf = shelf();
     assert_eq!(shelf.find("the potato of a man"), [1, 7]);
-    // A clause without a word, and the name of no field, ask for nothing else.
+    // A clause without a word and the name of no field are no content.
     for query in [
         "who",
         "who -potato",
@@ -118,7 +118,7 @@ fn phrases_keep_their_order() {
 }
 
 #[test]
-fn must_and_must_not() {
+fn required_and_excluded_clauses() {
     let shelf = shelf();
     assert_eq!(shelf.find("machine +espresso"), [3]);
     assert_eq!(shelf.find("machine -espresso"), [4]);
@@ -202,7 +202,7 @@ fn a_sentence_is_never_an_error() {
 }
 
 #[test]
-fn nothing_asked_finds_nothing() {
+fn an_empty_query_finds_nothing() {
     let shelf = shelf();
     for query in ["", "   ", "!?…", "🥔", "-!?"] {
         let found = shelf
@@ -214,7 +214,7 @@ fn nothing_asked_finds_nothing() {
 }
 
 #[test]
-fn the_full_score_tells_what_scores_mean() {
+fn the_full_score_is_that_of_a_full_match() {
     let shelf = shelf();
     let found = shelf
         .index
@@ -262,7 +262,7 @@ fn equal_scores_are_ordered_by_row_across_segments() {
 }
 
 #[test]
-fn odd_metadata_is_indexed_without_complaint() {
+fn unusual_metadata_is_indexed() {
     let dir = TempDir::new().unwrap();
     let (index, _) = open(dir.path());
     let long = "x".repeat(70_000);

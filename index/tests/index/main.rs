@@ -1,6 +1,6 @@
-//! The crate by its public surface.
+//! Tests of the crate's public interface.
 
-// Clippy's exemption for tests does not reach the functions they share.
+// Clippy's exemption for tests does not cover functions outside of tests.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod collection;
@@ -14,4 +14,4 @@ mod query_bounds;
 mod scripts;
 mod segments;
 mod support;
-mod wording;
+mod text_config;

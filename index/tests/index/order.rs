@@ -1,15 +1,15 @@
-//! Rows in the order of their fields, page after page; counts of values; groups.
+//! Sorting by fields in pages, facets, groups.
 
 use std::cmp::Ordering;
 
-use clipdb_index::{Facet, Fields, Filter, Order, OwnedRow, Place, Point, RowId, RowSet};
+use clipdb_index::{Facet, Fields, Filter, Order, OwnedRow, Point, RowId, RowSet, SortKey};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::{open, written};
 
-/// What a document's values count as, for a direction: the one that brings it forward.
+/// The value by which a document is sorted: the one that ranks it higher.
 fn key(metadata: &Value, descending: bool) -> Option<Value> {
     let values: Vec<Value> = match metadata {
         Value::Array(values) => values.clone(),
@@ -83,7 +83,7 @@ fn value() -> impl Strategy<Value = Value> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 40, max_shrink_iters: 100, ..ProptestConfig::default() })]
 
-    /// Over several segments with deletions: the whole order by pages of any size.
+    /// Several segments with deletions: the complete order in pages of any size.
     #[test]
     fn pages_join_to_the_whole_order(
         groups in prop::collection::vec(prop::collection::vec((prop::option::of(value()), prop::option::of(value())), 1..12), 1..4),
@@ -97,7 +97,7 @@ proptest! {
         for (sequence, group) in groups.into_iter().enumerate() {
             let from = rows.len();
             for (a, b) in group {
-                // Ids that are not in the order of rows.
+                // Ids in another order than rows.
                 let row = rows.len() as u64;
                 let mut fields = json!({});
                 if let Some(a) = a { fields["a"] = a; }
@@ -117,14 +117,14 @@ proptest! {
         let all: RowSet = rows.iter().map(|row| row.id).collect();
         for set in [None, Some(&all)] {
             let mut found = Vec::new();
-            let mut after: Option<Place> = None;
+            let mut after: Option<SortKey> = None;
             loop {
                 let ordered = index.ordered(set, &order, after.as_ref(), page).unwrap();
                 let Some(last) = ordered.last() else { break };
-                // As a cursor carries it.
-                let place = serde_json::to_string(&last.place).unwrap();
-                after = Some(serde_json::from_str(&place).unwrap());
-                prop_assert!(order.knows(&last.place));
+                // As in a cursor.
+                let key = serde_json::to_string(&last.key).unwrap();
+                after = Some(serde_json::from_str(&key).unwrap());
+                prop_assert!(order.knows(&last.key));
                 found.extend(ordered.iter().map(|ordered| ordered.row.0));
             }
             prop_assert_eq!(&found, &expected);
@@ -132,7 +132,7 @@ proptest! {
     }
 }
 
-/// What [`CollectionIndex::facets`] should say of a field, from the documents alone.
+/// The expected result of [`CollectionIndex::facets`], computed from the documents.
 fn counted(rows: &[&OwnedRow], field: &str, limit: usize) -> Facet {
     let mut counts: Vec<(Value, u64)> = Vec::new();
     for row in rows {
@@ -174,7 +174,7 @@ fn counted(rows: &[&OwnedRow], field: &str, limit: usize) -> Facet {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 60, max_shrink_iters: 100, ..ProptestConfig::default() })]
 
-    /// Over several segments with deletions, of all rows, many and few.
+    /// Several segments with deletions; all, many and few rows.
     #[test]
     fn facets_count_what_a_reading_of_the_documents_counts(
         groups in prop::collection::vec(prop::collection::vec(prop::option::of(value()), 1..60), 1..4),
@@ -189,7 +189,7 @@ proptest! {
             let from = rows.len();
             for value in group {
                 let row = rows.len() as u64;
-                // Every row has a value of its own in "own", and its value in "v".
+                // Every row has a unique value in "own", and its value in "v".
                 let mut fields = json!({"own": row});
                 if let Some(value) = value { fields["v"] = value; }
                 rows.push(written(row, "text", fields));
@@ -212,7 +212,7 @@ proptest! {
             prop_assert_eq!(found.documents, within.len() as u64);
             for (facet, (field, limit)) in found.facets.iter().zip(&fields) {
                 let expected = counted(&within, field, *limit);
-                // 1 and 1.0 are one value, which is shown as a whole number.
+                // 1 and 1.0 are one value, which is returned as an integer.
                 prop_assert_eq!(shown(facet), shown(&expected), "{}", field);
             }
         }
@@ -231,7 +231,7 @@ fn shown(facet: &Facet) -> String {
 }
 
 #[test]
-fn a_place_is_good_after_its_document_is_gone() {
+fn a_sort_key_is_valid_after_its_document_is_removed() {
     let dir = TempDir::new().unwrap();
     let (index, _) = open(dir.path());
     for row in 0..10 {
@@ -249,9 +249,9 @@ fn a_place_is_good_after_its_document_is_gone() {
         .apply(&[RowId(6), RowId(8)], &[newer.as_row()], 20)
         .unwrap();
     let rest = index
-        .ordered(None, &order, Some(&first[2].place), 100)
+        .ordered(None, &order, Some(&first[2].key), 100)
         .unwrap();
-    // The new one is "d10", before "d6".
+    // The new document is "d10", before "d6".
     assert_eq!(rows(&rest), [7, 4, 5, 2, 3, 0, 1]);
 }
 
@@ -273,10 +273,10 @@ fn the_nearest_come_first() {
     let ordered = index.ordered(None, &order, None, 10).unwrap();
     let rows: Vec<u64> = ordered.iter().map(|ordered| ordered.row.0).collect();
     assert_eq!(rows, [1, 4, 0, 3, 2]);
-    assert!((ordered[0].place.distance_m().unwrap() - 111_195.0).abs() < 1.0);
-    assert_eq!(ordered[4].place.distance_m(), None);
+    assert!((ordered[0].key.distance_m().unwrap() - 111_195.0).abs() < 1.0);
+    assert_eq!(ordered[4].key.distance_m(), None);
     let rest = index
-        .ordered(None, &order, Some(&ordered[1].place), 10)
+        .ordered(None, &order, Some(&ordered[1].key), 10)
         .unwrap();
     assert_eq!(rest[0].row, RowId(0));
 }

@@ -1,4 +1,4 @@
-//! What a query may ask is bounded, and what it costs with it.
+//! Limits of queries and of their cost.
 
 use std::time::{Duration, Instant};
 
@@ -32,7 +32,7 @@ impl Shelf {
     fn ask(&self, query: &KeywordQuery) -> Result<KeywordHits, IndexError> {
         let begun = Instant::now();
         let found = self.index.keyword(query, 10, None);
-        // Refused or not: far below what a megabyte of words took.
+        // Refused or not: far below the time for a megabyte of words.
         assert!(
             begun.elapsed() < Duration::from_secs(3),
             "{:?}",
@@ -54,7 +54,7 @@ fn many(count: usize, word: impl Fn(usize) -> String) -> String {
 }
 
 #[test]
-fn a_query_that_asks_too_much_is_refused() {
+fn a_query_beyond_a_limit_is_refused() {
     let shelf = shelf();
     let megabyte = many(150_000, |n| format!("w{n}"));
     assert_eq!(
@@ -111,7 +111,7 @@ fn a_query_that_asks_too_much_is_refused() {
 }
 
 #[test]
-fn what_is_within_the_bounds_is_answered() {
+fn a_query_within_the_limits_is_answered() {
     let shelf = shelf();
     for query in [
         many(1000, |n| format!("w{n}")),
@@ -129,9 +129,9 @@ fn what_is_within_the_bounds_is_answered() {
 }
 
 #[test]
-fn of_many_words_the_rarest_count() {
+fn the_rarest_of_many_words_count() {
     let shelf = shelf();
-    // "word" is in every document; the others are unknown or rare.
+    // "word" is in every document; the other words are unknown or rare.
     let query = format!("word {} w3", many(300, |n| format!("w{}", n + 100)));
     let found = shelf.ask(&KeywordQuery::parse(&query)).unwrap();
     assert_eq!(found.hits[0].row.0, 3);
@@ -141,7 +141,7 @@ fn of_many_words_the_rarest_count() {
 }
 
 #[test]
-fn a_sentence_of_any_length_is_no_error() {
+fn a_sentence_may_have_any_length() {
     let shelf = shelf();
     for sentence in [
         many(200_000, |n| format!("w{n}")),
@@ -199,7 +199,7 @@ fn highlights_of_huge_texts_are_bounded() {
 }
 
 #[test]
-fn a_filter_is_bounded() {
+fn a_filter_has_limits() {
     let parse = |filter: Value| Filter::parse(&filter, &Fields::default());
     let refused = |filter: Value, words: &str| {
         let error = parse(filter).unwrap_err().to_string();
@@ -225,7 +225,7 @@ fn a_filter_is_bounded() {
 }
 
 #[test]
-fn names_that_begin_with_a_dollar_are_fields_where_they_are() {
+fn existing_names_that_begin_with_a_dollar_are_fields() {
     let shelf = shelf();
     let fields = Fields::default();
     let is_field = |path: &str| shelf.index.has_field(path).unwrap();

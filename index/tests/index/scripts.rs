@@ -1,7 +1,7 @@
-//! Words of every script and form: what looks alike, or is written in two ways, is found alike.
+//! Words of all scripts: equal-looking texts and spelling variants match each other.
 
 use clipdb_index::{
-    Analyzer, CollectionIndex, Configuration, FieldWording, KeywordQuery, OwnedRow, Wording,
+    Analyzer, CollectionIndex, Configuration, FieldTextConfig, KeywordQuery, OwnedRow, TextConfig,
 };
 use serde_json::json;
 use tempfile::TempDir;
@@ -14,17 +14,17 @@ struct Shelf {
 }
 
 fn shelf(analyzer: Analyzer, documents: Vec<OwnedRow>) -> Shelf {
-    let wording = Wording {
+    let text_config = TextConfig {
         analyzer,
-        ..Wording::default()
+        ..TextConfig::default()
     };
-    read_as(wording, documents)
+    read_as(text_config, documents)
 }
 
-fn read_as(wording: Wording, documents: Vec<OwnedRow>) -> Shelf {
+fn read_as(text_config: TextConfig, documents: Vec<OwnedRow>) -> Shelf {
     let dir = TempDir::new().unwrap();
     let configuration = Configuration {
-        wording,
+        text_config,
         ..Configuration::new(DIM)
     };
     let (index, _) = CollectionIndex::open(dir.path(), &configuration).unwrap();
@@ -42,7 +42,7 @@ fn texts(analyzer: Analyzer, texts: &[&str]) -> Shelf {
 }
 
 impl Shelf {
-    /// Without forgiving typos.
+    /// Searches without correcting typos.
     fn find(&self, query: &str) -> Vec<u64> {
         let query = KeywordQuery::parse(query).with_typos(false);
         let found = self.index.keyword(&query, 50, None).unwrap();
@@ -68,7 +68,7 @@ impl Shelf {
     }
 }
 
-/// Those that read words without accents, and one language's.
+/// The analyzers that ignore accents, and one of another language.
 const ANALYZERS: [Analyzer; 5] = [
     Analyzer::English,
     Analyzer::German,
@@ -77,7 +77,7 @@ const ANALYZERS: [Analyzer; 5] = [
     Analyzer::Japanese,
 ];
 
-/// Each is found by the other.
+/// Asserts that each text finds the other.
 fn alike(analyzer: Analyzer, one: &str, other: &str) {
     let shelf = texts(
         analyzer,
@@ -99,7 +99,7 @@ fn alike(analyzer: Analyzer, one: &str, other: &str) {
 }
 
 #[test]
-fn forms_of_unicode_are_one() {
+fn forms_of_unicode_are_equal() {
     for analyzer in ANALYZERS {
         for (one, other) in [
             ("re\u{301}sume\u{301}", "résumé"),
@@ -125,7 +125,7 @@ fn forms_of_unicode_are_one() {
 }
 
 #[test]
-fn what_nobody_sees_cuts_no_word() {
+fn invisible_characters_split_no_word() {
     for analyzer in ANALYZERS {
         for character in [
             '\u{ad}', '\u{2060}', '\u{feff}', '\u{200c}', '\u{200d}', '\u{200e}', '\u{200f}',
@@ -144,7 +144,7 @@ fn what_nobody_sees_cuts_no_word() {
 }
 
 #[test]
-fn letters_that_are_written_in_two_ways_are_one() {
+fn spelling_variants_of_letters_are_equal() {
     for analyzer in [Analyzer::English, Analyzer::Plain, Analyzer::German] {
         for (one, other) in [
             ("STRASSE", "Straße"),
@@ -199,7 +199,7 @@ fn letters_that_are_written_in_two_ways_are_one() {
 }
 
 #[test]
-fn names_of_files_are_read_as_texts_are() {
+fn file_names_are_analyzed_like_texts() {
     for analyzer in [Analyzer::English, Analyzer::Plain] {
         let shelf = shelf(
             analyzer,
@@ -227,14 +227,14 @@ fn names_of_files_are_read_as_texts_are() {
         assert_eq!(shelf.found("myholiday"), [3]);
         assert_eq!(shelf.found("\"한글\""), [4]);
     }
-    let mut wording = Wording::default();
-    let exact = FieldWording {
+    let mut text_config = TextConfig::default();
+    let exact = FieldTextConfig {
         analyzer: Analyzer::Exact,
         boost: 1.0,
     };
-    wording.fields.insert("filename".to_owned(), exact);
+    text_config.fields.insert("filename".to_owned(), exact);
     let shelf = read_as(
-        wording,
+        text_config,
         vec![
             written(1, "", json!({"filename": "Cafe\u{301} Straße\u{200e}.JPG"})),
             written(2, "", json!({"filename": "Cafe Strasse.jpg"})),
@@ -249,7 +249,7 @@ fn names_of_files_are_read_as_texts_are() {
 }
 
 #[test]
-fn scripts_without_spaces_are_cut_into_words() {
+fn scripts_without_spaces_are_split_into_words() {
     for (text, word) in [
         ("เขากำลังกินข้าวที่บ้าน", "ข้าว"),
         ("เขากำลังกินข้าวที่บ้าน", "บ้าน"),
@@ -381,7 +381,7 @@ fn emoji_are_words() {
 }
 
 #[test]
-fn parts_are_found_together_and_apart() {
+fn parts_of_words_are_found_together_and_alone() {
     let shelf = texts(
         Analyzer::English,
         &[
@@ -464,7 +464,7 @@ fn long_words_are_found() {
 }
 
 #[test]
-fn a_word_that_must_not_occur_alone_means_all_others() {
+fn an_excluded_word_alone_finds_all_other_documents() {
     let shelf = texts(
         Analyzer::English,
         &["a dog", "a cat", "a cat and a dog", "a bird"],
@@ -508,7 +508,7 @@ fn quotes_and_signs_of_other_keyboards() {
 }
 
 #[test]
-fn fields_with_odd_names_are_asked_by_words() {
+fn fields_with_unusual_names_are_searched() {
     let shelf = shelf(
         Analyzer::English,
         vec![

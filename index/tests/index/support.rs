@@ -1,4 +1,4 @@
-//! A small source of truth to index from, and exact answers to compare with.
+//! A small source of truth with exact search results.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 pub const DIM: usize = 8;
 
-/// What storage would hold.
+/// The documents that storage would have.
 #[derive(Debug, Clone, Default)]
 pub struct Truth {
     pub rows: BTreeMap<RowId, OwnedRow>,
@@ -21,7 +21,7 @@ impl Truth {
         self.rows.keys().copied().collect()
     }
 
-    /// Applies to the index and to itself.
+    /// Applies a write to the index and to itself.
     pub fn write(
         &mut self,
         index: &CollectionIndex,
@@ -66,7 +66,7 @@ impl Truth {
         hits
     }
 
-    /// The index holds exactly this.
+    /// Asserts that the index holds exactly these rows.
     pub fn assert_same(&self, index: &CollectionIndex) {
         assert_eq!(index.vector_rows(), self.ids());
         assert_eq!(index.keyword_rows().unwrap(), self.ids());
@@ -113,7 +113,7 @@ pub fn metadata(value: Value) -> Map<String, Value> {
     }
 }
 
-/// A document with a text, and every third time a picture too.
+/// A document with a text, and in every third row an image.
 pub fn document(row: u64) -> OwnedRow {
     let mut vectors = vec![(VectorKind::Text, vector(row, VectorKind::Text))];
     if row.is_multiple_of(3) {
@@ -128,7 +128,7 @@ pub fn document(row: u64) -> OwnedRow {
     }
 }
 
-/// A document found by words alone.
+/// A document with the same vector as others of its row, for keyword tests.
 pub fn written(row: u64, text: &str, fields: Value) -> OwnedRow {
     OwnedRow {
         id: RowId(row),

@@ -1,4 +1,4 @@
-//! What the database holds, and how much memory and disk it may take.
+//! Resolves the data folder, the limits of collections, and the memory and disk budgets.
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! How the models compute.
+//! Resolves how the models compute.
 
 use std::path::Path;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The addresses that the server listens on, and who may call it.
+//! Resolves the addresses that the server listens on, and the access to them.
 
 use std::net::SocketAddr;
 

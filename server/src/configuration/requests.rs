@@ -1,4 +1,4 @@
-//! What requests may contain and how slowly they may arrive.
+//! Resolves the limits of requests, their minimum rate, and settings of the HTTP protocols.
 
 use std::time::Duration;
 

@@ -17,7 +17,7 @@ pub struct Finding {
     pub collection: Option<CollectionName>,
     /// The item: a document, a file or an entry.
     pub what: String,
-    /// What is wrong with it.
+    /// The reason.
     pub reason: String,
     /// The repair, if it was repaired.
     #[serde(skip_serializing_if = "Option::is_none")]

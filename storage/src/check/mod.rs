@@ -27,7 +27,7 @@ const FORMAT: u32 = clipdb_migrations::FORMAT_VERSION;
 
 /// The result of a check.
 #[derive(Debug, Default)]
-pub struct Checked {
+pub struct CheckReport {
     /// The format of the folder, if it has one.
     pub format: Option<u32>,
     /// The number of intact documents.
@@ -54,11 +54,15 @@ pub enum CheckMode {
 ///
 /// # Errors
 /// The folder is locked, does not exist or cannot be read. Corrupt data is not an error but a finding.
-pub fn check(dir: &Path, options: &StoreOptions, mode: CheckMode) -> Result<Checked, StorageError> {
+pub fn check(
+    dir: &Path,
+    options: &StoreOptions,
+    mode: CheckMode,
+) -> Result<CheckReport, StorageError> {
     if !dir.join("sled").is_dir() {
         return Err(StorageError::NoFolder { dir: dir.into() });
     }
-    let mut checked = Checked::default();
+    let mut checked = CheckReport::default();
     let database = match Database::open_without_migrating(dir, options) {
         Ok(database) => database,
         Err(error @ StorageError::Damaged { .. }) => {
@@ -99,7 +103,7 @@ pub fn check(dir: &Path, options: &StoreOptions, mode: CheckMode) -> Result<Chec
 fn check_content(
     database: Database,
     mode: CheckMode,
-    checked: &mut Checked,
+    checked: &mut CheckReport,
 ) -> Result<(), StorageError> {
     let repair = mode == CheckMode::Repair;
     let database = Arc::new(database);

@@ -275,9 +275,12 @@ fn invalid_content_with_valid_checksums_is_rejected() {
     let dir = TempDir::new().unwrap();
     let store = Store::open(dir.path(), &StoreOptions::default()).unwrap();
     let collection = filled(&store);
-    let info = store.shelf().take(&collection, &Whole).unwrap();
+    let info = store.snapshots().take(&collection, &Whole).unwrap();
     let mut archive = Vec::new();
-    let mut file = store.shelf().file(&"a".parse().unwrap(), &info.id).unwrap();
+    let mut file = store
+        .snapshots()
+        .file(&"a".parse().unwrap(), &info.id)
+        .unwrap();
     std::io::Read::read_to_end(&mut file, &mut archive).unwrap();
     assert_eq!(
         written(&frames(&archive)),

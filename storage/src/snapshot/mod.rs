@@ -27,7 +27,7 @@ use crate::{CollectionDefinition, DocumentKey, StorageError};
 
 pub(crate) use restore::read_into;
 pub use restore::{PendingRestore, read_manifest};
-pub use store::{Shelf, SnapshotId, SnapshotInfo};
+pub use store::{SnapshotId, SnapshotInfo, SnapshotStore};
 
 /// The header of an archive.
 #[derive(Clone, Debug, Serialize, Deserialize)]

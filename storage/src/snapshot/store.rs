@@ -47,7 +47,7 @@ pub struct SnapshotInfo {
 
 /// The snapshots of a data folder.
 #[derive(Clone, Debug)]
-pub struct Shelf {
+pub struct SnapshotStore {
     dir: PathBuf,
 }
 
@@ -65,10 +65,10 @@ impl SnapshotId {
     }
 }
 
-impl Shelf {
+impl SnapshotStore {
     /// Opens the snapshots of the data folder `data`, and removes incomplete ones.
     pub(crate) fn open(data: &Path) -> Result<Self, StorageError> {
-        let store = Shelf {
+        let store = SnapshotStore {
             dir: data.join("snapshots"),
         };
         remove_incomplete(&store.dir)?;
@@ -178,7 +178,7 @@ impl Shelf {
     }
 
     /// A new file without a name, which is removed when it is closed.
-    pub fn nameless(&self) -> Result<File, StorageError> {
+    pub fn unnamed_file(&self) -> Result<File, StorageError> {
         fs::create_dir_all(&self.dir).map_err(StorageError::io("create", &self.dir))?;
         let path = self.dir.join(format!("{}.{PARTIAL}", uuid::Uuid::now_v7()));
         let mut options = File::options();

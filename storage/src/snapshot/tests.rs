@@ -88,10 +88,10 @@ fn restored(store: &Store, archive: &[u8], name: &str) -> Result<CollectionStore
 }
 
 fn archive_of(store: &Store, collection: &CollectionStore) -> Vec<u8> {
-    let info = store.shelf().take(collection, &Whole).unwrap();
+    let info = store.snapshots().take(collection, &Whole).unwrap();
     let mut bytes = Vec::new();
     let name = &collection.definition().name;
-    let mut file = store.shelf().file(name, &info.id).unwrap();
+    let mut file = store.snapshots().file(name, &info.id).unwrap();
     std::io::Read::read_to_end(&mut file, &mut bytes).unwrap();
     assert_eq!(info.bytes, bytes.len() as u64);
     assert_eq!(info.sha256, BlobHash::of(&bytes).to_string());
@@ -146,7 +146,11 @@ fn a_snapshot_during_writes_is_consistent() {
     );
     assert_eq!(store.collections().len(), 13);
     assert_eq!(
-        store.shelf().list(&"busy".parse().unwrap()).unwrap().len(),
+        store
+            .snapshots()
+            .list(&"busy".parse().unwrap())
+            .unwrap()
+            .len(),
         12
     );
 }
@@ -214,9 +218,12 @@ fn a_cancelled_snapshot_or_restore_leaves_nothing() {
     let collection = create(&store, "a");
     let group = (0..9).map(|id| Write::Put(document(id, 1))).collect();
     collection.commit(group).unwrap();
-    let taken = store.shelf().take(&collection, &Until(4.into()));
+    let taken = store.snapshots().take(&collection, &Until(4.into()));
     assert!(matches!(taken, Err(StorageError::Cancelled)), "{taken:?}");
-    assert_eq!(store.shelf().list(&"a".parse().unwrap()).unwrap().len(), 0);
+    assert_eq!(
+        store.snapshots().list(&"a".parse().unwrap()).unwrap().len(),
+        0
+    );
 
     let archive = archive_of(&store, &collection);
     let cancelled = store.restore(&archive[..], definition("b"), &Until(4.into()));

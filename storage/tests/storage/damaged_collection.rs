@@ -37,7 +37,7 @@ fn one_of_two() -> TempDir {
         put(&create(&store, named), &format!("of-{named}"));
     }
     let bad = store.collection(&name("bad")).unwrap();
-    store.shelf().take(&bad, &Whole).unwrap();
+    store.snapshots().take(&bad, &Whole).unwrap();
     drop((store, bad));
     flip_last_bit(&raw(dir.path()).open_tree("documents-1").unwrap(), b"C");
     dir
@@ -137,8 +137,8 @@ fn repairing_dropping_or_restoring_it_ends_the_outage() {
 
     let restored = one_of_two();
     let store = open(restored.path());
-    let snapshot = &store.shelf().list(&name("bad")).unwrap()[0];
-    let archive = || store.shelf().file(&name("bad"), &snapshot.id).unwrap();
+    let snapshot = &store.snapshots().list(&name("bad")).unwrap()[0];
+    let archive = || store.snapshots().file(&name("bad"), &snapshot.id).unwrap();
     let definition = clipdb_storage::read_manifest(archive()).unwrap().definition;
     let other = CollectionDefinition::new(name("bad"), "another", DIM);
     assert!(matches!(

@@ -1,6 +1,6 @@
 use clipdb_storage::{
-    BlobHash, Document, DocumentId, DocumentKey, NewDocument, NewText, Outcome, Part, Passage,
-    Revision, StorageError, StoredImage, VectorKind, Write,
+    BlobHash, Document, DocumentId, DocumentKey, FieldUpdate, NewDocument, NewText, Outcome,
+    Passage, Patch, StorageError, StoredImage, VectorKind, Write,
 };
 use serde_json::json;
 use tempfile::TempDir;
@@ -162,14 +162,14 @@ fn a_patch_changes_a_part_with_its_vector_and_keeps_the_other() {
         .commit(vec![Write::Put(picture("a", b"old picture"))])
         .unwrap();
     let revise = |text, image, metadata| {
-        let revision = Revision {
+        let revision = Patch {
             id: id("a"),
             text,
             image,
             metadata: object(metadata),
         };
         let outcome = collection
-            .commit(vec![Write::Revise(revision)])
+            .commit(vec![Write::Patch(revision)])
             .unwrap()
             .outcomes[0];
         let document = collection.get(&id("a")).unwrap().unwrap();
@@ -185,23 +185,31 @@ fn a_patch_changes_a_part_with_its_vector_and_keeps_the_other() {
     let image_vector = (VectorKind::Image, vec![11.0; DIM]);
     let text_vector = (VectorKind::Text, vec![9.0; DIM]);
 
-    let (_, document, vectors) = revise(Part::Replace(new_text), Part::Keep, json!({"a": 1}));
+    let (_, document, vectors) = revise(
+        FieldUpdate::Set(new_text),
+        FieldUpdate::Keep,
+        json!({"a": 1}),
+    );
     assert_eq!(document.text.as_deref(), Some("words"));
     assert!(document.text_truncated && document.image.is_some());
     assert_eq!(vectors, [image_vector, text_vector.clone()]);
 
-    let (_, document, vectors) = revise(Part::Keep, Part::Remove, json!({}));
+    let (_, document, vectors) = revise(FieldUpdate::Keep, FieldUpdate::Remove, json!({}));
     assert_eq!((document.image, vectors), (None, vec![text_vector.clone()]));
     assert_eq!(document.metadata, object(json!({"a": 1})));
     assert_eq!(image_files(dir.path()), [""; 0]);
 
     let new_image = (image(b"new"), vec![7.0; DIM]);
-    let (_, document, vectors) = revise(Part::Keep, Part::Replace(new_image), json!({"a": null}));
+    let (_, document, vectors) = revise(
+        FieldUpdate::Keep,
+        FieldUpdate::Set(new_image),
+        json!({"a": null}),
+    );
     assert_eq!(document.image.as_ref().unwrap().hash, BlobHash::of(b"new"));
     assert!(document.metadata.is_empty());
     assert_eq!(vectors, [(VectorKind::Image, vec![7.0; DIM]), text_vector]);
 
-    let (outcome, unchanged, _) = revise(Part::Remove, Part::Remove, json!({"a": 2}));
+    let (outcome, unchanged, _) = revise(FieldUpdate::Remove, FieldUpdate::Remove, json!({"a": 2}));
     assert_eq!((outcome, unchanged), (Outcome::NothingLeft, document));
 }
 

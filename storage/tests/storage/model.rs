@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use clipdb_storage::{
-    BlobHash, CollectionStore, DocumentId, DocumentKey, Metadata, NewDocument, NewText, Outcome,
-    Part, Passage, Revision, Vector, VectorKind, Write,
+    BlobHash, CollectionStore, DocumentId, DocumentKey, FieldUpdate, Metadata, NewDocument,
+    NewText, Outcome, Passage, Patch, Vector, VectorKind, Write,
 };
 use proptest::prelude::*;
 use serde_json::Value;
@@ -46,7 +46,7 @@ impl Model {
                 Write::Delete(_)
                 | Write::DeleteVersion { .. }
                 | Write::Merge { .. }
-                | Write::Revise(_),
+                | Write::Patch(_),
                 None,
             ) => {
                 return Outcome::NotFound;
@@ -68,26 +68,26 @@ impl Model {
                 vectors: new.vectors.clone(),
             },
             (Write::Merge { metadata, .. }, Some(there)) => there.merged(metadata),
-            (Write::Revise(revision), Some(there)) => {
+            (Write::Patch(revision), Some(there)) => {
                 let mut made = there.merged(&revision.metadata);
                 match &revision.text {
-                    Part::Keep => {}
-                    Part::Remove => {
+                    FieldUpdate::Keep => {}
+                    FieldUpdate::Remove => {
                         (made.text, made.text_truncated) = (None, false);
                         made.set_texts(&[], &[]);
                     }
-                    Part::Replace(new) => {
+                    FieldUpdate::Set(new) => {
                         (made.text, made.text_truncated) = (Some(new.text.clone()), new.truncated);
                         made.set_texts(&new.passages, &new.vectors);
                     }
                 }
                 match &revision.image {
-                    Part::Keep => {}
-                    Part::Remove => {
+                    FieldUpdate::Keep => {}
+                    FieldUpdate::Remove => {
                         made.image = None;
                         made.set_image(None);
                     }
-                    Part::Replace((image, vector)) => {
+                    FieldUpdate::Set((image, vector)) => {
                         made.image = Some(image.bytes.to_vec());
                         made.set_image(Some(vector));
                     }
@@ -236,11 +236,11 @@ fn new_image() -> impl Strategy<Value = (clipdb_storage::NewImage, Vec<f32>)> {
 
 fn part<T: Clone + std::fmt::Debug>(
     new: impl Strategy<Value = T> + 'static,
-) -> impl Strategy<Value = Part<T>> {
+) -> impl Strategy<Value = FieldUpdate<T>> {
     prop_oneof![
-        Just(Part::Keep),
-        Just(Part::Remove),
-        new.prop_map(Part::Replace)
+        Just(FieldUpdate::Keep),
+        Just(FieldUpdate::Remove),
+        new.prop_map(FieldUpdate::Set)
     ]
 }
 
@@ -272,7 +272,7 @@ fn write() -> impl Strategy<Value = Write> {
     prop_oneof![
         4 => put(),
         2 => (id(), part(new_text()), part(new_image()), patch()).prop_map(
-            |(id, text, image, metadata)| Write::Revise(Revision { id, text, image, metadata })
+            |(id, text, image, metadata)| Write::Patch(Patch { id, text, image, metadata })
         ),
         1 => (id(), patch()).prop_map(|(id, metadata)| Write::Merge { id, metadata }),
         2 => id().prop_map(Write::Delete),

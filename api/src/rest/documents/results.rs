@@ -236,7 +236,7 @@ impl List {
         let file = blocking(move || {
             let mut file = match file {
                 Some(file) => file,
-                None => shelf.nameless()?,
+                None => shelf.unnamed_file()?,
             };
             file.write_all(&tail).map_err(write_error)?;
             Ok::<_, ApiError>(file)

@@ -91,53 +91,90 @@ struct Entry<'a> {
     value: &'a [u8],
 }
 
+/// The sizes of the fields of a directory, in bytes.
+struct FieldSizes {
+    /// The position of the first directory's offset.
+    start: usize,
+    offset: usize,
+    count: usize,
+    entry: usize,
+}
+
+const CLASSIC: FieldSizes = FieldSizes {
+    start: 4,
+    offset: 4,
+    count: 2,
+    entry: 12,
+};
+const BIG_TIFF: FieldSizes = FieldSizes {
+    start: 8,
+    offset: 8,
+    count: 8,
+    entry: 20,
+};
+
+struct Reader<'a> {
+    file: &'a [u8],
+    order: ByteOrder,
+    sizes: FieldSizes,
+}
+
+impl<'a> Reader<'a> {
+    fn number(&self, at: usize, length: usize) -> Option<u64> {
+        let bytes = self.file.get(at..at.checked_add(length)?)?;
+        Some(self.order.number(bytes))
+    }
+
+    fn offset(&self, at: usize) -> Option<usize> {
+        usize::try_from(self.number(at, self.sizes.offset)?).ok()
+    }
+
+    /// The entries of the first directory; `None` if it is truncated.
+    fn entries(&self) -> Option<Vec<Entry<'a>>> {
+        let at = self.offset(self.sizes.start)?;
+        let count = self.number(at, self.sizes.count)?.min(65_536) as usize;
+        let first = at.checked_add(self.sizes.count)?;
+        let entry = |number| self.entry(first.checked_add(number * self.sizes.entry)?);
+        (0..count).map(entry).collect()
+    }
+
+    fn entry(&self, at: usize) -> Option<Entry<'a>> {
+        let (tag, kind) = (self.number(at, 2)? as u16, self.number(at + 2, 2)? as u16);
+        let length = self.offset(at + 4)?.saturating_mul(length_of(kind));
+        // A short value is stored in place of its offset.
+        let within = at + 4 + self.sizes.offset;
+        let from = match length <= self.sizes.offset {
+            true => within,
+            false => self.offset(within)?,
+        };
+        let value = self.file.get(from..from.saturating_add(length));
+        // A tag that is not read may be corrupt.
+        if value.is_none() && READ.contains(&tag) {
+            return None;
+        }
+        Some(Entry {
+            tag,
+            kind,
+            value: value.unwrap_or_default(),
+        })
+    }
+}
+
 impl<'a> Directory<'a> {
     pub fn first(file: &'a [u8]) -> Result<Self, ImageError> {
         let order = match file.first() {
             Some(b'I') => ByteOrder::Little,
             _ => ByteOrder::Big,
         };
-        let big = is_big_tiff(file);
-        let number = |at: usize, length: usize| -> Option<u64> {
-            let bytes = file.get(at..at.checked_add(length)?)?;
-            Some(order.number(bytes))
+        let sizes = match is_big_tiff(file) {
+            true => BIG_TIFF,
+            false => CLASSIC,
         };
-        // The field sizes of a file with 64-bit offsets, and with 32-bit ones.
-        let (start, offset_length, count_length, entry_length) =
-            if big { (8, 8, 8, 20) } else { (4, 4, 2, 12) };
-        let read = || -> Option<Vec<Entry<'a>>> {
-            let at = usize::try_from(number(start, offset_length)?).ok()?;
-            let count = number(at, count_length)?.min(65_536) as usize;
-            let mut entries = Vec::new();
-            for place in 0..count {
-                let at = at.checked_add(count_length + place * entry_length)?;
-                let (tag, kind) = (number(at, 2)? as u16, number(at + 2, 2)? as u16);
-                let values = usize::try_from(number(at + 4, offset_length)?).ok()?;
-                let length = values.saturating_mul(length_of(kind));
-                let within = at + 4 + offset_length;
-                let from = if length <= offset_length {
-                    within
-                } else {
-                    usize::try_from(number(within, offset_length)?).ok()?
-                };
-                let value = file.get(from..from.saturating_add(length));
-                // A tag that is not read may be corrupt.
-                if value.is_none() && READ.contains(&tag) {
-                    return None;
-                }
-                entries.push(Entry {
-                    tag,
-                    kind,
-                    value: value.unwrap_or_default(),
-                });
-            }
-            Some(entries)
-        };
-        let entries = read().ok_or(TRUNCATED)?;
+        let reader = Reader { file, order, sizes };
         Ok(Self {
             file,
             order,
-            entries,
+            entries: reader.entries().ok_or(TRUNCATED)?,
         })
     }
 

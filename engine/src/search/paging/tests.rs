@@ -55,7 +55,7 @@ fn hit(row: u64, score: f64) -> Candidate {
 fn placed(id: &str, row: u64) -> Candidate {
     Candidate {
         score: None,
-        place: Some(Place::of_id(id)),
+        place: Some(SortKey::of_id(id)),
         ..hit(row, 0.0)
     }
 }

@@ -1,4 +1,4 @@
-// Building one segment's index with FAISS. FAISS ids are the segment's positions.
+// Builds one segment's index with FAISS. FAISS ids are the segment's positions.
 
 #include <mutex>
 
@@ -8,29 +8,26 @@
 
 #include "call.h"
 #include "index.h"
+#include "interface.h"
 #include "storage.h"
-
-/// Asked now and then during a build, on the thread that called; false ends it.
-typedef bool (*clipdb_go_on)(void* context, size_t done);
 
 namespace {
 
-/// Vectors added between two questions whether to go on.
+/// Vectors added between two reports of progress.
 constexpr faiss::idx_t STEP = 4096;
 
 struct Progress {
-    clipdb_go_on go_on;
-    void* context;
+    const clipdb_progress& report;
     size_t done;
 };
 
 thread_local Progress* building = nullptr;
 
-/// FAISS asks one object for the whole process, on whatever thread it happens to run: only
-/// the thread that builds ever stops.
+/// FAISS has one callback for the process and calls it on any thread that runs FAISS. Only a
+/// thread that builds is ever interrupted.
 struct StopBuilding : faiss::InterruptCallback {
     bool want_interrupt() override {
-        return building && !building->go_on(building->context, building->done);
+        return building && !building->report.record(building->report.context, building->done);
     }
 };
 
@@ -52,7 +49,7 @@ class BuildOnThisThread {
     }
 };
 
-/// Puts storage that is not the graph's own in the place of what it had.
+/// Replaces the graph's storage by storage that the graph does not own.
 void lend(faiss::IndexHNSW& graph, faiss::Index* storage) {
     if (graph.own_fields) {
         delete graph.storage;
@@ -65,36 +62,24 @@ void lend(faiss::IndexHNSW& graph, faiss::Index* storage) {
 
 extern "C" {
 
-/// A graph over all `count` vectors, linked by their codes; both outlive it. With `base`, the
-/// graph in that file, which is over the first `base_count` of them, is continued; without,
-/// `base_count` is 0.
-int clipdb_build_graph(
-        const float* vectors,
-        const uint8_t* codes,
-        size_t count,
-        size_t dim,
-        int links,
-        int ef_construction,
-        const char* base,
-        size_t base_count,
-        clipdb_go_on go_on,
-        void* context,
-        clipdb_index** out,
-        char* message) {
+/// Builds a graph over all vectors, linked by their codes. With `base`, extends the graph in that
+/// file.
+int clipdb_build_graph(const clipdb_graph_build* build, clipdb_index** out, char* message) {
     return clipdb::call(message, [&] {
-        auto index = std::make_unique<clipdb_index>(vectors, codes, count, dim);
-        clipdb::CodedVectors storage(index->codes, count, base_count, dim);
+        const auto [vectors, codes, count, dim] = build->vectors;
+        auto index = std::make_unique<clipdb_index>(build->vectors);
+        clipdb::CodedVectors storage(index->codes, count, build->base_count, dim);
         std::unique_ptr<faiss::IndexHNSW> graph;
-        if (base) {
-            graph = clipdb::read_graph(base, 0);
-            clipdb::check_shape(*graph, base_count, dim);
+        if (build->base) {
+            graph = clipdb::read_graph(build->base, 0);
+            clipdb::check_shape(*graph, build->base_count, dim);
         } else {
             graph = std::make_unique<faiss::IndexHNSWFlat>(
-                    dim, links, faiss::METRIC_INNER_PRODUCT);
+                    dim, build->links, faiss::METRIC_INNER_PRODUCT);
         }
         lend(*graph, &storage);
-        graph->hnsw.efConstruction = ef_construction;
-        Progress progress{go_on, context, base_count};
+        graph->hnsw.efConstruction = build->ef_construction;
+        Progress progress{build->progress, build->base_count};
         BuildOnThisThread here(progress);
         faiss::idx_t total = count;
         while (graph->ntotal < total) {
@@ -109,32 +94,24 @@ int clipdb_build_graph(
     });
 }
 
-/// Lists of product codes, `subquantizers` numbers of 4 bits for each vector: their tables of
-/// distances stay in registers (André, Kermarrec and Le Scouarnec 2015), where those of 8 bits
-/// are gathered from memory.
-int clipdb_build_lists(
-        const float* vectors,
-        size_t count,
-        size_t dim,
-        size_t lists,
-        size_t subquantizers,
-        clipdb_go_on go_on,
-        void* context,
-        clipdb_index** out,
-        char* message) {
+/// Builds an inverted file over product codes of `subquantizers` numbers of 4 bits a vector.
+/// Their distance tables fit in registers (André, Kermarrec and Le Scouarnec 2015); tables of
+/// 8-bit codes are gathered from memory.
+int clipdb_build_lists(const clipdb_lists_build* build, clipdb_index** out, char* message) {
     return clipdb::call(message, [&] {
-        Progress progress{go_on, context, 0};
+        const auto [vectors, codes, count, dim] = build->vectors;
+        Progress progress{build->progress, 0};
         BuildOnThisThread here(progress);
         auto index = std::make_unique<faiss::IndexIVFPQFastScan>(
                 new faiss::IndexFlatIP(dim),
                 dim,
-                lists,
-                subquantizers,
+                build->lists,
+                build->subquantizers,
                 4,
                 faiss::METRIC_INNER_PRODUCT);
         index->own_fields = true;
-        // By residuals this kind of FAISS 1.12 misses some of a list's vectors, other ones in
-        // each build.
+        // With residuals this class of FAISS 1.12 misses some vectors of a list, different ones
+        // in each build.
         index->by_residual = false;
         index->cp.niter = 10;
         index->cp.spherical = true;
@@ -145,7 +122,7 @@ int clipdb_build_lists(
             index->add(std::min<size_t>(STEP, count - done), vectors + done * dim);
             progress.done = done;
         }
-        *out = new clipdb_index(vectors, nullptr, count, dim);
+        *out = new clipdb_index(build->vectors);
         (*out)->index = std::move(index);
     });
 }

@@ -1,4 +1,4 @@
-// The border to Rust: no exception crosses it, a failure becomes a message.
+// The boundary to Rust: no exception crosses it, a failure becomes a message.
 #pragma once
 
 #include <cstdio>
@@ -8,7 +8,7 @@ constexpr size_t clipdb_message_bytes = 512;
 
 namespace clipdb {
 
-/// Runs `work`; 0, or 1 with the reason in `message`, which has clipdb_message_bytes.
+/// Runs `work`. Returns 0, or 1 with the reason in `message`, which has clipdb_message_bytes.
 template <typename Work>
 int call(char* message, Work&& work) noexcept {
     try {
@@ -17,7 +17,7 @@ int call(char* message, Work&& work) noexcept {
     } catch (const std::exception& error) {
         std::snprintf(message, clipdb_message_bytes, "%s", error.what());
     } catch (...) {
-        std::snprintf(message, clipdb_message_bytes, "an exception without words");
+        std::snprintf(message, clipdb_message_bytes, "unknown exception");
     }
     return 1;
 }

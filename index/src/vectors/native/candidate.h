@@ -1,17 +1,18 @@
-// A position that a search came across.
+// A position that a search compared.
 #pragma once
 
 #include <cstdint>
 
 namespace clipdb {
 
+/// `Hit` in `mod.rs`.
 struct Candidate {
-    /// The inner product with the query, or about that.
+    /// The inner product with the query, exact or by code.
     float score;
     uint32_t position;
 };
 
-/// Best first; of equal scores the earlier row.
+/// Best first; of equal scores, the lower row.
 struct IsBetter {
     /// The row of each position.
     const uint64_t* rows;

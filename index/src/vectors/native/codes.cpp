@@ -12,13 +12,12 @@ namespace clipdb {
 
 namespace {
 
-/// All kernels give the same sums: whole numbers, which never overflow 32 bits below 66,000
-/// dimensions.
+/// All kernels return the same sums: integers, which do not overflow 32 bits below 66,000 dimensions.
 struct Kernels {
-    /// Code against query.
+    /// Product of a code and a query.
     int32_t (*dot)(const uint8_t* code, const int8_t* query, size_t bytes);
     void (*dot_4)(const uint8_t* const codes[4], const int8_t* query, size_t bytes, int32_t out[4]);
-    /// Code against code, both without their 128.
+    /// Product of two codes, both without their offset of 128.
     int32_t (*between)(const uint8_t* one, const uint8_t* other, size_t bytes);
 };
 
@@ -118,9 +117,9 @@ VNNI int32_t vnni_between(const uint8_t* one, const uint8_t* other, size_t bytes
     return _mm512_reduce_add_epi32(_mm512_sub_epi32(sums, _mm512_slli_epi32(surplus, 7)));
 }
 
-/// The quickest first.
+/// The kernels for an instruction set, the fastest first.
 struct Level {
-    bool here;
+    bool supported;
     Kernels kernels;
 } const levels[] = {
         {__builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bw") &&
@@ -132,7 +131,7 @@ struct Level {
 };
 
 const Kernels kernels = std::find_if(std::begin(levels), std::end(levels), [](const Level& level) {
-                            return level.here;
+                            return level.supported;
                         })->kernels;
 
 float scale_of(const float* vector, size_t dim) {
@@ -148,7 +147,7 @@ int32_t rounded(float number, float inverse) {
 }
 
 float inverse_of(float scale) {
-    // A vector so short that this is infinite has no direction to speak of.
+    // A vector so short that this is infinite is treated as zero.
     float inverse = 1 / scale;
     return std::isfinite(inverse) ? inverse : 0;
 }
@@ -220,7 +219,7 @@ size_t clipdb_code_bytes(size_t dim) noexcept {
     return clipdb::code_bytes(dim);
 }
 
-/// Codes and scales of `count` vectors.
+/// Writes codes and scales of `count` vectors.
 void clipdb_encode(
         const float* vectors, size_t count, size_t dim, uint8_t* codes, float* scales) noexcept {
     size_t stride = clipdb::code_bytes(dim);
@@ -229,13 +228,12 @@ void clipdb_encode(
     }
 }
 
-/// What the kernels of `level`, from the quickest on, make of five codes and a query: the query's
-/// products with all, then that of the first two. False where this processor has no such kernels.
-/// For the test that all agree.
+/// The sums of the kernels of `level`, for the test that compares them: the products of a query and
+/// five codes, and the product of the first two codes. False if this processor does not support them.
 bool clipdb_code_sums(
         size_t level, const uint8_t* codes, const int8_t* query, size_t bytes, int32_t sums[6]) noexcept {
     const clipdb::Kernels& kernels = clipdb::levels[level].kernels;
-    if (!clipdb::levels[level].here) {
+    if (!clipdb::levels[level].supported) {
         return false;
     }
     const uint8_t* four[4] = {codes, codes + bytes, codes + 2 * bytes, codes + 3 * bytes};

@@ -1,5 +1,5 @@
-// Vectors as 8-bit codes: what a graph is built and walked by. A code is a quarter of its
-// vector, and a processor multiplies 64 of its numbers at once.
+// Vectors as 8-bit codes, by which graphs are built and traversed. A code has a quarter of the size
+// of its vector, and a processor multiplies 64 of its dimensions at once.
 #pragma once
 
 #include <algorithm>
@@ -9,26 +9,26 @@
 
 namespace clipdb {
 
-/// Bytes of a code: one for each number, filled up to whole cache lines.
+/// Bytes of a code: one for each dimension, padded to a multiple of the cache line.
 inline size_t code_bytes(size_t dim) {
     return (dim + 63) / 64 * 64;
 }
 
-/// Writes the code of `vector`; a number `x` becomes `128 + round(x / scale)`. Returns the
-/// scale, the largest number divided by 127.
+/// Writes the code of `vector`: a dimension `x` becomes `128 + round(x / scale)`. Returns the scale,
+/// which is the largest magnitude divided by 127.
 float encode(const float* vector, size_t dim, uint8_t* code);
 
-/// A query, coded likewise but with signs.
+/// An encoded query: like a code, but signed.
 struct CodedQuery {
     std::vector<int8_t> code;
     float scale = 0;
-    /// What the 128 of a code add to its product with this.
+    /// The contribution of a code's offset of 128 to its product with the query.
     int32_t surplus = 0;
 
     void set(const float* query, size_t dim);
 };
 
-/// Borrowed codes: one behind the other, then a scale for each.
+/// Borrowed codes, contiguous and followed by their scales.
 class Codes {
   public:
     Codes() = default;
@@ -37,16 +37,16 @@ class Codes {
               bytes(bytes),
               scales(reinterpret_cast<const float*>(bytes + count * stride)) {}
 
-    /// About the inner product of the query and the vector at `position`.
+    /// The approximate inner product of the query and the vector at `position`.
     float product(const CodedQuery& query, size_t position) const;
 
     void products_4(const CodedQuery& query, const uint32_t positions[4], float out[4]) const;
 
-    /// The same for any number of positions, which a scan knows beforehand.
+    /// The products with any number of positions, for scans.
     void products(
             const CodedQuery& query, const uint32_t* positions, size_t count, float* out) const;
 
-    /// About the inner product of two vectors.
+    /// The approximate inner product of two vectors.
     float between(size_t one, size_t other) const;
 
     void prefetch(size_t position) const {

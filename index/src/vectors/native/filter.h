@@ -1,4 +1,4 @@
-// Which positions of a segment a search may answer with.
+// Which positions of a segment a search may return.
 #pragma once
 
 #include <cstddef>
@@ -6,16 +6,15 @@
 
 #include <faiss/impl/IDSelector.h>
 
-/// Bit `p % 64` of word `p / 64` stands for position or row `p`.
 struct clipdb_filter {
-    /// Positions that are not removed; may change during a search. Null: all.
+    /// Bit `p % 64` of word `p / 64` is set unless position `p` is removed; may change during a
+    /// search. Null: no position is removed.
     const uint64_t* live;
     /// The row of each position.
     const uint64_t* rows;
-    /// Rows that may be answered. Null: all.
-    const uint64_t* within;
-    /// Words of `within`; rows beyond are not in it.
-    size_t within_words;
+    /// Whether a row is in the set `within`. Null: all rows are.
+    bool (*contains)(const void* within, uint64_t row);
+    const void* within;
 };
 
 namespace clipdb {
@@ -26,11 +25,7 @@ inline bool is_live(const clipdb_filter& filter, uint64_t position) {
 }
 
 inline bool is_within(const clipdb_filter& filter, uint64_t position) {
-    if (!filter.within) {
-        return true;
-    }
-    uint64_t row = filter.rows[position];
-    return row / 64 < filter.within_words && (filter.within[row / 64] >> (row % 64) & 1);
+    return !filter.contains || filter.contains(filter.within, filter.rows[position]);
 }
 
 inline bool passes(const clipdb_filter& filter, uint64_t position) {
@@ -39,8 +34,8 @@ inline bool passes(const clipdb_filter& filter, uint64_t position) {
 
 struct Selector final : faiss::IDSelector {
     clipdb_filter filter;
-    /// How often it was asked, about the better ones of what a search comes across, and how
-    /// often it said yes; by one thread.
+    /// How often FAISS asked, about the better candidates that it compared, and how often the
+    /// filter accepted. One thread counts.
     mutable size_t asked = 0;
     mutable size_t passed = 0;
     explicit Selector(const clipdb_filter& filter) : filter(filter) {}
@@ -51,7 +46,7 @@ struct Selector final : faiss::IDSelector {
         return passes;
     }
     bool passes_all() const {
-        return !filter.live && !filter.within;
+        return !filter.live && !filter.contains;
     }
 };
 

@@ -8,21 +8,21 @@ namespace {
 
 using Link = faiss::HNSW::storage_idx_t;
 
-/// The best on top.
+/// Orders a heap with the best candidate on top.
 struct WorseFirst {
     bool operator()(const Candidate& a, const Candidate& b) const {
         return a.score < b.score;
     }
 };
 
-/// The worst on top.
+/// Orders a heap with the worst candidate on top.
 struct BetterFirst {
     bool operator()(const Candidate& a, const Candidate& b) const {
         return a.score > b.score;
     }
 };
 
-/// Gives `take` the neighbours of `position` in a layer.
+/// Calls `take` with the neighbours of `position` in a layer.
 template <typename Take>
 void neighbours(const faiss::HNSW& graph, uint32_t position, int layer, Take&& take) {
     size_t begin, end;
@@ -33,7 +33,7 @@ void neighbours(const faiss::HNSW& graph, uint32_t position, int layer, Take&& t
     }
 }
 
-/// Gives `take` each of `positions` with its score.
+/// Calls `take` with each of `positions` and its score.
 template <typename Take>
 void score(
         const Codes& codes,
@@ -53,8 +53,8 @@ void score(
     }
 }
 
-/// The nearest that steps to ever nearer neighbours lead to, down to the layer above the
-/// lowest; adds to `compared`.
+/// Descends greedily to the layer above the lowest; returns the nearest candidate and adds to
+/// `compared`.
 Candidate descend(
         const faiss::HNSW& graph, const Codes& codes, const CodedQuery& query, size_t& compared) {
     uint32_t entry = graph.entry_point;
@@ -140,7 +140,7 @@ void Walk::admit(Candidate next) {
 bool Walk::widen(size_t ef, size_t budget) {
     width = ef;
     best.reserve(ef + 1);
-    // What a narrower walk left aside may be among the best of a wider one.
+    // Candidates that the narrower traversal dropped may be among the best of the wider one.
     std::vector<Candidate> aside;
     aside.swap(evicted);
     std::sort(aside.begin(), aside.end(), BetterFirst());
@@ -168,7 +168,7 @@ bool Walk::widen(size_t ef, size_t budget) {
         neighbours(graph, nearest.position, 0, [&](uint32_t next) {
             if (visited.enter(next)) {
                 codes.prefetch(next);
-                if (filter.within) {
+                if (filter.contains) {
                     __builtin_prefetch(filter.rows + next);
                 }
                 batch.push_back(next);
@@ -179,7 +179,7 @@ bool Walk::widen(size_t ef, size_t budget) {
             return false;
         }
         score(codes, query, batch, [&](Candidate next) { admit(next); });
-        // One of these is most likely next.
+        // One of these is most likely expanded next.
         for (size_t at = 0; at < std::min<size_t>(ahead.size(), 3); at++) {
             const Link* links = graph.neighbors.data() + graph.offsets[ahead[at].position];
             __builtin_prefetch(links);

@@ -1,4 +1,4 @@
-// A walk through a graph (Malkov and Yashunin 2016) by codes.
+// Traversal of an HNSW graph (Malkov and Yashunin 2016) by codes.
 #pragma once
 
 #include <vector>
@@ -11,16 +11,16 @@
 
 namespace clipdb {
 
-/// Positions that a walk has been at, a bit each. The memory is the thread's, so a thread has
-/// one at a time, and what a walk sets it clears: a graph is far larger than what one walk sees
-/// of it.
+/// The visited positions of a traversal, one bit each. The memory belongs to the thread, so a thread
+/// can have one at a time. A traversal clears only the bits that it set, since it visits a small part
+/// of the graph.
 class Visited {
   public:
     explicit Visited(size_t count);
     Visited(const Visited&) = delete;
     ~Visited();
 
-    /// Whether it is the first time there.
+    /// Marks a position; returns whether it was unvisited.
     bool enter(uint32_t position) {
         uint64_t& word = of_this_thread.bits[position / 64];
         uint64_t bit = uint64_t(1) << (position % 64);
@@ -43,8 +43,9 @@ class Visited {
     Kept& of_this_thread;
 };
 
-/// A walk through the lowest layer. It keeps the best that pass a filter, walks through the
-/// others, and can be widened: a wider walk continues a narrower one and compares nothing twice.
+/// A traversal of the lowest layer. It keeps the best candidates that the filter accepts and passes
+/// through the others. It can be widened: the wider traversal continues the narrower one and compares
+/// nothing twice.
 class Walk {
   public:
     Walk(const faiss::HNSW& graph,
@@ -52,11 +53,11 @@ class Walk {
          const CodedQuery& query,
          const clipdb_filter& filter);
 
-    /// Continues until the best `ef` that it comes across are kept. False where that would
-    /// compare more than `budget` codes in all; what is kept is of no use then.
+    /// Continues until the best `ef` accepted candidates are kept. Returns false if that would
+    /// compare more than `budget` codes in all; the kept candidates are then incomplete.
     bool widen(size_t ef, size_t budget);
 
-    /// In no order. Fewer than the walk's width where the graph leads to no more.
+    /// The kept candidates, unordered. Fewer than `ef` where the graph leads to no more.
     const std::vector<Candidate>& kept() const {
         return best;
     }
@@ -77,13 +78,13 @@ class Walk {
     Visited visited;
     size_t width = 0;
     size_t scored = 0;
-    /// A heap, the worst on top.
+    /// A heap with the worst candidate on top.
     std::vector<Candidate> best;
-    /// A heap of what is to be expanded, the best on top.
+    /// A heap of candidates to expand, the best on top.
     std::vector<Candidate> ahead;
-    /// What was kept until better ones came.
+    /// Candidates that better ones replaced.
     std::vector<Candidate> evicted;
-    /// What was neither kept nor expanded.
+    /// Candidates that were neither kept nor expanded.
     std::vector<Candidate> rejected;
     std::vector<uint32_t> batch;
 };

@@ -7,7 +7,6 @@
 #include <faiss/index_io.h>
 
 #include "call.h"
-#include "filter.h"
 #include "graph.h"
 #include "inner_product.h"
 
@@ -25,7 +24,7 @@ void check_shape(const faiss::Index& index, size_t count, size_t dim) {
     FAISS_THROW_IF_NOT_MSG(
             index.d == static_cast<int>(dim) &&
                     index.ntotal == static_cast<faiss::idx_t>(count),
-            "the file holds an index of other vectors");
+            "the file holds the index of other vectors");
 }
 
 } // namespace clipdb
@@ -35,19 +34,19 @@ namespace {
 using clipdb::Candidate;
 using clipdb::IsBetter;
 
-/// Moves the best `count` to the front, in no order.
+/// Moves the best `count` to the front, unordered.
 void best_to_front(Candidate* from, Candidate* to, size_t count, const IsBetter& is_better) {
     if (count < size_t(to - from)) {
         std::nth_element(from, from + count, to, is_better);
     }
 }
 
-/// Gives each candidate its true score.
+/// Replaces the score of each candidate by its inner product with the full vector.
 void score(const clipdb_index& index, const float* query, Candidate* candidates, size_t count) {
     auto vector = [&](size_t at) {
         return index.vectors + candidates[at].position * index.dim;
     };
-    // In the order in which they lie, for what reads ahead.
+    // In the order in memory, for the prefetcher.
     std::sort(candidates, candidates + count, [](const Candidate& a, const Candidate& b) {
         return a.position < b.position;
     });
@@ -76,59 +75,37 @@ void score(const clipdb_index& index, const float* query, Candidate* candidates,
     }
 }
 
-/// The list of positions that a search returns.
-class List {
-  public:
-    List(int64_t* positions, float* scores, size_t* found)
-            : positions(positions), scores(scores), found(found) {
-        *found = 0;
+/// The candidates that are not among the hits.
+std::vector<Candidate> without(
+        const std::vector<Candidate>& candidates, const clipdb_hits& hits) {
+    std::vector<uint32_t> listed;
+    listed.reserve(hits.found);
+    for (size_t at = 0; at < hits.found; at++) {
+        listed.push_back(hits.hits[at].position);
     }
-
-    void push(const Candidate& one) {
-        positions[*found] = one.position;
-        scores[*found] = one.score;
-        (*found)++;
-    }
-
-    size_t length() const {
-        return *found;
-    }
-
-    /// What of `candidates` is not in the list yet.
-    std::vector<Candidate> others(const std::vector<Candidate>& candidates) const {
-        std::vector<int64_t> held(positions, positions + *found);
-        std::sort(held.begin(), held.end());
-        std::vector<Candidate> others;
-        others.reserve(candidates.size());
-        for (const Candidate& one : candidates) {
-            if (!std::binary_search(held.begin(), held.end(), int64_t(one.position))) {
-                others.push_back(one);
-            }
+    std::sort(listed.begin(), listed.end());
+    std::vector<Candidate> others;
+    others.reserve(candidates.size());
+    for (const Candidate& one : candidates) {
+        if (!std::binary_search(listed.begin(), listed.end(), one.position)) {
+            others.push_back(one);
         }
-        return others;
     }
+    return others;
+}
 
-  private:
-    int64_t* positions;
-    float* scores;
-    size_t* found;
-};
-
-/// The best that `nprobe` lists hold and may be answered.
-std::vector<Candidate> ask_lists(
-        const faiss::Index& index,
-        const float* query,
-        size_t wanted,
-        size_t nprobe,
-        const clipdb_filter& filter,
-        float* share) {
-    clipdb::Selector selector(filter);
+/// The best candidates in the probed lists that the filter accepts. `share` becomes the part of
+/// the compared vectors that it accepts.
+std::vector<Candidate> probe_lists(
+        const faiss::Index& index, const clipdb_probe_request& request, float* share) {
+    size_t wanted = std::max(request.ranked, request.wanted);
+    clipdb::Selector selector(request.filter);
     faiss::SearchParametersIVF parameters;
     parameters.sel = selector.passes_all() ? nullptr : &selector;
-    parameters.nprobe = nprobe;
+    parameters.nprobe = request.probed;
     std::vector<float> scores(wanted);
     std::vector<faiss::idx_t> positions(wanted, -1);
-    index.search(1, query, wanted, scores.data(), positions.data(), &parameters);
+    index.search(1, request.query, wanted, scores.data(), positions.data(), &parameters);
     std::vector<Candidate> found;
     for (size_t at = 0; at < wanted && positions[at] >= 0; at++) {
         found.push_back({scores[at], uint32_t(positions[at])});
@@ -141,87 +118,62 @@ std::vector<Candidate> ask_lists(
 
 extern "C" {
 
-/// Writes all but borrowed vectors and codes.
+/// Writes everything except vectors and codes.
 int clipdb_write(const clipdb_index* index, const char* path, char* message) {
     return clipdb::call(message, [&] {
         faiss::write_index(index->index.get(), path, faiss::IO_FLAG_SKIP_STORAGE);
     });
 }
 
-/// Maps what clipdb_write wrote, over `count` vectors and, of a graph, their codes, which all
-/// outlive it. The caller has verified the file's checksum: FAISS trusts what it reads.
+/// Maps the file that clipdb_write wrote; a graph needs its codes. The caller has verified the
+/// file's checksum: FAISS trusts its input.
 int clipdb_open(
-        const char* path,
-        const float* vectors,
-        const uint8_t* codes,
-        size_t count,
-        size_t dim,
-        clipdb_index** out,
-        char* message) {
+        const char* path, const clipdb_vectors* vectors, clipdb_index** out, char* message) {
     return clipdb::call(message, [&] {
-        auto index = std::make_unique<clipdb_index>(vectors, codes, count, dim);
-        if (codes) {
+        auto index = std::make_unique<clipdb_index>(*vectors);
+        if (vectors->codes) {
             index->index = clipdb::read_graph(path, faiss::IO_FLAG_MMAP_IFC);
         } else {
             index->index.reset(faiss::read_index(path, faiss::IO_FLAG_MMAP_IFC));
         }
-        clipdb::check_shape(*index->index, count, dim);
+        clipdb::check_shape(*index->index, vectors->count, vectors->dim);
         *out = index.release();
     });
 }
 
-/// Part of the list that a walk makes.
-struct clipdb_stretch {
-    /// What the walk keeps.
-    size_t ef;
-    /// Of that, what is not in the list yet, the best by codes so many are ranked by the full
-    /// vectors.
-    size_t ranked;
-    /// How long the list then is.
-    size_t depth;
-};
-
-/// The list of what a walk through a graph comes across and the filter lets pass: stretch after
-/// stretch, each the best of a walk wider than the one before, so that it begins alike however
-/// many stretches are asked for. Ends early where the graph leads to no more, and before the
-/// stretch for which the walk would compare more than `budget` codes in all. The outputs have
-/// room for the last stretch's depth.
+/// The list of hits of a graph traversal, which each stage extends. Each stage takes the best of
+/// a traversal that is wider than the one before, so the list for fewer stages is a prefix of the
+/// list for more. Ends early where the graph leads to no more, and before a stage for which the
+/// traversal would compare more codes than the budget in all.
 int clipdb_walk(
         const clipdb_index* index,
-        const float* query,
-        const clipdb_stretch* stretches,
-        size_t count,
-        size_t budget,
-        const clipdb_filter* filter,
-        int64_t* positions,
-        float* scores,
-        size_t* found,
+        const clipdb_walk_request* request,
+        clipdb_hits* out,
         clipdb_compared* compared,
         char* message) {
     return clipdb::call(message, [&] {
         auto* graph = dynamic_cast<const faiss::IndexHNSW*>(index->index.get());
-        FAISS_THROW_IF_NOT_MSG(graph, "only a graph is walked");
+        FAISS_THROW_IF_NOT_MSG(graph, "only a graph can be traversed");
         clipdb::CodedQuery coded;
-        coded.set(query, index->dim);
-        clipdb::Walk walk(graph->hnsw, index->codes, coded, *filter);
-        IsBetter is_better{filter->rows};
-        List list(positions, scores, found);
-        for (size_t at = 0; at < count; at++) {
-            const clipdb_stretch& stretch = stretches[at];
-            if (!walk.widen(stretch.ef, budget)) {
+        coded.set(request->query, index->dim);
+        clipdb::Walk walk(graph->hnsw, index->codes, coded, request->filter);
+        IsBetter is_better{request->filter.rows};
+        for (size_t at = 0; at < request->stage_count; at++) {
+            const clipdb_stage& stage = request->stages[at];
+            if (!walk.widen(stage.ef, request->budget)) {
                 break;
             }
-            std::vector<Candidate> candidates = list.others(walk.kept());
-            size_t ranked = std::min(stretch.ranked, candidates.size());
+            std::vector<Candidate> candidates = without(walk.kept(), *out);
+            size_t ranked = std::min(stage.ranked, candidates.size());
             Candidate* first = candidates.data();
             best_to_front(first, first + candidates.size(), ranked, is_better);
-            score(*index, query, first, ranked);
+            score(*index, request->query, first, ranked);
             compared->vectors += ranked;
             std::sort(first, first + ranked, is_better);
-            for (size_t one = 0; one < ranked && list.length() < stretch.depth; one++) {
-                list.push(first[one]);
+            for (size_t one = 0; one < ranked && out->found < stage.depth; one++) {
+                out->push(first[one]);
             }
-            if (list.length() < stretch.depth) {
+            if (out->found < stage.depth) {
                 break;
             }
         }
@@ -229,75 +181,60 @@ int clipdb_walk(
     });
 }
 
-/// The best `wanted` positions by full vectors, of the `ranked` best that the product codes of
-/// `nprobe` lists propose; fewer where fewer were come across. `share` becomes the part of the
-/// vectors come across that may be answered.
+/// The best positions by full vectors, of the best candidates by product codes in the probed
+/// lists; fewer where the lists hold fewer.
 int clipdb_probe(
         const clipdb_index* index,
-        const float* query,
-        size_t wanted,
-        size_t ranked,
-        size_t nprobe,
-        const clipdb_filter* filter,
-        int64_t* positions,
-        float* scores,
-        size_t* found,
+        const clipdb_probe_request* request,
+        clipdb_hits* out,
         float* share,
         clipdb_compared* compared,
         char* message) {
     return clipdb::call(message, [&] {
-        std::vector<Candidate> candidates = ask_lists(
-                *index->index, query, std::max(ranked, wanted), nprobe, *filter, share);
+        std::vector<Candidate> candidates = probe_lists(*index->index, *request, share);
         size_t count = candidates.size();
-        score(*index, query, candidates.data(), count);
+        score(*index, request->query, candidates.data(), count);
         compared->vectors += count;
-        std::sort(candidates.begin(), candidates.end(), IsBetter{filter->rows});
-        List list(positions, scores, found);
-        for (size_t at = 0; at < std::min(wanted, count); at++) {
-            list.push(candidates[at]);
+        std::sort(candidates.begin(), candidates.end(), IsBetter{request->filter.rows});
+        for (size_t at = 0; at < std::min(request->wanted, count); at++) {
+            out->push(candidates[at]);
         }
     });
 }
 
-/// The vectors at `scanned` in the order of their scores, up to `wanted`: codes choose what the
-/// full vectors rank. Chosen in steps that do not depend on `wanted`, so that the list begins
-/// alike whatever is wanted of it.
+/// The vectors at some positions, best first: codes propose candidates and full vectors rank
+/// them. The steps do not depend on `wanted`, so the list for a smaller `wanted` is a prefix of
+/// the list for a larger one.
 int clipdb_scan_codes(
         const clipdb_index* index,
-        const float* query,
-        const uint32_t* scanned,
-        size_t count,
-        size_t wanted,
-        const uint64_t* rows,
-        int64_t* positions,
-        float* scores,
-        size_t* found,
+        const clipdb_positions* scan,
+        clipdb_hits* out,
         clipdb_compared* compared,
         char* message) {
     return clipdb::call(message, [&] {
+        size_t count = scan->count;
         clipdb::CodedQuery coded;
-        coded.set(query, index->dim);
+        coded.set(scan->query, index->dim);
         std::vector<float> by_code(count);
-        index->codes.products(coded, scanned, count, by_code.data());
+        index->codes.products(coded, scan->positions, count, by_code.data());
         compared->scanned += count;
         std::vector<Candidate> candidates(count);
         for (size_t at = 0; at < count; at++) {
-            candidates[at] = {by_code[at], scanned[at]};
+            candidates[at] = {by_code[at], scan->positions[at]};
         }
-        IsBetter is_better{rows};
-        List list(positions, scores, found);
-        // Before `listed` is the list, from there to `drawn` what has its true score.
-        size_t listed = 0, drawn = 0;
-        for (size_t depth = 16; listed < std::min(wanted, count); depth *= 4) {
+        IsBetter is_better{scan->rows};
+        // Candidates before `out->found` are listed; those before `drawn` have their exact score.
+        size_t drawn = 0;
+        for (size_t depth = 16; out->found < std::min(scan->wanted, count); depth *= 4) {
             size_t draw = std::min(count, depth + std::max<size_t>(depth / 4, 32));
             best_to_front(
                     candidates.data() + drawn, candidates.data() + count, draw - drawn, is_better);
-            score(*index, query, candidates.data() + drawn, draw - drawn);
+            score(*index, scan->query, candidates.data() + drawn, draw - drawn);
             compared->vectors += draw - drawn;
             drawn = draw;
-            std::sort(candidates.data() + listed, candidates.data() + drawn, is_better);
-            for (; listed < std::min({depth, wanted, drawn}); listed++) {
-                list.push(candidates[listed]);
+            std::sort(candidates.data() + out->found, candidates.data() + drawn, is_better);
+            while (out->found < std::min({depth, scan->wanted, drawn})) {
+                out->push(candidates[out->found]);
             }
         }
     });

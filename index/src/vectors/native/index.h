@@ -1,5 +1,5 @@
-// The approximate index of one segment: a graph, walked by codes, or an inverted file over
-// product codes; whatever it proposes is ranked by the full vectors.
+// The approximate index of one segment: a graph that is traversed by codes, or an inverted file
+// over product codes. Full vectors rank the candidates of both.
 #pragma once
 
 #include <memory>
@@ -8,35 +8,27 @@
 #include <faiss/IndexHNSW.h>
 
 #include "codes.h"
+#include "interface.h"
 
 struct clipdb_index {
     std::unique_ptr<faiss::Index> index;
     const float* vectors;
     size_t dim;
-    /// Of a graph.
+    /// The codes of a graph's vectors.
     clipdb::Codes codes;
 
-    /// Over vectors and codes that outlive it; an inverted file has no codes.
-    clipdb_index(const float* vectors, const uint8_t* codes, size_t count, size_t dim)
-            : vectors(vectors), dim(dim) {
-        if (codes) {
-            this->codes = clipdb::Codes(codes, count, dim);
+    /// Borrows vectors and codes.
+    explicit clipdb_index(const clipdb_vectors& borrowed)
+            : vectors(borrowed.vectors), dim(borrowed.dim) {
+        if (borrowed.codes) {
+            codes = clipdb::Codes(borrowed.codes, borrowed.count, dim);
         }
     }
 };
 
-/// What searches compared with a query.
-struct clipdb_compared {
-    /// By code, on a walk and in a scan.
-    size_t walked;
-    size_t scanned;
-    /// By the full vectors.
-    size_t vectors;
-};
-
 namespace clipdb {
 
-/// Reads a graph, which was written without storage.
+/// Reads a graph that was written without its storage.
 std::unique_ptr<faiss::IndexHNSW> read_graph(const char* path, int flags);
 
 void check_shape(const faiss::Index& index, size_t count, size_t dim);

@@ -1,13 +1,13 @@
-// Inner products with the widest instructions of the processor the program runs on, where
-// FAISS has only those it was compiled for.
+// Inner products with the widest instructions of the current processor. FAISS has only those that it
+// was compiled for.
 #pragma once
 
 #include <cstddef>
 
 namespace clipdb {
 
-/// `x` against four vectors at once, which reads `x` once. Equal vectors have equal products,
-/// whichever of the four they are.
+/// The products of `x` and four vectors; reads `x` once. The product does not depend on which of the
+/// four a vector is.
 void inner_product_4(
         const float* x,
         const float* y0,
@@ -17,7 +17,7 @@ void inner_product_4(
         size_t dim,
         float out[4]);
 
-/// `x` against one vector, with the same result as among four.
+/// The product of `x` and one vector, with the same result as for four.
 inline float inner_product(const float* x, const float* y, size_t dim) {
     float four[4];
     inner_product_4(x, y, y, y, y, dim, four);

@@ -1,4 +1,4 @@
-// Exact search over vectors that lie one behind the other.
+// Exact search over contiguous vectors.
 
 #include <algorithm>
 #include <cstdint>
@@ -6,16 +6,15 @@
 #include <vector>
 
 #include "call.h"
-#include "candidate.h"
-#include "filter.h"
 #include "inner_product.h"
+#include "interface.h"
 
 namespace {
 
 using clipdb::Candidate;
 
-/// The best `wanted` so far, of equal scores those of the earlier row. Twice as many are held at
-/// the most.
+/// The best `wanted` candidates until now; of equal scores, those of lower rows. Holds about twice
+/// as many at most.
 class Best {
   public:
     Best(size_t wanted, const uint64_t* rows) : wanted(wanted), is_better{rows} {
@@ -32,15 +31,13 @@ class Best {
         }
     }
 
-    /// Writes them, best first, and returns how many there are.
-    size_t finish(int64_t* positions, float* scores) {
+    /// Writes them, best first.
+    void finish(clipdb_hits& out) {
         prune();
         std::sort(held.begin(), held.end(), is_better);
-        for (size_t at = 0; at < held.size(); at++) {
-            positions[at] = held[at].position;
-            scores[at] = held[at].score;
+        for (const Candidate& one : held) {
+            out.push(one);
         }
-        return held.size();
     }
 
   private:
@@ -58,16 +55,17 @@ class Best {
     std::vector<Candidate> held;
 };
 
-/// Offers the vectors at `position(0)` to `position(count - 1)` that `passes` lets.
+/// Offers the vectors at `position(0)` to `position(count - 1)` that `passes` accepts.
 template <typename Position, typename Passes>
 void scan(
-        const float* vectors,
-        size_t dim,
+        const clipdb_vectors& segment,
         const float* query,
         size_t count,
         Position&& position,
         Passes&& passes,
         Best& best) {
+    const float* vectors = segment.vectors;
+    size_t dim = segment.dim;
     size_t batch[4];
     size_t gathered = 0;
     for (size_t at = 0; at < count; at++) {
@@ -101,56 +99,43 @@ void scan(
 
 extern "C" {
 
-/// The best `wanted`, at least 1, of the vectors that are not removed, exactly.
+/// The best `wanted` vectors, at least 1, that the filter accepts.
 int clipdb_scan(
-        const float* vectors,
-        size_t count,
-        size_t dim,
+        const clipdb_vectors* vectors,
         const float* query,
         size_t wanted,
         const clipdb_filter* filter,
-        int64_t* positions,
-        float* scores,
-        size_t* found,
+        clipdb_hits* out,
         char* message) {
     return clipdb::call(message, [&] {
         Best best(wanted, filter->rows);
         scan(
-                vectors,
-                dim,
+                *vectors,
                 query,
-                count,
+                vectors->count,
                 [](size_t at) { return at; },
                 [&](size_t position) { return clipdb::passes(*filter, position); },
                 best);
-        *found = best.finish(positions, scores);
+        best.finish(*out);
     });
 }
 
-/// The best `wanted`, at least 1, of the vectors at `scanned`, exactly.
-int clipdb_scan_some(
-        const float* vectors,
-        size_t dim,
-        const float* query,
-        const uint32_t* scanned,
-        size_t count,
-        size_t wanted,
-        const uint64_t* rows,
-        int64_t* positions,
-        float* scores,
-        size_t* found,
+/// The best of the vectors at some positions.
+int clipdb_scan_positions(
+        const clipdb_vectors* vectors,
+        const clipdb_positions* request,
+        clipdb_hits* out,
         char* message) {
     return clipdb::call(message, [&] {
-        Best best(wanted, rows);
+        Best best(request->wanted, request->rows);
         scan(
-                vectors,
-                dim,
-                query,
-                count,
-                [&](size_t at) { return scanned[at]; },
+                *vectors,
+                request->query,
+                request->count,
+                [&](size_t at) { return request->positions[at]; },
                 [](size_t) { return true; },
                 best);
-        *found = best.finish(positions, scores);
+        best.finish(*out);
     });
 }
 

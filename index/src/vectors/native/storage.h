@@ -1,5 +1,5 @@
-// The vectors of a segment as FAISS sees them while it links a graph: borrowed codes, so that
-// the graph holds no copy.
+// The storage of a segment's vectors while FAISS builds a graph: borrowed codes, so the graph has no
+// copy of the vectors.
 #pragma once
 
 #include <faiss/Index.h>
@@ -48,7 +48,7 @@ struct CodedDistances final : faiss::DistanceComputer {
     }
 };
 
-/// Codes of `capacity` vectors that outlive this, of which the first `ntotal` are linked.
+/// Borrowed codes of `capacity` vectors, of which the first `ntotal` are in the graph.
 struct CodedVectors final : faiss::Index {
     Codes codes;
     faiss::idx_t capacity;
@@ -58,7 +58,7 @@ struct CodedVectors final : faiss::Index {
         ntotal = linked;
     }
 
-    /// Counts what already lies there.
+    /// Only counts vectors: their codes exist already.
     void add(faiss::idx_t count, const float*) override {
         FAISS_THROW_IF_NOT(ntotal + count <= capacity);
         ntotal += count;
@@ -75,11 +75,11 @@ struct CodedVectors final : faiss::Index {
             float*,
             faiss::idx_t*,
             const faiss::SearchParameters*) const override {
-        FAISS_THROW_MSG("codes are for linking a graph");
+        FAISS_THROW_MSG("codes are only for building a graph");
     }
 
     void reset() override {
-        FAISS_THROW_MSG("codes are for linking a graph");
+        FAISS_THROW_MSG("codes are only for building a graph");
     }
 };
 
