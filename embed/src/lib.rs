@@ -1,7 +1,7 @@
 //! Dual encoders on LibTorch: texts and images to L2-normalised vectors in a shared space.
 //!
 //! The crate has three main types:
-//! - [`ModelSource`](sources::ModelSource) locates a model's files: in the binary, in a folder, in
+//! - [`ModelSource`] locates a model's files: in the binary, in a folder, in
 //!   the cache or on the hub.
 //! - [`Encoder`] is a loaded model. Each replica has a device thread that owns its weights. All
 //!   device threads take batches from one queue, searches first. A thread pool decodes images and

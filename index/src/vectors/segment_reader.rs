@@ -118,6 +118,10 @@ fn open_index(
     entry: &IndexEntry,
     vectors: &Arc<F32Buffer>,
 ) -> Result<BuiltIndex, String> {
+    // A graph is traversed by its codes, and reading them is not checked again in C++.
+    if entry.kind.is_graph() != entry.codes_crc.is_some() {
+        return Err("the manifest does not match its kind of index".to_owned());
+    }
     let path = files.index();
     let found = checksum(&path).map_err(|error| format!("its index: {error}"))?;
     if found != (entry.crc, entry.bytes) {
