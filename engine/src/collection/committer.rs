@@ -59,7 +59,7 @@ enum Work {
 
 type Between = Box<dyn FnOnce(Result<&CollectionIndex, EngineError>) + Send>;
 
-/// A collection's queue of writes; closing it finishes what was accepted.
+/// A collection's queue of writes; closing it finishes the accepted ones.
 pub(crate) struct Committer {
     name: CollectionName,
     sender: Mutex<Result<mpsc::Sender<Work>, CloseReason>>,

@@ -107,7 +107,7 @@ fn groups_continue_over_several_reads() {
     assert_eq!(
         sorted(&groups.full().unwrap()),
         [1, 2, 4],
-        "red takes no more"
+        "the group red is full"
     );
     groups.extend(hits(&[4, 5])).unwrap();
     let found: Vec<u64> = groups.kept.iter().map(|hit| hit.row.0).collect();
