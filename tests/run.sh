@@ -26,7 +26,7 @@ summarise() {
 trap summarise EXIT
 
 step "formatting and lints"
-make --no-print-directory lint
+./lint.sh quick
 
 step "building the binary and every test"
 # One command for all, so that each dependency is compiled once with one set of features.
