@@ -285,7 +285,7 @@ mod tests {
         assert_eq!(pool.weight(128 << 10, QUICK), Weight::Light);
         assert_eq!(pool.weight(129 << 10, QUICK), Weight::Heavy);
         assert_eq!(pool.weight(1, QUICK * 2), Weight::Heavy);
-        let _all = pool.reserve(Weight::Heavy, 896 << 10).await.unwrap();
+        let all = pool.reserve(Weight::Heavy, 896 << 10).await.unwrap();
         let waiting = pool.reserve(Weight::Heavy, 1 << 10);
         assert!(tokio::time::timeout(SOON, waiting).await.is_err());
         let light = pool.reserve(Weight::Light, 128 << 10).await.unwrap();
@@ -294,7 +294,7 @@ mod tests {
         assert_eq!(pool.reserved_bytes(), 1 << 20);
         drop(light);
         // Without heavy work, light work may use the complete budget.
-        drop(_all);
+        drop(all);
         let _first = pool.reserve(Weight::Light, 128 << 10).await.unwrap();
         let _second = pool.reserve(Weight::Light, 128 << 10).await.unwrap();
         assert!(pool.reserve(Weight::Light, 128 << 10).await.is_ok());

@@ -289,7 +289,7 @@ mod tests {
 
     async fn push_text(queue: &Queue, priority: Priority, id: u32) -> Answer {
         let (reply, answer) = oneshot::channel();
-        let _permit = queue.permit(priority).await.unwrap();
+        let permit = queue.permit(priority).await.unwrap();
         let input = TextTokens {
             ids: vec![id],
             truncated: false,
@@ -300,7 +300,7 @@ mod tests {
                 Entry {
                     input,
                     reply,
-                    _permit,
+                    _permit: permit,
                 },
             )
             .unwrap();

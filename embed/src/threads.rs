@@ -6,7 +6,7 @@
 //! nearly all of the arithmetic, run on a rayon pool, whose threads spin briefly before they sleep
 //! and balance their load by work stealing. Operations that are too short run on one thread. A text
 //! of 8 tokens in ViT-B/32 on 2 cores takes 13 to 15 ms this way instead of 17, and 12 to 13 with
-//! weights in huge pages (`tests/README.md`).
+//! weights in huge pages (`docs/benchmarks.md`).
 #![allow(unsafe_code)]
 
 use std::cell::{Cell, OnceCell};

@@ -168,7 +168,7 @@ fn serve(model: &Model, limits: &Limits, queue: &Queue, counters: &Counters) {
             Priority::Ingest => run(model, batch, counters, &timer, &|| {
                 if let Some(searches) = queue.searches(limits) {
                     timer.exclude(|| {
-                        run(model, searches, counters, &DeviceTimer::default(), &|| ())
+                        run(model, searches, counters, &DeviceTimer::default(), &|| ());
                     });
                 }
             }),
@@ -289,11 +289,11 @@ mod tests {
         let (mut entries, mut waiting) = (Vec::new(), Vec::new());
         for &input in inputs {
             let (reply, answer) = oneshot::channel();
-            let _permit = queue.permit(Priority::Ingest).await.unwrap();
+            let permit = queue.permit(Priority::Ingest).await.unwrap();
             entries.push(Entry {
                 input,
                 reply,
-                _permit,
+                _permit: permit,
             });
             waiting.push(answer);
         }

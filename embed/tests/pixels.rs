@@ -189,7 +189,7 @@ fn an_unsupported_configuration_is_rejected() {
         (r#"{"image_mean": [0.5]}"#, "image_mean"),
         (r#"{"image_std": [0.5, 0.0, 0.5]}"#, "image_std"),
         (r#"{"rescale_factor": 0}"#, "rescale_factor"),
-        (r#"[1, 2"#, "the file"),
+        (r"[1, 2", "the file"),
     ] {
         match Preprocessor::from_config(json.as_bytes()) {
             Err(ImageError::Config { field: named, .. }) => assert_eq!(named, field, "{json}"),

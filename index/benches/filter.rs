@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 fn select(criterion: &mut Criterion) {
     let (_folder, index) = data::collection(100_000, false);
     let mut group = criterion.benchmark_group("filter");
+    #[allow(clippy::type_complexity, reason = "a table")]
     let filters: [(&str, fn(u64) -> Value); 5] = [
         (
             "a tenth by range",

@@ -82,7 +82,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn row(number: usize, words: &[&str], random: &mut StdRng) -> OwnedRow {
     let mut text: Vec<&str> = (0..10).map(|_| pick(words, random)).collect();
-    let own = format!("item{}x", number);
+    let own = format!("item{number}x");
     text.push(&own);
     OwnedRow {
         id: RowId(number as u64),

@@ -37,6 +37,10 @@ impl Telemetry {
             filter: filter.to_owned(),
             reason: error.to_string(),
         })?;
+        #[allow(
+            clippy::redundant_closure_for_method_calls,
+            reason = "a method is not general enough"
+        )]
         let lines = tracing_subscriber::fmt::layer()
             .with_writer(std::io::stderr)
             .with_ansi(std::io::stderr().is_terminal())

@@ -163,7 +163,7 @@ fn remove_unreferenced(files: &Files, images: &BTreeSet<BlobHash>) {
             Ok(true) => {}
             Ok(false) => files.images.remove(hash),
             Err(error) => {
-                tracing::warn!(%hash, %error, "cannot determine whether an image is referenced")
+                tracing::warn!(%hash, %error, "cannot determine whether an image is referenced");
             }
         }
     }

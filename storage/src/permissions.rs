@@ -55,10 +55,10 @@ fn restrict(path: &Path) {
     }
     match fs::set_permissions(path, fs::Permissions::from_mode(mode & 0o7777 & !OTHERS)) {
         Ok(()) => {
-            tracing::info!(path = %path.display(), "restricted access to the owner")
+            tracing::info!(path = %path.display(), "restricted access to the owner");
         }
         Err(error) => {
-            tracing::warn!(path = %path.display(), %error, "other users may read it, and the mode cannot be changed")
+            tracing::warn!(path = %path.display(), %error, "other users may read it, and the mode cannot be changed");
         }
     }
 }

@@ -133,7 +133,7 @@ impl Tree {
     }
 
     pub(crate) fn iter(&self) -> Entries {
-        self.entries(|tree| tree.iter())
+        self.entries(sled::Tree::iter)
     }
 
     /// Applies the batch, which is not durable until sled is flushed.

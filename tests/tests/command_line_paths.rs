@@ -100,7 +100,7 @@ fn unusual_entries_of_a_folder_do_not_block_the_rest() {
         .lines()
         .filter(|line| line.starts_with("failed: "))
         .collect();
-    assert_eq!(failed.len(), bad.len() + 6, "{:#?}", failed);
+    assert_eq!(failed.len(), bad.len() + 6, "{failed:#?}");
     assert!(
         !finished.stderr.contains(['\t', '\x1b']),
         "{}",

@@ -153,7 +153,7 @@ fn corrupt_derived_files_are_rebuilt() {
     for part in ["snap.", "sled/conf", "witness", "/vectors/", "/words/"] {
         let spoilt_by = |corrupt: &mut dyn FnMut(&Path)| {
             corrupted_copy(&intact, |data| {
-                files_of(data, part).iter().for_each(|path| corrupt(path))
+                files_of(data, part).iter().for_each(|path| corrupt(path));
             })
         };
         let flipped = spoilt_by(&mut |path| flip(path, &mut random));
@@ -271,7 +271,7 @@ fn repaired(folder: &Arc<TempDir>, what: &str) {
 fn a_lost_or_truncated_log_is_reported_and_not_served() {
     let intact = filled();
     let gone = corrupted_copy(&intact, |data| {
-        fs::remove_file(data.join("sled/db")).unwrap()
+        fs::remove_file(data.join("sled/db")).unwrap();
     });
     let Started::Refused(finished) = start(&gone) else {
         panic!("an empty database was served in the place of the lost one")

@@ -113,7 +113,7 @@ fn the_cost_of_collections_does_not_grow_with_their_number() {
     );
     assert!(wait_until(|| loaded(client) <= OPEN as f64));
     each(0..MANY, |number| {
-        assert_complete(client, number, &["first"])
+        assert_complete(client, number, &["first"]);
     });
     assert!(wait_until(|| loaded(client) <= OPEN as f64));
 
@@ -145,7 +145,7 @@ fn the_cost_of_collections_does_not_grow_with_their_number() {
     assert!(loaded(client) <= OPEN as f64);
     each(0..MANY, |number| add(client, number, "second"));
     each(0..MANY, |number| {
-        assert_complete(client, number, &["first", "second"])
+        assert_complete(client, number, &["first", "second"]);
     });
     assert!(threads(&server) <= threads_of_40 + 8);
 
@@ -153,7 +153,7 @@ fn the_cost_of_collections_does_not_grow_with_their_number() {
     let server = server.kill().start();
     let client = server.client();
     each(0..MANY, |number| {
-        assert_complete(client, number, &["first", "second"])
+        assert_complete(client, number, &["first", "second"]);
     });
     assert_eq!(client.get("/health").expect(200).json()["status"], "ok");
     let stopped = server.stop();

@@ -112,7 +112,7 @@ fn corrupt_indexes_are_rebuilt_from_the_documents() {
                 files(index)
                     .iter()
                     .step_by(2)
-                    .for_each(|path| fs::remove_file(path).unwrap())
+                    .for_each(|path| fs::remove_file(path).unwrap());
             }),
         ),
     ];

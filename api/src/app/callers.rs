@@ -41,7 +41,7 @@ fn check(request: &ServiceRequest) -> Result<(), ApiError> {
     let authority = request
         .uri()
         .authority()
-        .map(|authority| authority.as_str());
+        .map(actix_web::http::uri::Authority::as_str);
     let host = text(headers, &header::HOST);
     state
         .settings
@@ -51,8 +51,12 @@ fn check(request: &ServiceRequest) -> Result<(), ApiError> {
         return Ok(());
     }
     let sender = Sender {
-        origin: headers.get(header::ORIGIN).map(|value| value.as_bytes()),
-        site: headers.get(SEC_FETCH_SITE).map(|value| value.as_bytes()),
+        origin: headers
+            .get(header::ORIGIN)
+            .map(actix_web::http::header::HeaderValue::as_bytes),
+        site: headers
+            .get(SEC_FETCH_SITE)
+            .map(actix_web::http::header::HeaderValue::as_bytes),
     };
     check_origin(sender, authority.or(host), &state.settings.cors_origins)
 }

@@ -301,11 +301,8 @@ impl CallService {
 
 /// The rules of HTTP apply: over TLS a browser may send a page's bytes to this listener too.
 fn admit<B>(state: &HttpState, request: &HttpRequest<B>) -> Result<(), ApiError> {
-    let authority = request
-        .uri()
-        .authority()
-        .map(|authority| authority.as_str());
-    let header = |name: &str| request.headers().get(name).map(|value| value.as_bytes());
+    let authority = request.uri().authority().map(http::uri::Authority::as_str);
+    let header = |name: &str| request.headers().get(name).map(http::HeaderValue::as_bytes);
     let host = header("host").map(|host| std::str::from_utf8(host).unwrap_or_default());
     let sender = Sender {
         origin: header("origin"),

@@ -47,10 +47,11 @@ impl HttpBody for MeteredBody {
             loop {
                 match ready!(Pin::new(&mut *body).poll_frame(context)) {
                     // A request's trailers are ignored.
-                    Some(Ok(frame)) => match frame.into_data() {
-                        Ok(bytes) => return Poll::Ready(Some(Ok(bytes))),
-                        Err(_) => continue,
-                    },
+                    Some(Ok(frame)) => {
+                        if let Ok(bytes) = frame.into_data() {
+                            return Poll::Ready(Some(Ok(bytes)));
+                        }
+                    }
                     Some(Err(error)) => return Poll::Ready(Some(Err(error))),
                     None => return Poll::Ready(None),
                 }

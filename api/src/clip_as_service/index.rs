@@ -28,7 +28,7 @@ impl Executor {
         parameters: &Parameters,
     ) -> Result<Vec<Document>, ApiError> {
         let collection = self.collection_to_fill(parameters).await?;
-        self.check_model(&collection, parameters)?;
+        Self::check_model(&collection, parameters)?;
         let paths = parameters.index_paths();
         let wanted = paths.clone();
         let (mut documents, drafts) = blocking(move || {
@@ -101,7 +101,6 @@ impl Executor {
 
     /// A collection's model never changes, so a requested model has to be the same.
     pub(super) fn check_model(
-        &self,
         collection: &Collection,
         parameters: &Parameters,
     ) -> Result<(), ApiError> {

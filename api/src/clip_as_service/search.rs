@@ -22,7 +22,7 @@ impl Executor {
         parameters: &Parameters,
     ) -> Result<Vec<Document>, ApiError> {
         let collection = self.collection(parameters)?;
-        self.check_model(&collection, parameters)?;
+        Self::check_model(&collection, parameters)?;
         let encoder = self.engine.models().of(collection.definition())?;
         let paths = parameters.search_paths();
         let Embedded {

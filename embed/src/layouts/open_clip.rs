@@ -151,6 +151,10 @@ fn heads_of_text() -> i64 {
 fn layers_of_text() -> i64 {
     12
 }
+#[allow(
+    clippy::unnecessary_wraps,
+    reason = "serde's default of an optional field"
+)]
 fn mlp() -> Option<HfProjection> {
     Some(HfProjection::Mlp)
 }

@@ -1,7 +1,7 @@
 //! A linear layer. On the CPU its weights are packed where possible: a single text spends nine
 //! tenths of its time reading weights, and for few rows MKL computes the product with an
 //! `[output, input]` matrix as dot products (measured with `examples/side_by_side.rs`, results in
-//! `tests/README.md`).
+//! `docs/benchmarks.md`).
 
 use tch::Tensor;
 

@@ -108,7 +108,7 @@ impl Engine {
             image,
             metadata: revision.metadata,
         });
-        self.require_found(collection, id, collection.write(write).await?)
+        require_found(collection, id, collection.write(write).await?)
     }
 
     /// Deletes the document `id`.
@@ -121,25 +121,7 @@ impl Engine {
         id: DocumentId,
     ) -> Result<(), EngineError> {
         let outcome = collection.write(Write::Delete(id.clone())).await?;
-        self.require_found(collection, id, outcome)
-    }
-
-    fn require_found(
-        &self,
-        collection: &Collection,
-        id: DocumentId,
-        outcome: Outcome,
-    ) -> Result<(), EngineError> {
-        match outcome {
-            Outcome::NotFound => Err(EngineError::DocumentNotFound {
-                collection: collection.definition().name.clone(),
-                id,
-            }),
-            Outcome::NothingLeft => Err(EngineError::EmptyDocument),
-            // The committer turns this outcome into an error, so it does not get here.
-            Outcome::Refused => Err(EngineError::Interrupted),
-            Outcome::Created { .. } | Outcome::Updated { .. } | Outcome::Deleted { .. } => Ok(()),
-        }
+        require_found(collection, id, outcome)
     }
 
     /// The document's image and its original bytes, verified against their hash.
@@ -179,6 +161,23 @@ impl Engine {
     ) -> Result<Thumbnail, EngineError> {
         let (_, bytes) = self.image(collection, id).await?;
         Ok(self.thumbnails.draw(bytes, width).await?)
+    }
+}
+
+fn require_found(
+    collection: &Collection,
+    id: DocumentId,
+    outcome: Outcome,
+) -> Result<(), EngineError> {
+    match outcome {
+        Outcome::NotFound => Err(EngineError::DocumentNotFound {
+            collection: collection.definition().name.clone(),
+            id,
+        }),
+        Outcome::NothingLeft => Err(EngineError::EmptyDocument),
+        // The committer turns this outcome into an error, so it does not get here.
+        Outcome::Refused => Err(EngineError::Interrupted),
+        Outcome::Created { .. } | Outcome::Updated { .. } | Outcome::Deleted { .. } => Ok(()),
     }
 }
 

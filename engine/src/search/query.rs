@@ -234,6 +234,7 @@ mod tests {
             content: Content::Text("a".to_owned()),
             weight: 1.0,
         };
+        #[allow(clippy::type_complexity, reason = "a table")]
         let cases: [(&str, fn(&mut Query, usize), &[usize], &[usize]); 4] = [
             ("ef", |q, n| q.ef = Some(n), &[1, 65_536], &[0, 65_537]),
             (

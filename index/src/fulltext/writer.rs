@@ -63,6 +63,10 @@ impl FulltextWriter {
     }
 
     /// Makes staged changes durable and visible, as the state of `sequence`.
+    #[allow(
+        clippy::needless_pass_by_ref_mut,
+        reason = "a write has its writer to itself"
+    )]
     pub(crate) fn commit(&mut self, sequence: u64) -> Result<(), IndexError> {
         let payload = payload(sequence)?;
         self.writer.open()?.commit(&payload)?;
@@ -72,6 +76,10 @@ impl FulltextWriter {
     }
 
     /// Discards changes that were staged since the last commit.
+    #[allow(
+        clippy::needless_pass_by_ref_mut,
+        reason = "a write has its writer to itself"
+    )]
     pub(crate) fn roll_back(&mut self) {
         self.writer.roll_back();
     }
@@ -82,6 +90,10 @@ impl FulltextWriter {
     }
 
     /// Ends tantivy's threads until the next write.
+    #[allow(
+        clippy::needless_pass_by_ref_mut,
+        reason = "a write has its writer to itself"
+    )]
     pub(crate) fn close(&mut self) {
         self.writer.close();
     }

@@ -44,7 +44,7 @@ impl Shelf {
     fn refusal(&self, query: &str) -> QueryTooLarge {
         match self.ask(&KeywordQuery::parse(query)) {
             Err(IndexError::QueryTooLarge(reason)) => reason,
-            other => panic!("{:.60}: {other:?}", query),
+            other => panic!("{query:.60}: {other:?}"),
         }
     }
 }

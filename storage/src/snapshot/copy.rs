@@ -72,7 +72,9 @@ impl CollectionStore {
         let archive = state.archive.take().ok_or_else(cancelled)?;
         let io = StorageError::io("write", path);
         let finished = archive.finish().and_then(|(out, bytes, sha256)| {
-            let file = out.into_inner().map_err(|error| error.into_error())?;
+            let file = out
+                .into_inner()
+                .map_err(std::io::IntoInnerError::into_error)?;
             file.sync_all()?;
             Ok((bytes, sha256))
         });

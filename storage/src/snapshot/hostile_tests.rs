@@ -199,7 +199,7 @@ fn changes() -> Vec<(&'static str, Change)> {
         (
             "a media type of two lines",
             record(|document| {
-                document.image.as_mut().unwrap().media_type = "image/png\r\nx: y".into()
+                document.image.as_mut().unwrap().media_type = "image/png\r\nx: y".into();
             }),
         ),
         (

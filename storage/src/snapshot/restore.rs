@@ -86,9 +86,10 @@ pub(crate) fn read_into(
     let scratch = (!current)
         .then(|| Scratch::new(database, &manifest, &catalog_entry))
         .transpose()?;
-    let target = scratch
-        .as_ref()
-        .map_or_else(|| database.tree(layout::tree_name(number)), Scratch::tree)?;
+    let target = scratch.as_ref().map_or_else(
+        || database.tree(layout::tree_name(number)),
+        |scratch| Ok(scratch.tree()),
+    )?;
     let mut tree_writer = TreeWriter {
         database,
         tree: target,

@@ -47,8 +47,8 @@ impl Scratch {
         Ok(Scratch { db, tree, dir })
     }
 
-    pub(super) fn tree(&self) -> Result<Tree, StorageError> {
-        Ok(self.tree.clone())
+    pub(super) fn tree(&self) -> Tree {
+        self.tree.clone()
     }
 
     /// Migrates the values and copies them to the tree `number`.

@@ -113,7 +113,7 @@ fn unsupported(format: &'static str, header: &JpegHeader) -> ImageError {
 
 /// The number of scans, at least 1.
 fn count_scans(format: &'static str, bytes: &[u8]) -> Result<u32, ImageError> {
-    let scans = Markers::of(bytes).filter(|marker| marker.is_scan()).count();
+    let scans = Markers::of(bytes).filter(markers::Marker::is_scan).count();
     match u32::try_from(scans) {
         Ok(scans) if scans <= MOST_SCANS => Ok(scans.max(1)),
         _ => Err(too_many_scans(format)),

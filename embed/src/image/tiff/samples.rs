@@ -152,7 +152,7 @@ fn read_row(reader: &mut dyn Read, row: &mut [u8]) -> Result<(), ImageError> {
 }
 
 /// Converts each sample of a row to one byte. Palette indices are not scaled.
-fn unpack(layout: &Layout<'_>, row: &mut [u8], levels: &mut Vec<u8>) {
+fn unpack(layout: &Layout<'_>, row: &[u8], levels: &mut Vec<u8>) {
     levels.clear();
     if layout.bits == 8 && layout.predictor == Predictor::None {
         levels.extend_from_slice(row);

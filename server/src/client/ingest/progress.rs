@@ -72,7 +72,7 @@ impl Progress {
                 "failed: {}: {}",
                 escape_control(&failure.origin),
                 failure.detail
-            )
+            );
         });
         self.advance(failure.weight, |counts| counts.failed += 1);
     }

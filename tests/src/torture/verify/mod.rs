@@ -97,7 +97,7 @@ fn check_collection(
     match CollectionKind::of(collection.name()) {
         CollectionKind::Embedded => searches::by_text(collection, &there, random, &mut fault),
         CollectionKind::Given => {
-            searches::by_vectors(collection, &there, random, report, &mut fault)
+            searches::by_vectors(collection, &there, random, report, &mut fault);
         }
     }
     let name = collection.name();
@@ -188,7 +188,7 @@ fn compare_counts(
         }
     }
     for segment in (KINDS.iter())
-        .flat_map(|kind| summary["index"][kind]["segments"].as_array())
+        .filter_map(|kind| summary["index"][kind]["segments"].as_array())
         .flatten()
         .filter(|segment| segment["stored"] == true)
     {
