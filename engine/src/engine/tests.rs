@@ -179,6 +179,10 @@ async fn collections_beyond_the_open_limit_are_reopened() {
 
 /// The engine's lock of collections is held to look one up, add one or remove one, but never while
 /// one is created, so requests to other collections do not wait.
+#[allow(
+    clippy::await_holding_lock,
+    reason = "the test shows that requests do not wait for this lock"
+)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[allow(
     clippy::await_holding_lock,
