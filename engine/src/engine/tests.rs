@@ -184,10 +184,6 @@ async fn collections_beyond_the_open_limit_are_reopened() {
     reason = "the test shows that requests do not wait for this lock"
 )]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[allow(
-    clippy::await_holding_lock,
-    reason = "a maker that never ends holds it"
-)]
 async fn creating_a_collection_does_not_block_others() {
     let engine = TestEngine::open();
     let collection = engine.make("searched").await;

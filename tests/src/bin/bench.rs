@@ -234,7 +234,7 @@ impl Latencies {
     }
 }
 
-fn latency_row(kind: &str, idle: &mut Latencies, during: &mut Latencies) -> Vec<String> {
+fn latency_row(kind: &str, idle: &Latencies, during: &Latencies) -> Vec<String> {
     let (mut idle, mut during) = (idle.of(kind), during.of(kind));
     let mut cells = vec![kind.to_owned()];
     for values in [&mut idle, &mut during] {
