@@ -78,7 +78,7 @@ impl Walk {
     }
 
     fn next_root(&mut self, path: PathBuf) -> Option<Result<SourceFile, Failure>> {
-        let looked = self.ids.of_named(&path).and_then(|id| {
+        let looked = self.ids.of_root(&path).and_then(|id| {
             let found = inspect(&path, Origin::CommandLine)?;
             Ok((id, found))
         });
