@@ -128,7 +128,7 @@ fn main() {
     ]);
     let mut during = during.into_inner().unwrap_or_default();
     for kind in KINDS {
-        table::row(&latency_row(kind, &mut idle, &mut during));
+        table::row(&latency_row(kind, &idle, &during));
     }
     print_clients(client);
     print_found(client, &drawings);
