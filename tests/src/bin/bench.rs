@@ -126,7 +126,7 @@ fn main() {
         "during ingest p99 ms",
         "searches idle / during",
     ]);
-    let mut during = during.into_inner().unwrap_or_default();
+    let during = during.into_inner().unwrap_or_default();
     for kind in KINDS {
         table::row(&latency_row(kind, &idle, &during));
     }
