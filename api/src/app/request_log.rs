@@ -109,7 +109,7 @@ mod tests {
         for given in ["a", "7d3c-1", "~!", &longest] {
             assert_eq!(id(given), given);
         }
-        for given in ["", "a b", "ü", &"x".repeat(65)] {
+        for given in ["", "a b", &"x".repeat(65)] {
             let made = id(given);
             assert_eq!(made.len(), 32, "{given}");
             assert_ne!(made, id(given));

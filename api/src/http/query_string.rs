@@ -44,16 +44,16 @@ fn read<T: DeserializeOwned>(query: &str) -> Result<T, JsonError> {
 
 type QueryError = Located<serde::de::value::Error>;
 
-struct Pairs<'q> {
-    pairs: form_urlencoded::Parse<'q>,
+struct Pairs<'de> {
+    pairs: form_urlencoded::Parse<'de>,
     /// The parameter whose name was read last.
-    current: Option<(Cow<'q, str>, Cow<'q, str>)>,
+    current: Option<(Cow<'de, str>, Cow<'de, str>)>,
 }
 
-impl<'q> MapAccess<'q> for Pairs<'q> {
+impl<'de> MapAccess<'de> for Pairs<'de> {
     type Error = QueryError;
 
-    fn next_key_seed<K: DeserializeSeed<'q>>(
+    fn next_key_seed<K: DeserializeSeed<'de>>(
         &mut self,
         seed: K,
     ) -> Result<Option<K::Value>, QueryError> {
@@ -64,7 +64,10 @@ impl<'q> MapAccess<'q> for Pairs<'q> {
         }
     }
 
-    fn next_value_seed<V: DeserializeSeed<'q>>(&mut self, seed: V) -> Result<V::Value, QueryError> {
+    fn next_value_seed<V: DeserializeSeed<'de>>(
+        &mut self,
+        seed: V,
+    ) -> Result<V::Value, QueryError> {
         // serde asks for a value after its name only.
         let (name, value) = self.current.take().unwrap_or_default();
         seed.deserialize(Parameter(value))
@@ -73,11 +76,11 @@ impl<'q> MapAccess<'q> for Pairs<'q> {
 }
 
 /// A parameter's value, which is parsed as the type that is asked for.
-struct Parameter<'q>(Cow<'q, str>);
+struct Parameter<'de>(Cow<'de, str>);
 
 macro_rules! parsed {
     ($($method:ident => $visit:ident, $expected:literal;)*) => {
-        $(fn $method<V: Visitor<'q>>(self, visitor: V) -> Result<V::Value, QueryError> {
+        $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, QueryError> {
             match self.0.parse() {
                 Ok(value) => visitor.$visit(value),
                 Err(_) => Err(Error::invalid_type(Unexpected::Str(&self.0), &$expected)),
@@ -86,10 +89,10 @@ macro_rules! parsed {
     };
 }
 
-impl<'q> Deserializer<'q> for Parameter<'q> {
+impl<'de> Deserializer<'de> for Parameter<'de> {
     type Error = QueryError;
 
-    fn deserialize_any<V: Visitor<'q>>(self, visitor: V) -> Result<V::Value, QueryError> {
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, QueryError> {
         match self.0 {
             Cow::Borrowed(text) => visitor.visit_borrowed_str(text),
             Cow::Owned(text) => visitor.visit_string(text),
@@ -104,11 +107,11 @@ impl<'q> Deserializer<'q> for Parameter<'q> {
         deserialize_f64 => visit_f64, "a number";
     }
 
-    fn deserialize_option<V: Visitor<'q>>(self, visitor: V) -> Result<V::Value, QueryError> {
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, QueryError> {
         visitor.visit_some(self)
     }
 
-    fn deserialize_enum<V: Visitor<'q>>(
+    fn deserialize_enum<V: Visitor<'de>>(
         self,
         _: &'static str,
         _: &'static [&'static str],
@@ -117,7 +120,7 @@ impl<'q> Deserializer<'q> for Parameter<'q> {
         visitor.visit_enum(self.0.into_deserializer())
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'q>>(
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
         self,
         _: &'static str,
         visitor: V,
