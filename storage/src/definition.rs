@@ -4,13 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::vector_index::MAX_DIM;
 use crate::{CollectionName, StorageError, VectorIndex};
-
-/// The maximum number of dimensions of a collection's vectors.
-///
-/// sled moves a leaf of a tree (up to 17 values) out of its log into a file that it never syncs if the
-/// leaf is larger than a quarter of a segment; see `layout`.
-pub const MAX_DIM: usize = 8192;
 
 /// The maximum number of passages of a text.
 pub const MAX_PASSAGES: usize = 1000;

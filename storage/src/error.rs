@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::invalid::InvalidValue;
 use crate::{BlobHash, CollectionName, DocumentId, MAX_DIM};
 
 /// An error of this crate.
@@ -129,28 +130,9 @@ pub enum StorageError {
     #[error("the operation was cancelled")]
     Cancelled,
 
-    /// A collection name is invalid.
-    #[error(
-        "the collection name {given:?} is invalid: it must have 1 to 64 characters of a-z, 0-9, '_' and '-' and start with a letter or digit"
-    )]
-    InvalidCollectionName {
-        /// The invalid text.
-        given: String,
-    },
-
-    /// A document id is invalid.
-    #[error("the document id is invalid: {reason}")]
-    InvalidDocumentId {
-        /// The reason.
-        reason: &'static str,
-    },
-
-    /// An image hash is invalid.
-    #[error("{given:?} is not an image hash of 64 lower-case hexadecimal digits")]
-    InvalidHash {
-        /// The invalid text.
-        given: String,
-    },
+    /// A name, an id or a hash is invalid.
+    #[error(transparent)]
+    Invalid(#[from] InvalidValue),
 
     /// A collection has an invalid number of dimensions.
     #[error("the collection {name} cannot have vectors of {dim} dimensions; choose 1 to {MAX_DIM}")]

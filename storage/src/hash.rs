@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::StorageError;
+use crate::invalid::InvalidValue;
 
 /// SHA-256 of an image's bytes, written as 64 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -49,18 +49,18 @@ impl From<BlobHash> for String {
 }
 
 impl TryFrom<String> for BlobHash {
-    type Error = StorageError;
+    type Error = InvalidValue;
 
-    fn try_from(hex: String) -> Result<Self, StorageError> {
+    fn try_from(hex: String) -> Result<Self, InvalidValue> {
         hex.parse()
     }
 }
 
 impl FromStr for BlobHash {
-    type Err = StorageError;
+    type Err = InvalidValue;
 
-    fn from_str(hex: &str) -> Result<Self, StorageError> {
-        let invalid = || StorageError::InvalidHash {
+    fn from_str(hex: &str) -> Result<Self, InvalidValue> {
+        let invalid = || InvalidValue::Hash {
             given: hex.to_owned(),
         };
         let digit = |b: u8| match b {

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::StorageError;
+use crate::invalid::InvalidValue;
 
 const MAX_BYTES: usize = 256;
 
@@ -28,9 +28,9 @@ impl DocumentId {
 }
 
 impl TryFrom<String> for DocumentId {
-    type Error = StorageError;
+    type Error = InvalidValue;
 
-    fn try_from(id: String) -> Result<Self, StorageError> {
+    fn try_from(id: String) -> Result<Self, InvalidValue> {
         let reason = if id.is_empty() {
             "it is empty"
         } else if id.len() > MAX_BYTES {
@@ -42,14 +42,14 @@ impl TryFrom<String> for DocumentId {
         } else {
             return Ok(DocumentId(id));
         };
-        Err(StorageError::InvalidDocumentId { reason })
+        Err(InvalidValue::DocumentId { reason })
     }
 }
 
 impl FromStr for DocumentId {
-    type Err = StorageError;
+    type Err = InvalidValue;
 
-    fn from_str(id: &str) -> Result<Self, StorageError> {
+    fn from_str(id: &str) -> Result<Self, InvalidValue> {
         id.to_owned().try_into()
     }
 }

@@ -31,6 +31,7 @@ mod handle;
 mod hash;
 mod heal;
 mod id;
+mod invalid;
 mod images;
 mod layout;
 mod lock;
@@ -49,7 +50,7 @@ mod write;
 
 pub use check::{CheckMode, CheckReport, Finding, FindingKind, FindingSubject, check};
 pub use collection::CollectionStore;
-pub use definition::{CollectionDefinition, FieldDefinition, FieldKind, MAX_DIM, MAX_PASSAGES};
+pub use definition::{CollectionDefinition, FieldDefinition, FieldKind, MAX_PASSAGES};
 pub use document::{Document, Metadata, Passage, StoredImage, Vector, VectorKind};
 pub use error::StorageError;
 #[cfg(feature = "fault-injection")]
@@ -57,6 +58,7 @@ pub use fault::CommitStep;
 pub use handle::DamagedCollection;
 pub use hash::BlobHash;
 pub use id::{DocumentId, DocumentKey};
+pub use invalid::InvalidValue;
 pub use name::CollectionName;
 pub use options::StoreOptions;
 pub use snapshot::{
@@ -64,7 +66,7 @@ pub use snapshot::{
 };
 pub use stop::Stopped;
 pub use store::{Creation, Store};
-pub use vector_index::{VectorIndex, VectorIndexKind};
+pub use vector_index::{MAX_DIM, VectorIndex, VectorIndexKind};
 pub use write::{
     Committed, FieldUpdate, Guard, NewDocument, NewImage, NewText, Outcome, Patch, Write,
 };

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::StorageError;
+use crate::invalid::InvalidValue;
 
 const MAX_LEN: usize = 64;
 
@@ -30,9 +30,9 @@ impl Default for CollectionName {
 }
 
 impl TryFrom<String> for CollectionName {
-    type Error = StorageError;
+    type Error = InvalidValue;
 
-    fn try_from(name: String) -> Result<Self, StorageError> {
+    fn try_from(name: String) -> Result<Self, InvalidValue> {
         let has_valid_start = name
             .bytes()
             .next()
@@ -43,15 +43,15 @@ impl TryFrom<String> for CollectionName {
         if has_valid_start && has_valid_characters && name.len() <= MAX_LEN {
             Ok(CollectionName(name))
         } else {
-            Err(StorageError::InvalidCollectionName { given: name })
+            Err(InvalidValue::CollectionName { given: name })
         }
     }
 }
 
 impl FromStr for CollectionName {
-    type Err = StorageError;
+    type Err = InvalidValue;
 
-    fn from_str(name: &str) -> Result<Self, StorageError> {
+    fn from_str(name: &str) -> Result<Self, InvalidValue> {
         name.to_owned().try_into()
     }
 }

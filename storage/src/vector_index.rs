@@ -2,6 +2,12 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+/// The maximum number of dimensions of a collection's vectors.
+///
+/// sled moves a leaf of a tree (up to 17 values) out of its log into a file that it never syncs if the
+/// leaf is larger than a quarter of a segment; see `layout`.
+pub const MAX_DIM: usize = 8192;
+
 /// The vector index settings given when the collection was created; the index chooses the others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

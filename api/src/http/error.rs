@@ -3,7 +3,7 @@
 //! [`problem`](super::problem) maps each variant, and each of the engine's, to its stable code and
 //! HTTP status.
 
-use clipdb_engine::{EmbedError, EngineError, IndexError, StorageError, excerpt};
+use clipdb_engine::{EmbedError, EngineError, IndexError, InvalidValue, StorageError, excerpt};
 
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
@@ -142,6 +142,12 @@ impl From<ApiError> for EngineError {
 impl From<IndexError> for ApiError {
     fn from(error: IndexError) -> Self {
         Self::Engine(error.into())
+    }
+}
+
+impl From<InvalidValue> for ApiError {
+    fn from(error: InvalidValue) -> Self {
+        StorageError::from(error).into()
     }
 }
 

@@ -4,7 +4,7 @@
 use actix_web::http::StatusCode;
 use actix_web::http::header;
 use actix_web::{HttpResponse, ResponseError};
-use clipdb_engine::{EmbedError, EngineError, ImageError, IndexError, StorageError, bounded};
+use clipdb_engine::{EmbedError, EngineError, ImageError, IndexError, InvalidValue, StorageError, bounded};
 use serde_json::{Value, json};
 
 use crate::http::error::ApiError;
@@ -124,13 +124,13 @@ fn classify_storage(error: &StorageError) -> (StatusCode, &'static str) {
         // Temporary: the next write may succeed.
         error if error.is_out_of_files() => (StatusCode::SERVICE_UNAVAILABLE, "out_of_files"),
         error if error.is_out_of_room() => (StatusCode::INSUFFICIENT_STORAGE, "disk_full"),
-        StorageError::InvalidCollectionName { .. } => {
+        StorageError::Invalid(InvalidValue::CollectionName { .. }) => {
             (StatusCode::UNPROCESSABLE_ENTITY, "invalid_collection_name")
         }
-        StorageError::InvalidDocumentId { .. } => {
+        StorageError::Invalid(InvalidValue::DocumentId { .. }) => {
             (StatusCode::UNPROCESSABLE_ENTITY, "invalid_document_id")
         }
-        StorageError::InvalidHash { .. }
+        StorageError::Invalid(InvalidValue::Hash { .. })
         | StorageError::InvalidDim { .. }
         | StorageError::InvalidWrite { .. } => {
             (StatusCode::UNPROCESSABLE_ENTITY, "invalid_document")

@@ -366,11 +366,11 @@ mod tests {
         };
         assert_eq!(
             url("localhost:9000"),
-            "http://localhost:9000/collections/my%20pictures/documents"
+            "http://localhost:9000/collections/my%20images/documents"
         );
         assert_eq!(
             url("https://example.org/clipdb/"),
-            "https://example.org/clipdb/collections/my%20pictures/documents"
+            "https://example.org/clipdb/collections/my%20images/documents"
         );
     }
 
