@@ -297,6 +297,10 @@ impl Filter<'_> {
                 reason: "the filter covers fewer vectors than the index holds".to_owned(),
             });
         }
+        if let Some(within) = self.within {
+            // A graph's vectors are visited in no order.
+            within.prepare_lookups();
+        }
         Ok(RawFilter {
             live: self.live.map_or(ptr::null(), |live| live.as_ptr().cast()),
             rows: self.rows.as_ptr(),
