@@ -78,5 +78,6 @@ pub use clipdb_index::{
 };
 pub use clipdb_storage::{
     CheckMode, CheckReport, CollectionName, Document, DocumentId, FieldDefinition, FieldKind,
-    FieldUpdate, Finding, FindingKind, InvalidValue, SnapshotId, StorageError, VectorIndex, VectorKind,
+    FieldUpdate, Finding, FindingKind, InvalidValue, SnapshotId, StorageError, VectorIndex,
+    VectorKind,
 };

@@ -4,7 +4,9 @@
 use actix_web::http::StatusCode;
 use actix_web::http::header;
 use actix_web::{HttpResponse, ResponseError};
-use clipdb_engine::{EmbedError, EngineError, ImageError, IndexError, InvalidValue, StorageError, bounded};
+use clipdb_engine::{
+    EmbedError, EngineError, ImageError, IndexError, InvalidValue, StorageError, bounded,
+};
 use serde_json::{Value, json};
 
 use crate::http::error::ApiError;
@@ -124,15 +126,8 @@ fn classify_storage(error: &StorageError) -> (StatusCode, &'static str) {
         // Temporary: the next write may succeed.
         error if error.is_out_of_files() => (StatusCode::SERVICE_UNAVAILABLE, "out_of_files"),
         error if error.is_out_of_room() => (StatusCode::INSUFFICIENT_STORAGE, "disk_full"),
-        StorageError::Invalid(InvalidValue::CollectionName { .. }) => {
-            (StatusCode::UNPROCESSABLE_ENTITY, "invalid_collection_name")
-        }
-        StorageError::Invalid(InvalidValue::DocumentId { .. }) => {
-            (StatusCode::UNPROCESSABLE_ENTITY, "invalid_document_id")
-        }
-        StorageError::Invalid(InvalidValue::Hash { .. })
-        | StorageError::InvalidDim { .. }
-        | StorageError::InvalidWrite { .. } => {
+        StorageError::Invalid(error) => classify_invalid(error),
+        StorageError::InvalidDim { .. } | StorageError::InvalidWrite { .. } => {
             (StatusCode::UNPROCESSABLE_ENTITY, "invalid_document")
         }
         StorageError::Conflict { .. } => (StatusCode::CONFLICT, "collection_exists"),
@@ -154,6 +149,15 @@ fn classify_storage(error: &StorageError) -> (StatusCode, &'static str) {
         | StorageError::Locked { .. }
         | StorageError::Migration(_) => (StatusCode::INTERNAL_SERVER_ERROR, "storage_failed"),
     }
+}
+
+fn classify_invalid(error: &InvalidValue) -> (StatusCode, &'static str) {
+    let code = match error {
+        InvalidValue::CollectionName { .. } => "invalid_collection_name",
+        InvalidValue::DocumentId { .. } => "invalid_document_id",
+        InvalidValue::Hash { .. } => "invalid_document",
+    };
+    (StatusCode::UNPROCESSABLE_ENTITY, code)
 }
 
 fn classify_embed(error: &EmbedError) -> (StatusCode, &'static str) {
