@@ -320,11 +320,11 @@ fn an_invalid_write_fails_the_group_before_anything_changes() {
         ),
         (
             vectors(vec![(VectorKind::Text, vec![0.0, f32::NAN, 0.0])]),
-            "number 1",
+            "dimension 1",
         ),
         (
             vectors(vec![(VectorKind::Text, vec![0.0, 0.0, f32::INFINITY])]),
-            "number 2",
+            "dimension 2",
         ),
         (
             vectors(vec![(VectorKind::Image, vec![0.0; DIM]); 2]),
