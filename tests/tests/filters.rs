@@ -347,7 +347,7 @@ fn the_number_of_fields_is_limited() {
     for word in [
         "2 new fields",
         "'c', 'd'",
-        "5 different",
+        "5 distinct",
         "max_fields",
         "--max-fields",
     ] {
