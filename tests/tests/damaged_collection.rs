@@ -284,7 +284,8 @@ fn an_unreadable_page_is_reported_and_a_repair_lists_the_losses() {
     assert_eq!(collection.check()["agrees"], true);
     // The repair reported the lost ones by their ids or by their number.
     let left = collection.list(500).len();
-    let named = |line: &&str| line.contains("the document") && line.contains("remaining values were saved");
+    let named =
+        |line: &&str| line.contains("the document") && line.contains("remaining values were saved");
     let named = before.lines().filter(named).count();
     let counted = format!("lost: collection {BAD}: {} documents", 21 - left - named);
     assert!(

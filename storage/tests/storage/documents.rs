@@ -328,7 +328,7 @@ fn an_invalid_write_fails_the_group_before_anything_changes() {
         ),
         (
             vectors(vec![(VectorKind::Image, vec![0.0; DIM]); 2]),
-            "two vectors",
+            "two image vectors",
         ),
         (
             vectors(vec![(VectorKind::Text, vec![0.0; DIM]); 2]),
@@ -346,7 +346,7 @@ fn an_invalid_write_fails_the_group_before_anything_changes() {
                 passages: vec![Passage { start: 1, end: 2 }],
                 ..text("bad", "é")
             },
-            "outside its text",
+            "outside of its text",
         ),
         (
             NewDocument {
