@@ -86,19 +86,25 @@ impl Executor {
         trace_context::set_parent(&span, self.traceparent.as_deref());
         let _pending = self.statistics.begun();
         let request_bytes = request.encoded_len();
-        let (response, times) = self.respond(request, received).instrument(span).await;
+        let (response, times, has_failed) = self.respond(request, received).instrument(span).await;
         self.statistics.ended(CallSeen {
             total: times.total(),
             processing: times.processing(),
             documents: response.documents().len(),
             request_bytes,
             response_bytes: response.encoded_len(),
-            failed: response.is_failure(),
+            // The response's own status would not do: a request may bring one.
+            failed: has_failed,
         });
         response
     }
 
-    async fn respond(&self, request: DataRequest, received: SystemTime) -> (DataRequest, Times) {
+    /// The response, its times, and whether the call failed.
+    async fn respond(
+        &self,
+        request: DataRequest,
+        received: SystemTime,
+    ) -> (DataRequest, Times, bool) {
         let request = Request::open(request);
         let ids: Vec<String> = request
             .documents
@@ -128,8 +134,10 @@ impl Executor {
             ended: SystemTime::now(),
         };
         log(&outcome, ids.len(), times);
+        let has_failed = outcome.is_err();
         let documents = outcome.map(|(_, documents)| documents);
-        (response(header, parameters, documents, ids, times), times)
+        let response = response(header, parameters, documents, ids, times);
+        (response, times, has_failed)
     }
 
     async fn dispatch(

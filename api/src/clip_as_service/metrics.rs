@@ -117,22 +117,22 @@ impl Drop for Pending {
 const STAGES: [Metric<QueueStatistics>; 4] = [
     Metric {
         name: "jina_preprocess_texts_seconds",
-        help: "Making tokens",
+        help: "Time to tokenise a text",
         value: Summary(|seen| preprocessing(&seen.text_stages)),
     },
     Metric {
         name: "jina_encode_texts_seconds",
-        help: "A batch of texts in the model",
+        help: "Time of a batch of texts in the model",
         value: Summary(|seen| computing(&seen.text_stages)),
     },
     Metric {
         name: "jina_preprocess_images_seconds",
-        help: "Decoding and scaling a picture",
+        help: "Time to decode and scale an image",
         value: Summary(|seen| preprocessing(&seen.image_stages)),
     },
     Metric {
         name: "jina_encode_images_seconds",
-        help: "A batch of pictures in the model",
+        help: "Time of a batch of images in the model",
         value: Summary(|seen| computing(&seen.image_stages)),
     },
 ];

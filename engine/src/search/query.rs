@@ -207,24 +207,7 @@ mod tests {
     use super::*;
 
     fn query() -> Query {
-        Query {
-            parts: Vec::new(),
-            keywords: Some("a".to_owned()),
-            typos: true,
-            highlight: false,
-            mode: Mode::Keyword,
-            targets: Targets::BOTH,
-            fusion: Fusion::default(),
-            limit: 10,
-            offset: 0,
-            min_score: None,
-            filter: None,
-            view: View::default(),
-            exact: false,
-            ef: None,
-            nprobe: None,
-            with_vectors: false,
-        }
+        crate::testing::by_keywords("a")
     }
 
     #[test]
