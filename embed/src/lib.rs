@@ -25,7 +25,7 @@ mod device;
 mod embedding;
 mod encoder;
 mod error;
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, test))]
 pub mod fuzzing;
 pub mod image;
 mod instructions;

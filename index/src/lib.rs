@@ -19,7 +19,7 @@ mod fault;
 pub mod filter;
 mod fulltext;
 pub mod fusion;
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, test))]
 pub mod fuzzing;
 mod keyword_limits;
 mod reconcile;

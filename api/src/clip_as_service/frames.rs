@@ -180,7 +180,7 @@ impl Stream for BoundedFrames {
 
 /// Follows a whole connection, for the fuzz target: the lengths of its messages, and whether it
 /// was refused.
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, test))]
 pub(super) fn follow_all(bytes: &[u8], piece: usize, limit: usize) -> (Vec<usize>, bool) {
     let mut frames = Frames::new(limit);
     let mut ended = Vec::new();

@@ -37,7 +37,7 @@ pub fn websocket_frames(bytes: &[u8], piece: usize, limit: usize) -> (Vec<usize>
     frames::follow_all(bytes, piece, limit)
 }
 
-/// What every call does with a request before the engine has it.
+/// Reads a request as every call does, up to the point where the engine gets it.
 fn read(request: &DataRequest) {
     let _ = Parameters::read(request.parameters.as_ref());
     for document in request.documents() {

@@ -18,7 +18,7 @@ mod exchange;
 mod executor;
 mod filter;
 mod frames;
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, test))]
 pub mod fuzzing;
 pub mod grpc;
 mod grpc_body;

@@ -11,20 +11,20 @@ pub fn pickle(code: &[u8]) -> usize {
     pickle::tensors(code).map_or(0, |tensors| tensors.len())
 }
 
-/// Reads where the tensors of `name` are, a file that `torch.save` wrote.
+/// Reads the locations of the tensors of `name`, a file that `torch.save` wrote.
 ///
 /// # Errors
 /// The file is not such a file.
 pub fn checkpoint(folder: &Path, name: &str) -> Result<usize, EmbedError> {
     let file = ModelFiles::Folder(folder.to_owned()).open(name)?;
-    checkpoint::places(&file).map(|places| places.len())
+    checkpoint::locations(&file).map(|locations| locations.len())
 }
 
-/// Reads where the tensors of `name` are, a safetensors file.
+/// Reads the locations of the tensors of `name`, a safetensors file.
 ///
 /// # Errors
 /// The file is not such a file.
 pub fn safetensors(folder: &Path, name: &str) -> Result<usize, EmbedError> {
     let file = ModelFiles::Folder(folder.to_owned()).open(name)?;
-    safetensors::places(&file).map(|places| places.len())
+    safetensors::locations(&file).map(|locations| locations.len())
 }

@@ -7,7 +7,7 @@
 
 mod archive;
 mod checkpoint;
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, test))]
 pub(crate) mod fuzzing;
 mod pickle;
 mod safetensors;
