@@ -7,7 +7,7 @@ export CLIPDB_BINARY ?= $(abspath $(BINARY))
 DATA   ?= ./data
 LISTEN ?= 127.0.0.1:8080
 
-.PHONY: help run test api-check instruction-sets demo bench bench-index torture crowd soak setup build lint fuzz sanitize
+.PHONY: help run test api-check instruction-sets demo bench bench-index relevance torture crowd soak setup build lint fuzz sanitize
 
 help:
 	@echo "make run    install missing dependencies, build, serve $(DATA) on $(LISTEN)"
@@ -16,6 +16,7 @@ help:
 	@echo "make demo   load emoji and the sentences of a novel, and search them"
 	@echo "make bench  measure ingest and search on this machine"
 	@echo "make bench-index  compare the vector index with FAISS and other databases: a million vectors, hours"
+	@echo "make relevance DOCUMENTS=… TOPICS=… JUDGMENTS=…  measure how well a test collection in TREC's form is ranked"
 	@echo "make torture  kill the server KILLS times during writes, and look for every acknowledged write"
 	@echo "make soak   32 writers and 32 readers at once for MINUTES: latency, memory, errors"
 	@echo "make fuzz   fuzz TARGETS (all of the parsers) for SECONDS each"
@@ -51,6 +52,10 @@ demo: build
 
 bench: build
 	@./tests/bench.sh
+
+relevance: build
+	@cargo run --release --locked --package clipdb-tests --bin relevance -- \
+	    --documents "$(DOCUMENTS)" --topics "$(TOPICS)" --judgments "$(JUDGMENTS)" $(OPTIONS)
 
 KILLS ?= 100
 

@@ -24,6 +24,7 @@ mod server;
 mod soak;
 pub mod table;
 mod torture;
+pub mod trec;
 mod wait;
 
 pub use client::{Answer, Client, Collection, escaped, send};
