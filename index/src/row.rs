@@ -30,6 +30,16 @@ pub enum ListKind {
     Text,
 }
 
+impl ListKind {
+    /// Whether it finds documents by their text.
+    pub(crate) fn finds_texts(self) -> bool {
+        match self {
+            Self::Keyword | Self::Text => true,
+            Self::Image => false,
+        }
+    }
+}
+
 impl From<VectorKind> for ListKind {
     fn from(kind: VectorKind) -> Self {
         match kind {

@@ -10,57 +10,63 @@
 //!    `(s(d) − b) / (s(best) − b)`, where `b` is the list's score at rank [`BACKGROUND_RANK`], the
 //!    score of an arbitrary document; 1 for all documents of a shorter list. For keywords
 //!    `s(d) / full`, at most 1, where `full` is the score of a document with every word of the query.
-//! 3. `p(d,l) = r` for `r ≤` [`PLACES_KEPT`], otherwise `max(r, 1 + SPREAD · (1 − x))` with
-//!    [`SPREAD`], or [`KEYWORD_SPREAD`] for keywords: a list with a clear answer does not fill the
-//!    page with its other documents.
-//! 4. The keyword list and the text list are two ways to find texts, so together they get one side of
-//!    the page. The side is ordered by `Σ w(l) / (SIDE_K + p(d,l))` over these two lists, and `q(d)`
-//!    is a document's rank in it; for the image list `q = p`.
-//! 5. `v(d,l) = w(l) / (k + max(p(d,l), q(d)))`: the term of reciprocal rank fusion (Cormack, Clarke
-//!    and Büttcher 2009). With the linear method `v(d,l) = w(l) · x(d,l)`, without places.
-//! 6. `score(d) = max v(d,l) + Σ g(v(d,l))` over the other lists that found it, with
+//! 3. `p(d,l) = max(r, 1 + SPREAD · (1 − x))`, and 1 for `r = 1`, with [`SPREAD`], or
+//!    [`KEYWORD_SPREAD`] for keywords: a list with a clear answer does not fill the page with its
+//!    other documents.
+//! 4. The keyword list and the text list are two ways to find texts, so together they are one side of
+//!    the page. The side is ordered by `S(d) = 0.4 w(keyword) y(d,keyword) + 0.6 w(text) y(d,text)`;
+//!    a list that did not find `d` adds nothing, and a keyword list of one document has 0.6
+//!    instead of 0.4, and the text list 0.4 ([`KEY_PART`]). For keywords `y = s(d) / max(s(best), 0.35 full)`,
+//!    for texts `y = (s(d) − e) / √((s(best) − e)(1 − e))`, where `e` is the score at the end of the
+//!    list: half relative to the best document, half to a text that equals the query. `q(d)` is the
+//!    rank in this order. If there are no images, it is the place; otherwise the place is
+//!    `max(q, 1 + SPREAD · (1 − x))` for the list in which this is smallest, 1 for `q = 1`, and
+//!    [`FIRST_PLACE`] for the first of each list; 1 for the first by keywords if keywords did not find
+//!    the document with `q = 1`.
+//! 5. `v(d) = w / (k + place)` for each side: the term of reciprocal rank fusion (Cormack, Clarke and
+//!    Büttcher 2009), where `w` is the largest weight of the side's lists that found `d`. With the
+//!    linear method `v(d) = w · S(d) / S(best)` for texts and `w · x` for images, without places.
+//! 6. `score(d) = v + g(v')`, where `v` is the better side and `v'` the other one, with
 //!    `g(v) = v² / 4 max w`, about a quarter of the difference to the next place; with the linear
 //!    method `g(v) = v / 100`. It only breaks ties.
 //!
 //! Consequences:
-//! - A document is ranked by the list in which it is best. A list that does not contain it has no
+//! - A document that keywords and vectors both find ranks higher among the texts than with either.
+//! - A document is ranked by the side in which it is better. A list that does not contain it has no
 //!   effect: an image without text loses nothing to the keyword list, and text or metadata never
 //!   rank an image lower.
-//! - Being found by all three lists is worth less than one place, so a text that keywords and vectors
-//!   find is level with an image that only one list can find.
-//! - The first places of each list stay near the top: a text with other words than the query, an
-//!   exact code whose vector has no meaning.
-//! - A better rank in a list, or an additional list, never lowers a score.
+//! - Being found on both sides is worth less than one place, so a text is level with an image that
+//!   only one list can find.
+//! - The first document of each list stays at the top of a page with images: a text with other words
+//!   than the query, an exact code whose vector has no meaning.
+//! - A better score in a list never lowers a document's score.
 //! - Of equal scores, a text with a good part of the query's words comes first: an exact code before
 //!   a text that its vector happens to be nearest to.
 //!
 //! With equal weights `k` only scales the scores, since a score comes from one place; with unequal
 //! weights, a larger `k` gives weights more influence relative to places.
 
+mod lists;
 mod place;
+mod text_side;
 
 use std::collections::HashMap;
 
-use crate::row::{ListKind, RowId, Scored};
+use crate::row::{ListKind, RowId};
 
-pub use place::{BACKGROUND_RANK, KEYWORD_SPREAD, PLACES_KEPT, SIDE_K, SPREAD};
+use lists::exactness;
+use place::ListRank;
+use text_side::TextDocument;
+
+pub use lists::{RankedList, Weights};
+pub use place::{BACKGROUND_RANK, KEYWORD_SPREAD, SPREAD};
+pub use text_side::{FIRST_PLACE, FULL_PART, KEY_HITS, KEY_PART, KEYWORD_PART};
 
 /// The constant of Cormack, Clarke and Büttcher.
 pub const DEFAULT_K: f64 = 60.0;
 
 /// Number of hits of each list that suffice to know the score of an arbitrary document.
 pub const DEPTH: usize = 2 * BACKGROUND_RANK;
-
-/// One list to fuse.
-#[derive(Debug, Clone, Copy)]
-pub struct RankedList<'a> {
-    /// Its kind; each kind at most once.
-    pub kind: ListKind,
-    /// The hits, best first, each row once.
-    pub hits: &'a [Scored],
-    /// [`crate::KeywordHits::full_score`] for keywords; unused for vectors.
-    pub full_score: f32,
-}
 
 /// How the score of a document is computed.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -72,17 +78,6 @@ pub enum Method {
     },
     /// By the closeness to each list's best score.
     Linear,
-}
-
-/// The weight of each list; a list with weight 0 is ignored.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Weights {
-    /// Weight of the keyword list.
-    pub keyword: f64,
-    /// Weight of the image list.
-    pub image: f64,
-    /// Weight of the text list.
-    pub text: f64,
 }
 
 /// A validated configuration of the fusion.
@@ -128,7 +123,7 @@ pub struct Part {
     pub rank: usize,
     /// The document's score in the list: an inner product or BM25.
     pub raw_score: f32,
-    /// Its place, `max(p, q)`, which is not less than the rank.
+    /// Its place on its side.
     pub place: f64,
     /// The closeness to the list's best score, `x`.
     pub closeness: f64,
@@ -172,14 +167,16 @@ impl Fusion {
             .filter(|list| self.weights.of(list.kind) > 0.0)
             .copied()
             .collect::<Vec<_>>();
-        let placed = place::place(&weighted, |list| self.weights.of(list));
+        let ranks: Vec<ListRank> = weighted.iter().flat_map(place::ranks).collect();
+        let texts = text_side::place(&weighted, &ranks, self.weights);
         let mut documents: HashMap<RowId, Vec<Part>> = HashMap::new();
-        for rank in placed {
+        for rank in ranks {
+            let text = texts.get(&rank.row).filter(|_| rank.list.finds_texts());
             documents.entry(rank.row).or_default().push(Part {
                 list: rank.list,
                 rank: rank.rank,
                 raw_score: rank.raw_score,
-                place: rank.place,
+                place: text.map_or_else(|| place::place(rank.rank, rank.spread), |text| text.place),
                 closeness: rank.closeness,
                 weight: self.weights.of(rank.list),
                 contribution: 0.0,
@@ -187,7 +184,7 @@ impl Fusion {
         }
         let mut fused: Vec<Fused> = documents
             .into_iter()
-            .map(|(row, parts)| self.score(row, parts))
+            .map(|(row, parts)| self.score(row, parts, texts.get(&row)))
             .collect();
         fused.sort_by(|a, b| {
             b.score
@@ -198,21 +195,35 @@ impl Fusion {
         fused
     }
 
-    /// Computes the score: the best list counts fully, the others for their agreement.
-    fn score(&self, row: RowId, mut parts: Vec<Part>) -> Fused {
+    /// Computes the score: the better side counts fully, the other one for its agreement.
+    fn score(&self, row: RowId, mut parts: Vec<Part>, text: Option<&TextDocument>) -> Fused {
         parts.sort_by_key(|part| part.list);
-        let mut best = 0;
-        for (position, part) in parts.iter().enumerate() {
-            if self.value(part) > self.value(&parts[best]) {
-                best = position;
-            }
-        }
-        for (position, part) in parts.iter_mut().enumerate() {
-            let value = self.value(part);
-            part.contribution = if position == best {
-                value
-            } else {
-                self.agreement(value)
+        let mut on_text_side = parts.iter().filter(|part| part.list.finds_texts());
+        let text_weight = on_text_side
+            .clone()
+            .map(|part| part.weight)
+            .fold(0.0, f64::max);
+        let is_in_both = on_text_side.clone().count() == 2;
+        let text_value = match (on_text_side.next(), text) {
+            (Some(part), Some(text)) => self.value(text_weight, part.place, text.closeness),
+            _ => 0.0,
+        };
+        let image = parts.iter().find(|part| part.list == ListKind::Image);
+        let image_value = image.map_or(0.0, |part| {
+            self.value(part.weight, part.place, part.closeness)
+        });
+        let (image_value, text_value) = if image_value > text_value {
+            (image_value, self.agreement(text_value))
+        } else {
+            (self.agreement(image_value), text_value)
+        };
+        let share = text.map_or(1.0, |text| text.keyword_share);
+        for part in &mut parts {
+            part.contribution = match part.list {
+                ListKind::Image => image_value,
+                ListKind::Keyword if is_in_both => portion(text_value, share),
+                ListKind::Text if is_in_both => text_value - portion(text_value, share),
+                ListKind::Keyword | ListKind::Text => text_value,
             };
         }
         Fused {
@@ -222,20 +233,31 @@ impl Fusion {
         }
     }
 
-    /// Grows more slowly than the value itself, so a list that becomes the best one raises the score.
+    /// Grows more slowly than the value itself, so a side that becomes the better one raises the
+    /// score.
     fn agreement(&self, value: f64) -> f64 {
-        match self.method {
+        rounded(match self.method {
             Method::Rrf { .. } => value * value / (4.0 * self.weights.largest()),
             Method::Linear => value / 100.0,
-        }
+        })
     }
 
-    fn value(&self, part: &Part) -> f64 {
-        match self.method {
-            Method::Rrf { k } => part.weight / (k + part.place),
-            Method::Linear => part.weight * part.closeness,
-        }
+    fn value(&self, weight: f64, place: f64, closeness: f64) -> f64 {
+        rounded(match self.method {
+            Method::Rrf { k } => weight / (k + place),
+            Method::Linear => weight * closeness,
+        })
     }
+}
+
+/// A value in single precision, so that [`portion`] and the sums are exact and equal values tie.
+fn rounded(value: f64) -> f64 {
+    f64::from(value as f32)
+}
+
+/// This share of a rounded value, rounded to 1 / 1024.
+fn portion(value: f64, share: f64) -> f64 {
+    value * ((share * 1024.0).round() / 1024.0)
 }
 
 impl Fused {
@@ -244,32 +266,7 @@ impl Fused {
             .parts
             .iter()
             .find(|part| part.list == ListKind::Keyword);
-        place::exactness(keyword.map(|part| part.closeness))
-    }
-}
-
-impl Weights {
-    /// The weight of one list.
-    pub fn of(&self, list: ListKind) -> f64 {
-        match list {
-            ListKind::Keyword => self.keyword,
-            ListKind::Image => self.image,
-            ListKind::Text => self.text,
-        }
-    }
-
-    fn largest(&self) -> f64 {
-        self.keyword.max(self.image).max(self.text)
-    }
-}
-
-impl Default for Weights {
-    fn default() -> Self {
-        Self {
-            keyword: 1.0,
-            image: 1.0,
-            text: 1.0,
-        }
+        exactness(keyword.map(|part| part.closeness))
     }
 }
 
