@@ -45,7 +45,7 @@ step "formatting"
 cargo fmt --all --check
 cargo fmt --manifest-path fuzz/Cargo.toml --check
 
-# What `make test` runs: nothing is installed, and clippy compiles what the tests need anyway.
+# The part that `make test` runs: nothing is installed, and clippy compiles what the tests need anyway.
 if [ "${1:-}" = quick ]; then
     clippy
     exit

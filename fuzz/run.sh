@@ -16,7 +16,7 @@ target_dir="${CARGO_TARGET_DIR:-target}/fuzz"
 mapfile -t all < <(ls fuzz/targets | sed -n 's/\.rs$//p')
 read -r -a targets <<<"${TARGETS:-${all[*]}}"
 
-# What cargo-fuzz passes. They join the flags of .cargo/config.toml instead of replacing them.
+# The flags that cargo-fuzz passes. They join the flags of .cargo/config.toml instead of replacing them.
 flags='"-Cpasses=sancov-module", "-Cllvm-args=-sanitizer-coverage-level=4",
     "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters", "-Cllvm-args=-sanitizer-coverage-pc-table",
     "-Cllvm-args=-sanitizer-coverage-trace-compares", "-Zsanitizer=address", "--cfg", "fuzzing"'

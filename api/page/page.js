@@ -230,7 +230,7 @@ async function keep(field, value) {
 
 function pin(what) {
   question.pin = what;
-  // What is pinned is looked for by meaning, whatever the mode.
+  // A pinned picture or document is searched by meaning, whatever the mode.
   at("modes").disabled = what !== null;
   pinned.hidden = what === null;
   if (what === null) {

@@ -1,4 +1,4 @@
-// What is being looked for: words, something pinned to them (a picture at hand, or a stored
+// The current question: words, something pinned to them (a picture at hand, or a stored
 // document to find more like), and the mode. It becomes a search's body and the page's address.
 
 import { VALUES } from "./facets.js";

@@ -185,7 +185,7 @@ pub enum EngineError {
     NoDirection {
         /// `image`, `text` or `query`.
         kind: &'static str,
-        /// What is wrong with its length.
+        /// The fault of its length.
         reason: String,
     },
     /// The weighted sum of the query's parts is zero.

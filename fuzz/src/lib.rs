@@ -1,4 +1,4 @@
-//! What several fuzz targets share.
+//! Shared by several fuzz targets.
 
 use std::path::Path;
 use std::sync::LazyLock;

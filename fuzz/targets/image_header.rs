@@ -1,4 +1,4 @@
-//! What an image's header says, under the server's limits.
+//! An image's header, read under the server's limits.
 #![no_main]
 
 use clipdb_embed::image::{ImageLimits, decode_cost, inspect};

@@ -73,10 +73,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let sort = |order: Order| -> Result<f64, Box<dyn std::error::Error>> {
             Ok(timed(|| Ok(index.ordered(rows, &order, None, 10)?.len()))?.1)
         };
-        print_row("ten by `-year`", sort(Order::default().by("year", true))?);
+        print_row("ten by `-year`", sort(Order::default().descending("year"))?);
         print_row(
             "ten by `serial`",
-            sort(Order::default().by("serial", false))?,
+            sort(Order::default().ascending("serial"))?,
         );
         let here = Point {
             lat: 45.0,

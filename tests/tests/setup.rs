@@ -181,7 +181,7 @@ fn help_names_every_command() {
 
 #[test]
 fn a_key_is_never_printed() {
-    let key = "a-key-that-nobody-sees";
+    let key = "a-key-that-stays-hidden";
     let server = Setup::new().key(key).start();
     server.client().get("/collections").expect(200);
     assert!(!server.banner().contains(key));

@@ -4,6 +4,6 @@
 pub(crate) struct DamageReport {
     /// The collection's number.
     pub(crate) number: u64,
-    /// What is corrupt, and how.
+    /// The corrupt part, and how it is corrupt.
     pub(crate) reason: String,
 }

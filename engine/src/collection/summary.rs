@@ -23,7 +23,7 @@ pub struct DamagedSummary {
     pub model: String,
     /// The dimensions of its vectors.
     pub dim: usize,
-    /// What is corrupt, and how.
+    /// The corrupt part, and how it is corrupt.
     pub reason: String,
     /// When it was created, in Unix milliseconds.
     pub created_at: u64,

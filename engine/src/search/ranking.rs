@@ -326,7 +326,7 @@ impl<'a> Ranker<'a> {
             keyword = self
                 .index
                 .keyword(&self.query.keyword_query(), depth, within)?;
-            if !keyword.asked && self.query.mode == Mode::Hybrid {
+            if !keyword.has_words && self.query.mode == Mode::Hybrid {
                 // The query only excludes words: the list has no order to be fused.
                 keyword.hits.clear();
             }

@@ -47,14 +47,16 @@ enum KeyValue {
 }
 
 impl Order {
-    /// Adds the values of a field; `$id` is the document's id.
+    /// Adds the values of a field, the lowest first; `$id` is the document's id.
     #[must_use]
-    pub fn by(mut self, path: &str, descending: bool) -> Self {
-        self.0.push(Criterion::Value {
-            source: Source::named(path),
-            descending,
-        });
-        self
+    pub fn ascending(self, path: &str) -> Self {
+        self.by(path, false)
+    }
+
+    /// Adds the values of a field, the highest first; `$id` is the document's id.
+    #[must_use]
+    pub fn descending(self, path: &str) -> Self {
+        self.by(path, true)
     }
 
     /// Adds the distance of a field's points from `from`, the nearest first.
@@ -94,6 +96,14 @@ impl Order {
                         | (Criterion::Distance { .. }, KeyValue::Metres(_))
                 )
             })
+    }
+
+    fn by(mut self, path: &str, descending: bool) -> Self {
+        self.0.push(Criterion::Value {
+            source: Source::named(path),
+            descending,
+        });
+        self
     }
 
     /// The criteria, followed by the document's id as a tie-breaker.

@@ -30,7 +30,7 @@ pub struct KeywordHits {
     pub full_score: f32,
     /// Whether the query has words to search for. If it only excludes words, all hits have the
     /// same score.
-    pub asked: bool,
+    pub has_words: bool,
     /// Marks the words of the query in a hit.
     pub highlighter: Highlighter,
 }
@@ -82,7 +82,7 @@ impl FulltextIndex {
             hits,
             total,
             full_score: compiled.full_score,
-            asked: compiled.asks,
+            has_words: compiled.has_words,
             highlighter: Highlighter::new(compiled.highlight_terms, self.text_config.clone()),
         })
     }

@@ -112,7 +112,10 @@ proptest! {
         let gone: Vec<RowId> = deleted.iter().map(|at| rows[at.index(rows.len())].id).collect();
         index.apply(&gone, &[], 99).unwrap();
         rows.retain(|row| !gone.contains(&row.id));
-        let order = Order::default().by("a", directions.0).by("b", directions.1);
+        let order = [("a", directions.0), ("b", directions.1)].into_iter().fold(
+            Order::default(),
+            |order, (path, descending)| if descending { order.descending(path) } else { order.ascending(path) },
+        );
         let expected = expected(&rows, &[("a", directions.0), ("b", directions.1)]);
         let all: RowSet = rows.iter().map(|row| row.id).collect();
         for set in [None, Some(&all)] {
@@ -238,7 +241,7 @@ fn a_sort_key_is_valid_after_its_document_is_removed() {
         let row = written(row, "", json!({"n": row / 2}));
         index.apply(&[], &[row.as_row()], row.id.0 + 1).unwrap();
     }
-    let order = Order::default().by("n", true);
+    let order = Order::default().descending("n");
     let first = index.ordered(None, &order, None, 3).unwrap();
     let rows = |ordered: &[clipdb_index::Ordered]| -> Vec<u64> {
         ordered.iter().map(|ordered| ordered.row.0).collect()

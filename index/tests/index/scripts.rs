@@ -477,7 +477,7 @@ fn an_excluded_word_alone_finds_all_other_documents() {
     assert_eq!(shelf.find("-"), [] as [u64; 0]);
     let query = KeywordQuery::parse("-dog");
     let page = shelf.index.keyword(&query, 1, None).unwrap();
-    assert_eq!((page.hits.len(), page.total, page.asked), (1, 2, false));
+    assert_eq!((page.hits.len(), page.total, page.has_words), (1, 2, false));
     assert!(page.hits[0].score == 0.0);
     let rows = shelf.index.matching(&query, None, None).unwrap();
     assert_eq!(rows.len(), 2);

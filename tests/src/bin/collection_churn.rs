@@ -1,4 +1,4 @@
-//! What making and dropping collections costs the searches of another one: their latency on an
+//! The cost that making and dropping collections has for searches of another one: their latency on an
 //! idle server and while 200 collections are made and dropped, in turns.
 //!
 //! `collection_churn [COLLECTIONS]`

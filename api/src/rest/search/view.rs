@@ -144,15 +144,16 @@ fn check_name(field: &str) -> Result<(), ApiError> {
 fn with_key(order: Order, key: &Value) -> Result<Order, ApiError> {
     match key {
         Value::String(name) => {
-            let (field, descending) = match name.strip_prefix('-') {
-                Some(field) => (field, true),
-                None => (name.as_str(), false),
-            };
+            let descending = name.strip_prefix('-');
+            let field = descending.unwrap_or(name);
             if field.is_empty() {
                 return Err(wrong_key(key));
             }
             check_name(field)?;
-            Ok(order.by(field, descending))
+            Ok(match descending {
+                Some(_) => order.descending(field),
+                None => order.ascending(field),
+            })
         }
         Value::Object(members) => {
             let mut members = members.iter();
@@ -161,8 +162,8 @@ fn with_key(order: Order, key: &Value) -> Result<Order, ApiError> {
             };
             check_name(field)?;
             match direction {
-                Value::String(word) if word == "asc" => Ok(order.by(field, false)),
-                Value::String(word) if word == "desc" => Ok(order.by(field, true)),
+                Value::String(word) if word == "asc" => Ok(order.ascending(field)),
+                Value::String(word) if word == "desc" => Ok(order.descending(field)),
                 Value::Object(near) => near_point(near)
                     .map(|from| order.near(field, from))
                     .ok_or_else(|| wrong_key(key)),
@@ -256,14 +257,14 @@ mod tests {
     fn sort_keys_of_every_form_are_parsed() {
         let here = Point { lat: 1.0, lon: 2.0 };
         for (sort, expected) in [
-            (json!("year"), Order::default().by("year", false)),
-            (json!("-year"), Order::default().by("year", true)),
+            (json!("year"), Order::default().ascending("year")),
+            (json!("-year"), Order::default().descending("year")),
             (
                 json!([{"a.b": "desc"}, {"c": "asc"}, "$id"]),
                 Order::default()
-                    .by("a.b", true)
-                    .by("c", false)
-                    .by("$id", false),
+                    .descending("a.b")
+                    .ascending("c")
+                    .ascending("$id"),
             ),
             (
                 json!({"place": {"$near": {"lat": 1, "lon": 2}}}),

@@ -1,6 +1,5 @@
-//! What is left of a group of writes that fails at each of its steps, and how its collection goes
-//! on: what was acknowledged is there, what was refused is there completely or not at all, and the
-//! indexes hold exactly the documents.
+//! A group of writes fails at each of its steps, and the collection goes on: acknowledged writes
+//! are there, refused ones completely or not at all, and the indexes hold exactly the documents.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::io::ErrorKind;

@@ -187,7 +187,7 @@ async fn pages_in_the_order_of_a_field() {
         limit: 2,
         offset,
         view: View {
-            order: Order::default().by("n", true),
+            order: Order::default().descending("n"),
             cursor,
             ..View::default()
         },

@@ -26,7 +26,7 @@ use crate::keyword_limits::{self, MOST_LOOKED_UP, QueryUsage};
 pub(super) struct Compiled {
     pub(super) query: BooleanQuery,
     /// Whether it has optional or required clauses, not only excluded ones.
-    pub(super) asks: bool,
+    pub(super) has_words: bool,
     /// The score of a document of average length that contains each word once.
     pub(super) full_score: f32,
     /// The terms to mark in hits.
@@ -133,11 +133,11 @@ impl Compiler<'_> {
     }
 
     fn finish(mut self) -> Compiled {
-        let asks = self
+        let has_words = self
             .clauses
             .iter()
             .any(|(occur, _)| *occur != Occur::MustNot);
-        if !asks {
+        if !has_words {
             let all = ConstScoreQuery::new(Box::new(AllQuery), 0.0);
             self.clauses.push((Occur::Must, Box::new(all)));
         }
@@ -153,7 +153,7 @@ impl Compiler<'_> {
         let mean = known.iter().sum::<f32>() / known.len().max(1) as f32;
         Compiled {
             query: BooleanQuery::new(self.clauses),
-            asks,
+            has_words,
             full_score: mean * self.frequencies.len() as f32,
             highlight_terms: self.highlight_terms,
         }
