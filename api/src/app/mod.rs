@@ -1,7 +1,7 @@
 //! The composition: one HTTP server out of two protocols.
 //!
-//! [`server`] binds the address and names every route and the order of the middleware;
-//! [`shared_paths`] serves the paths that both protocols have. Everything else here is middleware.
+//! `server` binds the address and names every route and the order of the middleware;
+//! `shared_paths` serves the paths that both protocols have. Everything else here is middleware.
 
 mod access;
 mod base_path;
