@@ -1,9 +1,8 @@
 //! The side of the texts, which the keyword list and the text list find: step 4 of the formula.
 //!
 //! Its order is a weighted sum of scores, so a document gains from each list that finds it. The
-//! constants were chosen on four test collections (Cranfield, CISI, CACM, NPL: 446 questions); on
-//! each of them nDCG@10 is above that of reciprocal rank fusion and of a plain sum of scores.
-//! `docs/benchmarks.md` has the results.
+//! constants were chosen on four test collections (Cranfield, CISI, CACM, NPL: 446 questions), whose
+//! results are in `docs/benchmarks.md`.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -88,35 +87,22 @@ pub(super) fn place(
     }
     let mut order: Vec<(RowId, Candidate)> = candidates.into_iter().collect();
     order.sort_by(|(row, a), (other, b)| a.compare(b).then(row.cmp(other)));
-    let best = order.first().map_or(0.0, |(_, first)| first.sum());
-    let words_found_best = order
-        .first()
-        .is_some_and(|(_, first)| first.keyword_closeness.is_some());
+    let Some((_, first)) = order.first() else {
+        return HashMap::new();
+    };
+    let best = first.sum();
+    let words_found_best = first.keyword_closeness.is_some();
     let images_share_the_page = ranks.iter().any(|rank| rank.list == ListKind::Image);
     (1..)
         .zip(order)
         .map(|(rank, (row, candidate))| {
+            let place = if images_share_the_page {
+                candidate.place_beside_images(rank, words_found_best)
+            } else {
+                rank as f64
+            };
             let document = TextDocument {
-                place: if !images_share_the_page {
-                    rank as f64
-                } else {
-                    match candidate {
-                        _ if rank == 1 => 1.0,
-                        Candidate {
-                            is_first_by_words: true,
-                            ..
-                        } if !words_found_best => 1.0,
-                        Candidate {
-                            is_first_by_words: true,
-                            ..
-                        }
-                        | Candidate {
-                            is_first_by_vector: true,
-                            ..
-                        } => FIRST_PLACE,
-                        _ => place::place(rank, candidate.spread),
-                    }
-                },
+                place,
                 closeness: ratio(candidate.sum(), best),
                 keyword_share: ratio(candidate.keyword, candidate.sum()),
             };
@@ -129,6 +115,19 @@ impl Candidate {
     /// `S(d)`.
     fn sum(&self) -> f64 {
         self.keyword + self.text
+    }
+
+    /// The place of the document with this rank among the texts. `words_found_best`: whether the
+    /// keyword list found the first of them.
+    fn place_beside_images(&self, rank: usize, words_found_best: bool) -> f64 {
+        let is_key = self.is_first_by_words && !words_found_best;
+        if rank == 1 || is_key {
+            1.0
+        } else if self.is_first_by_words || self.is_first_by_vector {
+            FIRST_PLACE
+        } else {
+            place::place(rank, self.spread)
+        }
     }
 
     /// The better one first.
