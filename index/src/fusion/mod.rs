@@ -2,8 +2,8 @@
 //! another.
 //!
 //! A dual encoder scores text against text far higher than text against images, and BM25 has its own
-//! scale, so scores of two lists are never compared. The fusion compares the *places* of a document
-//! in the lists that found it:
+//! scale, so raw scores of two lists are never compared. Keywords and text vectors, scaled by their
+//! lists, order the texts together; texts and images are compared by their *places*:
 //!
 //! 1. `r(d,l)`: the rank of document `d` in list `l`, from 1.
 //! 2. `x(d,l)` in 0..=1: how close its score is to the list's best. For vectors

@@ -1,9 +1,8 @@
 //! The documents of one list: steps 1 to 3 of the formula, and its constants.
 //!
-//! The constants were chosen on the lists of the bundled model for drawings, texts about them and
-//! sentences of a novel (1,359 queries). Halving or doubling one of them lost at most 0.03 of the
-//! queries for which an image and a text are both on the first page. `docs/benchmarks.md` has the
-//! results.
+//! The constants were chosen on the lists of an earlier bundled model for drawings, texts about them
+//! and sentences of a novel (1,392 queries), and kept when the order of the texts changed.
+//! `docs/benchmarks.md` has the results of the current model.
 
 use super::lists::RankedList;
 use crate::row::{ListKind, RowId};
