@@ -53,7 +53,10 @@ demo: build
 bench: build
 	@./tests/bench.sh
 
-relevance: build
+relevance:
+	@[ -f "$(DOCUMENTS)" ] && [ -f "$(TOPICS)" ] && [ -f "$(JUDGMENTS)" ] || \
+	    { echo "make: relevance needs three files: make relevance DOCUMENTS=FILE TOPICS=FILE JUDGMENTS=FILE" >&2; exit 2; }
+	@$(MAKE) --no-print-directory build
 	@cargo run --release --locked --package clipdb-tests --bin relevance -- \
 	    --documents "$(DOCUMENTS)" --topics "$(TOPICS)" --judgments "$(JUDGMENTS)" $(OPTIONS)
 

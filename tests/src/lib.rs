@@ -13,6 +13,7 @@
     reason = "a harness: a failure is a panic"
 )]
 
+pub mod baseline;
 mod client;
 pub mod corpus;
 mod disk;

@@ -28,7 +28,9 @@
 //!    linear method `v(d) = w · S(d) / S(best)` for texts and `w · x` for images, without places.
 //! 6. `score(d) = v + g(v')`, where `v` is the better side and `v'` the other one, with
 //!    `g(v) = v² / 4 max w`, about a quarter of the difference to the next place; with the linear
-//!    method `g(v) = v / 100`. It only breaks ties.
+//!    method `g(v) = v / 100`. It only breaks ties. If images share the page and both text lists
+//!    found `d`, `v` of the texts has `g` of the value at the larger `p(d,l)` added: a text that words
+//!    and vectors both put first comes before an image that only its vector puts first.
 //!
 //! Consequences:
 //! - A document that keywords and vectors both find ranks higher among the texts than with either.
@@ -205,7 +207,13 @@ impl Fusion {
             .fold(0.0, f64::max);
         let is_in_both = on_text_side.clone().count() == 2;
         let text_value = match (on_text_side.next(), text) {
-            (Some(part), Some(text)) => self.value(text_weight, part.place, text.closeness),
+            (Some(part), Some(text)) => {
+                let value = self.value(text_weight, part.place, text.closeness);
+                let in_both = text.weaker_list.map_or(0.0, |list| {
+                    self.agreement(self.value(text_weight, list.place, list.closeness))
+                });
+                rounded(value + in_both)
+            }
             _ => 0.0,
         };
         let image = parts.iter().find(|part| part.list == ListKind::Image);

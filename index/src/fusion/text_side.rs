@@ -37,17 +37,25 @@ pub(super) struct TextDocument {
     pub(super) closeness: f64,
     /// The part of the keyword list in `S(d)`, from 0 to 1.
     pub(super) keyword_share: f64,
+    /// Where it stands in the list that ranks it lower, if both found it and images share the page.
+    pub(super) weaker_list: Option<ListPlace>,
+}
+
+/// The place and the closeness of a document in one list.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ListPlace {
+    pub(super) place: f64,
+    pub(super) closeness: f64,
 }
 
 /// A document that is not placed yet.
 struct Candidate {
     keyword: f64,
     text: f64,
-    keyword_closeness: Option<f64>,
+    in_keywords: Option<ListPlace>,
+    in_texts: Option<ListPlace>,
     /// The best place that the score in one list gives it.
     spread: f64,
-    is_first_by_words: bool,
-    is_first_by_vector: bool,
 }
 
 /// The documents of the text side. The lists have positive weights.
@@ -75,14 +83,16 @@ pub(super) fn place(
         let relevance = relevance.as_ref().map_or(0.0, |of| of(rank.raw_score));
         let candidate = candidates.entry(rank.row).or_default();
         candidate.spread = candidate.spread.min(rank.spread);
-        let is_first = rank.rank == 1;
+        let in_list = Some(ListPlace {
+            place: place::place(rank.rank, rank.spread),
+            closeness: rank.closeness,
+        });
         if rank.list == ListKind::Keyword {
             candidate.keyword = keyword_part * weights.keyword * relevance;
-            candidate.keyword_closeness = Some(rank.closeness);
-            candidate.is_first_by_words = is_first;
+            candidate.in_keywords = in_list;
         } else {
             candidate.text = (1.0 - keyword_part) * weights.text * relevance;
-            candidate.is_first_by_vector = is_first;
+            candidate.in_texts = in_list;
         }
     }
     let mut order: Vec<(RowId, Candidate)> = candidates.into_iter().collect();
@@ -91,7 +101,7 @@ pub(super) fn place(
         return HashMap::new();
     };
     let best = first.sum();
-    let words_found_best = first.keyword_closeness.is_some();
+    let words_found_best = first.in_keywords.is_some();
     let images_share_the_page = ranks.iter().any(|rank| rank.list == ListKind::Image);
     (1..)
         .zip(order)
@@ -105,6 +115,7 @@ pub(super) fn place(
                 place,
                 closeness: ratio(candidate.sum(), best),
                 keyword_share: ratio(candidate.keyword, candidate.sum()),
+                weaker_list: candidate.weaker_list().filter(|_| images_share_the_page),
             };
             (row, document)
         })
@@ -120,19 +131,29 @@ impl Candidate {
     /// The place of the document with this rank among the texts. `words_found_best`: whether the
     /// keyword list found the first of them.
     fn place_beside_images(&self, rank: usize, words_found_best: bool) -> f64 {
-        let is_key = self.is_first_by_words && !words_found_best;
+        let is_first = |list: Option<ListPlace>| list.is_some_and(|list| list.place <= 1.0);
+        let is_key = is_first(self.in_keywords) && !words_found_best;
         if rank == 1 || is_key {
             1.0
-        } else if self.is_first_by_words || self.is_first_by_vector {
+        } else if is_first(self.in_keywords) || is_first(self.in_texts) {
             FIRST_PLACE
         } else {
             place::place(rank, self.spread)
         }
     }
 
+    /// Where it stands in the list that ranks it lower, if both found it.
+    fn weaker_list(&self) -> Option<ListPlace> {
+        let (keywords, texts) = self.in_keywords.zip(self.in_texts)?;
+        Some(ListPlace {
+            place: keywords.place.max(texts.place),
+            closeness: keywords.closeness.min(texts.closeness),
+        })
+    }
+
     /// The better one first.
     fn compare(&self, other: &Self) -> Ordering {
-        let exact = |candidate: &Self| exactness(candidate.keyword_closeness);
+        let exact = |candidate: &Self| exactness(candidate.in_keywords.map(|list| list.closeness));
         let sums = other.sum().total_cmp(&self.sum());
         sums.then(exact(other).total_cmp(&exact(self)))
     }
@@ -143,10 +164,9 @@ impl Default for Candidate {
         Self {
             keyword: 0.0,
             text: 0.0,
-            keyword_closeness: None,
+            in_keywords: None,
+            in_texts: None,
             spread: f64::INFINITY,
-            is_first_by_words: false,
-            is_first_by_vector: false,
         }
     }
 }

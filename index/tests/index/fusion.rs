@@ -139,6 +139,29 @@ fn texts_that_both_lists_find_rank_higher_than_those_of_one() {
 }
 
 #[test]
+fn a_text_that_words_and_vectors_put_first_comes_before_an_image_with_a_word_of_the_query() {
+    let picture = 0;
+    let mut keyword = falling([RIGHT], 9.6);
+    keyword.extend(falling([picture], 1.2));
+    let lists = Lists {
+        keyword,
+        text: falling([RIGHT, 100, 101], 0.8),
+        image: falling([picture, 1, 2], 0.5),
+    };
+    for fusion in [
+        rrf(0.0),
+        rrf(60.0),
+        Fusion::new(Method::Linear, Weights::default()).unwrap(),
+    ] {
+        assert_eq!(
+            first_ten(&lists.fuse(&fusion))[..2],
+            [RIGHT, picture],
+            "{fusion:?}"
+        );
+    }
+}
+
+#[test]
 fn a_text_in_other_words_is_not_crowded_out() {
     let mut text = vec![RIGHT];
     text.extend(100..199);

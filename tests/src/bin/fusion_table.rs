@@ -12,6 +12,7 @@ use std::fs;
 use std::path::Path;
 
 use clap::Parser;
+use clipdb_tests::baseline::{Ranking, plain_rrf, ranking};
 use clipdb_tests::corpus::{self, Drawing};
 use clipdb_tests::{Client, Collection, Server, machine, table};
 use serde_json::{Value, json};
@@ -19,7 +20,6 @@ use serde_json::{Value, json};
 const SET: &str = "openmoji";
 const PAGE: usize = 10;
 const DEPTH: usize = 200;
-const RRF_K: f64 = 60.0;
 
 #[derive(Parser)]
 #[command(about = "Measure whether fusion ranks both images and texts")]
@@ -46,9 +46,9 @@ struct Case {
 /// The server's lists for one query.
 #[derive(serde::Serialize)]
 struct Lists {
-    keyword: Vec<(String, f64)>,
-    image: Vec<(String, f64)>,
-    text: Vec<(String, f64)>,
+    keyword: Ranking,
+    image: Ranking,
+    text: Ranking,
     texts_fused: Vec<String>,
     hybrid: Vec<String>,
 }
@@ -184,7 +184,7 @@ fn unnamed_cases(described: &[&Drawing]) -> Vec<Case> {
 }
 
 fn ask(collection: &Collection<'_>, words: &str) -> Lists {
-    let scored = |query: &Value| -> Vec<(String, f64)> {
+    let scored = |query: &Value| -> Ranking {
         let hits = collection.hits(query);
         hits.iter()
             .map(|hit| (id(hit), hit["score"].as_f64().unwrap_or(f64::NAN)))
@@ -214,29 +214,18 @@ fn ids(list: &[(String, f64)]) -> Vec<String> {
 impl Lists {
     /// The compared rankings.
     fn pages(&self) -> [Vec<String>; 3] {
-        let mut sums: HashMap<&str, f64> = HashMap::new();
-        for list in [&self.keyword, &self.image, &self.text] {
-            for (position, (id, _)) in list.iter().enumerate() {
-                *sums.entry(id).or_default() += 1.0 / (RRF_K + position as f64 + 1.0);
-            }
-        }
+        let sums = plain_rrf(&[&self.keyword, &self.image, &self.text]);
         let mut cosines: HashMap<&str, f64> = HashMap::new();
         for (id, cosine) in self.image.iter().chain(&self.text) {
             let best = cosines.entry(id).or_insert(*cosine);
             *best = best.max(*cosine);
         }
-        [self.hybrid.clone(), best(sums), best(cosines)]
+        [self.hybrid.clone(), page(&sums), page(&ranking(cosines))]
     }
 }
 
-fn best(scores: HashMap<&str, f64>) -> Vec<String> {
-    let mut ranked: Vec<(&str, f64)> = scores.into_iter().collect();
-    ranked.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(b.0)));
-    ranked
-        .into_iter()
-        .take(PAGE)
-        .map(|(id, _)| id.to_owned())
-        .collect()
+fn page(list: &Ranking) -> Vec<String> {
+    ids(&list[..list.len().min(PAGE)])
 }
 
 const WAYS: [&str; 3] = ["clipdb", "plain RRF", "raw cosine"];

@@ -9,12 +9,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
+use clipdb_tests::baseline::{Ranking, plain_rrf, ranking};
 use clipdb_tests::trec::{Numbering, TestCollection, Topic, ndcg_at_10, recall_at_100};
 use clipdb_tests::{Collection, Setup, machine, table};
 use serde_json::{Value, json};
 
 const DEPTH: usize = 200;
-const RRF_K: f64 = 60.0;
 const KEYWORD_SHARE: f64 = 0.4;
 
 #[derive(Parser)]
@@ -39,9 +39,6 @@ struct Arguments {
     #[arg(long)]
     save: Option<PathBuf>,
 }
-
-/// The best hits of one topic, with scores.
-type Hits = Vec<(String, f64)>;
 
 fn main() {
     let arguments = Arguments::parse();
@@ -77,7 +74,7 @@ fn main() {
         read.topics.len()
     );
 
-    let rankings: Vec<Vec<(&str, Hits)>> = read
+    let rankings: Vec<Vec<(&str, Ranking)>> = read
         .topics
         .iter()
         .map(|topic| rankings(&collection, &topic.title))
@@ -89,8 +86,8 @@ fn main() {
 }
 
 /// Every compared ranking of one question, by name.
-fn rankings(collection: &Collection<'_>, words: &str) -> Vec<(&'static str, Hits)> {
-    let ask = |query: Value| -> Hits {
+fn rankings(collection: &Collection<'_>, words: &str) -> Vec<(&'static str, Ranking)> {
+    let ask = |query: Value| -> Ranking {
         let hits = collection.hits(&query);
         hits.iter()
             .map(|hit| {
@@ -109,24 +106,14 @@ fn rankings(collection: &Collection<'_>, words: &str) -> Vec<(&'static str, Hits
             "hybrid, linear",
             ask(json!({ "text": words, "limit": DEPTH, "fusion": { "method": "linear" } })),
         ),
-        ("plain RRF", plain_rrf(&keyword, &vector)),
+        ("plain RRF", plain_rrf(&[&keyword, &vector])),
         ("convex sum", convex_sum(&keyword, &vector)),
         ("keyword", keyword),
         ("vector", vector),
     ]
 }
 
-fn plain_rrf(keyword: &Hits, vector: &Hits) -> Hits {
-    let mut sums: HashMap<&str, f64> = HashMap::new();
-    for list in [keyword, vector] {
-        for (position, (id, _)) in list.iter().enumerate() {
-            *sums.entry(id).or_default() += 1.0 / (RRF_K + position as f64 + 1.0);
-        }
-    }
-    best(sums)
-}
-
-fn convex_sum(keyword: &Hits, vector: &Hits) -> Hits {
+fn convex_sum(keyword: &Ranking, vector: &Ranking) -> Ranking {
     let full = keyword.first().map_or(1.0, |(_, score)| *score);
     let mut sums: HashMap<&str, f64> = HashMap::new();
     for (id, score) in keyword {
@@ -135,19 +122,10 @@ fn convex_sum(keyword: &Hits, vector: &Hits) -> Hits {
     for (id, cosine) in vector {
         *sums.entry(id).or_default() += (1.0 - KEYWORD_SHARE) * cosine;
     }
-    best(sums)
+    ranking(sums)
 }
 
-fn best(scores: HashMap<&str, f64>) -> Hits {
-    let mut ranked: Vec<(&str, f64)> = scores.into_iter().collect();
-    ranked.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(b.0)));
-    ranked
-        .into_iter()
-        .map(|(id, score)| (id.to_owned(), score))
-        .collect()
-}
-
-fn print(topics: &[Topic], rankings: &[Vec<(&str, Hits)>]) {
+fn print(topics: &[Topic], rankings: &[Vec<(&str, Ranking)>]) {
     table::head(&["ranking", "nDCG@10", "recall@100"]);
     let names = rankings
         .first()
@@ -166,9 +144,9 @@ fn print(topics: &[Topic], rankings: &[Vec<(&str, Hits)>]) {
     }
 }
 
-fn save(path: &Path, topics: &[Topic], rankings: &[Vec<(&str, Hits)>]) {
+fn save(path: &Path, topics: &[Topic], rankings: &[Vec<(&str, Ranking)>]) {
     let lines = topics.iter().zip(rankings).map(|(topic, rankings)| {
-        let lists: HashMap<&str, &Hits> = rankings.iter().map(|(name, hits)| (*name, hits)).collect();
+        let lists: HashMap<&str, &Ranking> = rankings.iter().map(|(name, hits)| (*name, hits)).collect();
         format!("{}\n", json!({ "topic": topic.number, "title": topic.title, "grades": topic.grades, "lists": lists }))
     });
     fs::write(path, lines.collect::<String>())
