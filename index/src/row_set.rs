@@ -22,11 +22,43 @@ pub struct RowSet {
 /// A bit for each row number from the set's first to its last, for lookups in any order.
 #[derive(Debug)]
 struct Bits {
+    /// A multiple of 64.
     first: u64,
     words: Vec<u64>,
 }
 
 impl Bits {
+    /// The bits of rows between `first` and `last`, if `count` rows, the number of `rows` or a few
+    /// less, are dense enough for them.
+    fn of(rows: impl Iterator<Item = u64>, count: u64, (first, last): (u64, u64)) -> Option<Self> {
+        if (last - first) / SPARSEST_BITS > count {
+            return None;
+        }
+        let first = first - first % 64;
+        let mut words = vec![0u64; usize::try_from((last - first) / 64 + 1).ok()?];
+        for row in rows {
+            let at = row - first;
+            words[(at / 64) as usize] |= 1 << (at % 64);
+        }
+        Some(Self { first, words })
+    }
+
+    /// The same rows as a compressed bitmap.
+    fn compressed(&self) -> RoaringTreemap {
+        let mut bitmaps = Vec::new();
+        let (mut first, mut words) = (self.first, self.words.as_slice());
+        while !words.is_empty() {
+            let (high, low) = split(first);
+            let within = ((1u64 << 32) - u64::from(low)) / 64;
+            let (part, rest) = words.split_at(words.len().min(within as usize));
+            let bytes: Vec<u8> = part.iter().flat_map(|word| word.to_le_bytes()).collect();
+            bitmaps.push((high, RoaringBitmap::from_lsb0_bytes(low, &bytes)));
+            first += part.len() as u64 * 64;
+            words = rest;
+        }
+        RoaringTreemap::from_bitmaps(bitmaps)
+    }
+
     fn contains(&self, row: u64) -> bool {
         row.checked_sub(self.first).is_some_and(|at| {
             let word = usize::try_from(at / 64)
@@ -70,16 +102,8 @@ impl RowSet {
     /// is done once for a set that does not change.
     pub(crate) fn prepare_lookups(&self) {
         self.bits.get_or_init(|| {
-            let (first, last) = (self.rows.min()?, self.rows.max()?);
-            if (last - first) / SPARSEST_BITS > self.rows.len() {
-                return None;
-            }
-            let mut words = vec![0u64; usize::try_from((last - first) / 64 + 1).ok()?];
-            for row in &self.rows {
-                let at = row - first;
-                words[(at / 64) as usize] |= 1 << (at % 64);
-            }
-            Some(Bits { first, words })
+            let ends = (self.rows.min()?, self.rows.max()?);
+            Bits::of(self.rows.iter(), self.rows.len(), ends)
         });
     }
 
@@ -111,8 +135,9 @@ impl RowSet {
         }
     }
 
-    /// A lookup that is faster than [`RowSet::contains`] for rows that are mostly ascending.
+    /// A lookup that is faster than [`RowSet::contains`] for many rows that are mostly ascending.
     pub(crate) fn lookup(&self) -> Lookup<'_> {
+        self.prepare_lookups();
         Lookup {
             set: self,
             high: None,
@@ -199,6 +224,9 @@ impl Lookup<'_> {
 
     /// Whether `row` is in the set.
     pub(crate) fn contains(&mut self, row: RowId) -> bool {
+        if let Some(Some(bits)) = self.set.bits.get() {
+            return bits.contains(row.0);
+        }
         let (high, low) = split(row.0);
         if self.high != Some(high) || low < self.last {
             if self.restarts == Self::RESTARTS {
@@ -244,6 +272,14 @@ const CONTAINER_BYTES: usize = 56;
 impl FromIterator<RowId> for RowSet {
     fn from_iter<I: IntoIterator<Item = RowId>>(rows: I) -> Self {
         let mut rows: Vec<u64> = rows.into_iter().map(|row| row.0).collect();
+        let ends = rows.iter().min().copied().zip(rows.iter().max().copied());
+        let bits = ends.and_then(|ends| Bits::of(rows.iter().copied(), rows.len() as u64, ends));
+        if let Some(bits) = bits {
+            return Self {
+                rows: bits.compressed(),
+                bits: OnceLock::from(Some(bits)),
+            };
+        }
         if !rows.is_sorted() {
             rows.sort_unstable();
         }
@@ -322,6 +358,44 @@ mod tests {
             for row in looked_up.iter().map(|row| RowId(base + row)) {
                 prop_assert_eq!(lookup.contains(row), expected.contains(&row));
             }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn lookups_in_a_sparse_set_find_its_rows(
+            rows in prop::collection::vec(0u64..1000, 2..200),
+            mut looked_up in prop::collection::vec(0u64..1100, 0..300),
+            ascending in any::<bool>(),
+        ) {
+            const STRIDE: u64 = 1 << 24;
+            if ascending {
+                looked_up.sort_unstable();
+            }
+            let expected: BTreeSet<u64> = rows.iter().copied().collect();
+            let set: RowSet = rows.iter().map(|row| RowId(row * STRIDE)).collect();
+            let mut lookup = set.lookup();
+            for row in looked_up {
+                prop_assert_eq!(lookup.contains(RowId(row * STRIDE)), expected.contains(&row));
+                prop_assert!(!lookup.contains(RowId(row * STRIDE + 1)));
+            }
+        }
+    }
+
+    #[test]
+    fn dense_rows_are_gathered_in_any_order_across_bitmaps() {
+        for rows in [
+            vec![7],
+            vec![(1 << 32) - 1, 1 << 32, (1 << 32) - 65, (1 << 32) - 1],
+            ((3 << 32) - 100_000..(3 << 32) + 100_000).rev().collect(),
+            (65_536 - 64..65_536).collect(),
+        ] {
+            let set: RowSet = rows.iter().copied().map(RowId).collect();
+            assert!(set.bits.get().is_some_and(Option::is_some));
+            let expected: BTreeSet<u64> = rows.into_iter().collect();
+            assert!(set.rows.iter().eq(expected.iter().copied()));
+            assert_eq!(set.len(), expected.len());
+            assert!(expected.iter().all(|row| set.contains(RowId(*row))));
         }
     }
 
