@@ -1,6 +1,7 @@
 #include "graph.h"
 
 #include <algorithm>
+#include <cstring>
 
 namespace clipdb {
 
@@ -27,9 +28,15 @@ template <typename Take>
 void neighbours(const faiss::HNSW& graph, uint32_t position, int layer, Take&& take) {
     size_t begin, end;
     graph.neighbor_range(position, layer, &begin, &end);
-    const Link* links = graph.neighbors.data();
-    for (size_t at = begin; at < end && links[at] >= 0; at++) {
-        take(uint32_t(links[at]));
+    // In a mapped file the links begin at any byte.
+    const char* links = reinterpret_cast<const char*>(graph.neighbors.data());
+    for (size_t at = begin; at < end; at++) {
+        Link link;
+        std::memcpy(&link, links + at * sizeof(Link), sizeof(Link));
+        if (link < 0) {
+            return;
+        }
+        take(uint32_t(link));
     }
 }
 
@@ -181,9 +188,10 @@ bool Walk::widen(size_t ef, size_t budget) {
         score(codes, query, batch, [&](Candidate next) { admit(next); });
         // One of these is most likely expanded next.
         for (size_t at = 0; at < std::min<size_t>(ahead.size(), 3); at++) {
-            const Link* links = graph.neighbors.data() + graph.offsets[ahead[at].position];
+            const char* links = reinterpret_cast<const char*>(graph.neighbors.data()) +
+                    graph.offsets[ahead[at].position] * sizeof(Link);
             __builtin_prefetch(links);
-            __builtin_prefetch(links + 16);
+            __builtin_prefetch(links + 64);
         }
     }
     return true;
