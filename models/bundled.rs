@@ -26,6 +26,7 @@ pub fn clip_tokenizer() -> &'static [u8] {
 
 static CLIPDB_MINI: &[(&str, &[u8])] = files!("clipdb-mini":
     "config.json",
+    "calibration.json",
     "preprocessor_config.json",
     "tokenizer.json",
     "model.safetensors.index.json",

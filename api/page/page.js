@@ -17,8 +17,8 @@ const RETRY_MS = 2500;
 const DEFAULT = "default";
 
 const at = (id) => document.getElementById(id);
-const [words, grid, more, notice, status, pinned, choice] =
-  ["words", "grid", "more", "notice", "status", "pinned", "collection-choice"].map(at);
+const [words, grid, more, rest, notice, status, pinned, choice] =
+  ["words", "grid", "more", "rest", "notice", "status", "pinned", "collection-choice"].map(at);
 
 const question = new Question();
 let collections = [];
@@ -28,6 +28,8 @@ let cursor = null;
 /** The fields whose values are counted; null until the collection's are known. */
 let fields = null;
 let best = 0;
+/** How many of all hits were read, once the less related ones are shown too; null before. */
+let read = null;
 let asked = 0;
 let inFlight = null;
 let typing = null;
@@ -52,10 +54,22 @@ async function ask({ remember = false } = {}) {
   const here = question.address(collections.length > 1 ? collection : null);
   if (here !== location.search) history[remember ? "pushState" : "replaceState"](null, "", location.pathname + here);
   cursor = null;
+  read = null;
   await fetchPage(0, replaceCards);
 }
 
-const askMore = () => fetchPage(question.empty ? 0 : shown.length, (hits) => grid.append(...cards(hits)));
+const append = (hits) => grid.append(...cards(hits));
+
+const askMore = () => fetchPage(question.empty ? 0 : read ?? shown.length, append);
+
+/** Shows what the cutoff left out, below a line. */
+function askRest() {
+  read = 0;
+  return fetchPage(0, (hits) => {
+    if (hits.length > 0) grid.append(element("li.divider", {}, "Less related"));
+    append(hits);
+  });
+}
 
 async function fetchPage(offset, show) {
   asked += 1;
@@ -68,7 +82,7 @@ async function fetchPage(offset, show) {
     const answer = await search(offset, inFlight.signal);
     if (number !== asked) return;
     quiet();
-    const first = offset === 0 && answer.follows !== true;
+    const first = offset === 0 && read === null && answer.follows !== true;
     if (first) {
       shown = answer.hits;
       best = answer.scored ? Math.max(0, ...answer.hits.map((hit) => hit.score)) : null;
@@ -77,7 +91,9 @@ async function fetchPage(offset, show) {
     }
     show(answer.hits);
     describe(answer);
-    if (!first) grid.children[shown.length - answer.hits.length]?.querySelector(".open").focus({ preventScroll: true });
+    if (!first) grid.querySelectorAll(".open")[shown.length - answer.hits.length]?.focus({ preventScroll: true });
+    // A page of hits that are all shown already.
+    if (read !== null && answer.full && answer.hits.length === 0) await askMore();
   } catch (error) {
     if (error.name !== "AbortError" && number === asked) complain(error);
   } finally {
@@ -88,14 +104,19 @@ async function fetchPage(offset, show) {
 async function search(offset, signal) {
   fields ??= fieldsOf((await api.search(collection, { filter: {}, limit: SAMPLE }, signal)).hits);
   const follows = cursor !== null;
-  const answer = await api.search(collection, question.body({ offset, cursor, facets: fields }), signal);
+  const cutoff = read === null ? "auto" : null;
+  const answer = await api.search(collection, question.body({ offset, cursor, facets: fields, cutoff }), signal);
   if (question.empty) {
     cursor = answer.next_cursor ?? null;
     return { ...answer, scored: false, follows, full: cursor !== null };
   }
   const full = answer.hits.length === PAGE;
-  const itself = question.pin?.kind === "document" ? question.pin.id : null;
-  return { ...answer, scored: true, full, hits: answer.hits.filter(({ id }) => id !== itself) };
+  const hidden = new Set(question.pin?.kind === "document" ? [question.pin.id] : []);
+  if (read !== null) {
+    read = offset + answer.hits.length;
+    shown.forEach(({ id }) => hidden.add(id));
+  }
+  return { ...answer, scored: true, full, hits: answer.hits.filter(({ id }) => !hidden.has(id)) };
 }
 
 // ---- showing --------------------------------------------------------------------------------
@@ -117,16 +138,23 @@ function describe(answer) {
   const everything = question.empty && question.filters.size === 0;
   document.body.dataset.view = question.empty ? "browse" : "search";
   more.hidden = !answer.full;
+  const byWords = question.mode === "keyword" && question.pin === null;
+  rest.hidden = question.empty || answer.full || read !== null || (none && byWords);
+  rest.textContent = none ? "Show what comes closest" : "Show less related";
+  at("warnings").replaceChildren(...(answer.warnings ?? []).map(({ detail }) => element("li", {}, detail)));
+  at("warnings").hidden = !answer.warnings;
   at("legend").hidden = none || !answer.scored;
   at("empty").hidden = !(none && everything);
   at("nothing").hidden = !none || everything;
-  at("nothing").textContent = question.mode === "keyword" && question.pin === null && !question.empty
+  at("nothing").textContent = byWords && !question.empty
     ? "No document has these words. Hybrid looks for their meaning too."
-    : "No results.";
+    : answer.no_match ? "Nothing here matches." : "No results.";
   document.title = question.words.trim() === "" ? "clipdb" : `${question.words.trim()} – clipdb`;
   const rows = facetRows(answer.facets ?? {}, question.filters, keep);
   at("facets").replaceChildren(...rows);
   at("facets").hidden = rows.length === 0;
+  // The number of results is that of the related ones.
+  if (read !== null) return;
   if (question.empty) status.textContent = none || !answer.total ? "" : counted(answer.total.value, "document");
   else status.textContent = `${resultsOf(answer.total)}${answer.took_ms === undefined ? "" : ` · ${milliseconds(answer.took_ms)}`}`;
   status.title = Object.entries(answer.timings ?? {})
@@ -146,6 +174,7 @@ function showEmpty() {
   shown = [];
   cursor = null;
   grid.replaceChildren();
+  read = null;
   describe({ full: false, scored: false, facets: {} });
   at("empty").hidden = false;
   at("nothing").hidden = true;
@@ -219,6 +248,11 @@ function setMode(mode) {
   at("ask").elements.mode.value = mode;
 }
 
+function setKinds(kinds) {
+  question.kinds = kinds;
+  at("ask").elements.kinds.value = kinds;
+}
+
 /** Keeps the documents with this value, or all of them again. */
 async function keep(field, value) {
   if (question.filters.get(field) === value) question.filters.delete(field);
@@ -271,10 +305,10 @@ async function remove(found) {
   await api.deleteDocument(collection, found.id);
   const place = shown.findIndex(({ id }) => id === found.id);
   shown = shown.filter(({ id }) => id !== found.id);
-  grid.children[place]?.remove();
+  grid.querySelectorAll(".card")[place]?.remove();
   await loadCollections();
   if (shown.length === 0) await ask();
-  else grid.children[Math.min(place, shown.length - 1)].querySelector(".open").focus();
+  else grid.querySelectorAll(".open")[Math.min(place, shown.length - 1)].focus();
 }
 
 function add(files) {
@@ -295,6 +329,10 @@ at("ask").addEventListener("submit", (event) => {
 at("modes").addEventListener("change", (event) => {
   setMode(event.target.value);
   if (!question.empty) ask();
+});
+at("kinds").addEventListener("change", (event) => {
+  setKinds(event.target.value);
+  ask();
 });
 words.addEventListener("keydown", (event) => {
   if (event.key === "ArrowDown" && grid.children.length) {
@@ -335,6 +373,7 @@ for (const [button, input, use] of [["by-picture", "picture-file", ([file]) => s
 }
 at("empty-add").addEventListener("click", () => at("add-files").click());
 more.addEventListener("click", askMore);
+rest.addEventListener("click", askRest);
 moveByArrows(grid, () => words.focus());
 takeFiles({ dropped: (target, files) => (target === "add" ? add(files) : searchBy(files[0])), pasted: searchBy });
 window.addEventListener("popstate", start);
@@ -345,6 +384,7 @@ async function start() {
   const from = fromAddress(location.search);
   words.value = question.words = from.words;
   setMode(from.mode);
+  setKinds(from.kinds);
   question.filters = from.filters;
   pin(null);
   if (from.collection !== null) collection = from.collection;

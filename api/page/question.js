@@ -5,10 +5,13 @@ import { VALUES } from "./facets.js";
 
 export const PAGE = 30;
 export const MODES = ["hybrid", "vector", "keyword"];
+/** What to find, and the vector and the filter that it means. */
+export const KINDS = { both: null, images: "image", texts: "text" };
 
 export class Question {
   words = "";
   mode = "hybrid";
+  kinds = "both";
   /** null, { kind: "file", name, base64, url } or { kind: "document", id, text, image } */
   pin = null;
   /** The fields that are kept to one value. */
@@ -21,13 +24,18 @@ export class Question {
 
   /** The body of `POST /collections/{name}/search`; a page begins at `cursor` where nothing is
       looked for. */
-  body({ offset, cursor, facets }) {
+  body({ offset, cursor, facets, cutoff = "auto" }) {
     const words = this.words.trim();
     const result = { limit: PAGE };
+    const kind = KINDS[this.kinds];
+    const filter = Object.fromEntries(this.filters);
+    if (kind !== null) filter[`$${kind}`] = true;
     if (facets.length > 0) result.facets = facets.map((field) => ({ field, limit: VALUES }));
-    if (this.filters.size > 0 || this.empty) result.filter = Object.fromEntries(this.filters);
+    if (Object.keys(filter).length > 0 || this.empty) result.filter = filter;
     if (this.empty) return cursor === null ? result : { ...result, cursor };
     const page = { ...result, offset, explain: true };
+    if (cutoff !== null) page.cutoff = cutoff;
+    if (kind !== null) page.targets = [kind];
     if (this.pin === null) return { text: words, mode: this.mode, ...page };
     const pinned = pinnedPart(this.pin);
     // A pin is looked for by meaning: a picture has no words, and a text's own words, quotes and
@@ -42,6 +50,7 @@ export class Question {
     if (collection !== null) parameters.set("collection", collection);
     if (this.words.trim() !== "") parameters.set("q", this.words.trim());
     if (this.mode !== "hybrid") parameters.set("mode", this.mode);
+    if (this.kinds !== "both") parameters.set("kinds", this.kinds);
     if (this.pin?.kind === "document") parameters.set("like", this.pin.id);
     if (this.filters.size > 0) parameters.set("where", JSON.stringify(Object.fromEntries(this.filters)));
     const query = parameters.toString();
@@ -58,10 +67,12 @@ function pinnedPart(pin) {
 export function fromAddress(search) {
   const parameters = new URLSearchParams(search);
   const mode = parameters.get("mode");
+  const kinds = parameters.get("kinds");
   return {
     collection: parameters.get("collection"),
     words: parameters.get("q") ?? "",
     mode: MODES.includes(mode) ? mode : "hybrid",
+    kinds: Object.hasOwn(KINDS, kinds ?? "") ? kinds : "both",
     like: parameters.get("like"),
     filters: filtersOf(parameters.get("where")),
   };

@@ -2,7 +2,7 @@
 
 import { element } from "./element.js";
 import { picture } from "./picture.js";
-import { bar, figure, LISTS } from "./score.js";
+import { bar, figure, LISTS, percent } from "./score.js";
 
 const THUMBNAIL = 320;
 
@@ -22,13 +22,15 @@ export function card(found, best, actions) {
     : element("span.passage", {}, element("span", {}, found.text ?? ""));
   const open = element("button.open", {
     type: "button",
-    "aria-label": `${found.image ? "Image" : "Text"}: ${name.slice(0, 160)}${scored ? `, score ${figure(found.score)}` : ""}`,
+    "aria-label": `${found.image ? "Image" : "Text"}: ${name.slice(0, 160)}${scored ? `, score ${figure(found.score)}${Number.isFinite(found.confidence) ? `, ${percent(found.confidence)} sure` : ""}` : ""}`,
     onclick: () => actions.open(found),
   }, face, found.image ? element("span.caption", {}, name) : null);
   return element(`li.card.${found.image ? "of-picture" : "of-text"}`, { data: { id: found.id } },
     open,
     scored ? bar(found, best) : null,
     element("div.card-foot", {},
+      scored && Number.isFinite(found.confidence)
+        ? element("span.sure", { title: "How sure it is that this is what you asked for" }, percent(found.confidence)) : null,
       scored ? element("span.score", { title: breakdown(found) }, figure(found.score)) : null,
       element("button.like", {
         type: "button",

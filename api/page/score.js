@@ -11,6 +11,12 @@ export function figure(score) {
   return score.toFixed(4);
 }
 
+/** A confidence; below a tenth with a digit more. */
+export function percent(confidence) {
+  if (confidence < 0.0005) return "<0.1%";
+  return `${(100 * confidence).toFixed(confidence < 0.095 ? 1 : 0)}%`;
+}
+
 /** A score as a share of the best one, in pieces by list where the server explained it. */
 export function bar(hit, best) {
   const parts = (hit.explain?.parts ?? [{ list: "", contribution: hit.score }]).filter((part) => part.contribution > 0);

@@ -1,5 +1,7 @@
 //! The description of a loaded model.
 
+use crate::Calibration;
+
 /// The description of a loaded model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelCard {
@@ -35,6 +37,8 @@ pub struct ModelCard {
     pub logit_scale_assumed: bool,
     /// Added to the logit by a model that applies a sigmoid to each pair, such as SigLIP.
     pub logit_bias: Option<f64>,
+    /// How sure its cosines are; `None` if the folder says nothing about it.
+    pub calibration: Option<Calibration>,
     /// The number of weights; 0 if unknown, as for ONNX graphs.
     pub parameters: u64,
     /// The model embeds images.

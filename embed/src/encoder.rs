@@ -18,7 +18,7 @@ use crate::statistics::{Counters, QueueStatistics, micros};
 use crate::tokens::TextTokenizer;
 use crate::{
     EmbedError, EncoderSettings, ImageEmbedding, LongText, ModelCard, ModelSource,
-    PassageEmbedding, Priority, TextEmbedding, TextRole, TextTokens, Timings,
+    PassageEmbedding, Priority, Reading, TextEmbedding, TextRole, TextTokens, Timings,
 };
 
 /// A loaded model. Clones share it. Dropping the last one answers the waiting inputs and joins the
@@ -138,6 +138,16 @@ impl Encoder {
             .embed_long_text(text, role, most, priority)
             .instrument(span)
             .await
+    }
+
+    /// How much of a query the model can read.
+    ///
+    /// # Errors
+    /// The tokenizer's, or the model is shutting down.
+    pub async fn read(&self, text: String) -> Result<Reading, EmbedError> {
+        let read = move |tokenizer: &TextTokenizer| tokenizer.reading(&text);
+        let (reading, _) = self.shared.tokenize(Priority::Search, read).await?;
+        Ok(reading)
     }
 
     /// Embeds an image file.

@@ -19,6 +19,7 @@ pub mod kernels {
 }
 
 mod allocation;
+mod calibration;
 mod card;
 mod decode_pool;
 mod device;
@@ -35,6 +36,7 @@ mod onnx;
 mod passages;
 mod pool;
 mod queue;
+mod reading;
 mod replicas;
 mod settings;
 pub mod sources;
@@ -45,6 +47,7 @@ mod towers;
 mod weights;
 mod worker;
 
+pub use calibration::{Calibration, Distribution, Modality, PairCalibration, sigmoid};
 pub use card::ModelCard;
 pub use decode_pool::Thumbnails;
 pub use embedding::{
@@ -55,6 +58,7 @@ pub use error::EmbedError;
 pub use image::{ImageError, ImageInfo, Thumbnail, thumbnail};
 pub use passages::{Passage, Passages};
 pub use queue::Priority;
+pub use reading::Reading;
 pub use settings::{DeviceChoice, Devices, EncoderSettings, EngineChoice, Precision};
 pub use sources::ModelSource;
 pub use statistics::{QueueStatistics, StageStatistics};

@@ -1,11 +1,13 @@
 //! Tokenization as configured by `tokenizer.json`, with Hugging Face's truncation.
 
 use std::borrow::Cow;
+use std::sync::OnceLock;
 
 use serde::Deserialize;
-use tokenizers::{Encoding, Tokenizer, TruncationParams};
+use tokenizers::{DecoderWrapper, Encoding, Tokenizer, TruncationParams};
 
 use crate::EmbedError;
+use crate::reading::{KnownScripts, Reading};
 use crate::sources::{CONFIG, ModelFiles, TOKENIZER, TOKENIZER_CONFIG};
 
 /// Two special tokens and one of the text.
@@ -26,6 +28,8 @@ pub struct TextTokenizer {
     lowercase: bool,
     padding: Option<Padding>,
     prompts: Prompts,
+    /// Counted when it is first asked for.
+    known_scripts: OnceLock<KnownScripts>,
 }
 
 /// Padding of every text to the same length.
@@ -54,6 +58,9 @@ pub enum TextRole {
     #[default]
     Other,
 }
+
+/// The usual names of the token for unknown parts of a text.
+const UNKNOWN: [&str; 2] = ["[UNK]", "<unk>"];
 
 /// Whether to add a model's special tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,6 +119,7 @@ impl TextTokenizer {
             lowercase: false,
             padding: None,
             prompts: Prompts::default(),
+            known_scripts: OnceLock::new(),
         })
     }
 
@@ -201,6 +209,26 @@ impl TextTokenizer {
         })
     }
 
+    /// How much of a text the model can read.
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode).
+    pub fn reading(&self, text: &str) -> Result<Reading, EmbedError> {
+        let encoding = self.encoding(text, SpecialTokens::Omit)?;
+        let overflow = encoding.get_overflowing().iter().map(Encoding::len);
+        let tokens = encoding.len() + overflow.sum::<usize>();
+        let names = encoding.get_tokens().iter();
+        let unknown = names
+            .filter(|token| UNKNOWN.contains(&token.as_str()))
+            .count();
+        let known = self.known_scripts.get_or_init(|| {
+            let vocabulary = self.tokenizer.get_vocab(false);
+            let by_bytes = self.tokenizer.get_decoder().is_some_and(is_of_bytes);
+            KnownScripts::of(vocabulary.keys().map(String::as_str), by_bytes)
+        });
+        Ok(known.reading(text, tokens, unknown))
+    }
+
     /// The number of tokens of a text, without special tokens and truncation.
     pub(crate) fn count(&self, text: &str) -> Result<usize, EmbedError> {
         let encoding = self.encoding(text, SpecialTokens::Omit)?;
@@ -230,6 +258,15 @@ impl TextTokenizer {
             .map_err(|error| EmbedError::Tokens {
                 reason: error.to_string(),
             })
+    }
+}
+
+/// Whether a decoder turns the letters of tokens into bytes.
+fn is_of_bytes(decoder: &DecoderWrapper) -> bool {
+    match decoder {
+        DecoderWrapper::ByteLevel(_) => true,
+        DecoderWrapper::Sequence(sequence) => sequence.get_decoders().iter().any(is_of_bytes),
+        _ => false,
     }
 }
 

@@ -16,8 +16,8 @@ use crate::queue::{Batch, Embedded, Entry, Limits, Priority, Queue};
 use crate::statistics::Counters;
 use crate::towers::YieldPoint;
 use crate::{
-    DeviceChoice, EmbedError, Embedding, EncoderSettings, ModelCard, ModelSource, Precision,
-    threads,
+    Calibration, DeviceChoice, EmbedError, Embedding, EncoderSettings, ModelCard, ModelSource,
+    Precision, threads,
 };
 
 /// Batches on a CPU are small, because a search waits for the current layer of a batch of ingest.
@@ -110,7 +110,8 @@ fn load(
     let (model, chosen) = device::load_on(chosen, load_on)?;
     crate::allocation::trim_malloc();
     model.warm_up()?;
-    let card = card_of(&model, layout.engine(), source.name(), &chosen);
+    let mut card = card_of(&model, layout.engine(), source.name(), &chosen);
+    card.calibration = Calibration::read(source.files())?;
     let limits = limits_on(chosen.device, settings);
     tracing::info!(
         model = card.name,
@@ -142,6 +143,7 @@ fn card_of(model: &Model, engine: &str, name: &str, chosen: &ChosenDevice) -> Mo
         logit_scale: model.scale.factor,
         logit_scale_assumed: model.scale.assumed,
         logit_bias: model.scale.bias,
+        calibration: None,
         parameters: model.parameters,
         has_image: model.image.is_some(),
         has_text: true,

@@ -20,6 +20,7 @@ use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::metrics::statistics::Statistics;
 use crate::models::Models;
+use crate::search::confidence::Cut;
 use crate::search::query::{Content, Mode, Part, Query, Targets};
 use crate::search::search::Answer;
 use crate::search::view::View;
@@ -200,6 +201,7 @@ pub(crate) fn query(mode: Mode) -> Query {
         limit: 10,
         offset: 0,
         min_score: None,
+        cut: Cut::default(),
         filter: None,
         view: View::default(),
         exact: false,

@@ -15,7 +15,9 @@ use crate::fulltext::{self, FulltextIndex, FulltextWriter, KeywordHits, KeywordQ
 use crate::row::{Row, RowId, Scored, VectorKind};
 use crate::row_set::RowSet;
 use crate::saved_state::{Inspected, Opened};
-use crate::vectors::{Builds, Compared, Nearest, SegmentSize, VectorSettings, VectorStore};
+use crate::vectors::{
+    Background, Builds, Compared, Nearest, SegmentSize, VectorSettings, VectorStore,
+};
 
 /// The indexes of one collection.
 ///
@@ -219,6 +221,11 @@ impl CollectionIndex {
         how: &Nearest<'_>,
     ) -> Result<Vec<Scored>, IndexError> {
         self.vectors.search(query, kind, limit, how)
+    }
+
+    /// A sample of the vectors of one kind, for [`Background::cosines`].
+    pub fn background(&self, kind: VectorKind) -> Arc<Background> {
+        self.vectors.background(kind)
     }
 
     /// The `limit` best rows by BM25 (Robertson and Zaragoza 2009; k1 = 1.2, b = 0.75), only of

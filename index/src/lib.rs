@@ -46,6 +46,6 @@ pub use row::{ListKind, OwnedRow, Row, RowId, Scored, VectorKind};
 pub use row_set::RowSet;
 pub use saved_state::{Inspected, Opened, Reason, SavedIndex, State};
 pub use vectors::{
-    Builds, BuiltKind, Compared, IndexKind, Nearest, SegmentSize, VectorSettings,
-    set_build_threads, set_search_threads,
+    Background, Builds, BuiltKind, Compared, Cosines, IndexKind, Nearest, SegmentSize,
+    VectorSettings, set_build_threads, set_search_threads,
 };

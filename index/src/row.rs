@@ -40,6 +40,17 @@ impl ListKind {
     }
 }
 
+impl ListKind {
+    /// The vectors of the list; `None` for keywords.
+    pub fn vectors(self) -> Option<VectorKind> {
+        match self {
+            Self::Keyword => None,
+            Self::Image => Some(VectorKind::Image),
+            Self::Text => Some(VectorKind::Text),
+        }
+    }
+}
+
 impl From<VectorKind> for ListKind {
     fn from(kind: VectorKind) -> Self {
         match kind {

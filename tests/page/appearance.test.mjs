@@ -47,6 +47,7 @@ describe("appearance", () => {
       const page = await visit(browser, `${server.url}/?q=${id}`, { dark });
       const tile = page.locator(`[data-id="${id}"] .tile`);
       await tile.locator(`img.${ink}`).waitFor();
+      await page.locator("#rest").click();
       const usual = await page.locator(".tile:not(:has(.dark-ink, .light-ink))").first().evaluate((node) => getComputedStyle(node).backgroundColor);
       assert.notEqual(await tile.evaluate((node) => getComputedStyle(node).backgroundColor), usual);
       await leave(page);

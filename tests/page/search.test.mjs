@@ -60,12 +60,13 @@ describe("searching", () => {
       const answer = await route.fetch();
       await route.fulfill({ response: answer, json: { ...(await answer.json()), total } });
     });
-    for (const [value, kind, said] of [
-      [1234, "exact", "1,234 results"], [1, "exact", "1 result"], [1000, "at_least", "1,000 results or more"], [1432, "top", "the best 1,432 results"],
+    for (const [words, value, kind, said] of [
+      ["sacks", 1234, "exact", "1,234 results"], ["flour", 1, "exact", "1 result"],
+      ["sacks of flour", 1000, "at_least", "1,000 results or more"], ["ledger", 1432, "top", "the best 1,432 results"],
     ]) {
       total = { value, kind };
-      await page.fill("#words", `${value} sacks`);
-      await settled(page, `${value} sacks`);
+      await page.fill("#words", words);
+      await settled(page, words);
       assert.equal((await page.textContent("#status")).split(" · ")[0], said);
     }
     await leave(page);
@@ -93,8 +94,8 @@ describe("searching", () => {
     assert.equal(await page.textContent("#status"), "6 documents");
     await button("at.night", "true").click();
     await shown(3);
-    await page.fill("#words", "owl");
-    await settled(page, "owl");
+    await page.fill("#words", "day");
+    await settled(page, "day");
     await shown(3);
     assert.match(await page.textContent("#status"), /^3 results/);
     await screenshot(page, "facets-kept");
@@ -141,8 +142,8 @@ describe("searching", () => {
   it("works with the keyboard only", async () => {
     const page = await visit(browser, server.url);
     await page.keyboard.press("/");
-    await page.keyboard.type("umbrella");
-    await settled(page, "umbrella");
+    await page.keyboard.type("sacks of flour");
+    await settled(page, "sacks of flour");
     await page.keyboard.press("ArrowDown");
     assert.equal(await page.evaluate(() => document.activeElement === document.querySelectorAll(".open")[0]), true);
     await page.keyboard.press("ArrowRight");
@@ -190,6 +191,61 @@ describe("searching", () => {
     await page.reload();
     await page.locator("#nothing").waitFor();
     assert.equal(await page.isChecked("input[value=keyword]"), true);
+    await leave(page);
+  });
+
+  it("says that nothing matches, and shows the rest below a line on demand", async () => {
+    const page = await visit(browser, `${server.url}/?q=qwxzkj+vbnhtg`);
+    await page.locator("#nothing").waitFor();
+    assert.equal(await page.textContent("#nothing"), "Nothing here matches.");
+    assert.equal(await page.locator(".card").count(), 0);
+    await screenshot(page, "nothing-matches");
+    await page.getByRole("button", { name: "Show what comes closest" }).click();
+    await page.locator(".divider").waitFor();
+    assert.equal(await page.textContent(".divider"), "Less related");
+    assert.ok(await page.locator(".card").count() > 0);
+    assert.equal(await page.isVisible("#rest"), false);
+
+    await page.fill("#words", "fish at the harbour");
+    await firstIs(page, "harbour");
+    assert.equal(await page.locator(".divider").count(), 0);
+    const related = await ids(page);
+    assert.ok(related.length < 30, "the rest is left out");
+    assert.match(await page.locator(".card:first-child .sure").textContent(), /^\d+%$/);
+    await page.getByRole("button", { name: "Show less related" }).click();
+    await page.locator(".divider").waitFor();
+    const all = await ids(page);
+    assert.deepEqual(all.slice(0, related.length), related);
+    assert.ok(all.length > related.length);
+    assert.equal(new Set(all).size, all.length);
+    await screenshot(page, "less-related");
+    await leave(page);
+  });
+
+  it("finds images or texts only", async () => {
+    const page = await visit(browser, `${server.url}/?q=umbrella`);
+    await page.locator('.card[data-id="storm"]').waitFor();
+    await page.locator('.card[data-id="umbrella"]').waitFor();
+    await page.getByText("Images", { exact: true }).click();
+    await page.locator('.card[data-id="storm"]').waitFor({ state: "detached" });
+    await firstIs(page, "umbrella");
+    assert.equal(new URL(page.url()).searchParams.get("kinds"), "images");
+    await page.getByText("Texts", { exact: true }).click();
+    await firstIs(page, "storm");
+    assert.equal(await page.locator(".card.of-picture").count(), 0);
+    await page.reload();
+    await firstIs(page, "storm");
+    assert.equal(await page.isChecked("input[value=texts]"), true);
+    await leave(page);
+  });
+
+  it("says what the model cannot read", async () => {
+    const page = await visit(browser, `${server.url}/?q=${encodeURIComponent("雨傘")}`);
+    await page.locator("#warnings li").waitFor();
+    assert.match(await page.textContent("#warnings"), /Han/);
+    await page.fill("#words", "umbrella");
+    await page.locator('.card[data-id="umbrella"]').waitFor();
+    assert.equal(await page.isVisible("#warnings"), false);
     await leave(page);
   });
 

@@ -591,3 +591,115 @@ fn a_search_of_an_empty_collection_has_no_hits() {
         assert!(collection.hits(&query).is_empty());
     }
 }
+
+#[test]
+fn every_hit_says_how_sure_it_is() {
+    let answer = library()
+        .search(&json!({ "text": "QX-4471" }))
+        .expect(200)
+        .json();
+    let hits = answer["hits"].as_array().unwrap();
+    assert_eq!(hits[0]["id"], "code");
+    assert!(hits[0]["confidence"].as_f64().unwrap() > 0.9, "{}", hits[0]);
+    for hit in hits {
+        let sure = hit["confidence"].as_f64().unwrap();
+        assert!((0.0..=1.0).contains(&sure), "{hit}");
+    }
+    assert_eq!(answer["no_match"], false);
+    assert!(answer["warnings"].is_null());
+    let sorted = library().hits(&json!({ "filter": {}, "sort": ["$id"] }));
+    assert!(sorted[0]["confidence"].is_null());
+}
+
+#[test]
+fn what_is_not_sure_enough_is_left_out() {
+    let all = json!({ "text": "the puppy runs after a ball", "limit": 100 });
+    let total = |extra: Value| {
+        let mut query = all.clone();
+        query
+            .as_object_mut()
+            .unwrap()
+            .extend(extra.as_object().unwrap().clone());
+        let answer = library().search(&query).expect(200).json();
+        assert_eq!(
+            answer["no_match"],
+            answer["total"]["value"] == 0,
+            "{answer}"
+        );
+        assert_eq!(
+            answer["hits"].as_array().unwrap().len() as u64,
+            answer["total"]["value"].as_u64().unwrap()
+        );
+        answer["total"]["value"].as_u64().unwrap()
+    };
+    let (none, auto) = (total(json!({})), total(json!({ "cutoff": "auto" })));
+    let (sure, number) = (
+        total(json!({ "min_confidence": 0.5 })),
+        total(json!({ "cutoff": 0.5 })),
+    );
+    assert!(
+        none > auto && auto >= sure && sure >= 1,
+        "{none} {auto} {sure}"
+    );
+    assert_eq!(sure, number);
+    assert_eq!(total(json!({ "cutoff": "auto", "min_confidence": 1 })), 0);
+    let by_address = client()
+        .get("/search?q=puppy+runs&collection=library&cutoff=auto")
+        .expect(200)
+        .json();
+    assert_eq!(by_address["hits"][0]["id"], "dog");
+    assert!(by_address["total"]["value"].as_u64().unwrap() < none);
+}
+
+#[test]
+fn nothing_matches_random_letters() {
+    for mode in ["hybrid", "vector", "keyword"] {
+        let query = json!({ "text": "xqzvt wkpfj", "mode": mode, "cutoff": "auto" });
+        let answer = library().search(&query).expect(200).json();
+        assert_eq!(
+            (&answer["no_match"], &answer["hits"]),
+            (&json!(true), &json!([])),
+            "{mode}"
+        );
+    }
+}
+
+#[test]
+fn a_cutoff_out_of_bounds_is_refused_by_field() {
+    for (field, value) in [
+        ("cutoff", json!(1.5)),
+        ("cutoff", json!("some")),
+        ("min_confidence", json!(-0.1)),
+    ] {
+        let problem = library().search(&json!({ "text": "dog", field: value }));
+        let problem = problem.expect_kind(422, "application/problem+json").text();
+        assert!(problem.contains(field), "{problem}");
+    }
+}
+
+#[test]
+fn a_query_in_a_script_that_the_model_does_not_read_gets_a_warning() {
+    for (text, script) in [
+        ("\u{72d7}", "Han"),
+        ("\u{441}\u{43e}\u{431}\u{430}\u{43a}\u{430} dog", "Cyrillic"),
+    ] {
+        let answer = library()
+            .search(&json!({ "text": text }))
+            .expect(200)
+            .json();
+        let warning = &answer["warnings"][0];
+        assert_eq!(warning["code"], "unreadable_query");
+        assert!(
+            warning["detail"].as_str().unwrap().contains(script),
+            "{warning}"
+        );
+    }
+    let words = library()
+        .search(&json!({ "keywords": "\u{72d7}" }))
+        .expect(200)
+        .json();
+    assert!(
+        words["warnings"].is_null(),
+        "keywords are not read by the model"
+    );
+}

@@ -2,7 +2,9 @@
 
 use std::cmp::Ordering;
 
-use clipdb_engine::{Fusion, Hit, ListKind, Mode, Part, Priority, Query, Targets, TextRole, View};
+use clipdb_engine::{
+    Cut, Fusion, Hit, ListKind, Mode, Part, Priority, Query, Targets, TextRole, View,
+};
 use serde_json::Value;
 
 use crate::clip_as_service::encode::Embedded;
@@ -97,6 +99,7 @@ fn nearest(vector: Vec<f32>, limit: usize, parameters: &Parameters) -> Query {
         limit: limit + 1,
         offset: 0,
         min_score: None,
+        cut: Cut::default(),
         filter: parameters.filter.clone(),
         view: View::default(),
         exact: false,

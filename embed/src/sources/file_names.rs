@@ -6,6 +6,7 @@ pub(crate) const CONFIG: &str = "config.json";
 pub(crate) const TOKENIZER: &str = "tokenizer.json";
 pub(crate) const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
 pub(crate) const PREPROCESSOR: &str = "preprocessor_config.json";
+pub(crate) const CALIBRATION: &str = "calibration.json";
 pub(crate) const WEIGHTS: &str = "model.safetensors";
 pub(crate) const WEIGHTS_INDEX: &str = "model.safetensors.index.json";
 pub(crate) const OPEN_CLIP_CONFIG: &str = "open_clip_config.json";

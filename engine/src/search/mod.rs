@@ -1,6 +1,7 @@
 //! Search: from a query's parts to a vector, from vectors and words to ranked lists, from lists to a
 //! page of hits.
 
+pub(crate) mod confidence;
 pub(crate) mod grouping;
 pub(crate) mod page;
 pub(crate) mod paging;
@@ -12,3 +13,4 @@ pub(crate) mod ranking;
 pub(crate) mod search;
 pub(crate) mod timings;
 pub(crate) mod view;
+pub(crate) mod warning;

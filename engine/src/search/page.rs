@@ -3,14 +3,13 @@
 use std::collections::HashMap;
 use std::mem;
 
-use clipdb_index::fusion::Fused;
 use clipdb_index::{CollectionIndex, Filter, Ordered, RowId, RowSet, SortKey};
 
 use crate::error::EngineError;
 use crate::search::grouping::Groups;
 use crate::search::paging::{Candidate, HitSource, PageStart, read_page};
 use crate::search::query::{Mode, Query};
-use crate::search::ranking::{CANDIDATES, Ranker, Ranking};
+use crate::search::ranking::{CANDIDATES, Ranked, Ranker, Ranking};
 use crate::search::timings::SearchTimings;
 use crate::search::view::Cursor;
 
@@ -96,8 +95,8 @@ fn find_ordered(
         query,
         counted: ranking.counted.rows.as_deref(),
         scores: if ranker.has_fixed_depth() {
-            let fused = ranking.fused.iter();
-            fused.map(|fused| (fused.row, fused)).collect()
+            let ranked = ranking.hits.iter();
+            ranked.map(|hit| (hit.fused.row, hit)).collect()
         } else {
             HashMap::new()
         },
@@ -235,12 +234,13 @@ impl HitSource for GroupedByScore<'_> {
 }
 
 fn take_ranked(ranking: &mut Ranking) -> Vec<Candidate> {
-    let ranked = mem::take(&mut ranking.fused).into_iter();
+    let ranked = mem::take(&mut ranking.hits).into_iter();
     ranked
-        .map(|fused| Candidate {
-            row: fused.row,
-            score: Some(fused.score),
-            parts: fused.parts,
+        .map(|ranked| Candidate {
+            row: ranked.fused.row,
+            score: Some(ranked.fused.score),
+            confidence: Some(ranked.confidence),
+            parts: ranked.fused.parts,
             group: None,
             distance_m: None,
             place: None,
@@ -254,7 +254,7 @@ struct OrderedRows<'a> {
     query: &'a Query,
     /// The matching rows; `None`: all rows.
     counted: Option<&'a RowSet>,
-    scores: HashMap<RowId, &'a Fused>,
+    scores: HashMap<RowId, &'a Ranked>,
 }
 
 impl OrderedRows<'_> {
@@ -272,11 +272,12 @@ impl OrderedRows<'_> {
     }
 
     fn candidate(&self, ordered: Ordered) -> Candidate {
-        let fused = self.scores.get(&ordered.row);
+        let ranked = self.scores.get(&ordered.row);
         Candidate {
             row: ordered.row,
-            score: fused.map(|fused| fused.score),
-            parts: fused.map_or_else(Vec::new, |fused| fused.parts.clone()),
+            score: ranked.map(|hit| hit.fused.score),
+            confidence: ranked.map(|hit| hit.confidence),
+            parts: ranked.map_or_else(Vec::new, |hit| hit.fused.parts.clone()),
             group: None,
             distance_m: ordered.key.distance_m(),
             place: Some(ordered.key),

@@ -17,6 +17,7 @@ pub(crate) struct Candidate {
     pub(crate) row: RowId,
     /// `None` if hits are ordered by fields and were not ranked.
     pub(crate) score: Option<f64>,
+    pub(crate) confidence: Option<f64>,
     pub(crate) parts: Vec<fusion::Part>,
     /// Its first value in the field that hits are grouped by.
     pub(crate) group: Option<Value>,

@@ -1,11 +1,13 @@
 //! A search request: the content to search for, the documents to search in, and how to rank them.
 
+use clipdb_embed::Modality;
 use clipdb_index::fusion::Fusion;
 use clipdb_index::{IndexError, KeywordQuery, ListKind};
 use clipdb_storage::DocumentId;
 
 use crate::error::EngineError;
 use crate::image_source::ImageSource;
+use crate::search::confidence::Cut;
 use crate::search::view::View;
 
 /// One part of a query; the query's vector is the weighted sum of its parts.
@@ -83,6 +85,8 @@ pub struct Query {
     pub offset: usize,
     /// The least score of a hit.
     pub min_score: Option<f32>,
+    /// Which hits are not sure enough.
+    pub cut: Cut,
     /// The filter, not parsed yet: its meaning depends on the collection's fields.
     pub filter: Option<serde_json::Value>,
     /// Order, facets, groups and paging.
@@ -137,6 +141,12 @@ impl Query {
                 ));
             }
         }
+        let least = self.cut.least;
+        if !(0.0..=1.0).contains(&least) {
+            return invalid(format!(
+                "the least confidence of a hit is {least}; it must be from 0 to 1"
+            ));
+        }
         if self.offset > 0 && self.view.cursor.is_some() {
             return invalid("'offset' and 'cursor' exclude each other".to_owned());
         }
@@ -175,6 +185,21 @@ impl Query {
         }
     }
 
+    /// The kind of its parts with a positive weight, if all have one kind.
+    pub(crate) fn modality(&self) -> Option<Modality> {
+        let mut kinds = self
+            .parts
+            .iter()
+            .filter(|part| part.weight > 0.0)
+            .map(|part| match part.content {
+                Content::Text(_) => Some(Modality::Text),
+                Content::Image(_) | Content::ImageOf(_) => Some(Modality::Image),
+                Content::Vector(_) => None,
+            });
+        let first = kinds.next()??;
+        kinds.all(|kind| kind == Some(first)).then_some(first)
+    }
+
     /// Whether all its parts with a positive weight are images, and it has no keywords.
     pub(crate) fn is_by_images_only(&self) -> bool {
         let has_words = match self.mode {
@@ -182,14 +207,7 @@ impl Query {
             Mode::Hybrid => self.keywords.is_some(),
             Mode::Keyword | Mode::Browse => true,
         };
-        let is_image =
-            |part: &Part| matches!(part.content, Content::Image(_) | Content::ImageOf(_));
-        let mut positive_parts = self
-            .parts
-            .iter()
-            .filter(|part| part.weight > 0.0)
-            .peekable();
-        !has_words && positive_parts.peek().is_some() && positive_parts.all(is_image)
+        !has_words && self.modality() == Some(Modality::Image)
     }
 
     pub(crate) fn wants(&self, list: ListKind) -> bool {

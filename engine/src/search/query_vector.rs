@@ -13,35 +13,42 @@ use crate::collection::rows;
 use crate::documents::ingest::expect_one;
 use crate::engine::Engine;
 use crate::error::EngineError;
-use crate::search::query::{Content, Part};
+use crate::search::confidence::Asked;
+use crate::search::query::{Content, Query};
 use crate::search::timings::SearchTimings;
 
 impl Engine {
-    /// The weighted sum of the parts' unit vectors, normalised to length 1.
+    /// The weighted sum of the parts' unit vectors, normalised to length 1, and what is known of it.
     pub(crate) async fn query_vector(
         &self,
         collection: &Arc<Collection>,
-        parts: &[Part],
+        query: &Query,
         timings: &mut SearchTimings,
         truncated: &mut bool,
-    ) -> Result<Vec<f32>, EngineError> {
+    ) -> Result<(Vec<f32>, Asked), EngineError> {
+        let mut asked = Asked {
+            modality: query.modality(),
+            ..Asked::default()
+        };
         let dim = collection.definition().dim;
         let mut sum = vec![0.0f32; dim];
-        for part in parts {
+        for part in &query.parts {
             let unit = self
-                .part_vector(collection, &part.content, timings, truncated)
+                .part_vector(collection, &part.content, &mut asked, timings, truncated)
                 .await?;
             for (total, value) in sum.iter_mut().zip(&unit) {
                 *total += part.weight * value;
             }
         }
-        unit_length(sum).ok_or(EngineError::CancelledQuery)
+        let vector = unit_length(sum).ok_or(EngineError::CancelledQuery)?;
+        Ok((vector, asked))
     }
 
     async fn part_vector(
         &self,
         collection: &Arc<Collection>,
         content: &Content,
+        asked: &mut Asked,
         timings: &mut SearchTimings,
         truncated: &mut bool,
     ) -> Result<Vec<f32>, EngineError> {
@@ -49,12 +56,14 @@ impl Engine {
             Content::Text(text) => {
                 self.check_text(text)?;
                 let encoder = self.models.of(collection.definition())?;
+                let reading = encoder.read(text.clone()).await?;
                 let text = expect_one(
                     encoder
                         .texts_as(vec![text.clone()], TextRole::Query, Priority::Search)
                         .await?,
                 )?;
                 *truncated |= text.truncated;
+                asked.add(reading);
                 timings.add_embedding(&text.timings);
                 Ok(text.embedding.into_vec())
             }

@@ -6,7 +6,7 @@
 //! | browse | those that pass the filter | exact |
 //! | keyword | those that match and pass | exact |
 //! | vector | those that pass and have a vector to compare with | exact |
-//! | vector with `min_score` | those of the best [`CANDIDATES`] that reach it | exact, or a lower bound if all of them do |
+//! | vector or keyword with a least score or confidence | those of the best [`CANDIDATES`] that reach it | exact, or a lower bound if deeper ones may |
 //! | hybrid | the fusion of the best [`CANDIDATES`] of each list | top, or exact if the lists were read to their end |
 //!
 //! None of this depends on the requested page, so it is the same on every page. The order does not
@@ -17,6 +17,7 @@
 //! A search by images only ranks all images before texts ([`images_first`]): a model scores two images
 //! much higher than an image and a text, and such a search looks for similar images.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use clipdb_index::fusion::{self, Fused, RankedList};
@@ -28,6 +29,7 @@ use clipdb_index::{
 use crate::collection::collection::Collection;
 use crate::collection::rows;
 use crate::error::EngineError;
+use crate::search::confidence::{self, Confidence};
 use crate::search::paging::Scores;
 use crate::search::passage::BestPassages;
 use crate::search::query::{Content, Mode, Query};
@@ -39,7 +41,7 @@ pub(crate) const CANDIDATES: usize = 1000;
 /// The ranked hits and everything that was learned while reading the lists.
 pub(crate) struct Ranking {
     /// The hits, the best first.
-    pub(crate) fused: Vec<Fused>,
+    pub(crate) hits: Vec<Ranked>,
     /// The lists that were read, with their weights.
     pub(crate) lists: Vec<(ListKind, f64)>,
     pub(crate) highlighter: Highlighter,
@@ -47,6 +49,13 @@ pub(crate) struct Ranking {
     /// Whether reading the lists deeper would return more hits.
     pub(crate) more: bool,
     pub(crate) counted: Counted,
+}
+
+/// A ranked hit.
+pub(crate) struct Ranked {
+    pub(crate) fused: Fused,
+    /// See [`Confidence`].
+    pub(crate) confidence: f64,
 }
 
 /// The documents that the total and the facets count.
@@ -91,7 +100,7 @@ pub enum TotalKind {
 
 /// The fused hits of the lists, read to some depth.
 struct ReadLists {
-    fused: Vec<Fused>,
+    hits: Vec<Ranked>,
     lists: Vec<(ListKind, f64)>,
     highlighter: Highlighter,
     passages: BestPassages,
@@ -106,9 +115,9 @@ enum ListEnd {
     Exhausted,
     /// A list has more hits beyond the depth that was read.
     AtDepth,
-    /// A list has more hits, but some that were read are below the query's `min_score`; in a single
-    /// list, all deeper hits are too.
-    BelowMinScore,
+    /// A list has more hits, but those that were read last are left out by the query's least score or
+    /// confidence, and so are all deeper ones.
+    Cut,
 }
 
 impl ListEnd {
@@ -116,7 +125,7 @@ impl ListEnd {
         match (has_more, is_cut) {
             (false, _) => Self::Exhausted,
             (true, false) => Self::AtDepth,
-            (true, true) => Self::BelowMinScore,
+            (true, true) => Self::Cut,
         }
     }
 }
@@ -135,21 +144,20 @@ enum Counts {
 }
 
 impl Counts {
-    fn of(mode: Mode, has_min_score: bool, end: ListEnd) -> Self {
+    /// `is_cut`: the query may leave hits out by their score or confidence.
+    fn of(mode: Mode, is_cut: bool, end: ListEnd) -> Self {
         match (mode, end) {
             (Mode::Browse, _) => Self::Filtered,
-            (Mode::Keyword, _) => Self::Matches,
+            (Mode::Keyword, _) if !is_cut => Self::Matches,
             // Every vector matches to some degree.
-            (Mode::Vector, _) if !has_min_score => Self::Vectors,
-            (Mode::Vector, ListEnd::AtDepth) => Self::Found(TotalKind::AtLeast),
-            (Mode::Vector, ListEnd::Exhausted | ListEnd::BelowMinScore) => {
+            (Mode::Vector, _) if !is_cut => Self::Vectors,
+            (Mode::Vector | Mode::Keyword, ListEnd::AtDepth) => Self::Found(TotalKind::AtLeast),
+            (Mode::Vector | Mode::Keyword, ListEnd::Exhausted | ListEnd::Cut) => {
                 Self::Found(TotalKind::Exact)
             }
             (Mode::Hybrid, ListEnd::Exhausted) => Self::Found(TotalKind::Exact),
             // Deeper lists would change the fused scores.
-            (Mode::Hybrid, ListEnd::AtDepth | ListEnd::BelowMinScore) => {
-                Self::Found(TotalKind::Top)
-            }
+            (Mode::Hybrid, ListEnd::AtDepth | ListEnd::Cut) => Self::Found(TotalKind::Top),
         }
     }
 }
@@ -157,10 +165,10 @@ impl Counts {
 impl ReadLists {
     /// Appends the hits of deeper lists that are not present yet.
     fn append(&mut self, deeper: Self) {
-        let present: RowSet = self.fused.iter().map(|fused| fused.row).collect();
-        let new = deeper.fused.into_iter();
-        self.fused
-            .extend(new.filter(|fused| !present.contains(fused.row)));
+        let present: RowSet = self.hits.iter().map(|hit| hit.fused.row).collect();
+        let new = deeper.hits.into_iter();
+        self.hits
+            .extend(new.filter(|hit| !present.contains(hit.fused.row)));
         self.passages.add(deeper.passages);
         self.end = deeper.end;
     }
@@ -174,6 +182,7 @@ pub(crate) struct Ranker<'a> {
     within: Option<Arc<RowSet>>,
     /// The documents that the query itself refers to, which are excluded from the hits.
     excluded: Vec<RowId>,
+    confidence: Confidence,
 }
 
 impl<'a> Ranker<'a> {
@@ -182,6 +191,7 @@ impl<'a> Ranker<'a> {
         index: &'a CollectionIndex,
         query: &'a Query,
         vector: Option<&'a [f32]>,
+        confidence: Confidence,
     ) -> Result<Self, EngineError> {
         let mut within = query
             .filter
@@ -206,6 +216,7 @@ impl<'a> Ranker<'a> {
             vector,
             within,
             excluded,
+            confidence,
         })
     }
 
@@ -214,8 +225,9 @@ impl<'a> Ranker<'a> {
     pub(crate) fn has_fixed_depth(&self) -> bool {
         match self.query.mode {
             Mode::Hybrid => true,
-            Mode::Vector => self.query.min_score.is_some(),
-            Mode::Keyword | Mode::Browse => false,
+            Mode::Vector => self.query.min_score.is_some() || self.query.cut.is_active(),
+            Mode::Keyword => self.query.cut.is_active(),
+            Mode::Browse => false,
         }
     }
 
@@ -231,22 +243,22 @@ impl<'a> Ranker<'a> {
         let mut read = self.read(depth, within, timings)?;
         if !self.has_fixed_depth() && !self.is_one_list() {
             // Deeper lists would fuse to another order, so earlier hits keep their positions.
-            while read.end != ListEnd::Exhausted && read.fused.len() < wanted {
+            while read.end != ListEnd::Exhausted && read.hits.len() < wanted {
                 depth *= 2;
                 read.append(self.read(depth, within, timings)?);
             }
         }
         let ReadLists {
-            fused,
+            hits,
             lists,
             highlighter,
             passages,
             keyword_total,
             end,
         } = read;
-        let counted = self.counted(&fused, keyword_total, end)?;
+        let counted = self.counted(&hits, keyword_total, end)?;
         Ok(Ranking {
-            fused,
+            hits,
             lists,
             highlighter,
             passages,
@@ -271,7 +283,7 @@ impl<'a> Ranker<'a> {
         };
         within.subtract(excluded);
         let read = self.read(self.depth(wanted), Some(&within), timings)?;
-        ranking.fused = read.fused;
+        ranking.hits = read.hits;
         ranking.passages.add(read.passages);
         ranking.more = read.end == ListEnd::AtDepth;
         Ok(())
@@ -322,6 +334,7 @@ impl<'a> Ranker<'a> {
 
         let stage = Stage::begin(tracing::info_span!("keyword_search"));
         let mut keyword = KeywordHits::default();
+        let mut by_words = HashMap::new();
         if self.query.wants(ListKind::Keyword) {
             keyword = self
                 .index
@@ -329,29 +342,61 @@ impl<'a> Ranker<'a> {
             if !keyword.has_words && self.query.mode == Mode::Hybrid {
                 // The query only excludes words: the list has no order to be fused.
                 keyword.hits.clear();
+                keyword.coverage.clear();
             }
+            by_words = confidence::by_words(&keyword);
             found.push((ListKind::Keyword, std::mem::take(&mut keyword.hits)));
         }
         timings.keyword_us += stage.end();
 
         let stage = Stage::begin(tracing::info_span!("fusion"));
-        let more = found.iter().any(|(_, hits)| hits.len() >= depth);
-        let (mut fused, lists) = self.fuse(&found, keyword.full_score);
-        fused.retain(|fused| !self.excluded.contains(&fused.row));
-        let all = fused.len();
-        if let Some(least) = self.query.min_score {
-            fused.retain(|fused| fused.score >= f64::from(least));
-        }
-        let cut = fused.len() < all;
+        let (fused, lists) = self.fuse(&found, keyword.full_score);
+        let mut hits: Vec<Ranked> = fused
+            .into_iter()
+            .filter(|fused| !self.excluded.contains(&fused.row))
+            .map(|fused| Ranked {
+                confidence: self.confidence.of(&fused, &by_words),
+                fused,
+            })
+            .collect();
+        let end = self.cut(&mut hits, &found, depth);
         timings.fusion_us += stage.end();
         Ok(ReadLists {
-            fused,
+            hits,
             lists,
             highlighter: keyword.highlighter,
             passages: BestPassages::of(&found),
             keyword_total: keyword.total,
-            end: ListEnd::of(more, cut),
+            end,
         })
+    }
+
+    /// Leaves out what is below the least score and confidence, and says how the lists ended.
+    fn cut(
+        &self,
+        hits: &mut Vec<Ranked>,
+        found: &[(ListKind, Vec<Scored>)],
+        depth: usize,
+    ) -> ListEnd {
+        let best = hits.iter().map(|hit| hit.confidence).fold(0.0, f64::max);
+        let least = self.query.cut.least(best);
+        hits.retain(|hit| hit.confidence >= least);
+        let all = hits.len();
+        if let Some(least) = self.query.min_score {
+            hits.retain(|hit| hit.fused.score >= f64::from(least));
+        }
+        let is_below_score = hits.len() < all;
+        let mut deeper = found
+            .iter()
+            .filter(|(_, hits)| hits.len() >= depth)
+            .peekable();
+        let has_deeper = deeper.peek().is_some();
+        let is_below_confidence = deeper.all(|(list, hits)| match (list.vectors(), hits.last()) {
+            (Some(kind), Some(last)) => self.confidence.of_cosine(kind, last.score) < least,
+            // A hit with a lower score may contain more of the words.
+            _ => false,
+        });
+        ListEnd::of(has_deeper, is_below_score || is_below_confidence)
     }
 
     /// The kinds of vectors that the query is compared with and that the index has.
@@ -428,11 +473,11 @@ impl<'a> Ranker<'a> {
 
     fn counted(
         &self,
-        fused: &[Fused],
+        hits: &[Ranked],
         keyword_total: usize,
         end: ListEnd,
     ) -> Result<Counted, EngineError> {
-        match Counts::of(self.query.mode, self.query.min_score.is_some(), end) {
+        match Counts::of(self.query.mode, self.is_cut(), end) {
             Counts::Filtered => Ok(match &self.within {
                 Some(rows) => Counted::exactly(Arc::clone(rows)),
                 None => Counted::number(self.index.documents()),
@@ -459,11 +504,17 @@ impl<'a> Ranker<'a> {
                 Ok(Counted::exactly(Arc::new(rows)))
             }
             Counts::Found(kind) => Ok(Counted {
-                rows: Some(Arc::new(fused.iter().map(|fused| fused.row).collect())),
-                total: fused.len(),
+                rows: Some(Arc::new(hits.iter().map(|hit| hit.fused.row).collect())),
+                total: hits.len(),
                 kind,
             }),
         }
+    }
+
+    /// Whether the counted documents depend on their scores or confidence.
+    fn is_cut(&self) -> bool {
+        let by_score = self.query.min_score.is_some() && self.query.mode != Mode::Keyword;
+        by_score || self.query.cut.is_active()
     }
 
     /// Whether the set of all keyword matches is needed, rather than their number only.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use clipdb_embed::ModelCard;
 use clipdb_index::{Facet, ListKind, fusion};
 use clipdb_storage::{Document, Vector};
 use serde_json::Value;
@@ -13,12 +14,14 @@ use crate::collection::collection::Collection;
 use crate::collection::rows;
 use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::search::confidence::{Asked, Confidence};
 use crate::search::page::{self, Page};
 use crate::search::passage::HitPassage;
 use crate::search::query::Query;
 use crate::search::ranking::{Ranker, TotalKind};
 use crate::search::timings::{SearchTimings, Stage, microseconds_since};
 use crate::search::view::Cursor;
+use crate::search::warning::Warning;
 
 /// A document that a search found.
 pub struct Hit {
@@ -26,6 +29,9 @@ pub struct Hit {
     pub document: Document,
     /// Its score; `None` if hits are ordered by fields and were not ranked.
     pub score: Option<f64>,
+    /// How sure it may be that this is what was asked for, from 0 to 1; `None` if hits are ordered by
+    /// fields and were not ranked.
+    pub confidence: Option<f64>,
     /// The contribution of each list to the score.
     pub parts: Vec<fusion::Part>,
     /// Fragments with the matched words marked, by field, if they were requested.
@@ -54,6 +60,10 @@ pub struct Answer {
     pub next: Option<Cursor>,
     /// The lists that were read, with their weights.
     pub lists: Vec<(ListKind, f64)>,
+    /// Whether the query's cut left out every hit.
+    pub no_match: bool,
+    /// Remarks about the query.
+    pub warnings: Vec<Warning>,
     /// Whether a text of the query was longer than the model's context.
     pub truncated: bool,
     /// The duration of each stage.
@@ -75,18 +85,30 @@ impl Engine {
         let mut timings = SearchTimings::default();
         let mut truncated = false;
         collection.wake().await?;
-        let vector = if query.wants(ListKind::Image) || query.wants(ListKind::Text) {
-            Some(
-                self.query_vector(collection, &query.parts, &mut timings, &mut truncated)
-                    .await?,
-            )
+        let (vector, asked) = if query.wants(ListKind::Image) || query.wants(ListKind::Text) {
+            let (vector, asked) = self
+                .query_vector(collection, &query, &mut timings, &mut truncated)
+                .await?;
+            (Some(vector), asked)
         } else {
-            None
+            (None, Asked::default())
         };
+        let model = self.models.of(collection.definition()).ok();
+        let model = model.map(|encoder| encoder.card().clone());
+        let mut warnings = Vec::new();
+        if !asked.unread_scripts.is_empty() {
+            warnings.push(Warning::UnreadableQuery {
+                model: collection.definition().model.clone(),
+                scripts: asked.unread_scripts.clone(),
+            });
+        }
         let collection = Arc::clone(collection);
-        let mut answer =
-            blocking(move || rank_and_fetch(&collection, &query, vector.as_deref(), timings))
-                .await??;
+        let search = move || {
+            let vector = vector.as_deref();
+            rank_and_fetch(&collection, &query, vector, &asked, model.as_ref(), timings)
+        };
+        let mut answer = blocking(search).await??;
+        answer.warnings = warnings;
         answer.truncated = truncated;
         answer.timings.total_us = microseconds_since(started);
         self.statistics.searched(started.elapsed());
@@ -98,10 +120,13 @@ fn rank_and_fetch(
     collection: &Collection,
     query: &Query,
     vector: Option<&[f32]>,
+    asked: &Asked,
+    model: Option<&ModelCard>,
     mut timings: SearchTimings,
 ) -> Result<Answer, EngineError> {
     let index = collection.searchable()?;
-    let ranker = Ranker::new(collection, &index, query, vector)?;
+    let confidence = Confidence::new(&index, vector, asked, model);
+    let ranker = Ranker::new(collection, &index, query, vector, confidence)?;
     let Page {
         hits,
         next,
@@ -143,6 +168,7 @@ fn rank_and_fetch(
             passage: ranking.passages.of_document(&document),
             document,
             score: candidate.score,
+            confidence: candidate.confidence,
             parts: candidate.parts,
             highlights,
             group: candidate.group,
@@ -157,6 +183,8 @@ fn rank_and_fetch(
         facets,
         next,
         lists: ranking.lists,
+        no_match: query.cut.is_active() && counted.total == 0,
+        warnings: Vec::new(),
         truncated: false,
         timings,
     })

@@ -8,6 +8,7 @@ use tantivy::query::Query;
 use tantivy::{IndexReader, Order, Searcher};
 
 use super::compile::compile;
+use super::coverage::coverage;
 use super::highlight::Highlighter;
 use super::matching::Matching;
 use super::parse::KeywordQuery;
@@ -28,6 +29,9 @@ pub struct KeywordHits {
     /// The score of a row of average length that contains each word of the query once, with which
     /// the scores of hits can be compared. 0 without a query.
     pub full_score: f32,
+    /// For each hit, the part of the query's plain words that it contains, by their rarity, from 0
+    /// to 1. A misspelt word counts less. 1 for a query without plain words.
+    pub coverage: Vec<f32>,
     /// Whether the query has words to search for. If it only excludes words, all hits have the
     /// same score.
     pub has_words: bool,
@@ -60,25 +64,28 @@ impl FulltextIndex {
             return Ok(KeywordHits::default());
         };
         let limit = limit.min(usize::try_from(searcher.num_docs()).unwrap_or(usize::MAX));
-        let (hits, total) = if limit == 0 {
+        let (hits, addresses, total) = if limit == 0 {
             let total = collect(&searcher, &compiled.query, Count, within)?;
-            (Vec::new(), total)
+            (Vec::new(), Vec::new(), total)
         } else {
             // Ties by row, so the order survives merges of segments.
             let by_row = SortByStaticFastValue::<u64>::for_field(ROW);
             let best = TopDocs::with_limit(limit)
                 .order_by(((SortBySimilarityScore, Order::Desc), (by_row, Order::Asc)));
             let (best, total) = collect(&searcher, &compiled.query, (best, Count), within)?;
-            let hits = best.into_iter().filter_map(|((score, row), _)| {
-                Some(Scored {
+            let hits = best.into_iter().filter_map(|((score, row), address)| {
+                let hit = Scored {
                     row: RowId(row?),
                     score,
                     passage: 0,
-                })
+                };
+                Some((hit, address))
             });
-            (hits.collect(), total)
+            let (hits, addresses): (Vec<_>, Vec<_>) = hits.unzip();
+            (hits, addresses, total)
         };
         Ok(KeywordHits {
+            coverage: coverage(&searcher, &compiled.words, &addresses)?,
             hits,
             total,
             full_score: compiled.full_score,

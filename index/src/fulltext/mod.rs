@@ -6,6 +6,7 @@
 mod analysis;
 mod commit;
 mod compile;
+mod coverage;
 mod highlight;
 mod index;
 mod matching;

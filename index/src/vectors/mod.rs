@@ -7,6 +7,7 @@
 //! This module owns everything in the collection's `vectors` folder and knows nothing of text or
 //! metadata. FAISS is called in `native` only.
 
+mod background;
 mod build;
 mod codes;
 mod cost;
@@ -30,6 +31,7 @@ mod store;
 mod threads;
 mod worker;
 
+pub use background::{Background, Cosines};
 pub use native::Compared;
 pub use settings::{BuiltKind, IndexKind, VectorSettings};
 pub use shared::Builds;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, RwLock};
 
+use super::background::{Background, Backgrounds, SAMPLE};
 use super::entry::Entry;
 use super::files::SegmentFiles;
 use super::id::{self, VectorId};
@@ -60,6 +61,7 @@ pub struct SegmentSize {
 pub(crate) struct VectorStore {
     shared: Arc<Shared>,
     compared: ComparedTotal,
+    backgrounds: Backgrounds,
 }
 
 #[derive(Default)]
@@ -127,6 +129,7 @@ impl VectorStore {
         let store = Self {
             shared,
             compared: ComparedTotal::default(),
+            backgrounds: Backgrounds::default(),
         };
         Ok((store, state))
     }
@@ -306,13 +309,20 @@ impl VectorStore {
             .collect()
     }
 
+    /// A sample of one kind, not much older than the vectors.
+    pub(crate) fn background(&self, kind: VectorKind) -> Arc<Background> {
+        let take = || self.sample(kind, SAMPLE);
+        self.backgrounds.of(kind, self.len(kind), take)
+    }
+
     pub(crate) fn rows(&self) -> Vec<RowId> {
         self.shared.view().rows()
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {
         let view = self.shared.view();
-        view.segments().map(|segment| segment.memory_bytes()).sum()
+        let segments = view.segments().map(|segment| segment.memory_bytes());
+        segments.sum::<usize>() + self.backgrounds.memory_bytes()
     }
 
     /// The segments of one kind.

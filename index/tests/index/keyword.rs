@@ -1,5 +1,7 @@
 //! Keyword search: which words find which documents, and that no query is a syntax error.
 
+use std::collections::BTreeMap;
+
 use crate::support::{Truth, open, written};
 use clipdb_index::{CollectionIndex, KeywordQuery, RowId};
 use proptest::prelude::*;
@@ -308,4 +310,35 @@ proptest! {
             shelf.index.keyword(&KeywordQuery::plain(query), 5, None).unwrap();
         }
     }
+}
+
+#[test]
+fn the_coverage_of_a_hit_is_the_part_of_the_words_that_it_contains() {
+    let dir = TempDir::new().unwrap();
+    let (index, _) = open(dir.path());
+    let long = format!("A red apple. {}", "And so on. ".repeat(300));
+    let texts = [(1, "red apple"), (2, "red pear"), (3, long.as_str())];
+    let written = texts.map(|(row, text)| written(row, text, json!({})));
+    Truth::default().write(&index, &[], written.into(), 1);
+    let coverage = |query: KeywordQuery| -> BTreeMap<u64, f32> {
+        let found = index.keyword(&query, 20, None).unwrap();
+        let rows = found.hits.iter().map(|hit| hit.row.0);
+        rows.zip(found.coverage).collect()
+    };
+    let parts = coverage(KeywordQuery::plain("red apple"));
+    assert_eq!(
+        (parts[&1], parts[&3]),
+        (1.0, 1.0),
+        "whatever the length of the text"
+    );
+    assert!(parts[&2] < 0.5, "red is the more frequent word: {parts:?}");
+    let unknown = coverage(KeywordQuery::plain("red xylophone"));
+    assert!(
+        unknown.values().all(|part| *part < 0.3),
+        "an unknown word is the rarest: {unknown:?}"
+    );
+    let misspelt = coverage(KeywordQuery::plain("aple").with_typos(true));
+    assert_eq!(misspelt, BTreeMap::from([(1, 0.5), (3, 0.5)]));
+    let phrase = coverage(KeywordQuery::parse("\"red apple\""));
+    assert_eq!(phrase, BTreeMap::from([(1, 1.0), (3, 1.0)]));
 }

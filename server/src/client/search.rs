@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::str::FromStr;
 
 #[derive(Debug, Args)]
 pub struct SearchArguments {
@@ -33,6 +34,15 @@ pub struct SearchArguments {
     #[arg(long, value_name = "WORDS")]
     pub keywords: Option<String>,
 
+    /// What to find [default: both; images first if only an image is searched for]
+    #[arg(long, value_enum)]
+    pub kinds: Option<Kinds>,
+
+    /// Leave out hits that are less sure than this, from 0 to 1; 'auto' leaves out what is hardly
+    /// related, 'none' nothing
+    #[arg(long, default_value = "auto", value_name = "CONFIDENCE")]
+    pub cutoff: Cutoff,
+
     /// Show the components of each score
     #[arg(long)]
     pub explain: bool,
@@ -55,16 +65,62 @@ pub enum Mode {
     Keyword,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Kinds {
+    /// Documents with an image, by their image
+    Images,
+    /// Documents with a text, by their text
+    Texts,
+    /// Both
+    Both,
+}
+
+/// Which hits are not sure enough.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Cutoff {
+    /// Those that are hardly related, and all if nothing matches.
+    Auto,
+    /// None.
+    None,
+    /// Those that are less sure.
+    At(f32),
+}
+
+impl FromStr for Cutoff {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "none" => Ok(Self::None),
+            number => match number.parse() {
+                Ok(least) if (0.0..=1.0).contains(&least) => Ok(Self::At(least)),
+                _ => Err("it must be 'auto', 'none' or a number from 0 to 1".to_owned()),
+            },
+        }
+    }
+}
+
 #[derive(Deserialize)]
 struct Response {
     hits: Vec<Hit>,
+    #[serde(default)]
+    no_match: bool,
+    #[serde(default)]
+    warnings: Vec<Warning>,
     took_ms: f64,
+}
+
+#[derive(Deserialize)]
+struct Warning {
+    detail: String,
 }
 
 #[derive(Deserialize)]
 struct Hit {
     id: String,
     score: f64,
+    confidence: Option<f64>,
     text: Option<String>,
     image: Option<String>,
     metadata: Option<Map<String, Value>>,
@@ -123,6 +179,25 @@ fn query(arguments: &SearchArguments) -> Result<Value, ClientError> {
     if let Some(mode) = mode {
         query["mode"] = json!(mode);
     }
+    let only = match arguments.kinds {
+        Some(Kinds::Images) => Some("image"),
+        Some(Kinds::Texts) => Some("text"),
+        Some(Kinds::Both) => {
+            query["targets"] = json!(["image", "text"]);
+            None
+        }
+        None => None,
+    };
+    if let Some(only) = only {
+        query["targets"] = json!([only]);
+        // Words find documents of the other kind too.
+        query["filter"] = json!({ format!("${only}"): true });
+    }
+    match arguments.cutoff {
+        Cutoff::Auto => query["cutoff"] = json!("auto"),
+        Cutoff::At(least) => query["cutoff"] = json!(least),
+        Cutoff::None => {}
+    }
     if let Some(keywords) = &arguments.keywords {
         query["keywords"] = json!(keywords);
     }
@@ -133,13 +208,24 @@ fn query(arguments: &SearchArguments) -> Result<Value, ClientError> {
 }
 
 fn render(response: &Response, collection: &str, columns: usize) -> String {
+    let warnings = response.warnings.iter();
+    let warnings: String = warnings
+        .map(|warning| format!("note: {}\n", warning.detail))
+        .collect();
+    if response.no_match {
+        return format!(
+            "{warnings}nothing in collection '{collection}' matches; --cutoff none shows what \
+             comes closest\n"
+        );
+    }
     if response.hits.is_empty() {
-        return format!("nothing found in collection '{collection}'\n");
+        return format!("{warnings}nothing found in collection '{collection}'\n");
     }
     let row = |(place, hit): (usize, &Hit)| {
         [
             (place + 1).to_string(),
             format!("{:.4}", hit.score),
+            hit.confidence.map_or_else(String::new, percent),
             if columns == usize::MAX {
                 hit.id.clone()
             } else {
@@ -149,9 +235,9 @@ fn render(response: &Response, collection: &str, columns: usize) -> String {
         ]
     };
     let rows: Vec<_> = response.hits.iter().enumerate().map(row).collect();
-    let table = table::render(["rank", "score", "id", "document"], &rows, columns);
+    let table = table::render(["rank", "score", "sure", "id", "document"], &rows, columns);
     let mut lines = table.lines();
-    let mut output = format!("{}\n", lines.next().unwrap_or_default());
+    let mut output = format!("{warnings}{}\n", lines.next().unwrap_or_default());
     for (line, hit) in lines.zip(&response.hits) {
         output += &format!("{line}\n");
         if let Some(explain) = &hit.explain {
@@ -164,6 +250,15 @@ fn render(response: &Response, collection: &str, columns: usize) -> String {
             count(response.hits.len()),
             response.took_ms
         )
+}
+
+/// A confidence in percent, with a digit more where it is small.
+fn percent(confidence: f64) -> String {
+    let percent = 100.0 * confidence;
+    match percent < 9.5 {
+        true => format!("{percent:.1}%"),
+        false => format!("{percent:.0}%"),
+    }
 }
 
 fn count(hits: usize) -> String {
@@ -254,7 +349,7 @@ mod tests {
     fn words_need_no_quotes_and_options_are_in_the_query() {
         assert_eq!(
             query(&parse(&["a", "happy potato"])).unwrap(),
-            json!({"text": "a happy potato", "limit": 10})
+            json!({"text": "a happy potato", "limit": 10, "cutoff": "auto"})
         );
         let all = [
             "x",
@@ -265,11 +360,21 @@ mod tests {
             "--keywords",
             "+y",
             "--explain",
+            "--kinds",
+            "images",
+            "--cutoff",
+            "0.5",
         ];
         assert_eq!(
             query(&parse(&all)).unwrap(),
-            json!({"text": "x", "limit": 3, "mode": "keyword", "keywords": "+y", "explain": true})
+            json!({
+                "text": "x", "limit": 3, "mode": "keyword", "keywords": "+y", "explain": true,
+                "targets": ["image"], "filter": {"$image": true}, "cutoff": 0.5
+            })
         );
+        let all = query(&parse(&["x", "--cutoff", "none"])).unwrap();
+        assert_eq!(all, json!({"text": "x", "limit": 10}));
+        assert!(Command::try_parse_from(["search", "x", "--cutoff", "2"]).is_err());
         assert!(Command::try_parse_from(["search"]).is_err());
     }
 
@@ -281,11 +386,11 @@ mod tests {
         let image = json!({"base64": "Ynl0ZXM="});
         assert_eq!(
             query(&parse(&["--image", path])).unwrap(),
-            json!({"image": image, "limit": 10})
+            json!({"image": image, "limit": 10, "cutoff": "auto"})
         );
         assert_eq!(
             query(&parse(&["red", "--image", path])).unwrap(),
-            json!({"query": [{"text": "red"}, {"image": image}], "limit": 10})
+            json!({"query": [{"text": "red"}, {"image": image}], "limit": 10, "cutoff": "auto"})
         );
         assert!(matches!(
             query(&parse(&["--image", "/absent.png"])),
@@ -298,19 +403,33 @@ mod tests {
         let response = serde_json::from_value(json!({
             "took_ms": 12.34,
             "hits": [
-                {"id": "emoji/potato", "score": 0.03279, "text": null, "image": "/x", "metadata": {"group": "food", "name": "potato"},
+                {"id": "emoji/potato", "score": 0.03279, "confidence": 0.876, "text": null, "image": "/x", "metadata": {"group": "food", "name": "potato"},
                  "explain": {"score": 0.03279, "parts": [{"contribution": 0.03279, "list": "image", "rank": 1, "weight": 1.0}]}},
-                {"id": "novel:4", "score": 0.5, "text": "A very long sentence about excellent boiled potatoes.", "image": null, "metadata": {}},
+                {"id": "novel:4", "score": 0.5, "confidence": 0.0123, "text": "A very long sentence about excellent boiled potatoes.", "image": null, "metadata": {}},
             ]
         }))
         .unwrap();
         assert_eq!(
             render(&response, "default", 60),
-            "rank  score   id            document\n\
-             1     0.0328  emoji/potato  [image] group: food, name: pota…\n      \
+            "rank  score   sure  id            document\n\
+             1     0.0328  88%   emoji/potato  [image] group: food, name…\n      \
              score 0.0328\n        list image, contribution 0.0328, rank 1, weight 1\n\
-             2     0.5000  novel:4       A very long sentence about exce…\n\
+             2     0.5000  1.2%  novel:4       A very long sentence abou…\n\
              2 hits in 12.3 ms\n"
+        );
+    }
+
+    #[test]
+    fn a_query_that_nothing_matches_is_answered_in_a_sentence_after_the_warnings() {
+        let response = serde_json::from_value(json!({
+            "took_ms": 1.0, "hits": [], "no_match": true,
+            "warnings": [{"code": "unreadable_query", "detail": "the model reads no Han"}]
+        }))
+        .unwrap();
+        assert_eq!(
+            render(&response, "default", 60),
+            "note: the model reads no Han\n\
+             nothing in collection 'default' matches; --cutoff none shows what comes closest\n"
         );
     }
 }

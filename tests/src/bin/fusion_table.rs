@@ -6,6 +6,9 @@
 //! of its own kind, the table shows the proportion where both are in the first ten of the fused list:
 //! for clipdb, for plain reciprocal rank fusion of the same three lists (k = 60, absent = 0), and for
 //! one list by raw cosine. The latter two are computed here.
+//!
+//! It also measures confidence: how many hits of each confidence are correct, how many correct hits
+//! `"cutoff": "auto"` leaves out, and how many queries of random letters it answers with nothing.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -51,6 +54,10 @@ struct Lists {
     text: Ranking,
     texts_fused: Vec<String>,
     hybrid: Vec<String>,
+    /// The confidences of the hybrid hits.
+    sure: Vec<f64>,
+    /// The hybrid hits with `"cutoff": "auto"`.
+    cut: Vec<String>,
 }
 
 fn main() {
@@ -92,6 +99,8 @@ fn main() {
     print_both(&judged);
     print_first(&judged);
     print_codes(&collection, &described, arguments.step);
+    print_confidence(&judged);
+    print_no_match(&collection);
 }
 
 fn fill(
@@ -190,6 +199,7 @@ fn ask(collection: &Collection<'_>, words: &str) -> Lists {
             .map(|hit| (id(hit), hit["score"].as_f64().unwrap_or(f64::NAN)))
             .collect()
     };
+    let hybrid = collection.hits(&json!({ "text": words, "limit": PAGE }));
     Lists {
         keyword: scored(&json!({ "text": words, "mode": "keyword", "limit": DEPTH })),
         image: scored(
@@ -199,7 +209,12 @@ fn ask(collection: &Collection<'_>, words: &str) -> Lists {
             &json!({ "text": words, "mode": "vector", "targets": ["text"], "limit": DEPTH }),
         ),
         texts_fused: collection.ids(&json!({ "text": words, "targets": ["text"], "limit": PAGE })),
-        hybrid: collection.ids(&json!({ "text": words, "limit": PAGE })),
+        sure: hybrid
+            .iter()
+            .map(|hit| hit["confidence"].as_f64().unwrap_or(f64::NAN))
+            .collect(),
+        hybrid: hybrid.iter().map(id).collect(),
+        cut: collection.ids(&json!({ "text": words, "limit": PAGE, "cutoff": "auto" })),
     }
 }
 
@@ -337,6 +352,75 @@ fn print_codes(collection: &Collection<'_>, described: &[&Drawing], step: usize)
     );
     table::head(&["its text is first", "in the first two", "in the first ten"]);
     table::row(&[1, 2, PAGE].map(|within| format!("{:.3}", share(within))));
+}
+
+/// Whether confidences are the proportions of correct hits, and what the cutoff costs.
+fn print_confidence(judged: &[(Case, Lists)]) {
+    const BOUNDS: [f64; 9] = [0.0, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0];
+    let is_correct =
+        |case: &Case, id: &String| case.pictures.contains(id) || case.texts.contains(id);
+    let mut hits = Vec::new();
+    let (mut correct, mut left_out) = (0, 0);
+    for (case, lists) in judged {
+        for (id, sure) in lists.hybrid.iter().zip(&lists.sure) {
+            hits.push((*sure, is_correct(case, id)));
+            if is_correct(case, id) {
+                correct += 1;
+                left_out += usize::from(!lists.cut.contains(id));
+            }
+        }
+    }
+    println!("\nThe first ten hits by their confidence:");
+    table::head(&[
+        "confidence",
+        "hits",
+        "mean confidence",
+        "proportion correct",
+    ]);
+    let mut error = 0.0;
+    for bound in BOUNDS.windows(2) {
+        let within: Vec<_> = hits
+            .iter()
+            .filter(|(sure, _)| (bound[0]..bound[1]).contains(sure))
+            .collect();
+        let count = within.len().max(1) as f64;
+        let mean = within.iter().map(|(sure, _)| sure).sum::<f64>() / count;
+        let right = within.iter().filter(|(_, right)| *right).count() as f64 / count;
+        error += (mean - right).abs() * within.len() as f64 / hits.len() as f64;
+        table::row(&[
+            format!("{} to {}", bound[0], bound[1]),
+            within.len().to_string(),
+            format!("{mean:.3}"),
+            format!("{right:.3}"),
+        ]);
+    }
+    println!("Expected calibration error: {error:.3}");
+    println!("Correct hits among the first ten: {correct}; left out by the cutoff: {left_out}");
+}
+
+/// Words of random letters, from a fixed generator.
+fn print_no_match(collection: &Collection<'_>) {
+    const QUERIES: usize = 200;
+    let mut state: u64 = 17;
+    let mut next = |below: u64| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % below
+    };
+    let mut nothing = 0;
+    for _ in 0..QUERIES {
+        let words: Vec<String> = (0..=next(3))
+            .map(|_| {
+                (0..4 + next(6))
+                    .map(|_| char::from(b'a' + next(26) as u8))
+                    .collect()
+            })
+            .collect();
+        let query = json!({ "text": words.join(" "), "cutoff": "auto" });
+        nothing += usize::from(collection.search(&query).expect(200).json()["no_match"] == true);
+    }
+    println!("Queries of random letters that nothing matches: {nothing} of {QUERIES}");
 }
 
 fn save(path: &Path, judged: &[(Case, Lists)]) {

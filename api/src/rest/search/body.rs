@@ -1,6 +1,6 @@
 //! A search's JSON, and the query that it becomes.
 
-use clipdb_engine::{Content, Fusion, Method, Mode, Part, Query, Targets, View, Weights};
+use clipdb_engine::{Content, Cut, Fusion, Method, Mode, Part, Query, Targets, View, Weights};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -30,6 +30,9 @@ pub(super) struct SearchBody {
     pub(super) limit: Option<usize>,
     pub(super) offset: Option<usize>,
     pub(super) min_score: Option<f32>,
+    /// The least confidence of a hit.
+    pub(super) min_confidence: Option<f32>,
+    pub(super) cutoff: Option<CutoffBody>,
     pub(super) filter: Option<UniqueValue>,
     pub(super) sort: Option<Value>,
     pub(super) facets: Option<Vec<FieldBody>>,
@@ -65,6 +68,23 @@ pub(super) enum ModeBody {
     Keyword,
 }
 
+/// The least confidence of a hit, or `auto`.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "'cutoff' must be \"auto\" or a number from 0 to 1"
+)]
+pub(super) enum CutoffBody {
+    Named(NamedCutoff),
+    At(f32),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum NamedCutoff {
+    Auto,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum TargetBody {
@@ -96,6 +116,17 @@ pub(super) struct WeightsBody {
     keyword: Option<f64>,
 }
 
+impl CutoffBody {
+    /// From a query string.
+    pub(super) fn from_text(text: &str) -> Result<Self, ApiError> {
+        match text.parse() {
+            _ if text == "auto" => Ok(Self::Named(NamedCutoff::Auto)),
+            Ok(confidence) => Ok(Self::At(confidence)),
+            Err(_) => Err(invalid("'cutoff' must be \"auto\" or a number from 0 to 1")),
+        }
+    }
+}
+
 impl SearchBody {
     /// Checks the search; an image named by `file` is one of `files`.
     pub(super) fn into_query(mut self, files: &mut Files) -> Result<Query, ApiError> {
@@ -113,6 +144,7 @@ impl SearchBody {
             limit: self.limit.unwrap_or(10),
             offset: self.offset.unwrap_or(0),
             min_score: self.min_score,
+            cut: cut(self.min_confidence, self.cutoff)?,
             filter: self.filter.map(|filter| filter.0),
             view: View {
                 order: view::order(self.sort)?,
@@ -224,6 +256,28 @@ fn image_content(image: ImageBody, files: &mut Files) -> Result<Content, ApiErro
         )),
         image => image.into_source(files).map(Content::Image),
     }
+}
+
+fn cut(min_confidence: Option<f32>, cutoff: Option<CutoffBody>) -> Result<Cut, ApiError> {
+    let mut least: f32 = 0.0;
+    let of_cutoff = match cutoff {
+        Some(CutoffBody::At(confidence)) => Some(confidence),
+        Some(CutoffBody::Named(NamedCutoff::Auto)) | None => None,
+    };
+    for (name, confidence) in [("min_confidence", min_confidence), ("cutoff", of_cutoff)] {
+        let Some(confidence) = confidence else {
+            continue;
+        };
+        if !(0.0..=1.0).contains(&confidence) {
+            let message = format!("'{name}' is {confidence}; it must be from 0 to 1");
+            return Err(ApiError::InvalidField(message));
+        }
+        least = least.max(confidence);
+    }
+    Ok(Cut {
+        least,
+        auto: cutoff == Some(CutoffBody::Named(NamedCutoff::Auto)),
+    })
 }
 
 fn targets(wanted: Option<Vec<TargetBody>>) -> Result<Targets, ApiError> {

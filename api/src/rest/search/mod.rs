@@ -18,7 +18,7 @@ use crate::rest::documents::wire::ImageBody;
 use crate::rest::multipart;
 use crate::rest::multipart::{FilePart, Files};
 use crate::rest::path::collection_name;
-use crate::rest::search::body::{ModeBody, SearchBody};
+use crate::rest::search::body::{CutoffBody, ModeBody, SearchBody};
 use crate::rest::search::response::{ResponseBody, Shown};
 use clipdb_engine::{CollectionName, Engine, Query, blocking};
 
@@ -120,6 +120,8 @@ struct WordsQuery {
     mode: Option<ModeBody>,
     filter: Option<String>,
     typos: Option<bool>,
+    min_confidence: Option<f32>,
+    cutoff: Option<String>,
     #[serde(default)]
     highlight: bool,
     #[serde(default)]
@@ -148,6 +150,12 @@ pub(crate) async fn get(
             .transpose()?
             .map(UniqueValue),
         typos: words.typos,
+        min_confidence: words.min_confidence,
+        cutoff: words
+            .cutoff
+            .as_deref()
+            .map(CutoffBody::from_text)
+            .transpose()?,
         highlight: words.highlight,
         ..SearchBody::default()
     };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use clipdb_engine::{
     Answer, CollectionName, Facet, Hit, HitPassage, ListKind, SearchTimings, TotalKind, VectorKind,
-    fusion,
+    Warning, fusion,
 };
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -25,6 +25,9 @@ pub(super) struct Shown {
 pub(super) struct ResponseBody {
     hits: Vec<HitBody>,
     total: Total,
+    no_match: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<WarningBody>,
     took_ms: f64,
     timings: SearchTimings,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -38,6 +41,12 @@ pub(super) struct ResponseBody {
 }
 
 #[derive(Serialize)]
+struct WarningBody {
+    code: &'static str,
+    detail: String,
+}
+
+#[derive(Serialize)]
 struct Total {
     value: usize,
     kind: TotalKind,
@@ -47,6 +56,7 @@ struct Total {
 struct HitBody {
     id: String,
     score: Option<f64>,
+    confidence: Option<f64>,
     text: Option<String>,
     image: Option<String>,
     metadata: Map<String, Value>,
@@ -105,6 +115,8 @@ impl ResponseBody {
                 value: answer.total,
                 kind: answer.total_kind,
             },
+            no_match: answer.no_match,
+            warnings: answer.warnings.iter().map(WarningBody::new).collect(),
             took_ms: answer.timings.total_us as f64 / 1e3,
             timings: answer.timings,
             next_cursor: answer.next.as_ref().map(cursor_text).transpose()?,
@@ -112,6 +124,15 @@ impl ResponseBody {
             facet_stats,
             truncated: answer.truncated,
         })
+    }
+}
+
+impl WarningBody {
+    fn new(warning: &Warning) -> Self {
+        Self {
+            code: warning.code(),
+            detail: warning.to_string(),
+        }
     }
 }
 
@@ -144,6 +165,8 @@ impl HitBody {
         Self {
             id: document.id,
             score: hit.score,
+            // Four digits say more than the calibration knows.
+            confidence: hit.confidence.map(|sure| (sure * 1e4).round() / 1e4),
             text: document.text,
             image: document.image,
             metadata: match &shown.fields {

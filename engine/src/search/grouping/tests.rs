@@ -42,6 +42,7 @@ fn hits(rows: &[u64]) -> Vec<Candidate> {
         .map(|row| Candidate {
             row: RowId(*row),
             score: Some(1.0),
+            confidence: None,
             parts: Vec::<Part>::new(),
             group: None,
             distance_m: None,

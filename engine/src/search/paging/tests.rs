@@ -45,6 +45,7 @@ fn hit(row: u64, score: f64) -> Candidate {
     Candidate {
         row: RowId(row),
         score: Some(score),
+        confidence: None,
         parts: Vec::new(),
         group: None,
         distance_m: None,

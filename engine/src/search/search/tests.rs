@@ -4,6 +4,7 @@ use clipdb_index::Order;
 use serde_json::json;
 
 use super::*;
+use crate::search::confidence::Cut;
 use crate::search::query::{Content, Mode, Targets};
 use crate::search::view::{GroupBy, View};
 use crate::testing::{
@@ -327,4 +328,110 @@ async fn highlights_and_vectors_come_when_asked_for() {
         );
         assert_eq!(hit.vectors.len(), 1);
     }
+}
+
+/// Eighty texts in one direction and one in another, with a rare word.
+async fn haystack() -> (TestEngine, Arc<Collection>) {
+    let engine = TestEngine::open();
+    let collection = engine.make("haystack").await;
+    let mut documents: Vec<_> = (0..80)
+        .map(|number| {
+            let near_east = [0.05, 1.0, 0.001 * number as f32, 0.0];
+            with_text(&format!("hay-{number}"), "dry grass", near_east)
+                .with_metadata(json!({"colour": "yellow", "n": number}))
+        })
+        .collect();
+    documents.push(
+        with_text("needle", "a steel needle", NORTH)
+            .with_metadata(json!({"colour": "grey", "n": 100})),
+    );
+    engine.store(&collection, documents).await;
+    (engine, collection)
+}
+
+fn cut_at(least: f32) -> Cut {
+    Cut { least, auto: false }
+}
+
+const AUTO: Cut = Cut {
+    least: 0.0,
+    auto: true,
+};
+
+#[tokio::test]
+async fn a_hit_far_from_all_others_is_surer_than_they_are() {
+    let (engine, collection) = haystack().await;
+    let answer = engine.search(&collection, by_vector(NORTH)).await.unwrap();
+    let sure: Vec<f64> = answer
+        .hits
+        .iter()
+        .map(|hit| hit.confidence.unwrap())
+        .collect();
+    assert!(sure[0] > 0.5 && sure[1] < 0.01, "{sure:?}");
+    assert!(!answer.no_match);
+}
+
+#[tokio::test]
+async fn what_is_not_sure_enough_is_in_no_total_facet_order_or_group() {
+    let (engine, collection) = haystack().await;
+    for cut in [cut_at(0.2), AUTO] {
+        let mut by_number = by_vector(NORTH);
+        by_number.cut = cut;
+        by_number.view.order = Order::default().descending("n");
+        let grouped = Query {
+            view: View {
+                group_by: Some(GroupBy {
+                    field: "colour".to_owned(),
+                    limit: 1,
+                }),
+                facets: vec![("colour".to_owned(), 10)],
+                ..View::default()
+            },
+            cut,
+            ..by_vector(NORTH)
+        };
+        for query in [by_number, grouped] {
+            let answer = engine.search(&collection, query).await.unwrap();
+            assert_eq!(ids(&answer), ["needle"], "{cut:?}");
+            assert_eq!((answer.total, answer.total_kind), (1, TotalKind::Exact));
+            for (_, facet) in &answer.facets {
+                assert_eq!(facet.values, [(json!("grey"), 1)]);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn nothing_matches_a_query_that_is_near_to_nothing() {
+    let (engine, collection) = haystack().await;
+    let up = [0.0, 0.05, 0.0, 1.0];
+    let found = |cut| {
+        let query = Query {
+            cut,
+            ..by_vector(up)
+        };
+        engine.search(&collection, query)
+    };
+    let all = found(Cut::default()).await.unwrap();
+    assert_eq!((all.total, all.no_match), (81, false));
+    for cut in [AUTO, cut_at(0.5)] {
+        let none = found(cut).await.unwrap();
+        assert_eq!((none.hits.len(), none.total, none.no_match), (0, 0, true));
+    }
+}
+
+#[tokio::test]
+async fn an_exact_rare_word_is_sure() {
+    let (engine, collection) = haystack().await;
+    let answer = engine
+        .search(&collection, by_keywords("needle"))
+        .await
+        .unwrap();
+    assert!(answer.hits[0].confidence.unwrap() > 0.9);
+    let both = Query {
+        cut: cut_at(0.9),
+        ..by_keywords("needle thread")
+    };
+    let answer = engine.search(&collection, both).await.unwrap();
+    assert!(answer.no_match, "no text has the second word");
 }

@@ -6,6 +6,7 @@ use tantivy::Searcher;
 use tantivy::query::{Occur, Query};
 
 use crate::fulltext::analysis::{Analyzer, Word};
+use crate::fulltext::coverage::QueryWord;
 use crate::fulltext::highlight::{HighlightTerms, Scope};
 use crate::fulltext::schema::Fields;
 use crate::fulltext::text_config::TextConfig;
@@ -37,6 +38,7 @@ pub(super) struct Compiler<'a> {
     pub(super) seen: HashSet<(Analyzer, String)>,
     /// For each word of the query, the number of documents with it.
     pub(super) frequencies: Vec<u64>,
+    pub(super) words: Vec<QueryWord>,
     pub(super) highlight_terms: HighlightTerms,
 }
 

@@ -15,6 +15,7 @@ use tantivy::query::{AllQuery, BooleanQuery, ConstScoreQuery, Occur};
 
 use self::compiler::{Compiler, inverse_frequency};
 use super::analysis::{Analyzer, Word, words};
+use super::coverage::QueryWord;
 use super::highlight::HighlightTerms;
 use super::parse::{Clause, KeywordQuery, Requirement};
 use super::schema::Fields;
@@ -29,6 +30,8 @@ pub(super) struct Compiled {
     pub(super) has_words: bool,
     /// The score of a document of average length that contains each word once.
     pub(super) full_score: f32,
+    /// The plain words, for [`coverage`](super::coverage::coverage).
+    pub(super) words: Vec<QueryWord>,
     /// The terms to mark in hits.
     pub(super) highlight_terms: HighlightTerms,
 }
@@ -58,6 +61,7 @@ pub(super) fn compile(
         clauses: Vec::new(),
         seen: HashSet::new(),
         frequencies: Vec::new(),
+        words: Vec::new(),
         highlight_terms: HighlightTerms::default(),
     };
     compiler.find_analyzers_with_stop_words(query)?;
@@ -152,6 +156,7 @@ impl Compiler<'_> {
             .collect();
         let mean = known.iter().sum::<f32>() / known.len().max(1) as f32;
         Compiled {
+            words: self.words,
             query: BooleanQuery::new(self.clauses),
             has_words,
             full_score: mean * self.frequencies.len() as f32,

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use tantivy::query::{BoostQuery, DisjunctionMaxQuery, Occur};
 
-use super::compiler::{Alternatives, Compiler, PlainWord};
+use super::compiler::{Alternatives, Compiler, PlainWord, inverse_frequency};
 use super::phrase::words_of_phrase;
 use super::target::any_of;
 use crate::error::IndexError;
 use crate::fulltext::analysis::{Analyzer, Role, Word, words};
+use crate::fulltext::coverage::QueryWord;
 use crate::fulltext::highlight::Scope;
 use crate::fulltext::vocabulary::{self, Expansion};
 use crate::keyword_limits::{
@@ -122,29 +123,39 @@ impl Compiler<'_> {
         let counts = plain.words.iter().any(|(analyzer, word)| {
             *analyzer == self.text_config.analyzer && word.role == Role::Plain
         });
-        if counts {
-            self.frequencies.push(plain.frequency);
-        }
+        let mut credit: f32 = 1.0;
         if plain.frequency == 0 && self.typos && self.misspelt < MOST_MISSPELT {
             self.misspelt += 1;
             for (analyzer, word) in &plain.words {
-                alternatives.extend(self.other_spellings(*analyzer, word)?);
+                let (spellings, weight) = self.other_spellings(*analyzer, word)?;
+                alternatives.extend(spellings);
+                credit = credit.min(weight);
             }
         }
-        self.clauses.push((Occur::Should, any_of(alternatives)));
+        let query = any_of(alternatives);
+        if counts {
+            self.frequencies.push(plain.frequency);
+            self.words.push(QueryWord {
+                weight: inverse_frequency(plain.frequency, self.searcher.num_docs()),
+                credit,
+                query: query.box_clone(),
+            });
+        }
+        self.clauses.push((Occur::Should, query));
         Ok(())
     }
 
+    /// The most similar words, and their weight.
     fn other_spellings(
         &mut self,
         analyzer: Analyzer,
         word: &Word,
-    ) -> Result<Alternatives, IndexError> {
+    ) -> Result<(Alternatives, f32), IndexError> {
         let Some(vocabulary) = self.fields.vocabulary(analyzer) else {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), 1.0));
         };
         if analyzer == Analyzer::Exact || word.surface.len() > LONGEST_MISSPELT {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), 1.0));
         }
         let spellings = vocabulary::spellings(self.searcher, vocabulary, analyzer, &word.surface)?;
         let weight = if spellings.edits == 1 {
@@ -159,6 +170,6 @@ impl Compiler<'_> {
             }
             self.highlight_terms.word(Scope::Anywhere, analyzer, stem);
         }
-        Ok(alternatives)
+        Ok((alternatives, weight))
     }
 }
