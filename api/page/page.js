@@ -58,17 +58,18 @@ async function ask({ remember = false } = {}) {
   await fetchPage(0, replaceCards);
 }
 
-const append = (hits) => grid.append(...cards(hits));
+/** Adds cards; the first of the less related ones follow a line. */
+function append(hits) {
+  if (read !== null && hits.length > 0 && !grid.querySelector(".divider")) grid.append(element("li.divider", {}, "Less related"));
+  grid.append(...cards(hits));
+}
 
 const askMore = () => fetchPage(question.empty ? 0 : read ?? shown.length, append);
 
 /** Shows what the cutoff left out, below a line. */
 function askRest() {
   read = 0;
-  return fetchPage(0, (hits) => {
-    if (hits.length > 0) grid.append(element("li.divider", {}, "Less related"));
-    append(hits);
-  });
+  return fetchPage(0, append);
 }
 
 async function fetchPage(offset, show) {
@@ -104,8 +105,8 @@ async function fetchPage(offset, show) {
 async function search(offset, signal) {
   fields ??= fieldsOf((await api.search(collection, { filter: {}, limit: SAMPLE }, signal)).hits);
   const follows = cursor !== null;
-  const cutoff = read === null ? "auto" : null;
-  const answer = await api.search(collection, question.body({ offset, cursor, facets: fields, cutoff }), signal);
+  const asking = { offset, cursor, facets: fields, all: read !== null };
+  const answer = await api.search(collection, question.body(asking), signal);
   if (question.empty) {
     cursor = answer.next_cursor ?? null;
     return { ...answer, scored: false, follows, full: cursor !== null };
@@ -139,7 +140,7 @@ function describe(answer) {
   document.body.dataset.view = question.empty ? "browse" : "search";
   more.hidden = !answer.full;
   const byWords = question.mode === "keyword" && question.pin === null;
-  rest.hidden = question.empty || answer.full || read !== null || (none && byWords);
+  rest.hidden = !known(collection) || !question.cutsOff || answer.full || read !== null;
   rest.textContent = none ? "Show what comes closest" : "Show less related";
   at("warnings").replaceChildren(...(answer.warnings ?? []).map(({ detail }) => element("li", {}, detail)));
   at("warnings").hidden = !answer.warnings;

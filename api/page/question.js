@@ -22,9 +22,15 @@ export class Question {
     return this.words.trim() === "" && this.pin === null;
   }
 
+  /** Whether what is hardly related is left out. Words that are matched as they are and images are
+      compared with what is there, however little it is alike. */
+  get cutsOff() {
+    return !this.empty && this.words.trim() !== "" && (this.mode !== "keyword" || this.pin !== null);
+  }
+
   /** The body of `POST /collections/{name}/search`; a page begins at `cursor` where nothing is
       looked for. */
-  body({ offset, cursor, facets, cutoff = "auto" }) {
+  body({ offset, cursor, facets, all = false }) {
     const words = this.words.trim();
     const result = { limit: PAGE };
     const kind = KINDS[this.kinds];
@@ -34,7 +40,7 @@ export class Question {
     if (Object.keys(filter).length > 0 || this.empty) result.filter = filter;
     if (this.empty) return cursor === null ? result : { ...result, cursor };
     const page = { ...result, offset, explain: true };
-    if (cutoff !== null) page.cutoff = cutoff;
+    if (!all && this.cutsOff) page.cutoff = "auto";
     if (kind !== null) page.targets = [kind];
     if (this.pin === null) return { text: words, mode: this.mode, ...page };
     const pinned = pinnedPart(this.pin);

@@ -31,7 +31,7 @@ impl Bits {
     /// The bits of rows between `first` and `last`, if `count` rows, the number of `rows` or a few
     /// less, are dense enough for them.
     fn of(rows: impl Iterator<Item = u64>, count: u64, (first, last): (u64, u64)) -> Option<Self> {
-        if (last - first) / SPARSEST_BITS > count {
+        if (last - first) / SPARSEST_BITS > count || last - first > WIDEST_BITS {
             return None;
         }
         let first = first - first % 64;
@@ -53,7 +53,7 @@ impl Bits {
             let (part, rest) = words.split_at(words.len().min(within as usize));
             let bytes: Vec<u8> = part.iter().flat_map(|word| word.to_le_bytes()).collect();
             bitmaps.push((high, RoaringBitmap::from_lsb0_bytes(low, &bytes)));
-            first += part.len() as u64 * 64;
+            first = first.wrapping_add(part.len() as u64 * 64);
             words = rest;
         }
         RoaringTreemap::from_bitmaps(bitmaps)
@@ -84,6 +84,9 @@ impl PartialEq for RowSet {
 /// Row numbers for each row of a set, up to which it has bits: two bytes for each row, as many as
 /// the compressed bitmap takes.
 const SPARSEST_BITS: u64 = 16;
+
+/// The most row numbers that bits span: 256 MiB.
+const WIDEST_BITS: u64 = 1 << 31;
 
 impl RowSet {
     fn of(rows: RoaringTreemap) -> Self {
@@ -190,8 +193,13 @@ impl RowSet {
             let containers = bitmap.statistics().n_containers as usize;
             bitmap.serialized_size() + CONTAINER_BYTES * containers
         });
-        // Twice: the bits for lookups, which may be added, take as much.
-        size_of::<Self>() + 2 * bitmaps.sum::<usize>()
+        // Bits that may be added later take two bytes for each row at most.
+        let bits = match self.bits.get() {
+            Some(Some(bits)) => bits.words.len() * size_of::<u64>(),
+            Some(None) => 0,
+            None => 2 * self.len(),
+        };
+        size_of::<Self>() + bits + bitmaps.sum::<usize>()
     }
 
     /// Consumes the set and returns its rows in ascending order.

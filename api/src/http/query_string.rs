@@ -104,6 +104,7 @@ impl<'de> Deserializer<'de> for Parameter<'de> {
         deserialize_i64 => visit_i64, "a whole number";
         deserialize_u32 => visit_u32, "a whole number from 0 to 4294967295";
         deserialize_u64 => visit_u64, "a whole number from 0";
+        deserialize_f32 => visit_f32, "a number";
         deserialize_f64 => visit_f64, "a number";
     }
 
@@ -129,7 +130,7 @@ impl<'de> Deserializer<'de> for Parameter<'de> {
     }
 
     forward_to_deserialize_any! {
-        i8 i16 i32 i128 u8 u16 u128 f32 char str string bytes byte_buf unit unit_struct seq tuple
+        i8 i16 i32 i128 u8 u16 u128 char str string bytes byte_buf unit unit_struct seq tuple
         tuple_struct map struct identifier ignored_any
     }
 }
@@ -146,6 +147,7 @@ mod tests {
         q: Option<String>,
         limit: Option<usize>,
         width: Option<u32>,
+        least: Option<f32>,
         #[serde(default)]
         explain: bool,
         mode: Option<Mode>,
@@ -160,13 +162,15 @@ mod tests {
     #[test]
     fn parameters_are_parsed_by_type() {
         assert_eq!(read::<Query>("").unwrap(), Query::default());
-        let query: Query =
-            read("q=a+b%26%C3%BC&limit=18446744073709551615&width=7&explain=true&mode=hybrid")
-                .unwrap();
+        let query: Query = read(
+            "q=a+b%26%C3%BC&limit=18446744073709551615&width=7&least=0.5&explain=true&mode=hybrid",
+        )
+        .unwrap();
         let expected = Query {
             q: Some("a b&ü".to_owned()),
             limit: Some(usize::MAX),
             width: Some(7),
+            least: Some(0.5),
             explain: true,
             mode: Some(Mode::Hybrid),
         };

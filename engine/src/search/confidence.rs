@@ -18,19 +18,21 @@ use clipdb_index::fusion::{self, Fused};
 use clipdb_index::{CollectionIndex, Cosines, KeywordHits, ListKind, RowId, VectorKind};
 
 /// `a`, `b` and `d` of the keywords' probability. Set by hand for 0.93 with every word in one
-/// document, 0.8 in ten, and 0.13 with half of the words in one.
-const KEYWORD_INTERCEPT: f64 = -6.4;
-const KEYWORD_COVERAGE: f64 = 9.0;
-const KEYWORD_CROWD: f64 = 0.6;
+/// document, 0.81 in ten, and 0.2 with half of the words in one; among a few such settings, the one
+/// with the smallest calibration error of `fusion_table`.
+const KEYWORD_INTERCEPT: f64 = -5.4;
+const KEYWORD_COVERAGE: f64 = 8.0;
+const KEYWORD_CROWD: f64 = 0.5;
 
-/// Observations that the model's typical cosines count as, beside the collection's own.
+/// Observations that the model's typical cosines count as, beside the collection's own; by judgement.
 const TYPICAL_COUNT: f64 = 16.0;
 
-/// Nothing matches if the surest hit is below this.
-const NO_MATCH: f64 = 0.04;
+/// Nothing matches if the surest hit is below this. With this value `fusion_table` loses few right
+/// hits, and most queries of random letters are below it.
+const NO_MATCH: f64 = 0.025;
 
-/// Hits below this are cut off although others match.
-const UNRELATED: f64 = 0.012;
+/// Hits below this are cut off although others match; chosen as [`NO_MATCH`].
+const UNRELATED: f64 = 0.01;
 
 /// Which hits a search leaves out because they are not sure enough.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -103,6 +105,8 @@ enum OfVector {
         pair: PairCalibration,
         others: Distribution,
         fluency: f64,
+        /// Whether equal vectors mean equal content.
+        is_one_kind: bool,
     },
     /// The logit is `scale · cosine + bias`.
     Trained { scale: f64, bias: f64 },
@@ -139,6 +143,7 @@ impl OfVector {
             pair,
             others: others(cosines, pair.typical),
             fluency: f64::from(asked.fluency),
+            is_one_kind: asked.modality.is_none_or(|query| query == document),
         }
     }
 
@@ -148,10 +153,24 @@ impl OfVector {
                 pair,
                 others,
                 fluency,
-            } => pair.probability(cosine, *others, *fluency),
+                is_one_kind,
+            } => {
+                let sure = pair.probability(cosine, *others, *fluency);
+                if *is_one_kind {
+                    sure.max(equality(cosine))
+                } else {
+                    sure
+                }
+            }
             Self::Trained { scale, bias } => sigmoid(scale * cosine + bias),
         }
     }
+}
+
+/// The probability that two vectors with this cosine are the same: 0.95 for 1 and 0.5 for 0.97. It
+/// counts for vectors whose distribution says nothing, as in few dimensions.
+fn equality(cosine: f64) -> f64 {
+    sigmoid(100.0 * (cosine - 0.97))
 }
 
 /// The cosines of the query with arbitrary documents: those of the sample, and as long as it is small,
@@ -204,17 +223,36 @@ impl Confidence {
     }
 }
 
-/// The confidence of each hit by its words.
-pub(crate) fn by_words(keyword: &KeywordHits) -> HashMap<RowId, f64> {
-    let mut sorted = keyword.coverage.clone();
-    sorted.sort_unstable_by(f32::total_cmp);
-    let hits = keyword.hits.iter().zip(&keyword.coverage);
-    hits.map(|(hit, coverage)| {
-        let fewer = sorted.partition_point(|other| other < coverage);
-        let as_many = (sorted.len() - fewer).max(1);
-        (hit.row, word_probability(f64::from(*coverage), as_many))
-    })
-    .collect()
+/// How many of a query's words its best hits contain, with which each hit is compared.
+pub(crate) struct WordCoverage {
+    /// Ascending.
+    sorted: Vec<f32>,
+}
+
+impl WordCoverage {
+    /// Of the best `most` hits.
+    pub(crate) fn new(keyword: &KeywordHits, most: usize) -> Self {
+        let best = &keyword.coverage[..keyword.coverage.len().min(most)];
+        let mut sorted = best.to_vec();
+        sorted.sort_unstable_by(f32::total_cmp);
+        Self { sorted }
+    }
+
+    /// The confidence of each hit by its words. If the query only excludes words, every hit is what
+    /// was asked for.
+    pub(crate) fn confidence(&self, keyword: &KeywordHits) -> HashMap<RowId, f64> {
+        let hits = keyword.hits.iter().zip(&keyword.coverage);
+        hits.map(|(hit, coverage)| {
+            let fewer = self.sorted.partition_point(|other| other < coverage);
+            let as_many = (self.sorted.len() - fewer).max(1);
+            let sure = match keyword.has_words {
+                true => word_probability(f64::from(*coverage), as_many),
+                false => 1.0,
+            };
+            (hit.row, sure)
+        })
+        .collect()
+    }
 }
 
 fn word_probability(coverage: f64, as_many: usize) -> f64 {
@@ -272,22 +310,31 @@ mod tests {
     }
 
     #[test]
+    fn an_equal_vector_is_sure_whatever_the_distribution() {
+        assert!(equality(1.0) > 0.9 && equality(0.99) > 0.8 && equality(0.9) < 0.01);
+    }
+
+    #[test]
     fn an_exact_rare_word_is_sure_and_half_of_the_words_is_not() {
         assert!(word_probability(1.0, 1) > 0.9);
-        assert!(word_probability(0.5, 1) < 0.2);
+        assert!(word_probability(0.5, 1) < 0.25);
         assert!(word_probability(1.0, 1000) < 0.6);
         let scored = |row: u64, score| Scored {
             row: RowId(row),
             score,
             passage: 0,
         };
-        let keyword = KeywordHits {
+        let mut keyword = KeywordHits {
             hits: vec![scored(1, 9.0), scored(2, 5.0), scored(3, 5.0)],
             coverage: vec![1.0, 0.5, 0.5],
+            has_words: true,
             ..KeywordHits::default()
         };
-        let sure = by_words(&keyword);
+        let sure = WordCoverage::new(&keyword, 1000).confidence(&keyword);
         assert_eq!(sure[&RowId(1)], word_probability(1.0, 1));
         assert_eq!(sure[&RowId(3)], word_probability(0.5, 3));
+        keyword.has_words = false;
+        let excluded = WordCoverage::new(&keyword, 1000).confidence(&keyword);
+        assert!(excluded.values().all(|sure| *sure == 1.0));
     }
 }

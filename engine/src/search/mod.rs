@@ -12,5 +12,6 @@ pub(crate) mod ranking;
 #[allow(clippy::module_inception, reason = "the type that the folder is about")]
 pub(crate) mod search;
 pub(crate) mod timings;
+pub(crate) mod totals;
 pub(crate) mod view;
 pub(crate) mod warning;

@@ -1,22 +1,14 @@
-//! Ranking: reads each list, fuses the lists, and determines the set of documents that the total and
-//! the facets count.
+//! Ranking: reads each list, fuses the lists, says how sure the hits are, and cuts off what is not sure
+//! enough. `totals` decides which documents are counted.
 //!
-//! | mode | counted documents | total |
-//! |---|---|---|
-//! | browse | those that pass the filter | exact |
-//! | keyword | those that match and pass | exact |
-//! | vector | those that pass and have a vector to compare with | exact |
-//! | vector or keyword with a least score or confidence | those of the best [`CANDIDATES`] that reach it | exact, or a lower bound if deeper ones may |
-//! | hybrid | the fusion of the best [`CANDIDATES`] of each list | top, or exact if the lists were read to their end |
-//!
-//! None of this depends on the requested page, so it is the same on every page. The order does not
-//! depend on it either: the beginning of a list is the same at every depth, vector lists are fused at
-//! a fixed depth, and deeper hits are appended to the result; see [`Ranker::rank`]. For groups more
-//! hits are read; see [`Ranker::rank_excluding`].
+//! The order and the total do not depend on the requested page: the beginning of a list is the same at
+//! every depth, vector lists are fused at a fixed depth, and deeper hits are appended to the result;
+//! see [`Ranker::rank`]. For groups more hits are read; see [`Ranker::rank_excluding`].
 //!
 //! A search by images only ranks all images before texts ([`images_first`]): a model scores two images
 //! much higher than an image and a text, and such a search looks for similar images.
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -29,11 +21,12 @@ use clipdb_index::{
 use crate::collection::collection::Collection;
 use crate::collection::rows;
 use crate::error::EngineError;
-use crate::search::confidence::{self, Confidence};
+use crate::search::confidence::{Confidence, WordCoverage};
 use crate::search::paging::Scores;
 use crate::search::passage::BestPassages;
 use crate::search::query::{Content, Mode, Query};
 use crate::search::timings::{SearchTimings, Stage};
+use crate::search::totals::{Counted, Counts, ListEnd};
 
 /// The depth to which lists are read if the total counts the hits that they return.
 pub(crate) const CANDIDATES: usize = 1000;
@@ -58,46 +51,6 @@ pub(crate) struct Ranked {
     pub(crate) confidence: f64,
 }
 
-/// The documents that the total and the facets count.
-pub(crate) struct Counted {
-    /// The rows, if they are known. `None` for a browse without a filter, which counts all rows.
-    pub(crate) rows: Option<Arc<RowSet>>,
-    pub(crate) total: usize,
-    pub(crate) kind: TotalKind,
-}
-
-impl Counted {
-    /// A known set of rows.
-    fn exactly(rows: Arc<RowSet>) -> Self {
-        Self {
-            total: rows.len(),
-            rows: Some(rows),
-            kind: TotalKind::Exact,
-        }
-    }
-
-    /// A number of rows without the rows themselves.
-    fn number(total: usize) -> Self {
-        Self {
-            rows: None,
-            total,
-            kind: TotalKind::Exact,
-        }
-    }
-}
-
-/// The meaning of a search's total.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TotalKind {
-    /// The number of all matching documents.
-    Exact,
-    /// A lower bound of that number.
-    AtLeast,
-    /// The number of ranked candidates; a vector query matches every document to some degree.
-    Top,
-}
-
 /// The fused hits of the lists, read to some depth.
 struct ReadLists {
     hits: Vec<Ranked>,
@@ -106,60 +59,6 @@ struct ReadLists {
     passages: BestPassages,
     keyword_total: usize,
     end: ListEnd,
-}
-
-/// How reading the lists ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum ListEnd {
-    /// Every list was read to its end.
-    Exhausted,
-    /// A list has more hits beyond the depth that was read.
-    AtDepth,
-    /// A list has more hits, but those that were read last are left out by the query's least score or
-    /// confidence, and so are all deeper ones.
-    Cut,
-}
-
-impl ListEnd {
-    fn of(has_more: bool, is_cut: bool) -> Self {
-        match (has_more, is_cut) {
-            (false, _) => Self::Exhausted,
-            (true, false) => Self::AtDepth,
-            (true, true) => Self::Cut,
-        }
-    }
-}
-
-/// The set of documents that the total and the facets of a search count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Counts {
-    /// Those that pass the filter.
-    Filtered,
-    /// Those that match the keywords.
-    Matches,
-    /// Those with a vector of a searched kind.
-    Vectors,
-    /// The hits; the kind says how their number relates to that of all matches.
-    Found(TotalKind),
-}
-
-impl Counts {
-    /// `is_cut`: the query may leave hits out by their score or confidence.
-    fn of(mode: Mode, is_cut: bool, end: ListEnd) -> Self {
-        match (mode, end) {
-            (Mode::Browse, _) => Self::Filtered,
-            (Mode::Keyword, _) if !is_cut => Self::Matches,
-            // Every vector matches to some degree.
-            (Mode::Vector, _) if !is_cut => Self::Vectors,
-            (Mode::Vector | Mode::Keyword, ListEnd::AtDepth) => Self::Found(TotalKind::AtLeast),
-            (Mode::Vector | Mode::Keyword, ListEnd::Exhausted | ListEnd::Cut) => {
-                Self::Found(TotalKind::Exact)
-            }
-            (Mode::Hybrid, ListEnd::Exhausted) => Self::Found(TotalKind::Exact),
-            // Deeper lists would change the fused scores.
-            (Mode::Hybrid, ListEnd::AtDepth | ListEnd::Cut) => Self::Found(TotalKind::Top),
-        }
-    }
 }
 
 impl ReadLists {
@@ -183,6 +82,10 @@ pub(crate) struct Ranker<'a> {
     /// The documents that the query itself refers to, which are excluded from the hits.
     excluded: Vec<RowId>,
     confidence: Confidence,
+    /// Of the first read; all hits of a search are compared with the same.
+    coverage: OnceCell<WordCoverage>,
+    /// The confidence of the surest hit without the query's filter, once it was needed.
+    unfiltered: OnceCell<f64>,
 }
 
 impl<'a> Ranker<'a> {
@@ -217,7 +120,17 @@ impl<'a> Ranker<'a> {
             within,
             excluded,
             confidence,
+            coverage: OnceCell::new(),
+            unfiltered: OnceCell::new(),
         })
+    }
+
+    /// Whether there are documents to search in.
+    pub(crate) fn has_documents(&self) -> bool {
+        match &self.within {
+            Some(rows) => !rows.is_empty(),
+            None => self.index.documents() > 0,
+        }
     }
 
     /// Whether lists are always read to a depth of [`CANDIDATES`], because the counted documents
@@ -323,7 +236,8 @@ impl<'a> Ranker<'a> {
             };
             for kind in self.kinds() {
                 let enough = found.iter().any(|(_, images)| images.len() >= depth);
-                if self.ranks_images_first() && enough {
+                // A text may be surer than an image.
+                if self.ranks_images_first() && enough && !self.query.cut.is_active() {
                     break;
                 }
                 let hits = self.index.nearest(vector, kind, depth, &how)?;
@@ -336,15 +250,20 @@ impl<'a> Ranker<'a> {
         let mut keyword = KeywordHits::default();
         let mut by_words = HashMap::new();
         if self.query.wants(ListKind::Keyword) {
+            // Confidences are the same whatever the size of the page.
+            let counted = if depth > 0 { depth.max(CANDIDATES) } else { 0 };
             keyword = self
                 .index
-                .keyword(&self.query.keyword_query(), depth, within)?;
+                .keyword(&self.query.keyword_query(), counted, within)?;
             if !keyword.has_words && self.query.mode == Mode::Hybrid {
                 // The query only excludes words: the list has no order to be fused.
                 keyword.hits.clear();
-                keyword.coverage.clear();
             }
-            by_words = confidence::by_words(&keyword);
+            let coverage = self
+                .coverage
+                .get_or_init(|| WordCoverage::new(&keyword, CANDIDATES));
+            by_words = coverage.confidence(&keyword);
+            keyword.hits.truncate(depth);
             found.push((ListKind::Keyword, std::mem::take(&mut keyword.hits)));
         }
         timings.keyword_us += stage.end();
@@ -359,7 +278,7 @@ impl<'a> Ranker<'a> {
                 fused,
             })
             .collect();
-        let end = self.cut(&mut hits, &found, depth);
+        let end = self.cut(&mut hits, &found, depth)?;
         timings.fusion_us += stage.end();
         Ok(ReadLists {
             hits,
@@ -377,8 +296,11 @@ impl<'a> Ranker<'a> {
         hits: &mut Vec<Ranked>,
         found: &[(ListKind, Vec<Scored>)],
         depth: usize,
-    ) -> ListEnd {
-        let best = hits.iter().map(|hit| hit.confidence).fold(0.0, f64::max);
+    ) -> Result<ListEnd, EngineError> {
+        let mut best = hits.iter().map(|hit| hit.confidence).fold(0.0, f64::max);
+        if self.query.cut.auto && self.query.filter.is_some() {
+            best = best.max(self.surest_without_filter()?);
+        }
         let least = self.query.cut.least(best);
         hits.retain(|hit| hit.confidence >= least);
         let all = hits.len();
@@ -396,7 +318,46 @@ impl<'a> Ranker<'a> {
             // A hit with a lower score may contain more of the words.
             _ => false,
         });
-        ListEnd::of(has_deeper, is_below_score || is_below_confidence)
+        let is_cut = is_below_score || is_below_confidence;
+        Ok(ListEnd::of(has_deeper, is_cut))
+    }
+
+    /// The confidence of the surest of the first hits without the query's filter: whether a query
+    /// matches anything does not depend on the filter.
+    fn surest_without_filter(&self) -> Result<f64, EngineError> {
+        if let Some(sure) = self.unfiltered.get() {
+            return Ok(*sure);
+        }
+        let mut surest: f64 = 0.0;
+        if let Some(vector) = self.vector {
+            for kind in self.kinds() {
+                let how = Nearest {
+                    ef: self.query.ef,
+                    nprobe: self.query.nprobe,
+                    ..Nearest::default()
+                };
+                let nearest = self
+                    .index
+                    .nearest(vector, kind, 1 + self.excluded.len(), &how)?;
+                let others = nearest
+                    .iter()
+                    .filter(|hit| !self.excluded.contains(&hit.row));
+                let sure = others.map(|hit| self.confidence.of_cosine(kind, hit.score));
+                surest = sure.fold(surest, f64::max);
+            }
+        }
+        if self.query.wants(ListKind::Keyword) {
+            let keywords = self.query.keyword_query();
+            let keyword = self.index.keyword(&keywords, CANDIDATES, None)?;
+            if keyword.has_words || self.query.mode == Mode::Keyword {
+                let coverage = WordCoverage::new(&keyword, CANDIDATES);
+                surest = coverage
+                    .confidence(&keyword)
+                    .into_values()
+                    .fold(surest, f64::max);
+            }
+        }
+        Ok(*self.unfiltered.get_or_init(|| surest))
     }
 
     /// The kinds of vectors that the query is compared with and that the index has.

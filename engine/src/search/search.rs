@@ -17,9 +17,10 @@ use crate::error::EngineError;
 use crate::search::confidence::{Asked, Confidence};
 use crate::search::page::{self, Page};
 use crate::search::passage::HitPassage;
-use crate::search::query::Query;
-use crate::search::ranking::{Ranker, TotalKind};
+use crate::search::query::{Mode, Query};
+use crate::search::ranking::Ranker;
 use crate::search::timings::{SearchTimings, Stage, microseconds_since};
+use crate::search::totals::TotalKind;
 use crate::search::view::Cursor;
 use crate::search::warning::Warning;
 
@@ -60,7 +61,7 @@ pub struct Answer {
     pub next: Option<Cursor>,
     /// The lists that were read, with their weights.
     pub lists: Vec<(ListKind, f64)>,
-    /// Whether the query's cut left out every hit.
+    /// Whether nothing passes the query's cut, although there are documents that pass its filter.
     pub no_match: bool,
     /// Remarks about the query.
     pub warnings: Vec<Warning>,
@@ -183,7 +184,10 @@ fn rank_and_fetch(
         facets,
         next,
         lists: ranking.lists,
-        no_match: query.cut.is_active() && counted.total == 0,
+        no_match: query.cut.is_active()
+            && counted.total == 0
+            && query.mode != Mode::Browse
+            && ranker.has_documents(),
         warnings: Vec::new(),
         truncated: false,
         timings,

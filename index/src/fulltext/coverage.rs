@@ -6,7 +6,7 @@ use tantivy::{DocAddress, DocSet, Searcher, TERMINATED};
 
 use crate::error::IndexError;
 
-/// A word of a query.
+/// A word or another clause of a query.
 pub(super) struct QueryWord {
     /// Its share in the query: its inverse document frequency.
     pub(super) weight: f32,

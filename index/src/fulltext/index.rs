@@ -29,8 +29,8 @@ pub struct KeywordHits {
     /// The score of a row of average length that contains each word of the query once, with which
     /// the scores of hits can be compared. 0 without a query.
     pub full_score: f32,
-    /// For each hit, the part of the query's plain words that it contains, by their rarity, from 0
-    /// to 1. A misspelt word counts less. 1 for a query without plain words.
+    /// For each hit, the part of the query's words, phrases and other clauses that it contains, by
+    /// their rarity, from 0 to 1. Another spelling counts less. 1 for a query that only excludes.
     pub coverage: Vec<f32>,
     /// Whether the query has words to search for. If it only excludes words, all hits have the
     /// same score.

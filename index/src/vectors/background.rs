@@ -9,7 +9,7 @@ use crate::row::VectorKind;
 /// Vectors in a sample: the mean of 256 cosines is within a sixteenth of their standard deviation.
 pub(super) const SAMPLE: usize = 256;
 
-/// A sample is replaced when the number of vectors has changed by one in this many.
+/// A sample is replaced when one vector in this many was added or removed.
 const STALE: usize = 8;
 
 /// A sample of a collection's vectors of one kind.
@@ -18,6 +18,8 @@ pub struct Background {
     vectors: Vec<Vec<f32>>,
     /// Number of vectors that the sample was taken from.
     of: usize,
+    /// Number of vectors that had been added or removed by then.
+    at_change: usize,
 }
 
 /// The cosines of a query with a sample.
@@ -32,8 +34,12 @@ pub struct Cosines {
 }
 
 impl Background {
-    pub(super) fn new(vectors: Vec<Vec<f32>>, of: usize) -> Self {
-        Self { vectors, of }
+    fn new(vectors: Vec<Vec<f32>>, of: usize, at_change: usize) -> Self {
+        Self {
+            vectors,
+            of,
+            at_change,
+        }
     }
 
     /// The cosines of a unit vector with the sample.
@@ -55,8 +61,8 @@ impl Background {
         }
     }
 
-    fn is_stale(&self, vectors: usize) -> bool {
-        vectors.abs_diff(self.of) * STALE > self.of
+    fn is_stale(&self, changes: usize) -> bool {
+        changes.saturating_sub(self.at_change) * STALE > self.of
     }
 
     fn memory_bytes(&self) -> usize {
@@ -74,20 +80,22 @@ pub(super) struct Backgrounds {
 }
 
 impl Backgrounds {
-    /// The sample of a kind with this many vectors; `take` takes a new one if necessary.
+    /// The sample of a kind with this many vectors, of which `changes` were added or removed until
+    /// now; `take` takes a new one if necessary.
     pub(super) fn of(
         &self,
         kind: VectorKind,
         vectors: usize,
+        changes: usize,
         take: impl FnOnce() -> Vec<Vec<f32>>,
     ) -> Arc<Background> {
         let at = kind as usize;
         let kept = Arc::clone(&self.kept.lock()[at]);
-        if !kept.is_stale(vectors) {
+        if !kept.is_stale(changes) && (kept.of > 0 || vectors == 0) {
             return kept;
         }
         // Without the lock: two searches may both take a sample, which costs less than waiting.
-        let new = Arc::new(Background::new(take(), vectors));
+        let new = Arc::new(Background::new(take(), vectors, changes));
         self.kept.lock()[at] = Arc::clone(&new);
         new
     }
@@ -107,7 +115,7 @@ mod tests {
 
     #[test]
     fn the_cosines_of_a_query_have_a_mean_and_a_variance() {
-        let sample = Background::new(vec![vec![1.0, 0.0], vec![0.0, 1.0]], 2);
+        let sample = Background::new(vec![vec![1.0, 0.0], vec![0.0, 1.0]], 2, 0);
         let cosines = sample.cosines(&[1.0, 0.0]);
         assert_eq!(
             (cosines.count, cosines.mean, cosines.variance),
@@ -120,21 +128,19 @@ mod tests {
     #[test]
     fn a_sample_is_taken_again_when_an_eighth_has_changed() {
         let backgrounds = Backgrounds::default();
-        let taken = |vectors: usize| {
+        let taken = |vectors: usize, changes: usize| {
             let mut taken = false;
-            backgrounds.of(VectorKind::Text, vectors, || {
+            backgrounds.of(VectorKind::Text, vectors, changes, || {
                 taken = true;
                 vec![vec![1.0]; vectors.min(SAMPLE)]
             });
             taken
         };
-        assert!(!taken(0));
-        assert!(taken(1));
-        assert!(taken(100));
-        assert!(!taken(112));
-        assert!(taken(113));
-        assert!(taken(98));
-        assert!(!taken(98));
-        assert_eq!(backgrounds.memory_bytes(), 98 * 4);
+        assert!(!taken(0, 0));
+        assert!(taken(1, 1));
+        assert!(taken(100, 100));
+        assert!(!taken(106, 112), "9 added and 3 removed");
+        assert!(taken(100, 113), "as many as before, but others");
+        assert_eq!(backgrounds.memory_bytes(), 100 * 4);
     }
 }

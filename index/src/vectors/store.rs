@@ -62,6 +62,8 @@ pub(crate) struct VectorStore {
     shared: Arc<Shared>,
     compared: ComparedTotal,
     backgrounds: Backgrounds,
+    /// Vectors added and rows removed since the store was opened.
+    changes: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -130,6 +132,7 @@ impl VectorStore {
             shared,
             compared: ComparedTotal::default(),
             backgrounds: Backgrounds::default(),
+            changes: AtomicUsize::new(0),
         };
         Ok((store, state))
     }
@@ -228,6 +231,8 @@ impl VectorStore {
         let mut disk = self.shared.disk.lock();
         disk.manifest.complete_at = None;
         disk.last_write = Instant::now();
+        self.changes
+            .fetch_add(remove.len() + add.len(), Ordering::Relaxed);
         let now = self.shared.view();
         for row in remove {
             for segment in now.segments() {
@@ -300,7 +305,7 @@ impl VectorStore {
     pub(crate) fn sample(&self, kind: VectorKind, count: usize) -> Vec<Vec<f32>> {
         let view = self.shared.view();
         let list = view.of(kind);
-        let step = (list.len() / count.max(1)).max(1);
+        let step = list.len().div_ceil(count.max(1)).max(1);
         list.segments()
             .flat_map(|segment| segment.live_positions().map(move |at| segment.vector(at)))
             .step_by(step)
@@ -309,10 +314,11 @@ impl VectorStore {
             .collect()
     }
 
-    /// A sample of one kind, not much older than the vectors.
+    /// A sample of one kind, taken again when an eighth of the vectors has changed.
     pub(crate) fn background(&self, kind: VectorKind) -> Arc<Background> {
         let take = || self.sample(kind, SAMPLE);
-        self.backgrounds.of(kind, self.len(kind), take)
+        let changes = self.changes.load(Ordering::Relaxed);
+        self.backgrounds.of(kind, self.len(kind), changes, take)
     }
 
     pub(crate) fn rows(&self) -> Vec<RowId> {

@@ -338,7 +338,18 @@ fn the_coverage_of_a_hit_is_the_part_of_the_words_that_it_contains() {
         "an unknown word is the rarest: {unknown:?}"
     );
     let misspelt = coverage(KeywordQuery::plain("aple").with_typos(true));
-    assert_eq!(misspelt, BTreeMap::from([(1, 0.5), (3, 0.5)]));
+    assert_eq!(misspelt, BTreeMap::from([(1, 0.8), (3, 0.8)]));
     let phrase = coverage(KeywordQuery::parse("\"red apple\""));
     assert_eq!(phrase, BTreeMap::from([(1, 1.0), (3, 1.0)]));
+    // Other clauses count like words.
+    for half in [
+        "+apple xylophone",
+        "\"red apple\" xylophone",
+        "app* xylophone",
+    ] {
+        let found = coverage(KeywordQuery::parse(half));
+        assert!(found[&1] > 0.15 && found[&1] < 0.6, "{half}: {found:?}");
+    }
+    let excluding = coverage(KeywordQuery::parse("-pear"));
+    assert_eq!(excluding, BTreeMap::from([(1, 1.0), (3, 1.0)]));
 }

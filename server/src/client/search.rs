@@ -39,9 +39,9 @@ pub struct SearchArguments {
     pub kinds: Option<Kinds>,
 
     /// Leave out hits that are less sure than this, from 0 to 1; 'auto' leaves out what is hardly
-    /// related, 'none' nothing
-    #[arg(long, default_value = "auto", value_name = "CONFIDENCE")]
-    pub cutoff: Cutoff,
+    /// related, 'none' nothing [default: auto for words by meaning, none for keywords and images]
+    #[arg(long, value_name = "CONFIDENCE")]
+    pub cutoff: Option<Cutoff>,
 
     /// Show the components of each score
     #[arg(long)]
@@ -193,7 +193,13 @@ fn query(arguments: &SearchArguments) -> Result<Value, ClientError> {
         // Words find documents of the other kind too.
         query["filter"] = json!({ format!("${only}"): true });
     }
-    match arguments.cutoff {
+    let by_meaning = !arguments.words.is_empty() && arguments.mode != Some(Mode::Keyword);
+    let usual = if by_meaning {
+        Cutoff::Auto
+    } else {
+        Cutoff::None
+    };
+    match arguments.cutoff.unwrap_or(usual) {
         Cutoff::Auto => query["cutoff"] = json!("auto"),
         Cutoff::At(least) => query["cutoff"] = json!(least),
         Cutoff::None => {}
@@ -386,7 +392,7 @@ mod tests {
         let image = json!({"base64": "Ynl0ZXM="});
         assert_eq!(
             query(&parse(&["--image", path])).unwrap(),
-            json!({"image": image, "limit": 10, "cutoff": "auto"})
+            json!({"image": image, "limit": 10})
         );
         assert_eq!(
             query(&parse(&["red", "--image", path])).unwrap(),

@@ -70,10 +70,7 @@ pub(super) enum ModeBody {
 
 /// The least confidence of a hit, or `auto`.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
-#[serde(
-    untagged,
-    expecting = "'cutoff' must be \"auto\" or a number from 0 to 1"
-)]
+#[serde(untagged, expecting = "it must be \"auto\" or a number from 0 to 1")]
 pub(super) enum CutoffBody {
     Named(NamedCutoff),
     At(f32),

@@ -1,45 +1,5 @@
 use super::*;
 
-const ENDS: [ListEnd; 3] = [ListEnd::Exhausted, ListEnd::AtDepth, ListEnd::Cut];
-
-#[test]
-fn totals_count_by_mode_and_list_end() {
-    use Counts::{Filtered, Found, Matches, Vectors};
-    use TotalKind::{AtLeast, Exact, Top};
-    // mode, whether hits may be cut off, then the counted set for lists that are exhausted, at their
-    // depth, cut off
-    let table = [
-        (Mode::Browse, false, [Filtered; 3]),
-        (Mode::Browse, true, [Filtered; 3]),
-        (Mode::Keyword, false, [Matches; 3]),
-        (
-            Mode::Keyword,
-            true,
-            [Found(Exact), Found(AtLeast), Found(Exact)],
-        ),
-        (Mode::Vector, false, [Vectors; 3]),
-        (
-            Mode::Vector,
-            true,
-            [Found(Exact), Found(AtLeast), Found(Exact)],
-        ),
-        (Mode::Hybrid, false, [Found(Exact), Found(Top), Found(Top)]),
-        (Mode::Hybrid, true, [Found(Exact), Found(Top), Found(Top)]),
-    ];
-    for (mode, is_cut, expected) in table {
-        let found = ENDS.map(|end| Counts::of(mode, is_cut, end));
-        assert_eq!(found, expected, "{mode:?}, cut: {is_cut}");
-    }
-}
-
-#[test]
-fn the_end_of_lists_follows_from_depth_and_cut() {
-    assert_eq!(ListEnd::of(false, false), ListEnd::Exhausted);
-    assert_eq!(ListEnd::of(false, true), ListEnd::Exhausted);
-    assert_eq!(ListEnd::of(true, false), ListEnd::AtDepth);
-    assert_eq!(ListEnd::of(true, true), ListEnd::Cut);
-}
-
 fn scored(row: u64, score: f32) -> Scored {
     Scored {
         row: RowId(row),

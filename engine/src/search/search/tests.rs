@@ -435,3 +435,58 @@ async fn an_exact_rare_word_is_sure() {
     let answer = engine.search(&collection, both).await.unwrap();
     assert!(answer.no_match, "no text has the second word");
 }
+
+#[tokio::test]
+async fn the_confidence_of_words_does_not_depend_on_the_page() {
+    let (engine, collection) = haystack().await;
+    let confidence = |limit, offset| {
+        let query = Query {
+            limit,
+            offset,
+            ..by_keywords("grass")
+        };
+        let answer = engine.search(&collection, query);
+        async move { answer.await.unwrap().hits[0].confidence.unwrap() }
+    };
+    let sure = confidence(1, 0).await;
+    for (limit, offset) in [(10, 0), (1000, 0), (1, 50)] {
+        assert_eq!(
+            confidence(limit, offset).await,
+            sure,
+            "{limit} from {offset}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_filter_does_not_decide_whether_anything_matches() {
+    let (engine, collection) = haystack().await;
+    let among = |filter: Value| {
+        let query = Query {
+            filter: Some(filter),
+            cut: AUTO,
+            ..by_vector([0.6, 1.0, 0.0, 0.0])
+        };
+        engine.search(&collection, query)
+    };
+    let all = among(json!({})).await.unwrap();
+    assert!(all.total > 0);
+    let hay = among(json!({"colour": "yellow", "n": {"$lt": 5}}))
+        .await
+        .unwrap();
+    assert_eq!(hay.no_match, hay.total == 0);
+    let none = among(json!({"colour": "blue"})).await.unwrap();
+    assert!(!none.no_match, "no document passes the filter");
+}
+
+#[tokio::test]
+async fn an_equal_vector_matches_in_few_dimensions() {
+    let (engine, collection) = compass().await;
+    let query = Query {
+        cut: AUTO,
+        ..by_vector(EAST)
+    };
+    let answer = engine.search(&collection, query).await.unwrap();
+    assert_eq!(ids(&answer)[0], "east");
+    assert!(answer.hits[0].confidence.unwrap() > 0.9);
+}

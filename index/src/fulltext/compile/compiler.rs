@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use tantivy::Searcher;
-use tantivy::query::{Occur, Query};
+use tantivy::query::{EmptyQuery, Occur, Query};
 
 use crate::fulltext::analysis::{Analyzer, Word};
 use crate::fulltext::coverage::QueryWord;
@@ -38,6 +38,7 @@ pub(super) struct Compiler<'a> {
     pub(super) seen: HashSet<(Analyzer, String)>,
     /// For each word of the query, the number of documents with it.
     pub(super) frequencies: Vec<u64>,
+    /// The words and the other clauses, of which a hit may contain some.
     pub(super) words: Vec<QueryWord>,
     pub(super) highlight_terms: HighlightTerms,
 }
@@ -47,6 +48,26 @@ pub(super) struct PlainWord {
     pub(super) words: Vec<(Analyzer, Word)>,
     /// Number of documents with it.
     pub(super) frequency: u64,
+}
+
+impl Compiler<'_> {
+    /// Adds a clause other than plain words, which were counted in `frequencies` from `first` on.
+    pub(super) fn add_clause(&mut self, occur: Occur, query: Box<dyn Query>, first: usize) {
+        if occur != Occur::MustNot {
+            let documents = self.searcher.num_docs();
+            let frequencies = self.frequencies[first..].iter();
+            self.words.push(QueryWord {
+                weight: frequencies
+                    .map(|known| inverse_frequency(*known, documents))
+                    .sum(),
+                credit: 1.0,
+                query: query.box_clone(),
+            });
+        }
+        if !query.is::<EmptyQuery>() {
+            self.clauses.push((occur, query));
+        }
+    }
 }
 
 /// Where a highlighter marks the words of a clause that may be in the text and the metadata.

@@ -12,6 +12,7 @@ use crate::fulltext::parse::{Clause, Requirement};
 
 impl Compiler<'_> {
     pub(super) fn add_in_field(&mut self, clause: &Clause, field: &str) -> Result<(), IndexError> {
+        let first = self.frequencies.len();
         let counts = clause.requirement != Requirement::Excluded;
         let scope = if counts {
             Scope::Field(field.to_owned())
@@ -65,8 +66,7 @@ impl Compiler<'_> {
             alternatives.extend(phrases.into_iter().chain(joined));
         }
         if !alternatives.is_empty() {
-            self.clauses
-                .push((clause.requirement.into(), any_of(alternatives)));
+            self.add_clause(clause.requirement.into(), any_of(alternatives), first);
         }
         Ok(())
     }

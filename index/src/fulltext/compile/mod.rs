@@ -30,7 +30,7 @@ pub(super) struct Compiled {
     pub(super) has_words: bool,
     /// The score of a document of average length that contains each word once.
     pub(super) full_score: f32,
-    /// The plain words, for [`coverage`](super::coverage::coverage).
+    /// The words and the other clauses, for [`coverage`](super::coverage::coverage).
     pub(super) words: Vec<QueryWord>,
     /// The terms to mark in hits.
     pub(super) highlight_terms: HighlightTerms,

@@ -10,6 +10,7 @@ use crate::fulltext::highlight::Scope;
 
 impl Compiler<'_> {
     pub(super) fn add_phrase(&mut self, occur: Occur, text: &str) -> Result<(), IndexError> {
+        let first = self.frequencies.len();
         let analyzer = self.text_config.analyzer;
         let words = words(analyzer, text);
         let exact = words_of_phrase(&words);
@@ -26,10 +27,7 @@ impl Compiler<'_> {
         self.seen.extend(stems);
         let (mut alternatives, joined) = self.phrases_anywhere(text, &scope_of(occur));
         alternatives.extend(joined);
-        let phrase = any_of(alternatives);
-        if !phrase.is::<EmptyQuery>() {
-            self.clauses.push((occur, phrase));
-        }
+        self.add_clause(occur, any_of(alternatives), first);
         Ok(())
     }
 

@@ -20,6 +20,11 @@ use crate::keyword_limits::{
 const ONE_TYPO_WEIGHT: f32 = 0.5;
 const TWO_TYPOS_WEIGHT: f32 = 0.25;
 
+/// The part of a word that a hit with another spelling of it contains: more than its weight in the
+/// order of hits, since a misspelt word is seldom meant to find nothing.
+const ONE_TYPO_CREDIT: f32 = 0.8;
+const TWO_TYPOS_CREDIT: f32 = 0.6;
+
 /// Share of the lower score that a document gains if it has both the adjacent parts of a compound
 /// word and the joined word. Words with a hyphen are indexed as both.
 const COMPOUND_TIE_BREAKER: f32 = 0.5;
@@ -127,9 +132,13 @@ impl Compiler<'_> {
         if plain.frequency == 0 && self.typos && self.misspelt < MOST_MISSPELT {
             self.misspelt += 1;
             for (analyzer, word) in &plain.words {
-                let (spellings, weight) = self.other_spellings(*analyzer, word)?;
+                let (spellings, edits) = self.other_spellings(*analyzer, word)?;
                 alternatives.extend(spellings);
-                credit = credit.min(weight);
+                credit = match edits {
+                    1 => credit.min(ONE_TYPO_CREDIT),
+                    2 => credit.min(TWO_TYPOS_CREDIT),
+                    _ => credit,
+                };
             }
         }
         let query = any_of(alternatives);
@@ -145,20 +154,21 @@ impl Compiler<'_> {
         Ok(())
     }
 
-    /// The most similar words, and their weight.
+    /// The most similar words, and how many letters they differ in; 0 if there are none.
     fn other_spellings(
         &mut self,
         analyzer: Analyzer,
         word: &Word,
-    ) -> Result<(Alternatives, f32), IndexError> {
+    ) -> Result<(Alternatives, usize), IndexError> {
         let Some(vocabulary) = self.fields.vocabulary(analyzer) else {
-            return Ok((Vec::new(), 1.0));
+            return Ok((Vec::new(), 0));
         };
         if analyzer == Analyzer::Exact || word.surface.len() > LONGEST_MISSPELT {
-            return Ok((Vec::new(), 1.0));
+            return Ok((Vec::new(), 0));
         }
         let spellings = vocabulary::spellings(self.searcher, vocabulary, analyzer, &word.surface)?;
-        let weight = if spellings.edits == 1 {
+        let edits = usize::from(spellings.edits);
+        let weight = if edits == 1 {
             ONE_TYPO_WEIGHT
         } else {
             TWO_TYPOS_WEIGHT
@@ -170,6 +180,7 @@ impl Compiler<'_> {
             }
             self.highlight_terms.word(Scope::Anywhere, analyzer, stem);
         }
-        Ok((alternatives, weight))
+        let edits = if alternatives.is_empty() { 0 } else { edits };
+        Ok((alternatives, edits))
     }
 }

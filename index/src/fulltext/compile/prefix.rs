@@ -12,6 +12,7 @@ use crate::fulltext::vocabulary;
 impl Compiler<'_> {
     /// Adds a prefix. If it has several parts, only the last one is a prefix.
     pub(super) fn add_prefix(&mut self, occur: Occur, text: &str) -> Result<(), IndexError> {
+        let first = self.frequencies.len();
         let mut alternatives = Vec::new();
         for analyzer in self.analyzers.clone() {
             let targets = self.targets(analyzer);
@@ -23,7 +24,7 @@ impl Compiler<'_> {
             }
         }
         if !alternatives.is_empty() {
-            self.clauses.push((occur, any_of(alternatives)));
+            self.add_clause(occur, any_of(alternatives), first);
         }
         Ok(())
     }
