@@ -411,7 +411,7 @@ mod tests {
             "hits": [
                 {"id": "emoji/potato", "score": 0.03279, "confidence": 0.876, "text": null, "image": "/x", "metadata": {"group": "food", "name": "potato"},
                  "explain": {"score": 0.03279, "parts": [{"contribution": 0.03279, "list": "image", "rank": 1, "weight": 1.0}]}},
-                {"id": "novel:4", "score": 0.5, "confidence": 0.0123, "text": "A very long sentence about excellent boiled potatoes.", "image": null, "metadata": {}},
+                {"id": "novel:4", "score": 0.5, "confidence": 0.0123, "text": "A very long sentence on excellent boiled potatoes.", "image": null, "metadata": {}},
             ]
         }))
         .unwrap();
@@ -420,7 +420,7 @@ mod tests {
             "rank  score   sure  id            document\n\
              1     0.0328  88%   emoji/potato  [image] group: food, name…\n      \
              score 0.0328\n        list image, contribution 0.0328, rank 1, weight 1\n\
-             2     0.5000  1.2%  novel:4       A very long sentence abou…\n\
+             2     0.5000  1.2%  novel:4       A very long sentence on e…\n\
              2 hits in 12.3 ms\n"
         );
     }
