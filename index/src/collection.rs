@@ -199,8 +199,8 @@ impl CollectionIndex {
         Ok(())
     }
 
-    /// Makes the next write that reaches `step` fail there, once. What a failure at each step
-    /// leaves is described at [`WriteStep`].
+    /// Makes the next write that reaches `step` fail there, once. [`WriteStep`] describes the state
+    /// that a failure at each step leaves.
     #[cfg(feature = "fault-injection")]
     pub fn inject_fault(&self, step: WriteStep) {
         self.faults.inject(step);

@@ -60,7 +60,7 @@ impl Cut {
     }
 }
 
-/// What is known of a query's vector besides its numbers.
+/// Facts about a query besides the numbers of its vector.
 #[derive(Debug, Clone)]
 pub(crate) struct Asked {
     /// The kind of its parts; `None` if they differ or are vectors of the client's.

@@ -34,7 +34,7 @@ pub struct SearchArguments {
     #[arg(long, value_name = "WORDS")]
     pub keywords: Option<String>,
 
-    /// What to find [default: both; images first if only an image is searched for]
+    /// Kind of content to find [default: both; images first if only an image is searched for]
     #[arg(long, value_enum)]
     pub kinds: Option<Kinds>,
 
