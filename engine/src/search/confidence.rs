@@ -15,16 +15,17 @@ use std::collections::HashMap;
 
 use clipdb_embed::{Distribution, Modality, ModelCard, PairCalibration, Reading, sigmoid};
 use clipdb_index::fusion::{self, Fused};
-use clipdb_index::{CollectionIndex, Cosines, KeywordHits, ListKind, RowId, VectorKind};
+use clipdb_index::{CollectionIndex, Cosines, KeywordHits, RowId, VectorKind};
 
 /// `a`, `b` and `d` of the keywords' probability. Set by hand for 0.93 with every word in one
-/// document, 0.81 in ten, and 0.2 with half of the words in one; among a few such settings, the one
-/// with the smallest calibration error of `fusion_table`.
+/// document, 0.81 in ten, and 0.2 with half of the words in one. A larger `b` has a smaller
+/// calibration error in `fusion_table` (0.078 for -6.4, 9 and 0.6, instead of 0.090), but `auto` then
+/// leaves out documents with one of two words.
 const KEYWORD_INTERCEPT: f64 = -5.4;
 const KEYWORD_COVERAGE: f64 = 8.0;
 const KEYWORD_CROWD: f64 = 0.5;
 
-/// Observations that the model's typical cosines count as, beside the collection's own; by judgement.
+/// Observations that the model's typical cosines count as, in addition to the collection's own. By judgement.
 const TYPICAL_COUNT: f64 = 16.0;
 
 /// Nothing matches if the surest hit is below this. With this value `fusion_table` loses few right
@@ -206,10 +207,9 @@ impl Confidence {
 
     /// The confidence of a hit with these parts.
     pub(crate) fn of(&self, hit: &Fused, by_words: &HashMap<RowId, f64>) -> f64 {
-        let of_part = |part: &fusion::Part| match part.list {
-            ListKind::Keyword => by_words.get(&hit.row).copied().unwrap_or(0.0),
-            ListKind::Image => self.image.probability(f64::from(part.raw_score)),
-            ListKind::Text => self.text.probability(f64::from(part.raw_score)),
+        let of_part = |part: &fusion::Part| match part.list.vectors() {
+            None => by_words.get(&hit.row).copied().unwrap_or(0.0),
+            Some(kind) => self.of_cosine(kind, part.raw_score),
         };
         hit.parts.iter().map(of_part).fold(0.0, f64::max)
     }

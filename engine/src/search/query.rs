@@ -141,12 +141,6 @@ impl Query {
                 ));
             }
         }
-        let least = self.cut.least;
-        if !(0.0..=1.0).contains(&least) {
-            return invalid(format!(
-                "the least confidence of a hit is {least}; it must be from 0 to 1"
-            ));
-        }
         if self.offset > 0 && self.view.cursor.is_some() {
             return invalid("'offset' and 'cursor' exclude each other".to_owned());
         }

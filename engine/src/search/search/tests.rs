@@ -461,21 +461,33 @@ async fn the_confidence_of_words_does_not_depend_on_the_page() {
 #[tokio::test]
 async fn a_filter_does_not_decide_whether_anything_matches() {
     let (engine, collection) = haystack().await;
-    let among = |filter: Value| {
+    let among = |filter: Value, east: f32, cut: Cut| {
         let query = Query {
             filter: Some(filter),
-            cut: AUTO,
-            ..by_vector([0.6, 1.0, 0.0, 0.0])
+            cut,
+            ..by_vector([1.0, east, 0.0, 0.0])
         };
         engine.search(&collection, query)
     };
-    let all = among(json!({})).await.unwrap();
-    assert!(all.total > 0);
-    let hay = among(json!({"colour": "yellow", "n": {"$lt": 5}}))
-        .await
-        .unwrap();
-    assert_eq!(hay.no_match, hay.total == 0);
-    let none = among(json!({"colour": "blue"})).await.unwrap();
+    let hay = json!({"colour": "yellow"});
+    // A query to which the hay alone would be too little of a match.
+    let mut found = None;
+    for step in 0..200 {
+        let east = 0.01 * step as f32;
+        let answer = among(hay.clone(), east, Cut::default()).await.unwrap();
+        if (0.012..0.023).contains(&answer.hits[0].confidence.unwrap()) {
+            found = Some(east);
+        }
+    }
+    let east = found.expect("some direction between needle and hay");
+    let all = among(json!({}), east, AUTO).await.unwrap();
+    assert_eq!(ids(&all)[0], "needle");
+    let some = among(hay, east, AUTO).await.unwrap();
+    assert!(
+        some.total > 0 && !some.no_match,
+        "they are hits without the filter"
+    );
+    let none = among(json!({"colour": "blue"}), east, AUTO).await.unwrap();
     assert!(!none.no_match, "no document passes the filter");
 }
 
