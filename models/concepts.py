@@ -1,4 +1,4 @@
-"""The words of each concept, as texts to train towards: its name, its aliases' words and its keywords.
+"""The words of each concept, as texts to train towards: its names and its keywords, in English and other languages.
 
 What queries_unnamed.tsv asks is kept out, phrase by phrase, so that it stays a test.
 """
@@ -36,3 +36,18 @@ def keywords():
             if text not in kept_out() and text != words_of(concept):
                 found[concept][text] = None
     return {concept: list(words) for concept, words in found.items()}
+
+
+LANGUAGES = tuple("bn da de es et fi fr hi hu it ja ko lt ms nb nl pl pt ru sv th uk vi zh".split())
+
+
+@cache
+def foreign_words(language):
+    """Concept -> (name, keywords) by emojibase (CLDR) in one of LANGUAGES."""
+    entries = json.loads((NPM / "emojibase-data" / language / "data.json").read_text())
+    found = {}
+    for entry in entries:
+        concept = names_by_code().get(entry["hexcode"].lower().replace("-fe0f", ""))
+        if concept:
+            found[concept] = entry["label"], entry.get("tags", [])
+    return found

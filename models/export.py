@@ -1,6 +1,7 @@
-"""Writes models/clipdb-mini: configuration, f16 shards, tokenizer, and golden vectors made from what was written.
+"""Writes the image side of models/clipdb-multilingual, its configuration, and golden vectors made from what was written.
 
-Usage: export.py [head.pt]. Numbers that f16 would hurt (batch norms, standardisation, biases) stay f32.
+Usage: export.py [head.pt]. The text side is there already (multilingual/export_text.py), and the image network is
+clipdb-mini's file. Numbers that f16 would hurt (standardisation, biases) stay f32.
 """
 
 import json
@@ -10,26 +11,17 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-import drawings
-from augment import render
-from networks import (
-    HEAD_MEANS,
-    FEATURES,
-    IMAGE_SIZE,
-    SHORTEST_EDGE,
-    TAPS,
-    SentenceModel,
-    Taps,
-    cropped,
-    image_network,
-    over_white,
-    normalised,
-)
-from paths import HEADS, MODEL
-from projection import Branch, classes_branch, image_vectors, load_head
+from networks import FEATURES, HEAD_MEANS, KeptTexts, Taps, cropped, image_network, normalised, over_white
+from multilingual.text_side import TextSide
+from paths import HEADS, MINI, MODEL
+from projection import DIMENSIONS, Branch, classes_branch, image_vectors, finished_head
 
-LICENCE = "Apache-2.0"
+LICENCE = "Apache-2.0 AND MIT"
+# Of these USE reads Chinese and Arabic, not Hindi.
 GOLDEN_TEXTS = [
+    "一张小狗的照片",
+    "क़िला",
+    "صورة قطة",
     "a photo of a cat",
     "Dog face",
     "",
@@ -39,24 +31,11 @@ GOLDEN_TEXTS = [
     "must be in want of a wife. " * 16,  # both lines, 16 times: over the limit of 256 tokens
 ]
 GOLDEN_DRAWINGS = ("dog-face", "red-apple", "umbrella", "grinning-face", "castle")
-GOLDEN_PIXELS = 128
 
 
 def half(tensors, keep):
     """f16, except where `keep` says that a name stays f32."""
     return {name: (t.float() if keep(name) else t.half()).contiguous() for name, t in tensors.items()}
-
-
-def text_tensors(sentences):
-    state = sentences.network.state_dict()
-    kept = {name: t for name, t in state.items() if not name.startswith("pooler") and not name.endswith("_ids")}
-    return half({f"text_model.{name}": t for name, t in kept.items()}, lambda name: "LayerNorm" in name)
-
-
-def image_tensors(network):
-    state = network.state_dict()
-    kept = {name: t for name, t in state.items() if not name.startswith("_fc") and "num_batches" not in name}
-    return half({f"vision_model.{name}": t for name, t in kept.items()}, lambda name: "_bn" in name)
 
 
 def projection_tensors(branches):
@@ -68,48 +47,39 @@ def projection_tensors(branches):
     return half(tensors, lambda name: not name.endswith(("hidden.weight", "output.weight")))
 
 
-def config(sentences, branches):
-    text = json.loads((sentences.folder / "config.json").read_text())
-    limit = json.loads((sentences.folder / "sentence_bert_config.json").read_text())["max_seq_length"]
+def config(branches):
     spans = {"classes": HEAD_MEANS, "drawings": (0, FEATURES)}
+    mini = json.loads((MINI / "config.json").read_text())
     return {
         "model_type": "clipdb-dual-encoder",
-        "name": "clipdb-mini",
-        "embedding_dim": 384,
+        "name": "clipdb-multilingual",
+        "embedding_dim": DIMENSIONS,
         "license": LICENCE,
         "logit_scale": 20.0,
-        "text_config": {**text, "model_type": "bert", "pooling": "mean", "max_length": limit},
-        "vision_config": {
-            "model_type": "efficientnet-lite",
-            "variant": "lite2",
-            "width_coefficient": 1.1,
-            "depth_coefficient": 1.2,
-            "image_size": IMAGE_SIZE,
-            "batch_norm_eps": 1e-3,
-            "stages": [{"tap": tap, "pooling": ["mean", "max"]} for tap in TAPS],
+        "text_config": {
+            "model_type": "multilingual_text",
+            "e5": {
+                "vocab_size": 250037,
+                "hidden_size": 384,
+                "intermediate_size": 1536,
+                "num_hidden_layers": 9,
+                "num_attention_heads": 12,
+                "max_position_embeddings": 256,
+                "type_vocab_size": 1,
+                "hidden_act": "gelu",
+                "layer_norm_eps": 1e-12,
+                "pooling": "mean",
+                "taps": [4, 7, 9],
+            },
+            "use": {"vocab_size": 128000},
         },
+        "vision_config": mini["vision_config"],
         "image_projection": {
             "branches": [
                 {"name": name, "input": list(spans[name]), "activation": "relu", "gate": branch.gate is not None}
                 for name, branch in branches.items()
             ]
         },
-    }
-
-
-def preprocessor_config():
-    return {
-        "do_resize": True,
-        "size": {"shortest_edge": SHORTEST_EDGE},
-        "resample": 3,
-        "do_center_crop": True,
-        "crop_size": {"height": IMAGE_SIZE, "width": IMAGE_SIZE},
-        "do_rescale": True,
-        "rescale_factor": 1 / 255,
-        "do_normalize": True,
-        "image_mean": [127 / 255] * 3,
-        "image_std": [128 / 255] * 3,
-        "do_convert_rgb": True,
     }
 
 
@@ -121,35 +91,28 @@ def rounded(vector):
     return [round(number, 6) for number in vector.tolist()]
 
 
-def write_tokenizer(sentences):
-    tokenizer = json.loads((sentences.folder / "tokenizer.json").read_text())
-    tokenizer.update(truncation=None, padding=None)
-    (MODEL / "tokenizer.json").write_text(json.dumps(tokenizer, ensure_ascii=False, separators=(",", ":")))
-
-
-def write_shards(shards):
+def write_index():
+    """Where each tensor is, in the shards of this model and in clipdb-mini's image network."""
     index = {"metadata": {"total_size": 0}, "weight_map": {}}
-    for name, tensors in shards.items():
-        path = MODEL / f"{name}.safetensors"
-        save_file(tensors, path, metadata={"format": "pt"})
-        path.chmod(0o644)
+    for folder, name in ((MODEL, "text"), (MODEL, "text-words"), (MINI, "image"), (MODEL, "projection")):
+        tensors = load_file(folder / f"{name}.safetensors")
         index["metadata"]["total_size"] += sum(t.numel() * t.element_size() for t in tensors.values())
         index["weight_map"].update(dict.fromkeys(tensors, f"{name}.safetensors"))
     write_json("model.safetensors.index.json", index)
 
 
-def shard(name, prefix):
-    tensors = load_file(MODEL / f"{name}.safetensors")
+def shard(path, prefix):
+    tensors = load_file(path)
     return {key.removeprefix(prefix): t.float() for key, t in tensors.items() if key.startswith(prefix)}
 
 
 def exported_image_side():
     """(network, branches) as the written shards have them, in f32."""
     network = image_network()
-    network.load_state_dict(shard("image", "vision_model."), strict=False)
+    network.load_state_dict(shard(MINI / "image.safetensors", "vision_model."), strict=False)
     branches = []
     for entry in json.loads((MODEL / "config.json").read_text())["image_projection"]["branches"]:
-        tensors = shard("projection", f"image_projection.{entry['name']}.")
+        tensors = shard(MODEL / "projection.safetensors", f"image_projection.{entry['name']}.")
         branch = Branch(entry["input"], len(tensors["hidden.bias"]), entry["gate"])
         branch.load_state_dict(tensors, strict=False)
         branches.append(branch.eval())
@@ -157,36 +120,30 @@ def exported_image_side():
 
 
 @torch.inference_mode()
-def write_golden(sentences):
-    """Texts by the sentence model in f32, drawings by the exported weights, for the server's parity tests."""
-    folder = MODEL / "golden"
-    folder.mkdir(exist_ok=True)
+def write_golden():
+    """Texts by the reference of the text side, drawings by the exported weights, for the server's parity tests."""
     network, branches = exported_image_side()
-    vectors = sentences.encode(GOLDEN_TEXTS)
-    texts = [{"text": text, "embedding": rounded(vector)} for text, vector in zip(GOLDEN_TEXTS, vectors)]
+    vectors = TextSide(MODEL)(GOLDEN_TEXTS)
+    written = [{"text": text, "embedding": rounded(vector)} for text, vector in zip(GOLDEN_TEXTS, vectors)]
     images = []
     for icon in GOLDEN_DRAWINGS:
-        path = folder / f"{icon}.png"
-        render(drawings.svg_of("noto", icon), GOLDEN_PIXELS).save(path)
-        pixels = torch.from_numpy(normalised(cropped(over_white(Image.open(path)))))[None]
+        file = MINI / "golden" / f"{icon}.png"
+        pixels = torch.from_numpy(normalised(cropped(over_white(Image.open(file)))))[None]
         features = Taps(network)(pixels)
         vector = image_vectors(branches, features)[0]
-        images.append({"file": f"golden/{path.name}", "features": rounded(features[0]), "embedding": rounded(vector)})
-    write_json("golden.json", {"texts": texts, "images": images}, indent=None)
+        images.append({"file": file.name, "features": rounded(features[0]), "embedding": rounded(vector)})
+    write_json("golden.json", {"texts": written, "images": images}, indent=None)
 
 
 def main(head):
-    MODEL.mkdir(exist_ok=True)
     torch.set_num_threads(2)
-    sentences, network = SentenceModel(), image_network()
-    branches = {"classes": classes_branch(network, sentences), "drawings": load_head(head)}
-    write_json("config.json", config(sentences, branches))
-    write_json("preprocessor_config.json", preprocessor_config())
-    write_tokenizer(sentences)
-    write_shards(
-        {"text": text_tensors(sentences), "image": image_tensors(network), "projection": projection_tensors(branches)}
-    )
-    write_golden(sentences)
+    texts = KeptTexts()
+    branches = {"classes": classes_branch(image_network(), texts), "drawings": finished_head(head)}
+    write_json("config.json", config(branches))
+    save_file(projection_tensors(branches), MODEL / "projection.safetensors", metadata={"format": "pt"})
+    (MODEL / "projection.safetensors").chmod(0o644)
+    write_index()
+    write_golden()
 
 
 if __name__ == "__main__":

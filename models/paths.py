@@ -10,5 +10,6 @@ FEATURES = CACHE / "features"
 HEADS = CACHE / "heads"
 
 HERE = Path(__file__).resolve().parent
-MODEL = HERE / "clipdb-mini"
+MODEL = HERE / "clipdb-multilingual"
+MINI = HERE / "clipdb-mini"  # has the image network
 UNNAMED_QUERIES = HERE / "queries_unnamed.tsv"

@@ -1,14 +1,18 @@
-"""The image projection: two branches from features to the sentence space, summed and normalised.
+"""The image projection: two branches from features to the space of texts, summed and normalised.
 
 Formulas and tensor names are in README.md, "Forward pass"; this is their reference.
 """
 
 import torch
+from torch.nn.functional import normalize
+from torchvision.models._meta import _IMAGENET_CATEGORIES as class_names
 
 from networks import FEATURES, HEAD_MEANS
 
-DIMENSIONS = 384
-CLASS_THRESHOLD = 2.8
+DIMENSIONS = 576
+CLASS_THRESHOLD = 3.5
+COMMON = 0.5
+GATE_STEEPNESS = 2.0
 
 
 class Branch(torch.nn.Module):
@@ -43,16 +47,31 @@ def load_head(path):
 
 
 @torch.no_grad()
-def classes_branch(network, sentences):
-    """ConSE (Norouzi et al. 2013) as one layer: class names' vectors, weighted by how sure the classifier is."""
-    from torchvision.models._meta import _IMAGENET_CATEGORIES as class_names
+def finished_head(path):
+    """The trained branch with a steeper gate. Objects cut out on white open the gate of training a little, which harms
+    more than it helps: they are found as 0.42 of ten instead of 0.35, and OpenMoji's emoji as before."""
+    branch = load_head(path)
+    branch.gate.weight.mul_(GATE_STEEPNESS)
+    branch.gate.bias.mul_(GATE_STEEPNESS)
+    return branch
 
+
+@torch.no_grad()
+def classes_branch(network, texts):
+    """ConSE (Norouzi et al. 2013) as one layer: class names' vectors, weighted by how sure the classifier is."""
     branch = Branch(HEAD_MEANS, len(class_names))
     branch.hidden.weight.copy_(network._fc.weight)
     branch.hidden.bias.copy_(network._fc.bias - CLASS_THRESHOLD)
-    branch.output.weight.copy_(sentences.encode(class_names).T)
+    branch.output.weight.copy_(class_vectors(texts).T)
     return branch.requires_grad_(False)
 
 
+def class_vectors(texts):
+    """A class is its name, bare and as people ask for photographs, less half of what all classes share."""
+    asked = texts.encode([f"a photo of a {name}" for name in class_names])
+    both = normalize(texts.encode(class_names) + asked, dim=1)
+    return normalize(both - COMMON * both.mean(0), dim=1)
+
+
 def image_vectors(branches, features):
-    return torch.nn.functional.normalize(sum(branch(features) for branch in branches), dim=1)
+    return normalize(sum(branch(features) for branch in branches), dim=1)

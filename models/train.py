@@ -1,4 +1,4 @@
-"""Trains the drawings branch on cached features: drawings towards their words, photographs towards nothing.
+"""Trains the drawings branch on cached features: drawings towards their words in 25 languages, photographs towards nothing.
 
 Usage: train.py [--name final] [--hold-out SET,SET] [--seed 0] ... Stops and goes on at whole epochs. Writes
 heads/NAME.pt, an exponential average of the weights over the last steps. Choose settings with --hold-out, which
@@ -12,13 +12,14 @@ import torch
 import torch.nn.functional as F
 
 import features
-from concepts import keywords
+from concepts import LANGUAGES, foreign_words, keywords
 from drawings import emoji_concepts, words_of
 from evaluate import recall
-from networks import KeptSentences, image_network
+from networks import KeptTexts, image_network
 from paths import HEADS
 from projection import classes_branch, drawings_branch, image_vectors, load_head
 
+ENGLISH = "en"
 KEYWORDS_A_STEP = 1024
 KEYWORD_SCALE = 20.0
 
@@ -29,7 +30,7 @@ def options():
     parser.add_argument("--start", help="a trained head to go on from, as when features were added")
     parser.add_argument("--hold-out", default="", help="comma-separated sets to leave out and report on")
     parser.add_argument("--hidden", type=int, default=1024)
-    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--epochs", type=int, default=18)
     parser.add_argument("--batch", type=int, default=512)
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--decay", type=float, default=0.05)
@@ -38,10 +39,11 @@ def options():
     parser.add_argument("--scale", type=float, default=30.0, help="inverse temperature of the image to name loss")
     parser.add_argument("--columns", type=float, default=0.5, help="weight of the name to image loss")
     parser.add_argument("--closeness", type=float, default=2.0, help="weight of 1 - cosine to name and keywords")
-    parser.add_argument("--keyword-loss", type=float, default=0.3, help="weight of the image to keyword loss")
+    parser.add_argument("--foreign", type=float, default=0.7, help="weight of names and keywords in other languages")
+    parser.add_argument("--keyword-loss", type=float, default=0.5, help="weight of the image to keyword loss")
     parser.add_argument("--hold", type=float, default=1.0, help="weight of zero on photographs")
     parser.add_argument("--average", type=float, default=0.95)
-    parser.add_argument("--passes", default="0,1,2,3,4,5,6")
+    parser.add_argument("--passes", default="0,1,2,3")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args()
 
@@ -52,36 +54,53 @@ def load_drawings(passes):
 
 
 class Words:
-    """Sentence vectors of the concepts' names and keywords, and each concept's target between them."""
+    """Vectors of the concepts' names and keywords by language, and each concept's target between them."""
 
-    def __init__(self, sentences):
+    def __init__(self, texts):
         self.concepts = sorted(emoji_concepts())
         self.number = {concept: number for number, concept in enumerate(self.concepts)}
-        self.names = sentences.encode([words_of(concept) for concept in self.concepts])
-        every = sorted({text for texts in keywords().values() for text in texts})
-        row = {text: number for number, text in enumerate(every)}
-        self.keywords = sentences.encode(every)
-        belongs = torch.zeros(len(self.concepts), len(every))
-        for concept, texts in keywords().items():
-            belongs[self.number[concept], [row[text] for text in texts]] = 1
-        self.keyword_share = belongs / belongs.sum(1, keepdim=True).clamp(min=1)
-        self.targets = F.normalize(self.names + 0.5 * self.keyword_share @ self.keywords, dim=1)
+        english = {concept: (words_of(concept), keywords().get(concept, [])) for concept in self.concepts}
+        self.names, self.keywords, self.carried = {}, {}, {}
+        for language in (ENGLISH, *LANGUAGES):
+            words = english if language == ENGLISH else foreign_words(language)
+            # A concept without a name in a language has the English one.
+            names = [words.get(concept, english[concept])[0] for concept in self.concepts]
+            every = sorted({text for _, texts in words.values() for text in texts})
+            row = {text: number for number, text in enumerate(every)}
+            carried = torch.zeros(len(self.concepts), len(every), dtype=torch.bool)
+            for concept, (_, texts_of_it) in words.items():
+                if concept in self.number:
+                    carried[self.number[concept], [row[text] for text in texts_of_it]] = True
+            self.names[language] = texts.encode(names)
+            self.keywords[language], self.carried[language] = texts.encode(every), carried
+        share = shares(self.carried[ENGLISH].float())
+        foreign = sum(self.names[language] for language in LANGUAGES) / len(LANGUAGES)
+        self.targets = F.normalize(self.names[ENGLISH] + 0.5 * share @ self.keywords[ENGLISH] + 0.5 * foreign, dim=1)
+
+
+def shares(carried):
+    return carried / carried.sum(1, keepdim=True).clamp(min=1e-6)
 
 
 def drawing_loss(vectors, concept, words, opt):
-    """Image to name, name to the batch's images, closeness to the target, image to a sample of the keywords."""
-    logits = opt.scale * vectors @ words.names.T
+    """Image to name, name to the batch's images, closeness to the target, image to a sample of the keywords; names and
+    keywords in English, and in a language drawn for the step."""
+    other = LANGUAGES[torch.randint(len(LANGUAGES), ())]
+    logits = opt.scale * vectors @ words.names[ENGLISH].T
     loss = F.cross_entropy(logits, concept)
+    loss += opt.foreign * F.cross_entropy(opt.scale * vectors @ words.names[other].T, concept)
     present, place = concept.unique(return_inverse=True)
     share = F.one_hot(place, len(present)).float()
     columns = F.log_softmax(logits[:, present], 0)
     loss -= opt.columns * (share / share.sum(0) * columns).sum(0).mean()
     loss += opt.closeness * (1 - (vectors * words.targets[concept]).sum(1)).mean()
-    sample = torch.randperm(len(words.keywords))[:KEYWORDS_A_STEP]
-    share = words.keyword_share[:, sample][concept]
-    spoken = F.log_softmax(KEYWORD_SCALE * vectors @ words.keywords[sample].T, 1)
-    share = share / share.sum(1, keepdim=True).clamp(min=1e-6)
-    return loss - opt.keyword_loss * (share * spoken).sum(1).mean()
+    for language, weight in ((ENGLISH, 1.0), (other, opt.foreign)):
+        keywords = words.keywords[language]
+        sample = torch.randperm(len(keywords))[:KEYWORDS_A_STEP]
+        spoken = F.log_softmax(KEYWORD_SCALE * vectors @ keywords[sample].T, 1)
+        share = shares(words.carried[language][:, sample][concept].float())
+        loss -= weight * opt.keyword_loss * (share * spoken).sum(1).mean()
+    return loss
 
 
 def fresh_branch(hidden, drawn):
@@ -99,9 +118,9 @@ def train(opt):
     torch.manual_seed(opt.seed)
     torch.set_num_threads(1)  # two threads that wait for one another lose to one on busy cores
     HEADS.mkdir(parents=True, exist_ok=True)
-    sentences = KeptSentences()
-    words = Words(sentences)
-    classes = classes_branch(image_network(), sentences)
+    kept = KeptTexts()
+    words = Words(kept)
+    classes = classes_branch(image_network(), kept)
     drawn, labels = load_drawings(opt.passes.split(","))
     held = np.isin(labels[:, 0], opt.hold_out.split(","))
     concept = torch.tensor([words.number[name] for name in labels[:, 2]])
@@ -150,7 +169,7 @@ def train(opt):
     for found, names in judged:
         queries = sorted(set(names))
         vectors = image_vectors((classes, result), found.float())
-        texts = words.names[[words.number[name] for name in queries]]
+        texts = words.names[ENGLISH][[words.number[name] for name in queries]]
         print(recall(texts, vectors, [names == query for query in queries]))
 
 

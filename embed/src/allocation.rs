@@ -1,4 +1,6 @@
-//! Settings of glibc's allocator: reuse the memory of large tensors, in few arenas.
+//! The process's memory: settings of glibc's allocator, and pages that are not needed again.
+//!
+//! The allocator reuses the memory of large tensors, in few arenas.
 //!
 //! By default glibc maps each large tensor separately and unmaps it when it is freed. Every
 //! operation then faults its pages in again, and a depthwise convolution takes six times as long.
@@ -10,6 +12,8 @@
 
 use std::sync::Once;
 
+use clipdb_models::EmbeddedFile;
+
 /// Returns free memory to the kernel. Loading a model needs more than its weights, and that memory
 /// is not needed again.
 pub(crate) fn trim_malloc() {
@@ -17,6 +21,30 @@ pub(crate) fn trim_malloc() {
     // SAFETY: `malloc_trim` takes an integer, touches only free memory and is thread-safe.
     unsafe {
         libc::malloc_trim(0);
+    }
+}
+
+/// Gives the pages of a file in the binary back to the kernel. It reads them from the binary again when
+/// they are needed.
+pub(crate) fn release_pages(file: &EmbeddedFile) {
+    let page = rustix::param::page_size();
+    let bytes = file.bytes().as_ptr_range();
+    let start = (bytes.start as usize).next_multiple_of(page);
+    let end = bytes.end as usize / page * page;
+    if start >= end {
+        return;
+    }
+    // SAFETY: the range consists of complete pages of an `EmbeddedFile`, which are read-only pages of
+    // the binary that nothing ever writes. A later read faults the same contents in from the file.
+    let released = unsafe {
+        rustix::mm::madvise(
+            start as *mut std::ffi::c_void,
+            end - start,
+            rustix::mm::Advice::LinuxDontNeed,
+        )
+    };
+    if let Err(error) = released {
+        tracing::debug!(%error, "the files of a bundled model stay in memory");
     }
 }
 

@@ -50,10 +50,19 @@ impl Encoder {
         crate::allocation::reuse_large_blocks();
         let layout = layouts::open(source, settings)?;
         let preprocessor = layout.preprocessor()?;
-        let mut tokenizer = layout.tokenizer()?;
         let counters = Arc::new(Counters::default());
         let queue = Arc::new(Queue::new(settings.queue_capacity, Arc::clone(&counters)));
-        let replicas = Replicas::start(source, settings, &queue, &counters)?;
+        // A vocabulary of a hundred languages takes as long as the weights.
+        let (tokenizer, replicas) = std::thread::scope(|scope| {
+            let tokenizer = scope.spawn(|| layout.tokenizer());
+            let replicas = Replicas::start(source, settings, &queue, &counters);
+            let tokenizer = tokenizer.join().unwrap_or_else(|payload| {
+                Err(EmbedError::panicked("reading the tokenizer", &*payload))
+            });
+            (tokenizer, replicas)
+        });
+        let (mut tokenizer, replicas) = (tokenizer?, replicas?);
+        source.files().release_pages();
         let max_in_flight = settings.queue_capacity.max(replicas.two_batches_each);
         queue.add_permits(max_in_flight - settings.queue_capacity);
         tokenizer.truncate_at(replicas.card.context_length)?;

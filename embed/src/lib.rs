@@ -44,6 +44,7 @@ mod statistics;
 mod threads;
 mod tokens;
 mod towers;
+mod unigram;
 mod weights;
 mod worker;
 

@@ -2,9 +2,9 @@
 
 use tch::{Device, Kind, Tensor};
 
-use crate::EmbedError;
 use crate::image::Pixels;
 use crate::towers::{ImageTower, Projection, TextTower, TokenBatch, YieldPoint};
+use crate::{EmbedError, TextTokens};
 
 /// A tower and the projection of its features into the shared space.
 pub(crate) struct Branch<T: ?Sized> {
@@ -88,14 +88,14 @@ impl Model {
         self.image.as_ref().map(|image| image.tower.image_size())
     }
 
-    /// Embeds rows of token ids, one vector per row, not normalised.
+    /// Embeds texts, one vector per text, not normalised.
     pub fn texts(
         &self,
-        rows: &[&[u32]],
+        texts: &[&TextTokens],
         yield_point: YieldPoint<'_>,
     ) -> Result<Vec<Vec<f32>>, EmbedError> {
         let run = || {
-            let batch = TokenBatch::new(rows, self.device)?;
+            let batch = TokenBatch::of(texts, self.device)?;
             let features = self.text.tower.forward(&batch, yield_point)?;
             vectors(&self.text.projection.forward(&features)?)
         };
@@ -124,7 +124,8 @@ impl Model {
             let blank = Pixels::blank(side as u32);
             self.images(&[&blank], &|| ())?;
         }
-        self.texts(&[&[0, 0], &[0, 0, 0]], &|| ())?;
+        let [short, longer] = [2, 3].map(TextTokens::blank);
+        self.texts(&[&short, &longer], &|| ())?;
         Ok(())
     }
 }

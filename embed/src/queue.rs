@@ -292,6 +292,7 @@ mod tests {
         let permit = queue.permit(priority).await.unwrap();
         let input = TextTokens {
             ids: vec![id],
+            second_ids: Vec::new(),
             truncated: false,
         };
         queue

@@ -47,11 +47,12 @@ pub(crate) struct KnownScripts {
 impl KnownScripts {
     /// Counts the tokens of a vocabulary by script. `is_by_bytes`: tokens are bytes in the notation of
     /// byte-level BPE.
-    pub(crate) fn of<'a>(tokens: impl Iterator<Item = &'a str>, is_by_bytes: bool) -> Self {
+    pub(crate) fn of(tokens: impl Iterator<Item = impl AsRef<str>>, is_by_bytes: bool) -> Self {
         let byte_of = bytes_of_letters();
         let mut words: HashMap<Script, usize> = HashMap::new();
         let mut size = 0;
         for token in tokens {
+            let token = token.as_ref();
             size += 1;
             let decoded = is_by_bytes.then(|| {
                 let token = token.trim_end_matches("</w>");

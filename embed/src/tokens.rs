@@ -4,11 +4,12 @@ use std::borrow::Cow;
 use std::sync::OnceLock;
 
 use serde::Deserialize;
-use tokenizers::{DecoderWrapper, Encoding, Tokenizer, TruncationParams};
+use tokenizers::{DecoderWrapper, Encoding, TruncationParams};
 
 use crate::EmbedError;
 use crate::reading::{KnownScripts, Reading};
-use crate::sources::{CONFIG, ModelFiles, TOKENIZER, TOKENIZER_CONFIG};
+use crate::sources::{CONFIG, ModelFiles, SECOND_TOKENIZER, TOKENIZER, TOKENIZER_CONFIG};
+use crate::unigram::Tokenizer;
 
 /// Two special tokens and one of the text.
 const SHORTEST_CONTEXT: usize = 3;
@@ -18,6 +19,8 @@ const SHORTEST_CONTEXT: usize = 3;
 pub struct TextTokens {
     /// Token ids, including special tokens.
     pub ids: Vec<u32>,
+    /// The same by the model's second tokenizer; empty if it has none.
+    pub second_ids: Vec<u32>,
     /// The text was longer than the model's context. Special tokens at its end are kept.
     pub truncated: bool,
 }
@@ -25,6 +28,9 @@ pub struct TextTokens {
 /// A model's tokenizer.
 pub struct TextTokenizer {
     tokenizer: Tokenizer,
+    /// Of a second network that reads the same texts. Everything but the tokens themselves, such as
+    /// lengths and passages, is the first tokenizer's.
+    second: Option<Tokenizer>,
     lowercase: bool,
     padding: Option<Padding>,
     prompts: Prompts,
@@ -62,6 +68,10 @@ pub enum TextRole {
 /// The usual names of the token for unknown parts of a text.
 const UNKNOWN: [&str; 2] = ["[UNK]", "<unk>"];
 
+/// SentencePiece's mark of the start of a word. A token of its own before an ideograph, it says nothing
+/// about the word.
+const WORD_START: &str = "\u{2581}";
+
 /// Whether to add a model's special tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum SpecialTokens {
@@ -76,6 +86,17 @@ const OTHER_FORMATS: [(&str, &str); 4] = [
     ("sentencepiece.bpe.model", "sentencepiece.bpe.model"),
     ("vocab.txt", "vocab.txt"),
 ];
+
+impl TextTokens {
+    /// A text of this many tokens, all with the number 0.
+    pub(crate) fn blank(tokens: usize) -> Self {
+        Self {
+            ids: vec![0; tokens],
+            second_ids: vec![0; tokens],
+            truncated: false,
+        }
+    }
+}
 
 impl TextTokenizer {
     /// Reads `tokenizer.json`. Texts are not truncated before [`truncate_at`](Self::truncate_at).
@@ -110,17 +131,23 @@ impl TextTokenizer {
     }
 
     fn parse(json: &[u8]) -> tokenizers::Result<Self> {
-        let mut tokenizer = Tokenizer::from_bytes(json)?;
-        // Overrides the file: batches are padded to their longest text.
-        tokenizer.with_padding(None);
-        tokenizer.with_truncation(None)?;
         Ok(Self {
-            tokenizer,
+            tokenizer: tokenizer(json)?,
+            second: None,
             lowercase: false,
             padding: None,
             prompts: Prompts::default(),
             known_scripts: OnceLock::new(),
         })
+    }
+
+    /// Reads the tokenizer of a second network.
+    pub(crate) fn add_second(&mut self, files: &ModelFiles) -> Result<(), EmbedError> {
+        let second = tokenizer(&files.bytes(SECOND_TOKENIZER)?);
+        self.second = Some(
+            second.map_err(|reason| EmbedError::file(files.display(SECOND_TOKENIZER), reason))?,
+        );
+        Ok(())
     }
 
     /// Converts every text to lower case first, character by character.
@@ -169,9 +196,11 @@ impl TextTokenizer {
             max_length: context_length,
             ..TruncationParams::default()
         };
-        self.tokenizer
-            .with_truncation(Some(truncation))
-            .map_err(|reason| EmbedError::file(TOKENIZER, reason))?;
+        for tokenizer in [&mut self.tokenizer].into_iter().chain(&mut self.second) {
+            tokenizer
+                .with_truncation(Some(truncation.clone()))
+                .map_err(|reason| EmbedError::file(TOKENIZER, reason))?;
+        }
         Ok(())
     }
 
@@ -193,7 +222,8 @@ impl TextTokenizer {
             "" => Cow::Borrowed(text),
             prompt => Cow::Owned(format!("{prompt}{text}")),
         };
-        let encoding = self.encoding(&text, SpecialTokens::Add)?;
+        let text = self.normalised(&text);
+        let encoding = encoded(&self.tokenizer, &text, SpecialTokens::Add)?;
         if encoding.is_empty() {
             return Err(EmbedError::Tokens {
                 reason: "the model's tokenizer returns no tokens".to_owned(),
@@ -203,8 +233,13 @@ impl TextTokenizer {
         if let Some(padding) = &self.padding {
             ids.resize(ids.len().max(padding.length), padding.token);
         }
+        let second = self.second.as_ref();
+        let second = second.map(|second| encoded(second, &text, SpecialTokens::Add));
         Ok(TextTokens {
             ids,
+            second_ids: second
+                .transpose()?
+                .map_or_else(Vec::new, |second| second.get_ids().to_vec()),
             truncated: !encoding.get_overflowing().is_empty(),
         })
     }
@@ -216,15 +251,21 @@ impl TextTokenizer {
     pub fn reading(&self, text: &str) -> Result<Reading, EmbedError> {
         let encoding = self.encoding(text, SpecialTokens::Omit)?;
         let overflow = encoding.get_overflowing().iter().map(Encoding::len);
-        let tokens = encoding.len() + overflow.sum::<usize>();
-        let names = encoding.get_tokens().iter();
-        let unknown = names
-            .filter(|token| UNKNOWN.contains(&token.as_str()))
-            .count();
+        let count = |wanted: &[&str]| {
+            let names = encoding.get_tokens().iter();
+            names
+                .filter(|token| wanted.contains(&token.as_str()))
+                .count()
+        };
+        let tokens = encoding.len() + overflow.sum::<usize>() - count(&[WORD_START]);
+        let unknown = count(&UNKNOWN);
         let known = self.known_scripts.get_or_init(|| {
-            let vocabulary = self.tokenizer.get_vocab(false);
+            let ids = 0..u32::try_from(self.tokenizer.get_vocab_size(false)).unwrap_or(u32::MAX);
             let by_bytes = self.tokenizer.get_decoder().is_some_and(is_of_bytes);
-            KnownScripts::of(vocabulary.keys().map(String::as_str), by_bytes)
+            KnownScripts::of(
+                ids.filter_map(|id| self.tokenizer.id_to_token(id)),
+                by_bytes,
+            )
         });
         Ok(known.reading(text, tokens, unknown))
     }
@@ -248,17 +289,37 @@ impl TextTokenizer {
     }
 
     fn encoding(&self, text: &str, special: SpecialTokens) -> Result<Encoding, EmbedError> {
-        let text = if self.lowercase {
+        encoded(&self.tokenizer, &self.normalised(text), special)
+    }
+
+    fn normalised<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        if self.lowercase {
             Cow::Owned(text.chars().flat_map(char::to_lowercase).collect())
         } else {
             Cow::Borrowed(text)
-        };
-        self.tokenizer
-            .encode_fast(&*text, special == SpecialTokens::Add)
-            .map_err(|error| EmbedError::Tokens {
-                reason: error.to_string(),
-            })
+        }
     }
+}
+
+/// Parses the contents of a `tokenizer.json`. Its padding does not apply, because batches are padded to
+/// their longest text; its truncation neither.
+fn tokenizer(json: &[u8]) -> tokenizers::Result<Tokenizer> {
+    let mut tokenizer: Tokenizer = serde_json::from_slice(json)?;
+    tokenizer.with_padding(None);
+    tokenizer.with_truncation(None)?;
+    Ok(tokenizer)
+}
+
+fn encoded(
+    tokenizer: &Tokenizer,
+    text: &str,
+    special: SpecialTokens,
+) -> Result<Encoding, EmbedError> {
+    tokenizer
+        .encode_fast(text, special == SpecialTokens::Add)
+        .map_err(|error| EmbedError::Tokens {
+            reason: error.to_string(),
+        })
 }
 
 /// Whether a decoder turns the letters of tokens into bytes.

@@ -217,8 +217,7 @@ fn run(
         Batch::Texts(entries) => {
             Counters::add(&counters.texts, entries.len());
             answer(entries, counters, timer, |texts| {
-                let rows: Vec<&[u32]> = texts.iter().map(|text| text.ids.as_slice()).collect();
-                model.texts(&rows, yield_point)
+                model.texts(texts, yield_point)
             });
         }
         Batch::Images(entries) => {

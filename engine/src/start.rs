@@ -37,20 +37,34 @@ impl Engine {
     /// bring them up to date with the stored documents; waits at most `start_patience` for that. A
     /// corrupt collection goes offline and the others stay up. Blocks.
     ///
+    /// `load_models` receives the names of the models that the folder's collections use.
+    ///
     /// # Errors
-    /// The folder cannot be opened, or a thread cannot be spawned.
-    pub fn open(
+    /// Those of `load_models`; the folder cannot be opened, or a thread cannot be spawned.
+    pub fn open<E: From<EngineError>>(
         settings: EngineSettings,
-        models: Models,
+        load_models: impl FnOnce(&BTreeSet<String>) -> Result<Models, E>,
         statistics: Arc<Statistics>,
-    ) -> Result<Arc<Self>, EngineError> {
+    ) -> Result<Arc<Self>, E> {
         let store = Store::open(
             &settings.data,
             &StoreOptions {
                 cache_bytes: settings.cache_bytes,
                 reserve_bytes: settings.disk_reserve_bytes,
             },
-        )?;
+        )
+        .map_err(EngineError::from)?;
+        let used = store.collections().into_iter();
+        let models = load_models(&used.map(|collection| collection.model).collect())?;
+        Ok(Self::open_store(store, settings, models, statistics)?)
+    }
+
+    fn open_store(
+        store: Store,
+        settings: EngineSettings,
+        models: Models,
+        statistics: Arc<Statistics>,
+    ) -> Result<Arc<Self>, EngineError> {
         let writers = settings.commit_threads + SPARE_WRITERS;
         clipdb_index::set_open_writers(NonZero::new(writers).unwrap_or(NonZero::<usize>::MIN));
         let (shared, pool, damage_reports) = Shared::start(&settings, &statistics)?;

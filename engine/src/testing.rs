@@ -65,9 +65,8 @@ impl TestEngine {
         };
         change(&mut settings);
         let statistics = Arc::new(Statistics::new().unwrap());
-        let models = Models::new(Vec::new()).unwrap();
         Ok(Self {
-            engine: Engine::open(settings, models, statistics)?,
+            engine: Engine::open(settings, |_| Models::new(Vec::new()), statistics)?,
             folder,
         })
     }

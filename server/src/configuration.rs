@@ -32,7 +32,7 @@ use clipdb_api::engine::EngineSettings;
 use clipdb_api::{HttpSettings, TlsIdentity};
 
 pub use error::ConfigurationError;
-pub use models::ModelConfiguration;
+pub use models::{ModelChoice, ModelConfiguration};
 use settings::Settings;
 use value::at_least_or;
 
@@ -52,7 +52,7 @@ pub struct Configuration {
     pub grpc: Option<SocketAddr>,
     pub tls: Option<TlsIdentity>,
     /// The first is the default.
-    pub models: Vec<ModelConfiguration>,
+    pub models: ModelChoice,
     pub model_cache: PathBuf,
     pub engine: EngineSettings,
     pub rest: HttpSettings,

@@ -11,8 +11,8 @@ import zlib
 import schemathesis
 from hypothesis import strategies as st
 
-DIMENSIONS = 384
-MODEL = "clipdb-mini"
+DIMENSIONS = 576
+MODEL = "clipdb-multilingual"
 MOST = 64
 
 

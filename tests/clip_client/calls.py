@@ -26,7 +26,7 @@ from PIL import Image
 
 URL, REST = sys.argv[1], sys.argv[2]
 PROTOCOL = URL.split(':')[0]
-MODEL = 'clipdb-mini'
+MODEL = 'clipdb-multilingual'
 KEY = os.environ.get('KEY')
 TEXTS = ['a happy potato', 'a ferry in the harbour', 'snow on the mountains']
 FOLDER = tempfile.mkdtemp()

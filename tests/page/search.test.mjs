@@ -240,13 +240,22 @@ describe("searching", () => {
   });
 
   it("says what the model cannot read", async () => {
-    const page = await visit(browser, `${server.url}/?q=${encodeURIComponent("雨傘")}`);
+    const page = await visit(browser, `${server.url}/?q=${encodeURIComponent("གདུགས")}`);
     await page.locator("#warnings li").waitFor();
-    assert.match(await page.textContent("#warnings"), /Han/);
+    assert.match(await page.textContent("#warnings"), /Tibetan/);
     await page.fill("#words", "umbrella");
     await page.locator('.card[data-id="umbrella"]').waitFor();
     assert.equal(await page.isVisible("#warnings"), false);
     await leave(page);
+  });
+
+  it("finds a picture by words of other languages", async () => {
+    for (const word of ["雨傘", "Regenschirm", "зонт", "छाता"]) {
+      const page = await visit(browser, `${server.url}/?q=${encodeURIComponent(word)}`);
+      await firstIs(page, "umbrella");
+      assert.equal(await page.isVisible("#warnings"), false);
+      await leave(page);
+    }
   });
 
   it("appends further pages to the list", async () => {

@@ -52,7 +52,7 @@ fn json_from_curl_is_accepted() {
     let data = answer["data"].as_array().unwrap();
     assert_eq!(data.len(), 4);
     let dim = data[0]["embedding"].as_array().unwrap().len();
-    assert_eq!(dim, 384);
+    assert_eq!(dim, 576);
     assert_eq!(data[1]["id"], "mine");
     // Two places of one batch may differ in the last bit.
     let numbers = |document: &Value| -> Vec<f64> {
@@ -80,11 +80,11 @@ fn shared_paths_distinguish_the_two_protocols() {
     let answer = client().post("/encode", &theirs).expect(200).json();
     assert_eq!(
         answer["data"][0]["embedding"].as_array().unwrap().len(),
-        384
+        576
     );
     let ours = json!({ "inputs": [{ "text": "a" }] });
     let answer = client().post("/encode", &ours).expect(200).json();
-    assert_eq!(answer["dim"], 384);
+    assert_eq!(answer["dim"], 576);
 
     let theirs =
         json!({ "data": [{ "id": "far-1", "text": "a lighthouse" }], "execEndpoint": "/index" });
@@ -105,7 +105,7 @@ fn a_failed_call_returns_a_status() {
             &json!({ "data": [{ "text": "a" }], "execEndpoint": endpoint, "parameters": parameters }),
         )
     };
-    assert!(call("/encode/none", json!({})).contains("clipdb-mini"));
+    assert!(call("/encode/none", json!({})).contains("clipdb-multilingual"));
     assert!(call("/delete", json!({})).contains("no_such_call"));
     assert!(call("/search", json!({ "limit": 0 })).contains("'limit'"));
     assert!(call("/", json!({ "access_paths": "@x" })).contains("'@x'"));
@@ -168,7 +168,7 @@ fn access_paths_apply_index_and_search_to_chunks() {
     assert_eq!(root["embedding"], Value::Null);
     assert_eq!(
         root["chunks"][1]["embedding"].as_array().unwrap().len(),
-        384
+        576
     );
     let stored = client().get("/collections/chunks").expect(200).json();
     assert_eq!(stored["documents"], 2);
@@ -416,7 +416,7 @@ fn a_websocket_answers_json_with_json() {
         assert_eq!(answer["header"]["requestId"], id);
         assert_eq!(
             answer["data"][0]["embedding"].as_array().unwrap().len(),
-            384
+            576
         );
     }
     socket.send(PING, b"there?");
@@ -444,7 +444,7 @@ fn an_invalid_upgrade_gets_a_complete_response() {
     for (path, expected) in [
         ("/nowhere", "no_such_route"),
         ("/collections", "collections"),
-        ("/v1/models", "clipdb-mini"),
+        ("/v1/models", "clipdb-multilingual"),
     ] {
         let Err((head, body)) = WebSocket::open_at(&SERVER, path, gzip) else {
             panic!("{path} was upgraded");

@@ -15,15 +15,15 @@ fn client() -> &'static Client {
 fn creating_twice_changes_nothing_and_another_definition_is_a_conflict() {
     let path = "/collections/twice";
     let first = client()
-        .put(path, &json!({ "model": "clipdb-mini" }))
+        .put(path, &json!({ "model": "clipdb-multilingual" }))
         .expect(201)
         .json();
     assert_eq!(first["name"], "twice");
-    assert_eq!(first["model"], "clipdb-mini");
+    assert_eq!(first["model"], "clipdb-multilingual");
     assert_eq!(first["documents"], 0);
-    assert_eq!(first["dim"], 384);
+    assert_eq!(first["dim"], 576);
     let second = client()
-        .put(path, &json!({ "model": "clipdb-mini" }))
+        .put(path, &json!({ "model": "clipdb-multilingual" }))
         .expect(200)
         .json();
     assert_eq!(first, second);
@@ -40,7 +40,7 @@ fn an_empty_body_uses_the_defaults() {
         .send(Method::PUT, "/collections/bare", None, "")
         .expect(201)
         .json();
-    assert_eq!(answer["model"], "clipdb-mini");
+    assert_eq!(answer["model"], "clipdb-multilingual");
 }
 
 #[test]

@@ -133,6 +133,7 @@ fn models_are_listed() {
         line.split_whitespace().map(str::to_owned).collect()
     };
     for (name, words) in [
+        ("clipdb-multilingual", ["576", "MB", "Apache-2.0"]),
         ("clipdb-mini", ["384", "MB", "Apache-2.0"]),
         ("openai/clip-vit-large-patch14", ["768", "1714", "MIT"]),
         ("RN50x64::openai", ["1024", "hub", "MIT"]),
@@ -151,9 +152,9 @@ fn a_model_is_checked_by_name_and_by_folder() {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../embed/parity/golden/clip-vit-base-patch32");
     for (model, lines) in [
         (
-            "clipdb-mini",
+            "clipdb-multilingual",
             [
-                "dimensions  384",
+                "dimensions  576",
                 "context     256 tokens",
                 "image size  260 × 260",
             ],

@@ -26,10 +26,10 @@ fn dot(one: &[f64], other: &[f64]) -> f64 {
 fn vectors_have_length_one_and_the_model_s_dimensions() {
     let answer =
         encode(&json!([{ "text": "a cat" }, { "image": Client::image(&pictures::png(1)) }]));
-    assert_eq!(answer["model"], "clipdb-mini");
-    assert_eq!(answer["dim"], 384);
+    assert_eq!(answer["model"], "clipdb-multilingual");
+    assert_eq!(answer["dim"], 576);
     for vector in vectors(&answer) {
-        assert_eq!(vector.len(), 384);
+        assert_eq!(vector.len(), 576);
         assert!((dot(&vector, &vector) - 1.0).abs() < 1e-4);
     }
 }

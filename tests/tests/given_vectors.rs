@@ -160,7 +160,7 @@ fn a_full_segment_is_written_to_disk() {
 fn invalid_configurations_are_refused_with_reasons() {
     for (body, code, message) in [
         (json!({"model": "none"}), "invalid_field", "needs 'dim'"),
-        (json!({"dim": 3}), "invalid_field", "gives vectors of 384"),
+        (json!({"dim": 3}), "invalid_field", "gives vectors of 576"),
         (
             json!({"model": "none", "dim": 4, "index": {"kind": "hnsw", "m": 1}}),
             "invalid_field",
@@ -303,7 +303,7 @@ fn a_collection_without_a_model_reports_its_limits() {
 fn a_given_vector_replaces_the_encoded_one() {
     let name = "/collections/mixed-vectors";
     client().put(name, &json!({})).expect(201);
-    let mut vector = vec![0.0f32; 384];
+    let mut vector = vec![0.0f32; 576];
     vector[7] = 2.0;
     let document =
         json!({"id": "x", "text": "a text that is not read", "vectors": {"text": vector}});

@@ -48,6 +48,38 @@ fn images_are_found_by_words() {
 }
 
 #[test]
+fn images_are_found_by_words_of_other_languages() {
+    for (query, picture) in [
+        ("Regenschirm", "umbrella"),
+        ("ein Foto von einem Hund", "dog-face"),
+        ("château", "castle"),
+        ("manzana roja", "red-apple"),
+        ("\u{96e8}\u{4f1e}", "umbrella"),
+        ("\u{72d7}", "dog-face"),
+        ("\u{57ce}\u{5821}", "castle"),
+        ("\u{308a}\u{3093}\u{3054}", "red-apple"),
+        ("\u{437}\u{43e}\u{43d}\u{442}", "umbrella"),
+        ("\u{643}\u{644}\u{628}", "dog-face"),
+        ("\u{915}\u{941}\u{924}\u{94d}\u{924}\u{93e}", "dog-face"),
+    ] {
+        let ids = meaning().ids(&json!({ "text": query, "mode": "vector", "targets": ["image"] }));
+        assert_eq!(ids[0], picture, "'{query}': {ids:?}");
+    }
+}
+
+#[test]
+fn texts_are_found_across_languages() {
+    for (query, text) in [
+        ("Ein Welpe bellt den Brieftr\u{e4}ger an", "t-dog"),
+        ("une forteresse du Moyen \u{c2}ge", "t-castle"),
+        ("el tribunal aplaz\u{f3} la audiencia", "t-law"),
+    ] {
+        let ids = meaning().ids(&json!({ "text": query, "mode": "vector", "targets": ["text"] }));
+        assert_eq!(ids[0], text, "'{query}': {ids:?}");
+    }
+}
+
+#[test]
 fn an_image_and_a_text_of_the_same_meaning_share_a_page() {
     for (query, picture, text) in [
         ("puppy", "dog-face", "t-dog"),

@@ -23,7 +23,7 @@ fn health_and_readiness_describe_the_server() {
     assert_eq!(ready["status"], "ready");
     assert_eq!(
         (&ready["models"][0]["name"], &ready["models"][0]["dim"]),
-        (&json!("clipdb-mini"), &json!(384))
+        (&json!("clipdb-multilingual"), &json!(576))
     );
 }
 

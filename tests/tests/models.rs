@@ -2,11 +2,14 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clipdb_tests::{Client, Server, Setup, SharedServer, pictures};
 use serde_json::{Value, json};
 
-const BUNDLED: &str = "clipdb-mini";
+const BUNDLED: &str = "clipdb-multilingual";
+/// The default before it.
+const EARLIER: &str = "clipdb-mini";
 /// A CLIP with seeded random weights: 48 dimensions.
 const RANDOM: &str = "clip-vit-base-patch32";
 const SENTENCES: [&str; 3] = ["a cat on a mat", "rain over the harbour", "a tax report"];
@@ -62,7 +65,7 @@ fn every_description_lists_both_models() {
             )
         })
         .collect();
-    assert_eq!(listed, [(BUNDLED, 384, 1), (RANDOM, 48, 1)]);
+    assert_eq!(listed, [(BUNDLED, 576, 1), (RANDOM, 48, 1)]);
     let listed = SERVER.client().get("/v1/models").expect(200).json();
     let ids: Vec<&Value> = listed["data"]
         .as_array()
@@ -85,7 +88,7 @@ fn every_description_lists_both_models() {
 #[test]
 fn vectors_of_two_models_never_meet() {
     let client = SERVER.client();
-    for (name, model, dim) in [("of-bundled", BUNDLED, 384), ("of-random", RANDOM, 48)] {
+    for (name, model, dim) in [("of-bundled", BUNDLED, 576), ("of-random", RANDOM, 48)] {
         let path = format!("/collections/{name}");
         client.put(&path, &json!({ "model": model })).expect(201);
         let collection = client.existing(name);
@@ -306,4 +309,36 @@ fn replicas_share_the_work_and_preserve_the_order() {
     }
     let stopped = server.stop();
     assert!(stopped.status.success(), "{}", stopped.log);
+}
+
+/// A folder from before clipdb-multilingual: its collections keep their model, new ones take the new.
+#[test]
+fn the_default_model_of_earlier_versions_serves_its_collections() {
+    let folder = Arc::new(tempfile::TempDir::new().unwrap());
+    let earlier = Setup::new()
+        .flag("--model", EARLIER)
+        .start_in(Arc::clone(&folder));
+    let collection = earlier.client().collection("old");
+    collection.add(&json!({ "id": "mat", "text": "a cat on a mat" }));
+    collection.add(&json!({ "id": "rain", "text": "rain over the harbour" }));
+    let query = json!({ "text": "a pet", "mode": "vector" });
+    let before = collection.hits(&query);
+    earlier.stop();
+
+    let server = Setup::new().start_in(Arc::clone(&folder));
+    let ready = server.client().get("/ready").expect(200).json();
+    let names = ready["models"].as_array().unwrap().iter();
+    let names: Vec<&str> = names.map(|model| model["name"].as_str().unwrap()).collect();
+    assert_eq!(names, [BUNDLED, EARLIER]);
+    let old = server.client().existing("old");
+    assert_eq!(old.hits(&query), before);
+    assert_eq!(old.summary()["model"], EARLIER);
+    let new = server.client().collection("new");
+    assert_eq!(new.summary()["model"], BUNDLED);
+    server.stop();
+
+    // Named models are all that is loaded.
+    let server = Setup::new().flag("--model", BUNDLED).start_in(folder);
+    let answer = server.client().existing("old").search(&query);
+    answer.expect_problem(409, "model_not_loaded");
 }

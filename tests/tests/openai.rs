@@ -8,7 +8,7 @@ use reqwest::Method;
 use serde_json::json;
 
 const KEY: &str = "a-key-of-this-test";
-const MODEL: &str = "clipdb-mini";
+const MODEL: &str = "clipdb-multilingual";
 
 static SERVER: SharedServer = SharedServer::new(|| Setup::new().key(KEY).start());
 
@@ -101,7 +101,7 @@ fn the_models_are_listed_with_their_properties() {
         (&model["id"], &model["object"]),
         (&json!(MODEL), &json!("model"))
     );
-    assert_eq!(model["dimensions"], 384);
+    assert_eq!(model["dimensions"], 576);
     assert!(model["created"].as_u64().unwrap() > 1_700_000_000);
     assert_eq!(
         client

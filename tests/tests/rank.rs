@@ -8,7 +8,7 @@ static SERVER: SharedServer = SharedServer::new(Server::start);
 
 fn rank(body: &Value) -> Vec<Value> {
     let answer = SERVER.client().post("/rank", body).expect(200).json();
-    assert_eq!(answer["model"], "clipdb-mini");
+    assert_eq!(answer["model"], "clipdb-multilingual");
     answer["candidates"].as_array().unwrap().clone()
 }
 
@@ -75,7 +75,7 @@ fn a_probability_is_the_softmax_of_the_model_s_own_logits() {
     let cosines = numbers(&found, "cosine");
     assert!((cosines[0] - dot(&vectors[0], &vectors[1])).abs() < 1e-4);
     assert!((cosines[1] - dot(&vectors[0], &vectors[2])).abs() < 1e-4);
-    let configuration = include_str!("../../models/clipdb-mini/config.json");
+    let configuration = include_str!("../../models/clipdb-multilingual/config.json");
     let configuration: Value = serde_json::from_str(configuration).unwrap();
     let scale = configuration["logit_scale"].as_f64().unwrap();
     let odds = (scale * (cosines[1] - cosines[0])).exp();
@@ -149,7 +149,12 @@ fn wrong_requests_are_refused() {
         422,
         "unknown_model",
     );
-    assert!(problem["detail"].as_str().unwrap().contains("clipdb-mini"));
+    assert!(
+        problem["detail"]
+            .as_str()
+            .unwrap()
+            .contains("clipdb-multilingual")
+    );
     client
         .get("/rank")
         .expect_problem(405, "method_not_allowed");

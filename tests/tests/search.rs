@@ -271,7 +271,7 @@ fn a_vector_is_searched_unchanged() {
         .search(&json!({ "vector": [1.0, 2.0] }))
         .expect_problem(422, "wrong_dimension");
     library()
-        .search(&json!({ "vector": vec![0.0; 384] }))
+        .search(&json!({ "vector": vec![0.0; 576] }))
         .expect_problem(422, "no_direction");
 }
 
@@ -680,8 +680,8 @@ fn a_cutoff_out_of_bounds_is_refused_by_field() {
 #[test]
 fn a_query_in_a_script_that_the_model_does_not_read_gets_a_warning() {
     for (text, script) in [
-        ("\u{72d7}", "Han"),
-        ("\u{441}\u{43e}\u{431}\u{430}\u{43a}\u{430} dog", "Cyrillic"),
+        ("\u{f41}\u{fb1}\u{f72}", "Tibetan"),
+        ("\u{13a9}\u{13df} dog", "Cherokee"),
     ] {
         let answer = library()
             .search(&json!({ "text": text }))
@@ -695,7 +695,7 @@ fn a_query_in_a_script_that_the_model_does_not_read_gets_a_warning() {
         );
     }
     let words = library()
-        .search(&json!({ "keywords": "\u{72d7}" }))
+        .search(&json!({ "keywords": "\u{f41}\u{fb1}\u{f72}" }))
         .expect(200)
         .json();
     assert!(

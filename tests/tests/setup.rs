@@ -19,7 +19,14 @@ fn the_banner_shows_address_model_device_and_three_commands() {
     let server = Server::start();
     let banner = server.banner();
     assert!(banner.contains(server.client().base()), "{banner}");
-    for word in ["is ready", "model", "clipdb-mini", "device", "cpu", "data"] {
+    for word in [
+        "is ready",
+        "model",
+        "clipdb-multilingual",
+        "device",
+        "cpu",
+        "data",
+    ] {
         assert!(banner.to_lowercase().contains(word), "'{word}': {banner}");
     }
     let tries = banner.split_once("Try:").unwrap().1;
@@ -66,7 +73,7 @@ fn a_missing_model_is_one_sentence_and_exit_code_2() {
         "{message}"
     );
     assert!(
-        message.contains("clipdb models pull") || message.contains("clipdb-mini"),
+        message.contains("clipdb models pull") || message.contains("clipdb-multilingual"),
         "what to do: {message}"
     );
 }
@@ -77,7 +84,7 @@ fn an_unknown_model_name_is_refused_with_the_known_names() {
     assert_eq!(finished.code, Some(2), "{}", finished.stderr);
     let message = sentence(&finished);
     assert!(
-        message.contains("clipdb-maxi") && message.contains("clipdb-mini"),
+        message.contains("clipdb-maxi") && message.contains("clipdb-multilingual"),
         "{message}"
     );
 }

@@ -100,8 +100,8 @@ mod tests {
             named
         );
         assert_eq!(
-            parse("/rank/clipdb-mini").unwrap(),
-            (Call::Rank, Some("clipdb-mini"))
+            parse("/rank/clipdb-multilingual").unwrap(),
+            (Call::Rank, Some("clipdb-multilingual"))
         );
     }
 

@@ -1,4 +1,4 @@
-//! The layout of the bundled model: any two towers. The features of the text tower are the shared
+//! The layout of the bundled models: any two towers. The features of the text tower are the shared
 //! space.
 
 use serde::Deserialize;
@@ -7,8 +7,11 @@ use serde_json::Value;
 use super::folder::{Architecture, Towers};
 use crate::EmbedError;
 use crate::model::{Branch, Scale};
-use crate::sources::{CONFIG, ModelFiles};
-use crate::towers::{ParallelMlps, ParallelMlpsConfig, Projection, image_tower, text_tower};
+use crate::sources::{CONFIG, ModelFiles, PREPROCESSOR, SECOND_TOKENIZER, TOKENIZER};
+use crate::tokens::TextTokenizer;
+use crate::towers::{
+    MULTILINGUAL_TEXT, ParallelMlps, ParallelMlpsConfig, Projection, image_tower, text_tower,
+};
 use crate::weights::Weights;
 
 #[derive(Debug, Deserialize)]
@@ -29,7 +32,29 @@ struct TowerConfig {
     config: Value,
 }
 
+impl ClipDb {
+    fn has_second_tokenizer(&self) -> bool {
+        self.text_config.model_type == MULTILINGUAL_TEXT
+    }
+}
+
 impl Architecture for ClipDb {
+    fn preparation(&self, _files: &ModelFiles) -> &'static [&'static str] {
+        if self.has_second_tokenizer() {
+            &[TOKENIZER, SECOND_TOKENIZER, PREPROCESSOR]
+        } else {
+            &[TOKENIZER, PREPROCESSOR]
+        }
+    }
+
+    fn tokenizer(&self, files: &ModelFiles) -> Result<TextTokenizer, EmbedError> {
+        let mut tokenizer = TextTokenizer::open(files)?;
+        if self.has_second_tokenizer() {
+            tokenizer.add_second(files)?;
+        }
+        Ok(tokenizer)
+    }
+
     fn towers(&self, _files: &ModelFiles, weights: &Weights) -> Result<Towers, EmbedError> {
         let dim = self.embedding_dim;
         let TowerConfig { model_type, config } = &self.text_config;

@@ -85,6 +85,7 @@ impl CnClip {
             layer_norm_eps: BERT_EPS,
             position_embedding_type: PositionEmbedding::Absolute,
             pooling: Pooling::Cls,
+            taps: Vec::new(),
             max_length: Some(CONTEXT),
             first_position: 0,
         };

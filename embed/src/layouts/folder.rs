@@ -16,7 +16,7 @@ use crate::towers::{ImageTower, TextTower};
 use crate::weights::{Scope, Weights};
 
 /// A model's configuration. The defaults of the trait are the files of `transformers`.
-pub(super) trait Architecture: std::fmt::Debug {
+pub(super) trait Architecture: std::fmt::Debug + Sync {
     /// The name of the file with the configuration.
     const CONFIG: &'static str = CONFIG;
     const WEIGHTS: WeightFiles = TRANSFORMERS_WEIGHTS;

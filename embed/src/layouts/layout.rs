@@ -11,7 +11,7 @@ use crate::towers::ImageTower;
 use crate::weights::Weights;
 
 /// A model's folder. Its configuration has been read, its weights have not.
-pub(crate) trait Layout: std::fmt::Debug {
+pub(crate) trait Layout: std::fmt::Debug + Sync {
     /// Reads the tokenizer.
     fn tokenizer(&self) -> Result<TextTokenizer, EmbedError>;
 

@@ -22,7 +22,7 @@ impl BundledModel {
     pub fn bytes(&self) -> u64 {
         (self.files)()
             .iter()
-            .map(|(_, file)| file.len() as u64)
+            .map(|file| file.bytes().len() as u64)
             .sum()
     }
 }
@@ -33,10 +33,19 @@ pub fn bundled_models() -> &'static [BundledModel] {
     &BUNDLED
 }
 
-static BUNDLED: [BundledModel; 1] = [BundledModel {
-    name: "clipdb-mini",
-    dim: 384,
-    license: "Apache-2.0",
-    about: "MiniLM-L6 and EfficientNet-Lite2 in one space, English",
-    files: clipdb_models::clipdb_mini,
-}];
+static BUNDLED: [BundledModel; 2] = [
+    BundledModel {
+        name: "clipdb-multilingual",
+        dim: 576,
+        license: "Apache-2.0 AND MIT",
+        about: "E5, USE and EfficientNet-Lite2 in one space, a hundred languages",
+        files: clipdb_models::clipdb_multilingual,
+    },
+    BundledModel {
+        name: "clipdb-mini",
+        dim: 384,
+        license: "Apache-2.0",
+        about: "MiniLM-L6 and EfficientNet-Lite2 in one space, English",
+        files: clipdb_models::clipdb_mini,
+    },
+];

@@ -4,6 +4,8 @@ use std::path::Path;
 
 pub(crate) const CONFIG: &str = "config.json";
 pub(crate) const TOKENIZER: &str = "tokenizer.json";
+/// Of the second network of a text tower.
+pub(crate) const SECOND_TOKENIZER: &str = "second_tokenizer.json";
 pub(crate) const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
 pub(crate) const PREPROCESSOR: &str = "preprocessor_config.json";
 pub(crate) const CALIBRATION: &str = "calibration.json";

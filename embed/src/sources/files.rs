@@ -5,12 +5,13 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
+use clipdb_models::EmbeddedFile;
 use serde::de::DeserializeOwned;
 
 use crate::EmbedError;
 
-/// Names and contents of the files of a bundled model.
-pub(crate) type StaticFiles = &'static [(&'static str, &'static [u8])];
+/// The files of a bundled model.
+pub(crate) type StaticFiles = &'static [EmbeddedFile];
 
 #[derive(Debug, Clone)]
 pub(crate) enum ModelFiles {
@@ -34,7 +35,7 @@ impl ModelFiles {
     pub fn has(&self, name: &str) -> bool {
         match self {
             Self::Folder(folder) => folder.join(name).is_file(),
-            Self::Bundled(files) => files.iter().any(|(file, _)| *file == name),
+            Self::Bundled(files) => files.iter().any(|file| file.name() == name),
         }
     }
 
@@ -79,10 +80,11 @@ impl ModelFiles {
                 })
             }
             Self::Bundled(files) => {
-                let (_, bytes) = files
+                let bytes = files
                     .iter()
-                    .find(|(file, _)| *file == name)
-                    .ok_or_else(|| refuse(&"it is missing"))?;
+                    .find(|file| file.name() == name)
+                    .ok_or_else(|| refuse(&"it is missing"))?
+                    .bytes();
                 Ok(ModelFile {
                     name: shown.clone(),
                     content: Content::Static(bytes),
@@ -103,6 +105,16 @@ impl ModelFiles {
     pub fn json<T: DeserializeOwned>(&self, name: &str) -> Result<T, EmbedError> {
         serde_json::from_slice(&self.bytes(name)?)
             .map_err(|error| EmbedError::file(self.display(name), error))
+    }
+}
+
+impl ModelFiles {
+    /// Gives the memory of a bundled model's files back to the kernel. A page that is read again comes
+    /// from the binary.
+    pub fn release_pages(&self) {
+        if let Self::Bundled(files) = self {
+            files.iter().for_each(crate::allocation::release_pages);
+        }
     }
 }
 

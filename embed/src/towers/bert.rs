@@ -1,16 +1,18 @@
 //! BERT (Devlin et al. 2018) as a sentence encoder: the last layer's mean over the text's tokens
-//! (Reimers and Gurevych 2019), or its first token.
+//! (Reimers and Gurevych 2019), or its first token, or the means after several layers.
 
 use serde::Deserialize;
 use tch::Tensor;
 
 use super::attention::{AttentionMask, Position, SelfAttention, check_heads};
-use super::layers::{Activation, LayerNorm, Mlp, look_up};
+use super::embedding_table::EmbeddingTable;
+use super::layers::{Activation, LayerNorm, Mlp};
 use super::linear::Linear;
 use super::pooling::Pooling;
 use super::token_batch::TokenBatch;
 use super::tower::{TextTower, YieldPoint};
 use crate::EmbedError;
+use crate::sources::CONFIG;
 use crate::weights::Scope;
 
 /// `config.json` of a BERT.
@@ -30,6 +32,10 @@ pub(crate) struct BertConfig {
     pub position_embedding_type: PositionEmbedding,
     #[serde(default)]
     pub pooling: Pooling,
+    /// The layers, counted from 1, after which tokens are pooled; the features are these means one
+    /// after another. If empty, the last layer.
+    #[serde(default)]
+    pub taps: Vec<usize>,
     /// The length that it was fine-tuned for, if shorter than its positions.
     pub max_length: Option<i64>,
     /// The row of the position table for the first token.
@@ -73,6 +79,7 @@ impl BertConfig {
             layer_norm_eps,
             position_embedding_type: PositionEmbedding::Absolute,
             pooling: Pooling::Mean,
+            taps: Vec::new(),
             max_length: None,
             first_position: 0,
         })
@@ -80,13 +87,14 @@ impl BertConfig {
 }
 
 pub(crate) struct Bert {
-    word_embeddings: Tensor,
+    word_embeddings: EmbeddingTable,
     /// Position embeddings plus the type embedding of a first sentence, which applies to every
     /// text.
     position_embeddings: Tensor,
     norm: LayerNorm,
     layers: Vec<Layer>,
     pooling: Pooling,
+    taps: Vec<usize>,
     width: i64,
     context_length: i64,
 }
@@ -110,6 +118,7 @@ impl Bert {
             ..
         } = config;
         check_heads(width, config.num_attention_heads)?;
+        let taps = taps(config)?;
         let embeddings = weights.at("embeddings");
         let types = embeddings.get(
             "token_type_embeddings.weight",
@@ -121,15 +130,20 @@ impl Bert {
             .and_then(|positions| positions.f_add(&types.f_select(0, 0)?))
             .map_err(EmbedError::torch("loading weights"))?;
         Ok(Self {
-            word_embeddings: embeddings
-                .get("word_embeddings.weight", &[config.vocab_size, width])?,
+            word_embeddings: EmbeddingTable::new(
+                &embeddings,
+                "word_embeddings.weight",
+                config.vocab_size,
+                width,
+            )?,
             position_embeddings,
             norm: LayerNorm::new(&embeddings.at("LayerNorm"), width, eps)?,
             layers: (0..config.num_hidden_layers)
                 .map(|number| Layer::new(&weights.at("encoder.layer").at(number), config))
                 .collect::<Result<_, _>>()?,
             pooling: config.pooling,
-            width,
+            width: width * taps.len() as i64,
+            taps,
             context_length: config
                 .max_length
                 .unwrap_or(positions)
@@ -138,11 +152,31 @@ impl Bert {
     }
 }
 
+/// The layers after which tokens are pooled.
+fn taps(config: &BertConfig) -> Result<Vec<usize>, EmbedError> {
+    let layers = usize::try_from(config.num_hidden_layers).unwrap_or(0);
+    if config.taps.is_empty() {
+        return Ok(vec![layers]);
+    }
+    let are_means = config.pooling == Pooling::Mean;
+    let are_layers = config.taps.iter().all(|tap| (1..=layers).contains(tap));
+    if are_means && are_layers && config.taps.is_sorted_by(|a, b| a < b) {
+        return Ok(config.taps.clone());
+    }
+    Err(EmbedError::file(
+        CONFIG,
+        format!(
+            "its taps {:?} are not ascending numbers of its {layers} layers, pooled by their mean",
+            config.taps
+        ),
+    ))
+}
+
 impl TextTower for Bert {
     fn forward(&self, batch: &TokenBatch, yield_point: YieldPoint<'_>) -> tch::Result<Tensor> {
         let mask = batch.mask()?;
         let positions = self.position_embeddings.f_narrow(0, 0, batch.longest())?;
-        let x = look_up(&self.word_embeddings, &batch.ids)?.f_add_(&positions)?;
+        let x = self.word_embeddings.look_up(batch)?.f_add_(&positions)?;
         let x = self.norm.forward(&x)?;
         let keys = mask
             .as_ref()
@@ -151,22 +185,26 @@ impl TextTower for Bert {
         let attention_mask = keys
             .as_ref()
             .map_or(AttentionMask::All, AttentionMask::Keys);
+        // The last layer computes only the first token, if nothing else is read from it.
         let (last, layers) = match (self.pooling, self.layers.split_last()) {
             (Pooling::Cls, Some((last, layers))) => (Some(last), layers),
             _ => (None, self.layers.as_slice()),
         };
-        let x = layers.iter().try_fold(x, |x, layer| {
+        let mut x = x;
+        let mut features = Vec::with_capacity(self.taps.len());
+        for (number, layer) in layers.iter().enumerate() {
             yield_point();
-            layer.forward(&x, &attention_mask)
-        })?;
-        let x = match last {
-            Some(last) => {
-                yield_point();
-                last.forward_at(&x, &attention_mask, &Position::Same(0))?
+            x = layer.forward(&x, &attention_mask)?;
+            if self.taps.contains(&(number + 1)) {
+                features.push(self.pooling.forward(&x, batch, mask.as_ref())?);
             }
-            None => x,
-        };
-        self.pooling.forward(&x, batch, mask.as_ref())
+        }
+        if let Some(last) = last {
+            yield_point();
+            let x = last.forward_at(&x, &attention_mask, &Position::Same(0))?;
+            return self.pooling.forward(&x, batch, mask.as_ref());
+        }
+        Tensor::f_cat(&features, 1)
     }
 
     fn width(&self) -> i64 {

@@ -8,10 +8,14 @@ use super::clip_text::ClipText;
 use super::clip_vision::ClipVision;
 use super::config::parse;
 use super::efficientnet_lite::EfficientNetLite;
+use super::multilingual_text::MultilingualText;
 use super::tower::{ImageTower, TextTower};
 use crate::EmbedError;
 use crate::sources::CONFIG;
 use crate::weights::Scope;
+
+/// The text tower that reads the tokens of two tokenizers.
+pub(crate) const MULTILINGUAL_TEXT: &str = "multilingual_text";
 
 /// Builds the text tower `model_type`.
 ///
@@ -29,10 +33,14 @@ pub(crate) fn text_tower(
             Naming::Transformers,
         )?)),
         "bert" => Ok(Box::new(Bert::new(weights, &parse(CONFIG, config)?)?)),
+        MULTILINGUAL_TEXT => Ok(Box::new(MultilingualText::new(
+            weights,
+            &parse(CONFIG, config)?,
+        )?)),
         _ => Err(EmbedError::Unsupported {
             what: "text tower",
             value: model_type.to_owned(),
-            supported: "clip_text_model, bert",
+            supported: "clip_text_model, bert, multilingual_text",
         }),
     }
 }

@@ -85,13 +85,13 @@ fn bert_agrees_with_transformers() {
         let config: Value = files.json("config.json").unwrap();
         let tower = text_tower("bert", config, &weights.at("")).unwrap();
         let together = tower
-            .forward(&TokenBatch::new(&rows, device).unwrap(), &|| ())
+            .forward(&TokenBatch::new(rows.clone(), device).unwrap(), &|| ())
             .unwrap();
         let alone: Vec<Tensor> = rows
             .iter()
             .map(|row| {
                 tower
-                    .forward(&TokenBatch::new(&[row], device).unwrap(), &|| ())
+                    .forward(&TokenBatch::new(vec![row], device).unwrap(), &|| ())
                     .unwrap()
             })
             .collect();

@@ -7,11 +7,13 @@
 
 mod archive;
 mod checkpoint;
+mod compact;
 #[cfg(any(fuzzing, test))]
 pub(crate) mod fuzzing;
 mod pickle;
 mod safetensors;
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 
@@ -22,6 +24,8 @@ use tch::{Device, Kind, Tensor};
 
 use crate::EmbedError;
 use crate::sources::{ModelFile, ModelFiles, WEIGHTS_INDEX, WeightFiles};
+
+pub(crate) use compact::CompactMatrix;
 
 /// The tensors of a checkpoint.
 pub(crate) struct Weights {
@@ -151,6 +155,40 @@ impl Weights {
     }
 
     fn get_as(&self, name: &str, shape: &[i64], kind: Kind) -> Result<Tensor, EmbedError> {
+        let tensor = match *shape {
+            [rows, columns] if self.find(name).is_none() => {
+                let compact = CompactMatrix::read(self, name, [rows, columns])?;
+                let compact = compact.ok_or_else(|| self.missing(name))?;
+                Tensor::f_from_slice(&compact.to_dense()).and_then(|tensor| tensor.f_view(shape))
+            }
+            _ => self.plain(name, shape)?,
+        };
+        tensor
+            .and_then(|tensor| tensor.f_to_device(self.device))
+            .and_then(|tensor| tensor.f_to_kind(kind))
+            .map_err(EmbedError::torch("loading weights"))
+    }
+
+    /// Reads a tensor that is stored number by number, in its own type.
+    fn plain(&self, name: &str, shape: &[i64]) -> Result<tch::Result<Tensor>, EmbedError> {
+        let bytes = self.bytes(name, &[Dtype::F32, Dtype::F16, Dtype::BF16], shape)?;
+        let stored = match self.find(name).map(|(_, location)| location.dtype) {
+            Some(Dtype::F16) => Kind::Half,
+            Some(Dtype::BF16) => Kind::BFloat16,
+            _ => Kind::Float,
+        };
+        let count: i64 = shape.iter().product();
+        self.add_parameters(count.unsigned_abs());
+        Ok(Tensor::f_from_data_size(&bytes, shape, stored))
+    }
+
+    /// Reads the bytes of a tensor of one of these types, which must have exactly the shape `shape`.
+    fn bytes(
+        &self,
+        name: &str,
+        types: &[Dtype],
+        shape: &[i64],
+    ) -> Result<Cow<'static, [u8]>, EmbedError> {
         let (shard, location) = self.find(name).ok_or_else(|| self.missing(name))?;
         let refuse = |reason: String| EmbedError::Tensor {
             tensor: name.to_owned(),
@@ -163,16 +201,14 @@ impl Weights {
                 "its shape is {found:?}, expected {shape:?}"
             )));
         }
-        let stored = match location.dtype {
-            Dtype::F32 => Kind::Float,
-            Dtype::F16 => Kind::Half,
-            Dtype::BF16 => Kind::BFloat16,
-            other => {
-                return Err(refuse(format!(
-                    "its type is {other:?}, expected F32, F16 or BF16"
-                )));
-            }
-        };
+        if !types.contains(&location.dtype) {
+            let expected: Vec<String> = types.iter().map(|it| format!("{it:?}")).collect();
+            return Err(refuse(format!(
+                "its type is {:?}, expected {}",
+                location.dtype,
+                expected.join(" or ")
+            )));
+        }
         if !location.is_contiguous {
             return Err(refuse(
                 "its elements are not contiguous: save it after contiguous()".to_owned(),
@@ -182,13 +218,7 @@ impl Weights {
         let mut digest = self.digest.borrow_mut();
         digest.update(name);
         digest.update(&bytes);
-        let tensor = Tensor::f_from_data_size(&bytes, shape, stored)
-            .and_then(|tensor| tensor.f_to_device(self.device))
-            .and_then(|tensor| tensor.f_to_kind(kind))
-            .map_err(EmbedError::torch("loading weights"))?;
-        let count: i64 = shape.iter().product();
-        self.add_parameters(count.unsigned_abs());
-        Ok(tensor)
+        Ok(bytes)
     }
 
     fn find(&self, name: &str) -> Option<(&Shard, &TensorLocation)> {
@@ -228,6 +258,20 @@ impl Scope<'_> {
     /// As [`Weights::get`].
     pub fn get(&self, name: &str, shape: &[i64]) -> Result<Tensor, EmbedError> {
         self.weights.get(&self.full(name), shape)
+    }
+
+    /// Reads the matrix `name` in its compact form; `None` if it is stored number by number.
+    pub fn compact(
+        &self,
+        name: &str,
+        shape: [i64; 2],
+    ) -> Result<Option<CompactMatrix>, EmbedError> {
+        CompactMatrix::read(self.weights, &self.full(name), shape)
+    }
+
+    /// The device that tensors are read to.
+    pub fn device(&self) -> Device {
+        self.weights.device
     }
 
     /// As [`get`](Self::get), always in f32.

@@ -8,7 +8,9 @@ use clipdb_api::engine::{EncoderSettings, EngineSettings};
 
 pub const DATA: &str = "./data";
 pub(super) const LISTEN: &str = "127.0.0.1:8080";
-pub(super) const MODEL: &str = "clipdb-mini";
+pub(super) const MODEL: &str = "clipdb-multilingual";
+/// The default models of earlier versions, which are part of the binary too.
+pub(super) const EARLIER_MODELS: [&str; 1] = ["clipdb-mini"];
 pub(super) const DEVICE: &str = "auto";
 pub(super) const PRECISION: &str = "f32";
 pub(super) const ENGINE: &str = "auto";

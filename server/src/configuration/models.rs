@@ -14,6 +14,16 @@ pub struct ModelConfiguration {
     pub encoder: EncoderSettings,
 }
 
+/// The models to load.
+#[derive(Debug, Clone)]
+pub struct ModelChoice {
+    /// The first is the default.
+    pub chosen: Vec<ModelConfiguration>,
+    /// Defaults of earlier versions. Each is loaded too if a collection uses it, so that a data folder
+    /// works as before. Empty if the user named the models.
+    pub earlier_defaults: Vec<ModelConfiguration>,
+}
+
 impl Settings {
     /// Removes from `file` the models and replicas that `self` overrides.
     pub(super) fn keep_models(&self, file: &mut Self) -> Result<(), ConfigurationError> {
@@ -40,16 +50,20 @@ impl Settings {
         &self,
         encoder: &EncoderSettings,
         cores: usize,
-    ) -> Result<Vec<ModelConfiguration>, ConfigurationError> {
+    ) -> Result<ModelChoice, ConfigurationError> {
         let named = self.model.iter().map(|name| (name.clone(), None));
         let listed = self
             .models
             .iter()
             .map(|model| (model.name.clone(), model.replicas));
-        let mut models: Vec<(String, Option<usize>)> = named.chain(listed).collect();
-        if models.is_empty() {
-            models.push((defaults::MODEL.to_owned(), None));
-        }
+        let named: Vec<(String, Option<usize>)> = named.chain(listed).collect();
+        let default = |name: &&str| ((*name).to_owned(), None);
+        let (chosen, earlier) = if named.is_empty() {
+            let earlier = defaults::EARLIER_MODELS.iter().map(default).collect();
+            (vec![default(&defaults::MODEL)], earlier)
+        } else {
+            (named, Vec::new())
+        };
         let configure = |(name, replicas): (String, Option<usize>)| {
             let replicas = replicas.or(self.replicas).unwrap_or(encoder.replicas);
             let replicas = at_least("replicas", replicas, 1)?;
@@ -60,7 +74,12 @@ impl Settings {
             };
             Ok(ModelConfiguration { name, encoder })
         };
-        models.into_iter().map(configure).collect()
+        let chosen: Result<_, ConfigurationError> = chosen.into_iter().map(configure).collect();
+        let earlier: Result<_, _> = earlier.into_iter().map(configure).collect();
+        Ok(ModelChoice {
+            chosen: chosen?,
+            earlier_defaults: earlier?,
+        })
     }
 }
 
@@ -76,8 +95,9 @@ mod tests {
     fn models(flags: &str, file: &str) -> Result<Vec<(String, usize, usize)>, ConfigurationError> {
         let parse = |text| toml::from_str::<Settings>(text).unwrap();
         let merged = parse(flags).over(parse(file), Path::new("clipdb.toml"))?;
-        let list = merged.models(&EncoderSettings::default(), CORES)?;
-        Ok(list
+        let models = merged.models(&EncoderSettings::default(), CORES)?;
+        Ok(models
+            .chosen
             .into_iter()
             .map(|model| (model.name, model.encoder.replicas, model.encoder.threads))
             .collect())
@@ -89,7 +109,7 @@ mod tests {
 
     #[test]
     fn a_name_a_list_of_names_and_a_list_of_models() {
-        assert_eq!(models("", "").unwrap(), [one("clipdb-mini", 1, 8)]);
+        assert_eq!(models("", "").unwrap(), [one("clipdb-multilingual", 1, 8)]);
         assert_eq!(models("", "model = 'a'").unwrap(), [one("a", 1, 8)]);
         let several = [one("a", 2, 4), one("b", 2, 4)];
         assert_eq!(
@@ -98,6 +118,17 @@ mod tests {
         );
         let file = "replicas = 2\n[[models]]\nname = 'a'\n[[models]]\nname = 'b'\nreplicas = 3";
         assert_eq!(models("", file).unwrap(), [one("a", 2, 4), one("b", 3, 2)]);
+    }
+
+    #[test]
+    fn earlier_defaults_are_loaded_only_if_no_model_is_named() {
+        let earlier = |text: &str| {
+            let settings = toml::from_str::<Settings>(text).unwrap();
+            let models = settings.models(&EncoderSettings::default(), CORES).unwrap();
+            models.earlier_defaults.len()
+        };
+        assert_eq!(earlier(""), 1);
+        assert_eq!(earlier("model = 'clipdb-multilingual'"), 0);
     }
 
     #[test]
@@ -111,7 +142,7 @@ mod tests {
     fn more_replicas_than_cores_have_a_thread_each() {
         assert_eq!(
             models("replicas = 9", "").unwrap(),
-            [one("clipdb-mini", 9, 1)]
+            [one("clipdb-multilingual", 9, 1)]
         );
     }
 

@@ -12,8 +12,8 @@ fn file(text: &str) -> Result<Settings, ConfigurationError> {
 fn the_defaults_are_a_valid_configuration() {
     let configuration = Settings::default().resolve().unwrap();
     assert_eq!(configuration.listen.to_string(), "127.0.0.1:8080");
-    let model = &configuration.models[0];
-    assert_eq!(model.name, "clipdb-mini");
+    let model = &configuration.models.chosen[0];
+    assert_eq!(model.name, "clipdb-multilingual");
     assert_eq!(model.encoder.devices, Devices::default());
     assert_eq!(model.encoder.precision, Precision::F32);
 }
@@ -28,7 +28,7 @@ fn flags_take_precedence_over_the_file() {
     let merged = flags.over(file, Path::new("f")).unwrap().resolve().unwrap();
     assert_eq!(merged.listen.port(), 9);
     assert_eq!(merged.engine.max_text_bytes, 7);
-    assert_eq!(merged.models[0].name, "a");
+    assert_eq!(merged.models.chosen[0].name, "a");
 }
 
 #[test]
@@ -83,7 +83,7 @@ config | FILE
 data | DIR | ./data
 listen | HOST:PORT | 127.0.0.1:8080
 grpc | HOST:PORT | off
-model | NAME|DIR|HUB-ID | clipdb-mini
+model | NAME|DIR|HUB-ID | clipdb-multilingual
 replicas | N | 1
 model-cache | DIR | ~/.cache/clipdb
 device | DEVICE | auto
@@ -157,11 +157,11 @@ fn flags_variables_and_defaults_are_stable() {
 fn the_resolved_defaults_are_those_of_the_help() {
     let configuration = Settings::default().resolve().unwrap();
     let (engine, rest) = (&configuration.engine, &configuration.rest);
-    let encoder = &configuration.models[0].encoder;
+    let encoder = &configuration.models.chosen[0].encoder;
     let resolved = [
         ("data", engine.data.display().to_string()),
         ("listen", configuration.listen.to_string()),
-        ("model", configuration.models[0].name.clone()),
+        ("model", configuration.models.chosen[0].name.clone()),
         ("log", configuration.log.clone()),
         ("replicas", encoder.replicas.to_string()),
         (

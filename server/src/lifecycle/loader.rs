@@ -1,6 +1,7 @@
 //! Loads the models and opens the data folder, on a thread of its own while the listeners already
 //! answer 503.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -10,7 +11,7 @@ use tokio::sync::oneshot;
 
 use super::error::StartupError;
 use crate::banner::{self, Addresses};
-use crate::configuration::Configuration;
+use crate::configuration::{Configuration, ModelConfiguration};
 
 type Outcome = Result<Arc<Engine>, StartupError>;
 
@@ -58,26 +59,38 @@ impl Loader {
     }
 }
 
-/// Loads the models, then opens the data folder with them. Blocks.
+/// Opens the data folder and loads the models. Blocks.
 fn open_engine(
     configuration: &Configuration,
     state: &HttpState,
     statistics: Arc<Statistics>,
 ) -> Outcome {
-    state.starting("the model is being loaded");
-    let mut encoders = Vec::with_capacity(configuration.models.len());
-    for model in &configuration.models {
-        let source = ModelSource::resolve(&model.name, &configuration.model_cache)?;
-        encoders.push(Encoder::load(&source, &model.encoder)?);
-    }
     clipdb_api::engine::set_search_threads(configuration.search_threads);
     clipdb_api::engine::set_build_threads(configuration.index_threads);
-    state.starting("the collections are being recovered");
-    let models = Models::new(encoders)?;
+    state.starting("the data folder is being opened");
+    let load = |used: &BTreeSet<String>| {
+        state.starting("the model is being loaded");
+        let models = load_models(configuration, used)?;
+        state.starting("the collections are being recovered");
+        Ok(models)
+    };
+    Engine::open(configuration.engine.clone(), load, statistics)
+}
+
+/// `used`: the models of the collections.
+fn load_models(
+    configuration: &Configuration,
+    used: &BTreeSet<String>,
+) -> Result<Models, StartupError> {
+    let models = &configuration.models;
+    let earlier = models.earlier_defaults.iter();
+    let earlier = earlier.filter(|model| used.contains(&model.name));
+    let load = |model: &ModelConfiguration| -> Result<Encoder, StartupError> {
+        let source = ModelSource::resolve(&model.name, &configuration.model_cache)?;
+        Ok(Encoder::load(&source, &model.encoder)?)
+    };
+    let encoders = models.chosen.iter().chain(earlier).map(load);
+    let models = Models::new(encoders.collect::<Result<_, _>>()?)?;
     models.default_model()?;
-    Ok(Engine::open(
-        configuration.engine.clone(),
-        models,
-        statistics,
-    )?)
+    Ok(models)
 }
