@@ -10,7 +10,7 @@ cd "$(dirname "$0")"
 cache="${CLIPDB_CACHE:-$HOME/.cache/clipdb}"
 torch_version=2.11.0
 libtorch="$cache/libtorch-$torch_version"
-rust_minimum=89
+rust_minimum=92
 onnx_runtime_version=1.32.0
 onnx_runtime="$cache/onnxruntime"
 

@@ -41,7 +41,7 @@ fn hit(query: &Value, id: &str) -> Value {
 
 #[test]
 fn a_passage_near_the_end_is_found_by_meaning_and_shown() {
-    let query = json!({ "text": "an eruption of a fiery mountain", "mode": "vector" });
+    let query = json!({ "text": "a volcanic eruption", "mode": "vector" });
     let hits = shelf().hits(&query);
     assert_eq!(hits[0]["id"], "long", "{hits:?}");
     assert_eq!(hits.len(), 2, "a document is one hit, however long");
@@ -85,7 +85,7 @@ fn keywords_are_found_in_the_complete_text() {
 fn a_new_text_has_new_passages() {
     let collection = client().collection("changed");
     collection.add(&json!({ "id": "a", "text": long_text() }));
-    let query = json!({ "text": "an eruption of a fiery mountain", "mode": "vector" });
+    let query = json!({ "text": "a volcanic eruption", "mode": "vector" });
     assert!(collection.hits(&query)[0].get("passage").is_some());
     assert!(
         collection
@@ -128,7 +128,7 @@ fn a_new_text_has_new_passages() {
 #[test]
 fn passages_survive_a_restart() {
     let server = Server::start();
-    let query = json!({ "text": "an eruption of a fiery mountain", "mode": "vector" });
+    let query = json!({ "text": "a volcanic eruption", "mode": "vector" });
     let collection = server.client().collection("kept");
     collection.add(&json!({ "id": "a", "text": long_text() }));
     let before = collection.hits(&query);

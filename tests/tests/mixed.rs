@@ -122,9 +122,9 @@ fn a_negative_weight_lowers_the_rank_in_every_list() {
         let ids = mixed().ids(&json!({ "query": query, "mode": "vector", "limit": 90 }));
         ids.iter().position(|found| found == id).unwrap()
     };
-    let things = json!([{ "text": "things to hold in the hand" }]);
+    let things = json!([{ "text": "food" }]);
     let no_fruit = json!([
-        { "text": "things to hold in the hand" },
+        { "text": "food" },
         { "text": "apple", "weight": -0.7 },
         { "image": { "base64": Client::image(&pictures::drawing("red-apple"))["base64"] }, "weight": -0.2 },
     ]);

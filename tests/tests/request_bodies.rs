@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use clipdb_tests::{Answer, Client, Collection, Setup, SharedServer, machine, pictures};
+use clipdb_tests::{Answer, Client, Collection, Server, Setup, SharedServer, machine, pictures};
 use flate2::Compression;
 use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
 use reqwest::Method;
@@ -15,12 +15,14 @@ use serde_json::{Value, json};
 const MIB: usize = 1 << 20;
 const MAX_BODY: usize = 8 * MIB;
 
-static SERVER: SharedServer = SharedServer::new(|| {
+static SERVER: SharedServer = SharedServer::new(start);
+
+fn start() -> Server {
     Setup::new()
         .flag("--max-body-bytes", &MAX_BODY.to_string())
         .flag("--max-line-bytes", &MIB.to_string())
         .start()
-});
+}
 
 fn client() -> &'static Client {
     SERVER.client()
@@ -61,8 +63,12 @@ fn encoded(encoding: &str, body: &[u8]) -> Vec<u8> {
 }
 
 fn send(path: &str, kind: &str, encoding: &str, body: Vec<u8>) -> Answer {
+    send_to(client(), path, kind, encoding, body)
+}
+
+fn send_to(client: &Client, path: &str, kind: &str, encoding: &str, body: Vec<u8>) -> Answer {
     let name = encoding.trim_start_matches("raw ");
-    let request = client()
+    let request = client
         .request(Method::POST, path)
         .header("content-type", kind)
         .header("content-encoding", name)
@@ -206,8 +212,12 @@ fn an_unknown_or_corrupt_encoding_is_refused_by_name() {
 
 #[test]
 fn a_decompressed_body_is_limited() {
-    let collection = client().collection("bombs");
-    let before = machine::resident(SERVER.pid());
+    // Of its own, because other tests embed texts at the same time.
+    let server = start();
+    let collection = server.client().collection("bombs");
+    let send =
+        |path: &str, kind, encoding, body| send_to(server.client(), path, kind, encoding, body);
+    let before = machine::resident(server.pid());
     let zeros = vec![b' '; 400 * MIB];
     for encoding in ["gzip", "br", "zstd"] {
         let bomb = encoded(encoding, &zeros);
@@ -223,7 +233,7 @@ fn a_decompressed_body_is_limited() {
         // The limit of a line applies after decompression.
         send(&collection.path("/documents"), NDJSON, encoding, bomb);
     }
-    let grown = machine::resident(SERVER.pid()) - before;
+    let grown = machine::resident(server.pid()) - before;
     assert!(grown < 200.0, "{grown} MB");
 }
 

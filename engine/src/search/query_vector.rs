@@ -17,6 +17,10 @@ use crate::search::confidence::Asked;
 use crate::search::query::{Content, Query};
 use crate::search::timings::SearchTimings;
 
+/// The parts of a query cancel if their sum is at most this part of their weights: vectors of the same
+/// text from two batches differ by as much as their rounding.
+const NOISE: f32 = 1e-4;
+
 impl Engine {
     /// The weighted sum of the parts' unit vectors, normalised to length 1, and what is known of it.
     pub(crate) async fn query_vector(
@@ -39,6 +43,11 @@ impl Engine {
             for (total, value) in sum.iter_mut().zip(&unit) {
                 *total += part.weight * value;
             }
+        }
+        let weights: f32 = query.parts.iter().map(|part| part.weight.abs()).sum();
+        let length = sum.iter().map(|value| value * value).sum::<f32>().sqrt();
+        if length <= NOISE * weights {
+            return Err(EngineError::CancelledQuery);
         }
         let vector = unit_length(sum).ok_or(EngineError::CancelledQuery)?;
         Ok((vector, asked))
