@@ -33,7 +33,7 @@ pub(crate) type Tokenizer = TokenizerImpl<
 pub(crate) enum SubwordModel {
     Unigram(Unigram),
     /// All others.
-    Library(ModelWrapper),
+    Library(Box<ModelWrapper>),
 }
 
 /// The vocabulary of Unigram, with a score for each piece.
@@ -266,7 +266,7 @@ impl<'de> Deserialize<'de> for SubwordModel {
             }
         }
         serde_json::from_str(json)
-            .map(Self::Library)
+            .map(|model| Self::Library(Box::new(model)))
             .map_err(D::Error::custom)
     }
 }
