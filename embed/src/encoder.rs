@@ -54,10 +54,15 @@ impl Encoder {
         let queue = Arc::new(Queue::new(settings.queue_capacity, Arc::clone(&counters)));
         // A vocabulary of a hundred languages takes as long as the weights.
         let (tokenizer, replicas) = std::thread::scope(|scope| {
-            let tokenizer = scope.spawn(|| layout.tokenizer());
+            let tokenizer = std::thread::Builder::new()
+                .name("clipdb-tokenizer".to_owned())
+                .spawn_scoped(scope, || layout.tokenizer())
+                .map_err(EmbedError::io("the tokenizer's thread"));
             let replicas = Replicas::start(source, settings, &queue, &counters);
-            let tokenizer = tokenizer.join().unwrap_or_else(|payload| {
-                Err(EmbedError::panicked("reading the tokenizer", &*payload))
+            let tokenizer = tokenizer.and_then(|thread| {
+                thread.join().unwrap_or_else(|payload| {
+                    Err(EmbedError::panicked("reading the tokenizer", &*payload))
+                })
             });
             (tokenizer, replicas)
         });

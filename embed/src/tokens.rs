@@ -224,7 +224,10 @@ impl TextTokenizer {
         };
         let text = self.normalised(&text);
         let encoding = encoded(&self.tokenizer, &text, SpecialTokens::Add)?;
-        if encoding.is_empty() {
+        let second = self.second.as_ref();
+        let second = second.map(|second| encoded(second, &text, SpecialTokens::Add));
+        let second = second.transpose()?;
+        if encoding.is_empty() || second.as_ref().is_some_and(Encoding::is_empty) {
             return Err(EmbedError::Tokens {
                 reason: "the model's tokenizer returns no tokens".to_owned(),
             });
@@ -233,13 +236,9 @@ impl TextTokenizer {
         if let Some(padding) = &self.padding {
             ids.resize(ids.len().max(padding.length), padding.token);
         }
-        let second = self.second.as_ref();
-        let second = second.map(|second| encoded(second, &text, SpecialTokens::Add));
         Ok(TextTokens {
             ids,
-            second_ids: second
-                .transpose()?
-                .map_or_else(Vec::new, |second| second.get_ids().to_vec()),
+            second_ids: second.map_or_else(Vec::new, |second| second.get_ids().to_vec()),
             truncated: !encoding.get_overflowing().is_empty(),
         })
     }
@@ -258,14 +257,17 @@ impl TextTokenizer {
                 .count()
         };
         let tokens = encoding.len() + overflow.sum::<usize>() - count(&[WORD_START]);
-        let unknown = count(&UNKNOWN);
+        let unknown = match self.tokenizer.get_model().unknown() {
+            Some(unknown) => encoding
+                .get_ids()
+                .iter()
+                .filter(|id| **id == unknown)
+                .count(),
+            None => count(&UNKNOWN),
+        };
         let known = self.known_scripts.get_or_init(|| {
-            let ids = 0..u32::try_from(self.tokenizer.get_vocab_size(false)).unwrap_or(u32::MAX);
             let by_bytes = self.tokenizer.get_decoder().is_some_and(is_of_bytes);
-            KnownScripts::of(
-                ids.filter_map(|id| self.tokenizer.id_to_token(id)),
-                by_bytes,
-            )
+            KnownScripts::of(self.tokenizer.get_model().pieces(), by_bytes)
         });
         Ok(known.reading(text, tokens, unknown))
     }

@@ -58,6 +58,10 @@ struct Vocabulary {
     longest: usize,
 }
 
+/// A vocabulary with longer pieces, in bytes, is the library's: every start of a text as long as the
+/// longest piece is looked up. SentencePiece's have at most 16 characters unless it is trained otherwise.
+const LONGEST_PIECE: usize = 256;
+
 /// What an unknown character costs more than the rarest piece, as in SentencePiece.
 const UNKNOWN_PENALTY: f64 = 10.0;
 
@@ -110,8 +114,11 @@ struct Best {
 }
 
 impl Unigram {
-    /// `None` if the vocabulary lacks the piece for unknown characters.
+    /// `None` if the vocabulary lacks the piece for unknown characters, or has very long pieces.
     fn new(vocabulary: Vocabulary, unknown: Option<u32>) -> Option<Self> {
+        if vocabulary.longest > LONGEST_PIECE {
+            return None;
+        }
         let unknown = unknown.filter(|unknown| (*unknown as usize) < vocabulary.ends.len())?;
         let least = vocabulary
             .scores
@@ -192,6 +199,28 @@ fn improve(place: &mut Option<Best>, candidate: Best) {
     }
 }
 
+impl SubwordModel {
+    /// All pieces.
+    pub fn pieces(&self) -> Box<dyn Iterator<Item = Cow<'_, str>> + '_> {
+        match self {
+            Self::Unigram(unigram) => {
+                let numbers = 0..unigram.vocabulary.ends.len() as u32;
+                let pieces = numbers.filter_map(|number| unigram.vocabulary.piece(number));
+                Box::new(pieces.map(Cow::Borrowed))
+            }
+            Self::Library(model) => Box::new(model.get_vocab().into_keys().map(Cow::Owned)),
+        }
+    }
+
+    /// The number of the piece for unknown characters, whose tokens have the text's own letters.
+    pub fn unknown(&self) -> Option<u32> {
+        match self {
+            Self::Unigram(unigram) => Some(unigram.unknown),
+            Self::Library(_) => None,
+        }
+    }
+}
+
 impl Model for SubwordModel {
     type Trainer = UnigramTrainer;
 
@@ -249,8 +278,7 @@ impl<'de> Deserialize<'de> for SubwordModel {
         struct Kind<'a> {
             #[serde(borrow, rename = "type")]
             name: Option<Cow<'a, str>>,
-            #[serde(default)]
-            byte_fallback: bool,
+            byte_fallback: Option<bool>,
         }
         #[derive(Deserialize)]
         struct Parts {
@@ -259,7 +287,7 @@ impl<'de> Deserialize<'de> for SubwordModel {
         }
         let json = <&RawValue>::deserialize(deserializer)?.get();
         let kind: Kind<'_> = serde_json::from_str(json).map_err(D::Error::custom)?;
-        if kind.name.as_deref() == Some("Unigram") && !kind.byte_fallback {
+        if kind.name.as_deref() == Some("Unigram") && kind.byte_fallback != Some(true) {
             let parts: Parts = serde_json::from_str(json).map_err(D::Error::custom)?;
             if let Some(unigram) = Unigram::new(parts.vocab, parts.unk_id) {
                 return Ok(Self::Unigram(unigram));
@@ -369,6 +397,19 @@ mod tests {
             let model: SubwordModel = serde_json::from_str(&json.to_string()).unwrap();
             assert!(matches!(model, SubwordModel::Library(_)));
         }
+    }
+
+    #[test]
+    fn very_long_pieces_are_the_library_s() {
+        let long = "a".repeat(LONGEST_PIECE + 1);
+        let json = serde_json::json!({
+            "type": "Unigram", "unk_id": 0, "vocab": [["<unk>", 0.0], [long, -1.0]], "byte_fallback": null,
+        });
+        // The library does not accept null here.
+        assert!(serde_json::from_str::<SubwordModel>(&json.to_string()).is_err());
+        let json = json.to_string().replace("null", "false");
+        let model: SubwordModel = serde_json::from_str(&json).unwrap();
+        assert!(matches!(model, SubwordModel::Library(_)));
     }
 
     #[test]

@@ -204,6 +204,10 @@ impl TextTower for Bert {
             let x = last.forward_at(&x, &attention_mask, &Position::Same(0))?;
             return self.pooling.forward(&x, batch, mask.as_ref());
         }
+        if features.is_empty() {
+            // Without layers, the embeddings themselves.
+            return self.pooling.forward(&x, batch, mask.as_ref());
+        }
         Tensor::f_cat(&features, 1)
     }
 

@@ -79,8 +79,8 @@ impl CompactMatrix {
             return Ok(None);
         };
         let is_in_blocks = !matches!(numbers, Numbers::SteppedBytes { .. });
-        if is_in_blocks && blocks * BLOCK as i64 != columns {
-            let reason = format!("its rows of {columns} numbers are not blocks of {BLOCK}");
+        if rows < 1 || columns < 1 || is_in_blocks && blocks * BLOCK as i64 != columns {
+            let reason = format!("{rows} rows of {columns} numbers are not blocks of {BLOCK}");
             return Err(weights.invalid(name, &reason));
         }
         weights.add_parameters((rows * columns).unsigned_abs());

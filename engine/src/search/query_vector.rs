@@ -19,7 +19,7 @@ use crate::search::timings::SearchTimings;
 
 /// The parts of a query cancel if their sum is at most this part of their weights: vectors of the same
 /// text from two batches differ by as much as their rounding.
-const NOISE: f32 = 1e-4;
+const NOISE: f32 = 2e-3;
 
 impl Engine {
     /// The weighted sum of the parts' unit vectors, normalised to length 1, and what is known of it.
