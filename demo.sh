@@ -78,9 +78,9 @@ show search "rain" --mode vector --limit 3
 say "in other languages"
 show search "Regenschirm" --limit 3
 show search "小狗" --limit 3
-show search "une tasse de café" --limit 3
-say "by words that nothing matches, and in a script that the model does not read"
-show search "monoclonal antibodies" --limit 5
+show search "eine Tasse Kaffee" --limit 3
+say "by letters that nothing matches, and in a script that the model does not read"
+show search "qwzrt xvbnk" --limit 5
 show search "གདུགས" --limit 5
 say "by an image: a drawing of grapes"
 show search --image "$emoji/pictures/grapes.png" --limit 5
