@@ -28,7 +28,7 @@ LANGUAGES = ("zh", "de", "es", "fr", "ja", "ru", "hi", "ko", "pt", "it")
 
 def recall(texts, images, right):
     """Share of texts with a right image first, and among the first ten. right[i]: mask over the images."""
-    ranked = (texts @ images.T).topk(10, dim=1).indices.numpy()
+    ranked = (texts @ images.T).topk(min(10, len(images)), dim=1).indices.numpy()
     hits = [mask[best] for mask, best in zip(right, ranked)]
     return {
         "texts": len(hits),

@@ -13,6 +13,17 @@ import numpy as np
 from paths import E5_FILE
 
 LAYERS = (0, 1, 2, 4, 7, 8, 9, 10, 11)  # kept of twelve: without the others its vectors change least
+# Names of a layer's parts: those of the wheel, and BERT's.
+PARTS = {
+    "q": "attention.self.query",
+    "k": "attention.self.key",
+    "v": "attention.self.value",
+    "ao": "attention.output.dense",
+    "aln": "attention.output.LayerNorm",
+    "fi": "intermediate.dense",
+    "fo": "output.dense",
+    "oln": "output.LayerNorm",
+}
 WIDTH = 384
 INNER = 1536
 BLOCK = 32

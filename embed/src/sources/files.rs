@@ -106,9 +106,7 @@ impl ModelFiles {
         serde_json::from_slice(&self.bytes(name)?)
             .map_err(|error| EmbedError::file(self.display(name), error))
     }
-}
 
-impl ModelFiles {
     /// Gives the memory of a bundled model's files back to the kernel. A page that is read again comes
     /// from the binary.
     pub fn release_pages(&self) {

@@ -3,7 +3,7 @@
 //!
 //! E5 (Wang et al. 2024), of which nine layers are kept, reads a hundred languages and is strong on
 //! sentences; the Universal Sentence Encoder reads sixteen and is strong on single words. Where it
-//! cannot read a script, its share is zero. `models/README.md` has the formulas.
+//! cannot read a script, its share is zero. `models/multilingual/README.md` has the formulas.
 
 use serde::Deserialize;
 use tch::{Kind, TchError, Tensor};
@@ -33,14 +33,14 @@ pub(super) struct MultilingualText {
     width: i64,
 }
 
-/// `project [k u, c] + outer relu(inner [e, k u] + k · inner_k + ln(n) · inner_n)`, with the taps e, USE's
+/// `project [k u, c] + outer relu(inner [e, k u] + k · inner_share + ln(n) · inner_length)`, with the taps e, USE's
 /// vector u, the share k of the text that USE reads, the centred output c, and n tokens.
 struct Head {
     /// `[2, E5's width]`: E5's mean over texts that USE reads, and over those that it does not.
     mean: Tensor,
     inner: Linear,
-    inner_k: Tensor,
-    inner_n: Tensor,
+    inner_share: Tensor,
+    inner_length: Tensor,
     outer: Linear,
     project: Linear,
     e5_width: i64,
@@ -93,8 +93,8 @@ impl Head {
         Ok(Self {
             mean: weights.get_f32("mean", &[2, e5_width])?,
             inner: Linear::new(&weights.at("inner"), taps + USE_WIDTH, hidden)?,
-            inner_k: weights.get("inner.share", &[hidden])?,
-            inner_n: weights.get("inner.length", &[hidden])?,
+            inner_share: weights.get("inner.share", &[hidden])?,
+            inner_length: weights.get("inner.length", &[hidden])?,
             outer: Linear::new(&weights.at("outer"), hidden, width)?,
             project: Linear::without_bias(&weights.at("project"), USE_WIDTH + e5_width, width)?,
             e5_width,
@@ -139,8 +139,8 @@ impl Head {
         let hidden = self
             .inner
             .forward(&inputs.f_to_kind(kind)?)?
-            .f_add(&share.f_to_kind(kind)?.f_mul(&self.inner_k)?)?
-            .f_add(&lengths.f_to_kind(kind)?.f_mul(&self.inner_n)?)?
+            .f_add(&share.f_to_kind(kind)?.f_mul(&self.inner_share)?)?
+            .f_add(&lengths.f_to_kind(kind)?.f_mul(&self.inner_length)?)?
             .f_relu()?;
         let straight = Tensor::f_cat(&[words, centred], 1)?.f_to_kind(kind)?;
         self.project
